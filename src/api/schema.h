@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/schema.h - structural schemas at work: prune, default, validate, merge keys (kubernetes-api.md 4). Compiled once from
+ * OpenAPI v3 JSON; immutable and shared afterwards. */
+#pragma once
+
+#include "api/status.h"
+#include "base/json.h"
+
+struct schema;
+/* Refuses what is not structural (causes with paths below `at`). */
+int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes, struct err *e);
+void schema_free(struct schema *s);
+
+/* Removes what the schema does not know; the removed paths go to unknown ("spec.foo", "spec.list[0].bar"), if given.
+ * apiVersion, kind and metadata at the root (and in embedded resources) stay. */
+void schema_prune(const struct schema *s, struct json *v, struct strv *unknown);
+/* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
+bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
+/* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting); CEL rules with oldSelf. */
+void schema_validate(const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
+
+/* Steps for patches: the schema of a member or of the items; NULL if unknown. */
+const struct schema *schema_member(const struct schema *s, const char *key);
+const struct schema *schema_items(const struct schema *s);
+/* Strategic merge: key of a keyed list (NULL: replace), whether a scalar list merges, retainKeys. */
+const char *schema_merge_key(const struct schema *list);
+bool schema_merges(const struct schema *list);
+bool schema_retain_keys(const struct schema *s);
+/* Server-side apply: list type and its keys. */
+enum schema_list { SCHEMA_LIST_ATOMIC, SCHEMA_LIST_SET, SCHEMA_LIST_MAP };
+enum schema_list schema_list_type(const struct schema *s);
+const struct strv *schema_list_keys(const struct schema *s);
+bool schema_map_atomic(const struct schema *s);
