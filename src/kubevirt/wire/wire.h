@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/wire/wire.h - what virt-handler and virt-launcher say to each other.
+ *
+ * One JSON object per line over launcher.sock (mode 0600, in the VM's directory, mode 0700, uid 107). Requests carry an id
+ * of the client's choice; replies may come in another order; events come in between. Every connection is equal: the
+ * handler, a test and a console may be connected at the same time.
+ *
+ *   -> {"id":1,"verb":"hello"}
+ *   <- {"id":1,"ok":STATE}                              this connection gets events from now on
+ *   -> {"id":2,"verb":"start","args":{"vmi":VMI,"host":HOST}}
+ *   <- {"id":2,"ok":{"phase":"Preparing"}}              accepted; the rest comes as state events. Repeating it for the same
+ *                                                       metadata.uid is ok and changes nothing (handler restart)
+ *   <- {"event":"state","data":STATE}                   after every change, coalesced per turn; always the whole state
+ *   -> {"id":3,"verb":"set-memory","args":{"bytes":2147483648}}      wanted guest memory in total, boot memory included
+ *   <- {"id":3,"ok":{"requested":2147483648,"current":2147483648,"complete":true}}   when reached, or after 30 s with what was
+ *                                                       reached and "complete":false
+ *   <- {"id":3,"error":{"code":"INVALID","message":"..."}}           refused before QEMU was asked. CONFLICT: a newer set-memory
+ *                                                       took over. UNAVAILABLE: the guest went away
+ *   -> {"id":4,"verb":"pause"}     {"id":5,"verb":"unpause"}         idempotent
+ *   -> {"id":6,"verb":"shutdown","args":{"graceSeconds":30}}         power button until the grace ends, then kill. 0: kill.
+ *   -> {"id":7,"verb":"kill"}      {"id":8,"verb":"reset"}
+ *   -> {"id":9,"verb":"console","args":{"mode":"takeover"}}
+ *   <- {"id":9,"ok":{}}                                 from the next byte on the connection is the serial console, raw, both
+ *                                                       ways, until either end closes. Nothing old is replayed (it is in
+ *                                                       console.log). "takeover" (default) ends earlier takeover and shared
+ *                                                       consoles; "shared" joins; "listen" only reads.
+ *   -> {"id":10,"verb":"release"}                       the final state was recorded: the launcher ends (exit status 0 after
+ *                                                       Succeeded, 1 after Failed). Without it it ends after WIRE_LINGER_MS.
+ *   <- {"event":"guest-reboot","data":{"count":1}}      {"event":"io-error","data":{"disk":"rootdisk","nospace":true}}
+ *   <- {"event":"guest-agent","data":{"connected":true}}
+ *
+ * STATE: {"protocol":1,"version":"v0.1.0","phase":"Running","reason":"","message":"","pid":7,"qemuPid":12,
+ *   "name":"vm-alpine","namespace":"default","uid":"...","domain":"default_vm-alpine","machine":"pc-q35-7.2","accelerator":"tcg",
+ *   "memory":{"guestAtBoot":1073741824,"requested":1073741824,"current":1073741824,"max":4294967296,"resizing":false,
+ *             "error":"","guestTotal":952606720,"guestAvailable":901775360},     last two: bytes, once the balloon driver reports
+ *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4},
+ *   "guest":{"booted":true,"agent":false,"reboots":0},
+ *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true}],
+ *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
+ *   "startedAtMs":1767323045000}
+ * "max" equals "guestAtBoot" when no room was reserved: set-memory above is then INVALID. Absent parts are unknown yet.
+ * reason in a final phase: GuestShutdown, Shutdown (both Succeeded); Killed, GraceExpired, GuestPanicked, QemuCrashed,
+ * OutOfMemory, StartFailed, PrepareFailed (Failed; message says why). In Paused: PausedByUser, PausedIOError.
+ *
+ * VMI: the VirtualMachineInstance object; unknown members are ignored. HOST: facts the VMI does not hold, all optional:
+ *   {"allowEmulation":true,"accelerator":"kvm"|"tcg",          accelerator: skip the probe
+ *    "machine":"pc-q35-7.2",                                   from status.machine.type if absent
+ *    "maxGuestBytes":4294967296,                               room; else domain.memory.maxGuest; else none
+ *    "containerDisks":{"VOLUME":"/dir or file"},               default /var/run/kubevirt/container-disks/VOLUME
+ *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},     contents of Secrets named by volumes
+ *    "podMAC":"02:...","dns":["10.43.0.10"],"search":["default.svc.cluster.local"]}
+ *
+ * The final STATE is also left in state.json of the VM's directory (as is every other state, by rename). */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+
+#define WIRE_PROTOCOL 1
+#define WIRE_LINE_MAX (1024 * 1024) /* a VMI with inline user data fits; more ends the connection */
+#define WIRE_LINGER_MS 20000
+#define WIRE_SOCKET "launcher.sock"
+#define WIRE_STATE_FILE "state.json"
+
+#define WIRE_PHASES(X)         \
+	X(IDLE, "Idle")        \
+	X(PREPARING, "Preparing") \
+	X(STARTING, "Starting")   \
+	X(RUNNING, "Running")     \
+	X(PAUSED, "Paused")       \
+	X(STOPPING, "Stopping")   \
+	X(SUCCEEDED, "Succeeded") \
+	X(FAILED, "Failed")
+
+enum wire_phase {
+#define X(id, name) WIRE_PHASE_##id,
+	WIRE_PHASES(X)
+#undef X
+		WIRE_PHASE_MAX
+};
+const char *wire_phase_name(enum wire_phase p);
+bool wire_phase_parse(const char *name, enum wire_phase *ret);
+
+#define WIRE_IN(p) (1u << WIRE_PHASE_##p)
+#define WIRE_ALWAYS ((1u << WIRE_PHASE_MAX) - 1)
+#define WIRE_GUEST (WIRE_IN(RUNNING) | WIRE_IN(PAUSED)) /* a guest to talk to */
+#define WIRE_FINAL (WIRE_IN(SUCCEEDED) | WIRE_IN(FAILED))
+#define WIRE_QEMU (WIRE_GUEST | WIRE_IN(STARTING) | WIRE_IN(STOPPING))
+
+/* id, on the wire, phases in which it is legal, the client's time limit in ms. Arguments: wire.c, one array per verb. */
+#define WIRE_VERBS(V)                                                  \
+	V(hello, "hello", WIRE_ALWAYS, 5000)                           \
+	V(start, "start", WIRE_ALWAYS, 5000)                           \
+	V(set_memory, "set-memory", WIRE_GUEST, 40000)                 \
+	V(pause, "pause", WIRE_GUEST, 5000)                            \
+	V(unpause, "unpause", WIRE_GUEST, 5000)                        \
+	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)                     \
+	V(kill, "kill", WIRE_ALWAYS, 5000)                             \
+	V(reset, "reset", WIRE_GUEST, 5000)                            \
+	V(console, "console", WIRE_QEMU, 5000)                         \
+	V(release, "release", WIRE_FINAL, 5000)
+
+enum wire_verb {
+#define V(id, name, phases, limit) WIRE_##id,
+	WIRE_VERBS(V)
+#undef V
+		WIRE_VERB_MAX
+};
+
+enum wire_type { WIRE_STR, WIRE_UINT, WIRE_OBJ };
+struct wire_arg {
+	const char *name;
+	enum wire_type type;
+	bool must;
+};
+struct wire_verb_info {
+	const char *name;
+	unsigned phases;
+	int limit_ms;
+	const struct wire_arg *args; /* ends with a NULL name */
+};
+extern const struct wire_verb_info wire_verbs[WIRE_VERB_MAX];
+
+bool wire_verb_parse(const char *name, enum wire_verb *ret);
+/* Is the verb legal now, and are its arguments as declared? args may be NULL. BAD_REQUEST, or CONFLICT for the phase. */
+int wire_check(enum wire_verb v, enum wire_phase now, const struct json *args, struct err *e);
