@@ -73,7 +73,7 @@ apt_in() {
 	# The sandbox user could not enter a source tree under /root; packages are verified by signature
 	"$tool" -o Dir::Etc::sourcelist="$d/sources.list" -o Dir::Etc::sourceparts="$d/none" \
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$d/none" \
-		-o Dir::State::lists="$d/lists" -o Dir::Cache="$d/cache" \
+		-o Dir::State::status=/dev/null -o Dir::State::lists="$d/lists" -o Dir::Cache="$d/cache" \
 		-o APT::Default-Release="$suite" -o APT::Sandbox::User=root \
 		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@"
 }
@@ -101,7 +101,7 @@ apt_have_lists() {
 	compgen -G "$d/*_Packages*" >/dev/null
 }
 
-# apt_fetch SUITE DIR PKG...: leave the newest .deb of each PKG in DIR. Lists that are missing, or too
+# apt_fetch SUITE DIR PKG...: leave SUITE's newest .deb of each PKG in DIR, whatever is installed. Lists that are missing, or too
 # old for the mirror, are fetched anew once.
 apt_fetch() {
 	local suite=$1 dir=$2
