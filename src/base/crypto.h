@@ -14,6 +14,7 @@ void crypto_uuid(char ret[37]);            /* random, version 4 */
 void crypto_uuid5(const char *namespace_uuid, const char *name, char ret[37]);
 void crypto_sha256(const void *data, size_t len, uint8_t ret[32]);
 void crypto_sha256_hex(const void *data, size_t len, char ret[SHA256_HEX_LEN + 1]);
+void crypto_sha1(const void *data, size_t len, uint8_t ret[20]); /* for WebSocket handshakes only */
 void crypto_sha1_hex(const void *data, size_t len, char ret[41]);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 
