@@ -22,7 +22,8 @@ console_open() {
 	exec {CONSOLE_OUTFD}<&"${CONSOLE[0]}" {CONSOLE_IN}>&"${CONSOLE[1]}"
 }
 
-console_send() { printf '%s' "$1" >&"$CONSOLE_IN"; }
+# In a shell of its own: a console that has gone must not take the script with it
+console_send() { (trap '' PIPE && printf '%s' "$1" >&"$CONSOLE_IN") 2>/dev/null; }
 
 console_expect() {
 	local what=$1 until=$((SECONDS + $2)) chunk rc
