@@ -38,7 +38,8 @@ char *json_write_pretty(const struct json *v, size_t *ret_len);
 void json_write_to(const struct json *v, struct str *out);
 
 /* ---- reading ---- */
-enum json_type json_type(const struct json *v); /* NULL pointer: JSON_NULL */
+/* NULL pointer: JSON_NULL. Integers are JSON_INT if they fit int64_t, else JSON_UINT. */
+enum json_type json_type(const struct json *v);
 bool json_is_null(const struct json *v);        /* NULL pointer or null */
 bool json_is_obj(const struct json *v);
 bool json_is_arr(const struct json *v);
@@ -66,6 +67,9 @@ const char *json_at_str(const struct json *v, const char *pointer);
 /* Semantic equality: member order does not matter, 1 == 1.0, item order does. NULL pointer equals null. */
 bool json_eq(const struct json *a, const struct json *b);
 
+/* Is it within JSON_DEPTH_MAX? To be asked of trees that input can make deeper by copying (patches). */
+bool json_depth_ok(const struct json *v);
+
 /* Walk: for (struct json_iter it = json_iter(v); json_next(&it);) use it.key (objects), it.val. Do not change the
  * container meanwhile, except through json_iter_remove(). */
 struct json_iter {
@@ -89,14 +93,16 @@ struct json *json_new_i64(struct json_doc *d, int64_t n);
 struct json *json_new_u64(struct json_doc *d, uint64_t n);
 struct json *json_new_num(struct json_doc *d, double n);
 struct json *json_new_str(struct json_doc *d, const char *s); /* NULL makes null */
-struct json *json_new_strn(struct json_doc *d, const char *s, size_t n);
+struct json *json_new_strn(struct json_doc *d, const char *s, size_t n); /* bytes that are no UTF-8 become U+FFFD */
 struct json *json_new_strf(struct json_doc *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct json *json_new_obj(struct json_doc *d);
 struct json *json_new_arr(struct json_doc *d);
 struct json *json_copy(struct json_doc *d, const struct json *v); /* deep; NULL makes null */
 
-/* ---- changing: set replaces in place or appends; v must be fresh (made by d, not yet in a container) ---- */
+/* ---- changing: set replaces in place or appends; v must be fresh: made by d, and in no container (new, or removed
+ * or replaced again). Putting a value into two places, or the wrong type of container, is a bug and aborts. ---- */
 void json_set(struct json_doc *d, struct json *obj, const char *key, struct json *v);
+void json_setn(struct json_doc *d, struct json *obj, const char *key, size_t len, struct json *v);
 void json_set_str(struct json_doc *d, struct json *obj, const char *key, const char *s); /* NULL removes */
 void json_set_strf(struct json_doc *d, struct json *obj, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -106,7 +112,8 @@ void json_set_copy(struct json_doc *d, struct json *obj, const char *key, const 
 /* The member, made if absent (or of another type): lets one write d/obj paths downward. */
 struct json *json_need_obj(struct json_doc *d, struct json *obj, const char *key);
 struct json *json_need_arr(struct json_doc *d, struct json *obj, const char *key);
-/* Sets at a pointer, making missing objects on the way ("-" or the length appends to an array). */
+/* Sets at a pointer, making missing objects on the way ("-" or the length appends to an array). Pointers are the
+ * program's own: a malformed one, or an index beyond the array, aborts. json_put_str with NULL removes. */
 void json_put(struct json_doc *d, struct json *root, const char *pointer, struct json *v);
 void json_put_str(struct json_doc *d, struct json *root, const char *pointer, const char *s);
 bool json_remove(struct json *obj, const char *key); /* true if it was there */
