@@ -37,7 +37,8 @@ $(GUEST): $(wildcard guest/build.sh guest/files/* scripts/lib/apt.sh)
 	@guest/build.sh
 
 bench: build
-	@scripts/bench
+	@scripts/setup demo
+	@bench/run
 
 soak: build
 	@scripts/soak

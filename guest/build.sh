@@ -142,6 +142,7 @@ make_disk() {
 # add_image TAG DIR: DIR's content becomes the one layer of image TAG
 add_image() {
 	local tag=$1 dir=$2 epoch=1970-01-01T00:00:00Z
+	# shellcheck disable=SC2046 # names of ours, without spaces
 	tar -C "$dir" --sort=name --mtime=@0 --owner=107 --group=107 --numeric-owner \
 		--mode='u=rwX,go=rX' --format=ustar -cf "$WORK/$tag.tar" \
 		$(ls "$dir")

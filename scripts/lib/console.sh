@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Talking to a guest's serial console like a person would, through any command that joins its stdin
 # and stdout to it (virtctl console, socat). One console at a time. Sourced after say.sh.
@@ -16,10 +16,10 @@ CONSOLE_PID='' CONSOLE_IN='' CONSOLE_OUTFD='' CONSOLE_SEEN='' CONSOLE_OUT='' CON
 
 console_open() {
 	CONSOLE_SEEN=''
-	coproc CONSOLE { exec "$@" 2>&1; }
-	CONSOLE_PID=$CONSOLE_PID
-	# Copies: bash closes the coprocess's own descriptors by itself as soon as it ends
-	exec {CONSOLE_OUTFD}<&"${CONSOLE[0]}" {CONSOLE_IN}>&"${CONSOLE[1]}"
+	coproc CONPROC { exec "$@" 2>&1; }
+	# Copies: bash drops the coprocess's own variables and descriptors as soon as it ends
+	CONSOLE_PID=$CONPROC_PID
+	exec {CONSOLE_OUTFD}<&"${CONPROC[0]}" {CONSOLE_IN}>&"${CONPROC[1]}"
 }
 
 # In a shell of its own: a console that has gone must not take the script with it

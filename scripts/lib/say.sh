@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # How every script of this tree talks: to stderr, one line per step, in colour only where somebody
 # looks. Sourced, never run.
