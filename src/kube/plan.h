@@ -29,6 +29,7 @@ struct intent {
 	bool warning;
 	/* actions */
 	const char *action; /* static text */
+	bool guarded;        /* a patch that begins with a test of the resourceVersion: its failure is a conflict */
 	bool ignore_missing; /* NOT_FOUND (delete) or EXISTS (create) counts as done */
 };
 struct plan;
