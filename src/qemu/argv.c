@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "qemu/vm_config.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* KubeVirt's rule (qemu.md 2.2): a guest above this gets more room for later devices. */
+#define BIG_GUEST (2ull << 30)
+#define PORTS_SMALL 8
+#define PORTS_BIG 16
+#define FREE_SMALL 3
+#define FREE_BIG 6
+/* Root ports sit behind 00:02.0 and up, eight functions a slot. */
+#define PORT_SLOT 2
+#define SATA_PORTS 6
+
+uint64_t vm_memory_room(const struct vm_config *c)
+{
+	return c->max_memory > c->memory ? c->max_memory - c->memory : 0;
+}
+
+/* ---- checks ---- */
+
+/* What may become an id or stand inside a comma-separated option. */
+static bool plain(const char *s, size_t max)
+{
+	size_t n = s ? strlen(s) : 0;
+
+	return n > 0 && n <= max &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:+") == n;
+}
+
+/* A DNS label. Without dots and underscores, which separate the parts of node names. */
+static bool name_ok(const char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+
+	return n > 0 && n <= VM_NAME_MAX &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == n;
+}
+
+static int check_disk(const struct vm_disk *d, struct err *e)
+{
+	if (!name_ok(d->name))
+		return err_set(e, ERR_INVALID, "disk name \"%s\" can not be a device id", d->name ? d->name : "");
+	if (!d->file || (d->file[0] != '/'))
+		return err_set(e, ERR_INVALID, "disk \"%s\": its file must be an absolute path", d->name);
+	if (d->serial && !plain(d->serial, 256))
+		return err_set(e, ERR_INVALID, "disk \"%s\": serial \"%s\" has characters QEMU can not take", d->name,
+			d->serial);
+	if (d->cdrom && d->bus == VM_VIRTIO)
+		return err_set(e, ERR_INVALID, "disk \"%s\": a CD-ROM needs bus sata or scsi", d->name);
+	if (d->readonly && d->bus == VM_SATA && !d->cdrom)
+		return err_set(e, ERR_INVALID, "disk \"%s\": a SATA disk can not be read-only", d->name);
+	return 0;
+}
+
+static int check_nic(const struct vm_nic *n, struct err *e)
+{
+	unsigned b[6];
+	char end;
+
+	if (!name_ok(n->name))
+		return err_set(e, ERR_INVALID, "interface name \"%s\" can not be a device id", n->name ? n->name : "");
+	if (!n->mac || strlen(n->mac) != 17 ||
+		sscanf(n->mac, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6)
+		return err_set(e, ERR_INVALID, "interface \"%s\": \"%s\" is no MAC address", n->name, n->mac ? n->mac : "");
+	if (n->model && !plain(n->model, 64))
+		return err_set(e, ERR_INVALID, "interface \"%s\": model \"%s\"", n->name, n->model);
+	return 0;
+}
+
+static int check_shape(const struct vm_config *c, struct err *e)
+{
+	uint64_t cpus = (uint64_t)c->max_sockets * c->cores * c->threads;
+
+	if (!plain(c->machine, 64) || !plain(c->uuid, 64))
+		return err_set(e, ERR_INVALID, "machine type \"%s\" or uuid \"%s\" is not usable", c->machine ? c->machine : "",
+			c->uuid ? c->uuid : "");
+	if (c->cpu && strspn(c->cpu, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,+=") != strlen(c->cpu))
+		return err_set(e, ERR_INVALID, "CPU model \"%s\" is not usable", c->cpu);
+	if (!c->sockets || !c->cores || !c->threads || c->max_sockets < c->sockets)
+		return err_set(e, ERR_INVALID, "CPU topology %u(max %u)/%u/%u", c->sockets, c->max_sockets, c->cores, c->threads);
+	if (cpus > VM_CPUS_MAX)
+		return err_set(e, ERR_INVALID, "%llu CPUs: QEMU takes %d at most", (unsigned long long)cpus, VM_CPUS_MAX);
+	if (c->memory < (1u << 20) || c->memory % 1024)
+		return err_set(e, ERR_INVALID, "guest memory of %llu bytes: at least 1Mi, in whole KiB",
+			(unsigned long long)c->memory);
+	if (vm_memory_room(c) % VM_BLOCK_SIZE || (vm_memory_room(c) && c->memory % VM_BLOCK_SIZE))
+		return err_set(e, ERR_INVALID, "room for memory of %llu bytes over %llu: both must be multiples of 2Mi",
+			(unsigned long long)vm_memory_room(c), (unsigned long long)c->memory);
+	return 0;
+}
+
+int vm_config_check(const struct vm_config *c, struct err *e)
+{
+	struct strv names = { 0 };
+	size_t sata = 0;
+	int r = check_shape(c, e);
+
+	for (size_t i = 0; !r && i < c->n_disks; i++) {
+		r = check_disk(&c->disks[i], e);
+		sata += c->disks[i].bus == VM_SATA;
+		if (!r && strv_has(&names, c->disks[i].name))
+			r = err_set(e, ERR_INVALID, "two disks are named \"%s\"", c->disks[i].name);
+		if (!r)
+			strv_add(&names, c->disks[i].name);
+	}
+	strv_done(&names);
+	for (size_t i = 0; !r && i < c->n_nics; i++) {
+		r = check_nic(&c->nics[i], e);
+		if (!r && strv_has(&names, c->nics[i].name))
+			r = err_set(e, ERR_INVALID, "two interfaces are named \"%s\"", c->nics[i].name);
+		if (!r)
+			strv_add(&names, c->nics[i].name);
+	}
+	strv_done(&names);
+	if (!r && sata > SATA_PORTS)
+		r = err_set(e, ERR_INVALID, "%zu SATA disks: the controller has %d ports", sata, SATA_PORTS);
+	return r;
+}
+
+/* ---- root ports ---- */
+
+static void port_take(struct vm_ports *p, const char *kind, const char *name, size_t *used)
+{
+	char *id = p->ids[(*used)++];
+
+	snprintf(id, sizeof(p->ids[0]), "%s-%s", kind, name);
+	p->owner[p->n++] = id;
+}
+
+void vm_ports_of(const struct vm_config *c, struct vm_ports *ret)
+{
+	size_t total = c->memory > BIG_GUEST ? PORTS_BIG : PORTS_SMALL;
+	size_t spare = c->memory > BIG_GUEST ? FREE_BIG : FREE_SMALL, used = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->owner[PORT_SERIAL] = "vser0";
+	ret->owner[PORT_BALLOON] = "balloon0";
+	ret->owner[PORT_SCSI] = "scsi0";
+	ret->owner[PORT_RNG] = "rngdev0"; /* kept for it even when there is none: places do not shift */
+	ret->owner[PORT_MEM] = "vmem";
+	ret->n = PORT_FIRST_DISK;
+	for (size_t i = 0; i < c->n_disks; i++)
+		if (c->disks[i].bus == VM_VIRTIO)
+			port_take(ret, "disk", c->disks[i].name, &used);
+	for (size_t i = 0; i < c->n_nics; i++)
+		port_take(ret, "nic", c->nics[i].name, &used);
+	ret->n = ret->n + spare > total ? ret->n + spare : total;
+}
+
+static size_t port_of(const struct vm_ports *p, const char *kind, const char *name)
+{
+	char id[VM_NAME_MAX + 8];
+
+	snprintf(id, sizeof(id), "%s-%s", kind, name);
+	for (size_t i = 0; i < p->n; i++)
+		if (str_eq(p->owner[i], id))
+			return i;
+	mem_bug("device without a root port", __FILE__, __LINE__);
+}
+
+/* ---- the command line ---- */
+
+static void opt(struct strv *v, const char *name)
+{
+	strv_add(v, name);
+}
+
+static __attribute__((format(printf, 3, 4))) void opt2(struct strv *v, const char *name, const char *fmt, ...)
+{
+	struct str s = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	str_addv(&s, fmt, ap);
+	va_end(ap);
+	strv_add(v, name);
+	strv_take(v, str_take(&s));
+}
+
+/* A comma in a value of a comma-separated option is written twice. */
+static void add_escaped(struct str *s, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == ',')
+			str_addc(s, ',');
+		str_addc(s, *value);
+	}
+}
+
+static void add_memory(const struct vm_config *c, struct strv *v)
+{
+	uint64_t room = vm_memory_room(c);
+	bool mi = c->memory % (1 << 20) == 0;
+	unsigned long long boot = mi ? c->memory >> 20 : c->memory >> 10;
+
+	if (room)
+		opt2(v, "-m", "size=%lluM,maxmem=%lluM", boot, (unsigned long long)((c->memory + room) >> 20));
+	else
+		opt2(v, "-m", "size=%llu%c", boot, mi ? 'M' : 'K');
+	opt2(v, "-smp", "%u,sockets=%u,cores=%u,threads=%u,maxcpus=%u", c->sockets * c->cores * c->threads, c->max_sockets,
+		c->cores, c->threads, c->max_sockets * c->cores * c->threads);
+}
+
+static void add_machine(const struct vm_config *c, struct strv *v)
+{
+	struct str name = { 0 };
+
+	str_add(&name, "guest=");
+	add_escaped(&name, c->name ? c->name : "vm");
+	str_add(&name, ",debug-threads=on");
+	opt(v, c->binary ? c->binary : "qemu-system-x86_64");
+	opt(v, "-name");
+	strv_take(v, str_take(&name));
+	opt2(v, "-uuid", "%s", c->uuid);
+	opt(v, "-no-user-config");
+	opt(v, "-nodefaults");
+	opt2(v, "-display", "none");
+	opt(v, "-no-shutdown"); /* power-off is an event and a state, then we quit (qemu.md 4) */
+	if (c->only_migratable)
+		opt(v, "-only-migratable");
+	opt2(v, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	opt2(v, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off%s", c->machine,
+		c->firmware_code ? ",pflash0=fw-code,pflash1=fw-vars" : "");
+	/* One accelerator only: a fallback list picks KVM wherever it opens (qemu.md 1) */
+	opt2(v, "-accel", "%s", c->accel == VM_KVM ? "kvm" : "tcg,thread=multi");
+	opt2(v, "-cpu", "%s", c->cpu ? c->cpu : c->accel == VM_KVM ? "host" : "qemu64");
+	add_memory(c, v);
+	if (c->smbios)
+		opt2(v, "-smbios", "type=1,%s", c->smbios);
+}
+
+static void add_channels(const struct vm_config *c, struct strv *v)
+{
+	if (c->fd_qmp >= 0) {
+		opt2(v, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", c->fd_qmp);
+		opt2(v, "-mon", "chardev=qmp,mode=control");
+	}
+	if (c->fd_rescue >= 0) {
+		opt2(v, "-chardev", "socket,id=mon2,fd=%d,server=on,wait=off", c->fd_rescue);
+		opt2(v, "-mon", "chardev=mon2,mode=control");
+	}
+	if (c->fd_console >= 0) {
+		struct str s = { 0 };
+
+		str_addf(&s, "socket,id=console,fd=%d,server=on,wait=off", c->fd_console);
+		if (c->console_log) {
+			str_add(&s, ",logfile=");
+			add_escaped(&s, c->console_log);
+			str_add(&s, ",logappend=on");
+		}
+		opt(v, "-chardev");
+		strv_take(v, str_take(&s));
+		opt2(v, "-serial", "chardev:console");
+	}
+}
+
+static void add_fixed_devices(const struct vm_config *c, const struct vm_ports *ports, struct strv *v)
+{
+	for (size_t i = 0; i < ports->n; i++)
+		opt2(v, "-device", "pcie-root-port,id=rp%zu,bus=pcie.0,chassis=%zu,slot=%zu,addr=0x%zx.0x%zx%s", i, i + 1, i + 1,
+			PORT_SLOT + i / 8, i % 8, i % 8 ? "" : ",multifunction=on");
+	opt2(v, "-device", "virtio-serial-pci,id=vser0,bus=rp%d", PORT_SERIAL);
+	if (c->fd_agent >= 0) {
+		opt2(v, "-chardev", "socket,id=ga,fd=%d,server=on,wait=off", c->fd_agent);
+		opt2(v, "-device", "virtserialport,bus=vser0.0,nr=1,chardev=ga,name=org.qemu.guest_agent.0,id=gaport");
+	}
+	opt2(v, "-device", "virtio-balloon-pci,id=balloon0,bus=rp%d", PORT_BALLOON);
+	opt2(v, "-device", "virtio-scsi-pci,id=scsi0,bus=rp%d", PORT_SCSI);
+	if (c->rng) {
+		opt2(v, "-object", "rng-random,id=rng0,filename=/dev/urandom");
+		opt2(v, "-device", "virtio-rng-pci,id=rngdev0,rng=rng0,bus=rp%d", PORT_RNG);
+	}
+	if (vm_memory_room(c)) {
+		opt2(v, "-object", "memory-backend-ram,id=vmem0,size=%lluM,reserve=off",
+			(unsigned long long)(vm_memory_room(c) >> 20));
+		opt2(v, "-device", "virtio-mem-pci,id=vmem,bus=rp%d,memdev=vmem0,requested-size=0,block-size=2M", PORT_MEM);
+	}
+}
+
+/* QEMU takes 31 characters, the first a letter, and we need ".base.file" behind it. */
+#define NODE_NAME_KEEP 19
+
+void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX])
+{
+	uint32_t h = 2166136261u; /* FNV-1a: the same on both ends of a migration */
+
+	if (strlen(disk) <= NODE_NAME_KEEP) {
+		snprintf(ret, VM_NODE_NAME_MAX, "d-%s", disk);
+		return;
+	}
+	for (const char *p = disk; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	snprintf(ret, VM_NODE_NAME_MAX, "d-%.*s-%08x", NODE_NAME_KEEP - 9, disk, h);
+}
+
+/* {"driver":"file",...}: the protocol node below `name`. */
+static void add_file_node(struct strv *v, const char *name, const char *suffix, const char *file, bool block_device,
+	bool readonly)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *o = json_new_obj(d);
+
+	json_set_str(d, o, "driver", block_device ? "host_device" : "file");
+	json_set_strf(d, o, "node-name", "%s%s.file", name, suffix);
+	json_set_str(d, o, "filename", file);
+	if (readonly) {
+		json_set_bool(d, o, "read-only", true);
+		json_set_bool(d, o, "auto-read-only", false);
+	} else {
+		json_set_str(d, o, "discard", "unmap");
+	}
+	strv_add(v, "-blockdev");
+	strv_take(v, json_write(o, NULL));
+}
+
+static void add_format_node(struct strv *v, const char *name, const char *suffix, enum vm_format f, bool readonly,
+	bool has_base)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *o = json_new_obj(d);
+
+	json_set_str(d, o, "driver", f == VM_QCOW2 ? "qcow2" : "raw");
+	json_set_strf(d, o, "node-name", "%s%s", name, suffix);
+	json_set_strf(d, o, "file", "%s%s.file", name, suffix);
+	if (has_base)
+		json_set_strf(d, o, "backing", "%s.base", name);
+	else if (f == VM_QCOW2)
+		json_set(d, o, "backing", json_new_null(d)); /* never follow a name that an image brings along */
+	if (readonly)
+		json_set_bool(d, o, "read-only", true);
+	else
+		json_set_str(d, o, "discard", "unmap");
+	strv_add(v, "-blockdev");
+	strv_take(v, json_write(o, NULL));
+}
+
+struct lanes {
+	unsigned scsi, sata;
+};
+
+static void add_disk(const struct vm_disk *d, const struct vm_ports *ports, struct lanes *lane, struct strv *v)
+{
+	struct str s = { 0 };
+	char node[VM_NODE_NAME_MAX];
+
+	vm_node_name(d->name, node);
+	if (d->base) {
+		add_file_node(v, node, ".base", d->base, false, true);
+		add_format_node(v, node, ".base", d->base_format, true, false);
+	}
+	add_file_node(v, node, "", d->file, d->block_device, d->readonly);
+	add_format_node(v, node, "", d->format, d->readonly, d->base != NULL);
+	switch (d->bus) {
+	case VM_VIRTIO:
+		str_addf(&s, "virtio-blk-pci,id=disk-%s,drive=%s,bus=rp%zu,write-cache=on", d->name, node,
+			port_of(ports, "disk", d->name));
+		break;
+	case VM_SCSI:
+		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=scsi0.0,channel=0,scsi-id=0,lun=%u%s", d->cdrom ? "scsi-cd" : "scsi-hd",
+			d->name, node, lane->scsi++, d->cdrom ? "" : ",write-cache=on");
+		break;
+	case VM_SATA:
+		/* q35's own controller at 00:1f.2 is bus ide */
+		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=ide.%u%s", d->cdrom ? "ide-cd" : "ide-hd", d->name, node,
+			lane->sata++, d->cdrom ? "" : ",write-cache=on");
+		break;
+	}
+	if (d->bootindex)
+		str_addf(&s, ",bootindex=%d", d->bootindex);
+	if (d->serial)
+		str_addf(&s, ",serial=%s", d->serial);
+	str_add(&s, ",werror=stop,rerror=stop");
+	strv_add(v, "-device");
+	strv_take(v, str_take(&s));
+}
+
+static void add_nic(const struct vm_nic *n, size_t i, const struct vm_ports *ports, struct strv *v)
+{
+	struct str s = { 0 };
+
+	switch (n->netdev) {
+	case VM_NET_STREAM_FD:
+		str_addf(&s, "stream,id=net%zu,server=off,addr.type=fd,addr.str=%d", i, n->fd);
+		break;
+	case VM_NET_TAP_FD:
+		str_addf(&s, "tap,id=net%zu,fd=%d", i, n->fd);
+		break;
+	case VM_NET_SLIRP:
+		str_addf(&s, "user,id=net%zu", i);
+		if (n->net)
+			str_addf(&s, ",ipv6=off,net=%s,host=%s,dhcpstart=%s,dns=%s", n->net, n->host, n->dhcp_start, n->dns);
+		for (size_t k = 0; n->hostfwd && k < n->hostfwd->len; k++)
+			str_addf(&s, ",hostfwd=%s", n->hostfwd->items[k]);
+		break;
+	}
+	strv_add(v, "-netdev");
+	strv_take(v, str_take(&s));
+	str_addf(&s, "%s,id=nic-%s,netdev=net%zu,mac=%s,bus=rp%zu,romfile=", n->model ? n->model : "virtio-net-pci", n->name, i,
+		n->mac, port_of(ports, "nic", n->name));
+	if (n->bootindex)
+		str_addf(&s, ",bootindex=%d", n->bootindex);
+	strv_add(v, "-device");
+	strv_take(v, str_take(&s));
+}
+
+void vm_argv(const struct vm_config *c, struct strv *ret)
+{
+	struct vm_ports *ports = MEM_NEW(struct vm_ports);
+	struct lanes lane = { 0 };
+
+	vm_ports_of(c, ports);
+	add_machine(c, ret);
+	if (c->firmware_code) {
+		add_file_node(ret, "fw-code", "", c->firmware_code, false, true);
+		add_file_node(ret, "fw-vars", "", c->firmware_vars, false, false);
+		add_format_node(ret, "fw-code", "", VM_RAW, true, false);
+		add_format_node(ret, "fw-vars", "", VM_RAW, false, false);
+	}
+	add_channels(c, ret);
+	add_fixed_devices(c, ports, ret);
+	for (size_t i = 0; i < c->n_disks; i++)
+		add_disk(&c->disks[i], ports, &lane, ret);
+	for (size_t i = 0; i < c->n_nics; i++)
+		add_nic(&c->nics[i], i, ports, ret);
+	if (c->paused)
+		opt(ret, "-S");
+	if (c->incoming)
+		opt2(ret, "-incoming", "%s", c->incoming);
+	free(ports);
+}
+
+/* ---- machine names ---- */
+
+int vm_machine_resolve(const char *help, const char *wanted, char **ret, struct err *e)
+{
+	size_t want = strlen(wanted);
+
+	/* "q35                  Standard PC (Q35 + ICH9, 2009) (alias of pc-q35-7.2)" */
+	for (const char *line = help, *next; line && *line; line = next) {
+		const char *nl = strchr(line, '\n'), *end = nl ? nl : line + strlen(line), *alias;
+
+		next = nl ? nl + 1 : NULL;
+		if ((size_t)(end - line) <= want || strncmp(line, wanted, want) || line[want] != ' ')
+			continue;
+		alias = memmem(line, (size_t)(end - line), "(alias of ", 10);
+		if (!alias) {
+			*ret = mem_strdup(wanted);
+			return 0;
+		}
+		alias += 10;
+		*ret = mem_strndup(alias, strcspn(alias, ")\n"));
+		return 0;
+	}
+	return err_set(e, ERR_NOT_FOUND, "this QEMU has no machine type \"%s\"", wanted);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* qemu/vm_config.h - one virtual machine as QEMU is asked to build it, and its command line.
+ *
+ * A plain value: all strings are borrowed and must outlive it. vm_config_check() finds what QEMU would refuse or silently get
+ * wrong; vm_argv() is a pure function of the config. Device ids and PCI places are fixed by the names and the order in the
+ * config: a migration target matches devices by guest PCI path, a restarted supervisor by id (qemu.md 2.1). */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+#define VM_DISKS_MAX 64
+#define VM_NICS_MAX 16
+#define VM_PORTS_MAX 128
+#define VM_CPUS_MAX 255
+#define VM_BLOCK_SIZE (2ull << 20) /* virtio-mem's granularity (qemu.md 5.1) */
+#define VM_NAME_MAX 64 /* of a disk or NIC: they become ids */
+
+enum vm_accel { VM_TCG, VM_KVM };
+enum vm_format { VM_RAW, VM_QCOW2 };
+enum vm_bus { VM_VIRTIO, VM_SCSI, VM_SATA };
+
+struct vm_disk {
+	const char *name;
+	enum vm_bus bus;
+	bool cdrom, readonly;
+	const char *file;
+	enum vm_format format;
+	const char *base; /* backing file, read-only; NULL: none */
+	enum vm_format base_format;
+	bool block_device; /* file is one */
+	int bootindex;     /* 0: none */
+	const char *serial;
+};
+
+enum vm_netdev { VM_NET_STREAM_FD, VM_NET_SLIRP, VM_NET_TAP_FD };
+struct vm_nic {
+	const char *name, *mac, *model; /* model NULL: virtio-net-pci */
+	enum vm_netdev netdev;
+	int fd; /* of the stream or tap */
+	/* slirp only: guest network; NULL: its own defaults. hostfwd: NULL or "tcp::80-:80"... */
+	const char *net, *host, *dhcp_start, *dns;
+	const struct strv *hostfwd;
+	int bootindex;
+};
+
+struct vm_config {
+	const char *binary; /* NULL: qemu-system-x86_64 */
+	const char *name, *uuid;
+	const char *machine; /* versioned: pc-q35-7.2 */
+	enum vm_accel accel;
+	const char *cpu; /* NULL: host under KVM, qemu64 under TCG */
+	uint64_t memory, max_memory; /* bytes; max_memory <= memory: no room, no maxmem (qemu.md 16.26) */
+	unsigned sockets, cores, threads, max_sockets;
+	/* Descriptors QEMU inherits; listening sockets. -1: none of that. */
+	int fd_qmp, fd_rescue, fd_console, fd_agent;
+	const char *console_log;
+	bool rng;
+	const char *smbios; /* after "type=1,"; NULL: none */
+	const char *firmware_code, *firmware_vars; /* UEFI; NULL: SeaBIOS */
+	bool only_migratable, paused; /* paused: -S */
+	const char *incoming; /* "defer" or NULL */
+	struct vm_disk disks[VM_DISKS_MAX];
+	size_t n_disks;
+	struct vm_nic nics[VM_NICS_MAX];
+	size_t n_nics;
+};
+
+/* Which device sits on which root port. QEMU accepts a second device on an occupied port and the guest never sees it
+ * (qemu.md 2.2), so nothing is plugged without asking here. */
+struct vm_ports {
+	const char *owner[VM_PORTS_MAX]; /* device id, borrowed or static; NULL: free */
+	size_t n;
+	char ids[VM_DISKS_MAX + VM_NICS_MAX][VM_NAME_MAX + 8]; /* storage of owner[] */
+};
+enum { PORT_SERIAL, PORT_BALLOON, PORT_SCSI, PORT_RNG, PORT_MEM, PORT_FIRST_DISK };
+
+int vm_config_check(const struct vm_config *c, struct err *e);
+/* As vm_argv() places them, spare ports included. */
+void vm_ports_of(const struct vm_config *c, struct vm_ports *ret);
+/* The config must have passed the check. Adds to ret, argv[0] first. */
+void vm_argv(const struct vm_config *c, struct strv *ret);
+/* The name of a disk's top block node; long disk names are shortened with a hash. */
+#define VM_NODE_NAME_MAX 32
+void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX]);
+/* Guest memory virtio-mem can add; 0: none. */
+uint64_t vm_memory_room(const struct vm_config *c);
+
+/* The versioned name behind a machine alias, from the text of `-machine help`; ERR_NOT_FOUND. Caller frees. */
+int vm_machine_resolve(const char *help, const char *wanted, char **ret, struct err *e);
