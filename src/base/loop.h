@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 struct loop;
+/* Also ignores SIGPIPE. Sources are freed before their loop; one loop with signals per process. */
 struct loop *loop_new(void);
 struct loop *loop_new_sim(int64_t start_wall_ms);
 void loop_free(struct loop *l);
@@ -60,7 +61,8 @@ struct loop_signal;
 struct loop_signal *loop_signal_new(struct loop *l, int sig, loop_fn *fn, void *arg);
 void loop_signal_free(struct loop_signal *s);
 
-/* ---- children: calls back once with waitid()'s status (as for waitpid) ---- */
+/* ---- children: calls back once with waitid()'s status (as for waitpid; -1 if someone else reaped it). The caller frees
+ * the source afterwards, or in the callback. ---- */
 struct loop_child;
 typedef void loop_child_fn(void *arg, pid_t pid, int wait_status);
 struct loop_child *loop_child_new(struct loop *l, pid_t pid, loop_child_fn *fn, void *arg);
