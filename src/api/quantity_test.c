@@ -116,7 +116,7 @@ static void canonical_text_round_trips(void **state)
 		quantity_text(&q, one);
 		assert_int_equal(quantity_parse(one, &back, NULL), 0);
 		assert_int_equal(quantity_cmp(&q, &back), 0);
-		if (q.format != 'e') /* an exponent of 0 is not written */
+		if (q.format == 'd') /* the others may have no suffix to be told by */
 			assert_string_equal(quantity_text(&back, two), one);
 	}
 }
