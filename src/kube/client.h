@@ -38,6 +38,7 @@ struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c,
 struct kube_client *kube_client_new_transport(struct loop *l, const struct kube_transport *t /* copied; freed with the client */);
 void kube_client_free(struct kube_client *c); /* cancels everything */
 struct loop *kube_client_loop(const struct kube_client *c);
+uint64_t kube_client_random(struct kube_client *c); /* for jitter and names; repeatable on any other transport than HTTPS */
 /* Appended to writes as fieldManager; NULL: the server's default. */
 void kube_client_set_manager(struct kube_client *c, const char *manager);
 
@@ -71,6 +72,7 @@ struct kube_list_opts {
 	const char *ns;             /* NULL: all namespaces */
 	const char *label_selector, *field_selector;
 	int limit;                  /* page size; pages are fetched on and joined */
+	bool any_version;           /* resourceVersion=0: whatever the server has at hand */
 };
 /* items is NULL on failure. rv: the list's resourceVersion. */
 typedef void kube_list_fn(void *arg, struct obj *const *items, size_t n, uint64_t rv, const struct err *e);
