@@ -28,10 +28,11 @@ struct proc_spec {
 int proc_spawn(const struct proc_spec *spec, pid_t *ret_pid, struct err *e);
 
 /* Runs a program to its end on the loop, collecting stdout and stderr. Calls back exactly once, unless freed before:
- * freeing kills it (SIGKILL). */
+ * freeing kills it (SIGKILL). After the call back it is gone: forget the pointer (freeing it in the callback is fine, after
+ * it is not). timeout_ms 0: no limit; input NULL: /dev/null. */
 struct proc_run;
 struct proc_result {
-	int wait_status; /* as waitpid(); -1 if it could not be started (e says why) */
+	int wait_status; /* as waitpid(); -1 if it could not be started (e says why; also set if the time was up) */
 	const char *out, *err;
 	size_t out_len, err_len;
 	const struct err *e;
