@@ -27,9 +27,9 @@ typedef void wire_reply_fn(void *arg, const struct json *ok, const struct err *e
 void wire_client_call(struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg);
 
 /* Opens a second connection and asks for the console there. The reply arrives at fn with the descriptor, which is then the
- * caller's (non-blocking, raw console from the next byte on), or -1 and e. mode NULL: takeover. */
+ * caller's (non-blocking, raw console), and the first console bytes that came with the reply; or with -1 and e. mode NULL: takeover. */
 struct wire_console_call;
-typedef void wire_console_fn(void *arg, int fd, const struct err *e);
+typedef void wire_console_fn(void *arg, int fd, const struct str *first, const struct err *e);
 struct wire_console_call *wire_console_open(struct loop *l, const char *path, const char *mode, wire_console_fn *fn,
 	void *arg, struct err *e);
 void wire_console_cancel(struct wire_console_call *c); /* only before fn was called */
