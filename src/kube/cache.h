@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kube/cache.h - a local, watched copy of a kind (client-go's informer): list, then watch, again on 410, resuming from its
- * resourceVersion otherwise, with back-off on failure. Objects in it are shared and immutable. Loop thread only. */
+ * resourceVersion otherwise, with back-off on failure. Objects in it are shared and immutable. Loop thread only. An object replaced by
+ * another of the same name is told as deleted, then added. Not to be freed from within its own handlers. */
 #pragma once
 
 #include "kube/client.h"
@@ -16,9 +17,12 @@ const struct kind *cache_kind(const struct cache *c);
 typedef void cache_fn(void *arg, const struct obj *old, const struct obj *new);
 void cache_on_change(struct cache *c, cache_fn *fn, void *arg);
 void cache_on_synced(struct cache *c, loop_fn *fn, void *arg); /* once, when the first list is in */
+void cache_on_moved(struct cache *c, loop_fn *fn, void *arg); /* each time cache_rv() has moved, also by a bookmark */
 void cache_start(struct cache *c);
+void cache_relist(struct cache *c); /* list again now; what is there stays meanwhile */
 bool cache_synced(const struct cache *c);
 uint64_t cache_rv(const struct cache *c); /* everything up to here has been seen */
+bool cache_covers(const struct cache *c, const struct obj *o); /* o is within its namespace and selectors */
 
 const struct obj *cache_get(const struct cache *c, const char *key); /* borrowed until the next turn; NULL */
 size_t cache_len(const struct cache *c);
