@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store/store.h - where objects are kept: keys, values and one revision counter (kubernetes-api.md 7). The interface of three
+ * implementations: SQLite, memory, (later) etcd. A store knows nothing of what the values are.
+ *
+ * Promises: a write that was acknowledged is there after any crash; revisions only grow and are never given twice;
+ * writes are acknowledged in the order of their revisions. The caller keeps everything in memory and reads the store once, at
+ * start. Loop thread only; what blocks happens on the store's own threads. */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_KEY_MAX 1024
+#define STORE_COMPACT_EVERY_MS (5 * 60 * 1000)
+#define STORE_HISTORY_MIN 1000 /* changes kept whatever their age */
+
+struct store;
+
+struct store_row {
+	const char *key;
+	uint64_t rev; /* of its last change */
+	const char *value;
+	size_t len;
+};
+/* One change of the history. It tells the value *before*; the value after it is what the next change of the same key calls
+ * old, or the row as it stands: each value is kept once. */
+struct store_change {
+	uint64_t rev, prev_rev; /* prev_rev 0: the key was created */
+	const char *key;
+	bool deleted;
+	const char *old; /* NULL: created */
+	size_t old_len;
+};
+struct store_load_ops {
+	int (*row)(void *arg, const struct store_row *r, struct err *e); /* by key */
+	int (*change)(
+		void *arg, const struct store_change *c, struct err *e); /* newest first, after all rows */
+};
+/* Reads everything there is. Once, before the first write. An error of a callback stops it. */
+int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+
+uint64_t store_revision(const struct store *s);  /* of the newest acknowledged change */
+uint64_t store_compacted(const struct store *s); /* the history holds every change after this */
+/* The revision the next store_write() gets; 0 where it is only known when acknowledged. */
+uint64_t store_next(const struct store *s);
+
+/* Called once per write, from the loop, never from within store_write(). e NULL: it is durable. ERR_CONFLICT: the key is not at
+ * the expected revision. ERR_INTERNAL: it could not be written (disk full): nothing changed. */
+typedef void store_done_fn(void *arg, uint64_t rev, const struct err *e);
+struct store_write {
+	const char *key;   /* copied */
+	const char *value; /* NULL: delete */
+	size_t len;
+	uint64_t
+		expect; /* revision the key has now; 0: there is no such key. Earlier queued writes count as done */
+	store_done_fn *done;
+	void *arg;
+};
+/* The value is copied. */
+void store_write(struct store *s, const struct store_write *w);
+/* Drops history older than the newest STORE_HISTORY_MIN changes and than `before` (a revision). Happens by itself every
+ * STORE_COMPACT_EVERY_MS for what is older than that; this is for tests. */
+void store_compact(struct store *s, uint64_t before);
+/* NULL if writes work, else why the last one failed. */
+const struct err *store_trouble(const struct store *s);
+/* Makes what is queued durable, then closes. Callbacks not yet made are dropped. NULL is fine. */
+void store_free(struct store *s);
+
+/* path is made if absent (0600). ERR_UNAVAILABLE if another process has it open. */
+struct store *store_sqlite_open(struct loop *l, const char *path, struct err *e);
+struct store *store_mem_new(struct loop *l);
+
+/* ---- for implementations ---- */
+struct store_ops {
+	int (*load)(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+	void (*write)(struct store *s, const struct store_write *w);
+	void (*compact)(struct store *s, uint64_t before);
+	void (*free)(struct store *s);
+};
+struct store {
+	const struct store_ops *ops;
+	uint64_t revision, compacted, next;
+	struct err trouble;
+};
