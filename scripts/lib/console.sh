@@ -12,7 +12,7 @@
 #   console_run CMD              run CMD in that shell; its output in CONSOLE_OUT, status returned
 #   console_close
 
-CONSOLE_PID='' CONSOLE_IN='' CONSOLE_OUTFD='' CONSOLE_SEEN='' CONSOLE_OUT='' CONSOLE_TURN=0
+CONSOLE_PID='' CONSOLE_IN='' CONSOLE_OUTFD='' CONSOLE_SEEN='' CONSOLE_OUT=''
 
 console_open() {
 	CONSOLE_SEEN=''
@@ -56,11 +56,11 @@ console_login() {
 }
 
 console_run() {
-	local mark out status
-	CONSOLE_TURN=$((CONSOLE_TURN + 1))
-	mark="mark$CONSOLE_TURN."
+	local turn mark out status
+	turn=${EPOCHREALTIME//[!0-9]/}
+	mark="mark$turn."
 	# mark and its number meet only in the output, never in the echo of what was typed
-	console_send "echo; echo ma''rk$CONSOLE_TURN.begin; $1; echo ma''rk$CONSOLE_TURN.end=\$?."$'\n'
+	console_send "echo; echo ma''rk$turn.begin; $1; echo ma''rk$turn.end=\$?."$'\n'
 	console_expect "${mark}end=" 20 || return 255
 	out=${CONSOLE_SEEN#*"${mark}begin"}
 	status=${out##*"${mark}end="}
