@@ -84,7 +84,10 @@ def check_clang():
     """clang accepts what gcc builds, with the same warnings as errors."""
     def one(c):
         keep, skip = [], False
-        for a in shlex.split(c["command"])[1:]:
+        words = shlex.split(c["command"])
+        while not words[0].startswith("-"):  # the compiler, perhaps behind a cache
+            words.pop(0)
+        for a in words:
             if skip:
                 skip = False
                 continue
@@ -94,7 +97,8 @@ def check_clang():
             if a in ("-MD", "-c"):
                 continue
             keep.append(a)
-        r = subprocess.run(["clang", "-fsyntax-only", "-Wno-unknown-warning-option"] + keep,
+        r = subprocess.run(["clang", "-fsyntax-only", "-Wno-unknown-warning-option"] + keep +
+                           ["-fno-color-diagnostics"],
                            cwd=c["directory"], capture_output=True, text=True, check=False)
         return [] if r.returncode == 0 else [first_error(r.stderr)]
     commands = compile_commands()
