@@ -32,7 +32,9 @@ struct http_stream;
 struct http_stream_ops {
 	void (*data)(void *arg, const void *data, size_t len);
 	void (*drained)(void *arg); /* everything written has left; may be NULL */
-	void (*closed)(void *arg, const struct err *e); /* e->code ERR_NONE: clean end. Last call ever. */
+	/* e->code ERR_NONE: clean end. Last call ever: the stream is gone when it returns, after sending what is unsent on a
+	 * clean end. */
+	void (*closed)(void *arg, const struct err *e);
 };
 void http_stream_start(struct http_stream *s, const struct http_stream_ops *ops, void *arg);
 void http_stream_write(struct http_stream *s, const void *data, size_t len);
@@ -54,7 +56,7 @@ struct http_req; /* lives until the answer is complete or the connection is gone
 typedef void http_handler_fn(void *arg, struct http_req *r);
 
 struct http_server_spec {
-	struct tls_ctx *tls; /* NULL: plain */
+	struct tls_ctx *tls; /* NULL: plain; Unix sockets always are */
 	http_handler_fn *handler;
 	void *arg;
 	size_t body_max, conns_max; /* 0: the defaults above */
@@ -87,7 +89,8 @@ const char *http_req_peer(const struct http_req *r); /* "127.0.0.1:4711" or "uni
 /* The caller's context for this request; freed by fn when the request ends. */
 void http_req_set_ctx(struct http_req *r, void *ctx, void (*free_fn)(void *));
 void *http_req_ctx(const struct http_req *r);
-/* Called once if the client goes away before the answer is complete. */
+/* Called once if the client goes away before the answer is complete; r is gone when it returns. Without it, r stays
+ * valid until it is answered into the void: every request is answered, killed, or has an abort callback. */
 void http_req_on_abort(struct http_req *r, loop_fn *fn, void *arg);
 
 void http_req_add_header(struct http_req *r, const char *name, const char *value); /* before the answer */
@@ -98,6 +101,9 @@ void http_req_reply(struct http_req *r, int status, const char *type, const void
 void http_req_stream(struct http_req *r, int status, const char *type);
 void http_req_write(struct http_req *r, const void *data, size_t len);
 size_t http_req_pending(const struct http_req *r); /* unsent bytes of this answer */
+/* Called each time everything written to a streaming answer has left. A stream with more than HTTP_STREAM_BUFFER_MAX
+ * unsent bytes when more is written is killed (abort callback, in a later turn). */
+void http_req_on_drained(struct http_req *r, loop_fn *fn, void *arg);
 void http_req_end(struct http_req *r);
 void http_req_kill(struct http_req *r); /* drops the connection */
 /* Answers 101 with the headers added so far plus Connection/Upgrade: proto, and hands the raw connection over. */
