@@ -397,6 +397,11 @@ int cache_add_index(struct cache *c, index_fn *fn)
 	return (int)c->n_indexes++;
 }
 
+size_t cache_indexes(const struct cache *c)
+{
+	return c->n_indexes;
+}
+
 static const struct keymap *index_keys(const struct cache *c, int index, const char *value)
 {
 	MUST(index >= 0 && (size_t)index < c->n_indexes);

@@ -33,6 +33,7 @@ const struct obj *cache_at(const struct cache *c, size_t i);
 typedef void index_emit_fn(void *emit_arg, const char *value);
 typedef void index_fn(const struct obj *o, index_emit_fn *emit, void *emit_arg);
 int cache_add_index(struct cache *c, index_fn *fn); /* returns the index number */
+size_t cache_indexes(const struct cache *c);
 size_t cache_index_len(const struct cache *c, int index, const char *value);
 const struct obj *cache_index_at(const struct cache *c, int index, const char *value, size_t i);
 /* Ready-made index functions. */
