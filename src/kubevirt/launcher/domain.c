@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kubevirt/launcher/domain.h"
+
+#include "api/quantity.h"
+#include "kubevirt/launcher/b64.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (1ull << 20)
+
+void domain_free(struct domain *d)
+{
+	if (d)
+		arena_free(d->arena); /* d is in it */
+}
+
+void domain_freep(struct domain **d)
+{
+	domain_free(*d);
+}
+
+static const char *keep(struct domain *d, const char *s)
+{
+	return s ? arena_strdup(d->arena, s) : NULL;
+}
+
+/* ---- who it is ---- */
+
+static int read_identity(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
+{
+	const char *machine = json_get_str(host, "machine");
+	int64_t grace = DOMAIN_GRACE_S;
+
+	d->name = keep(d, json_at_str(vmi, "/metadata/name"));
+	d->ns = keep(d, json_str_or(json_at(vmi, "/metadata/namespace"), "default"));
+	d->uid = keep(d, json_at_str(vmi, "/metadata/uid"));
+	if (str_empty(d->name) || str_empty(d->uid))
+		return err_set(e, ERR_INVALID, "metadata.name and metadata.uid are needed");
+	d->full = arena_printf(d->arena, "%s_%s", d->ns, d->name);
+	d->uuid = keep(d, json_str_or(json_at(vmi, "/spec/domain/firmware/uuid"), d->uid));
+	d->hostname = keep(d, json_str_or(json_at(vmi, "/spec/hostname"), d->name));
+	if (!machine)
+		machine = json_at_str(vmi, "/status/machine/type");
+	if (!machine)
+		machine = json_at_str(vmi, "/spec/domain/machine/type");
+	d->machine = keep(d, str_empty(machine) ? "q35" : machine);
+	if (json_is_int(json_at(vmi, "/spec/terminationGracePeriodSeconds")))
+		grace = json_i64(json_at(vmi, "/spec/terminationGracePeriodSeconds"));
+	d->grace_s = grace < 0 ? 0 : grace > DOMAIN_GRACE_MAX_S ? DOMAIN_GRACE_MAX_S : (int)grace;
+	d->start_paused = str_eq(json_at_str(vmi, "/spec/startStrategy"), "Paused");
+	d->rng = json_is_obj(json_at(vmi, "/spec/domain/devices/rng"));
+	d->serial_console = json_bool_or(json_at(vmi, "/spec/domain/devices/autoattachSerialConsole"), true);
+	d->allow_emulation = json_bool(json_get(host, "allowEmulation"));
+	d->accelerator = keep(d, json_get_str(host, "accelerator"));
+	d->network = keep(d, json_get_str(host, "network"));
+	if (json_is_obj(json_at(vmi, "/spec/domain/firmware/bootloader/efi")))
+		return err_set(e, ERR_INVALID, "spec.domain.firmware.bootloader.efi: this launcher boots by BIOS only");
+	return 0;
+}
+
+/* ---- memory and CPUs ---- */
+
+static int read_memory(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
+{
+	static const char *const places[] = { "/spec/domain/memory/guest", "/spec/domain/resources/requests/memory",
+		"/spec/domain/resources/limits/memory" };
+	const struct json *max = json_at(vmi, "/spec/domain/memory/maxGuest");
+	int64_t guest = -1, room = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(places) && guest < 0; i++)
+		if (json_at(vmi, places[i]))
+			guest = quantity_bytes(json_at(vmi, places[i]));
+	if (guest < (int64_t)MIB)
+		return err_set(e, ERR_INVALID, "spec.domain.memory.guest: a size of at least 1Mi is needed");
+	d->memory = (uint64_t)guest & ~1023ull;
+	if (json_is_int(json_get(host, "maxGuestBytes")))
+		room = json_i64(json_get(host, "maxGuestBytes"));
+	else if (max)
+		room = quantity_bytes(max);
+	d->max_memory = d->memory;
+	/* Room only where virtio-mem can use it: whole blocks on both sides (qemu.md 5.1, decisions 12). */
+	if (room > guest && d->memory % VM_BLOCK_SIZE == 0)
+		d->max_memory = (uint64_t)room / VM_BLOCK_SIZE * VM_BLOCK_SIZE;
+	return 0;
+}
+
+static unsigned cpu_field(const struct json *cpu, const char *key)
+{
+	int64_t v = json_i64(json_get(cpu, key));
+
+	return v > 0 && v <= VM_CPUS_MAX ? (unsigned)v : 0;
+}
+
+static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
+{
+	const struct json *cpu = json_at(vmi, "/spec/domain/cpu");
+	const struct json *res = json_at(vmi, "/spec/domain/resources");
+	const char *model = json_get_str(cpu, "model");
+	int64_t milli = -1;
+
+	d->sockets = cpu_field(cpu, "sockets");
+	d->cores = cpu_field(cpu, "cores");
+	d->threads = cpu_field(cpu, "threads");
+	if (!d->sockets && !d->cores && !d->threads) {
+		const struct json *q = json_at(res, "/limits/cpu");
+
+		milli = quantity_millis(q ? q : json_at(res, "/requests/cpu"));
+		d->sockets = milli > 0 && milli <= VM_CPUS_MAX * 1000 ? (unsigned)((milli + 999) / 1000) : 1;
+	}
+	d->sockets = d->sockets ? d->sockets : 1;
+	d->cores = d->cores ? d->cores : 1;
+	d->threads = d->threads ? d->threads : 1;
+	d->max_sockets = cpu_field(cpu, "maxSockets");
+	if (d->max_sockets < d->sockets)
+		d->max_sockets = d->sockets;
+	if ((uint64_t)d->max_sockets * d->cores * d->threads > VM_CPUS_MAX)
+		return err_set(e, ERR_INVALID, "spec.domain.cpu: %u sockets of %u cores of %u threads are more than %d CPUs",
+			d->max_sockets, d->cores, d->threads, VM_CPUS_MAX);
+	if (model && strcmp(model, "host-model") != 0 && strcmp(model, "host-passthrough") != 0)
+		d->cpu_model = keep(d, model);
+	return 0;
+}
+
+/* ---- disks ---- */
+
+static int read_bus(struct domain_disk *k, const struct json *disk, size_t i, struct err *e)
+{
+	const struct json *dev = json_get(disk, "disk");
+	const char *bus;
+
+	k->cdrom = json_is_obj(json_get(disk, "cdrom"));
+	if (json_get(disk, "lun"))
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu].lun: not supported", i);
+	if (k->cdrom)
+		dev = json_get(disk, "cdrom");
+	bus = json_get_str(dev, "bus");
+	if (str_empty(bus))
+		bus = "sata"; /* KubeVirt's default on amd64 */
+	k->readonly = json_bool_or(json_get(dev, "readonly"), k->cdrom);
+	if (!strcmp(bus, "virtio"))
+		k->bus = VM_VIRTIO;
+	else if (!strcmp(bus, "scsi"))
+		k->bus = VM_SCSI;
+	else if (!strcmp(bus, "sata"))
+		k->bus = VM_SATA;
+	else
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: bus \"%s\" is not supported", i, bus);
+	k->serial = json_get_str(disk, "serial");
+	k->boot_order = (int)json_i64(json_get(disk, "bootOrder"));
+	return 0;
+}
+
+/* A text of the volume: inline, base64, or from the Secret whose content the handler sent. */
+static int read_text(struct domain *d, const struct json *src, const char *plain, const char *base64, const struct json *files,
+	const char *file_key, const char **ret, size_t *ret_len, struct err *e)
+{
+	const char *text = json_get_str(files, file_key);
+	size_t len;
+
+	if (!text)
+		text = json_get_str(src, plain);
+	if (text) {
+		*ret = keep(d, text);
+		*ret_len = strlen(text);
+		return 0;
+	}
+	text = json_get_str(src, base64);
+	if (!text)
+		return 0;
+	len = strlen(text);
+	*ret = arena_alloc(d->arena, len + 1);
+	if (!b64_text((char *)*ret, text, len, ret_len))
+		return err_set(e, ERR_INVALID, "%s is not base64", base64);
+	return 0;
+}
+
+static int read_cloud_init(struct domain *d, struct domain_disk *k, const struct json *src, const struct json *files,
+	struct err *e)
+{
+	if (read_text(d, src, "userData", "userDataBase64", files, "userdata", &k->user_data, &k->user_data_len, e) < 0 ||
+		read_text(d, src, "networkData", "networkDataBase64", files, "networkdata", &k->network_data,
+			&k->network_data_len, e) < 0)
+		return -1;
+	return 0;
+}
+
+static int read_volume(struct domain *d, struct domain_disk *k, const struct json *vol, const struct json *host, struct err *e)
+{
+	const struct json *src, *files = json_get(json_get(host, "files"), k->name);
+	const char *dir;
+
+	if ((src = json_get(vol, "containerDisk"))) {
+		k->kind = VOL_CONTAINER_DISK;
+		dir = json_get_str(json_get(host, "containerDisks"), k->name);
+		k->image_dir = dir ? keep(d, dir) : arena_printf(d->arena, "%s/%s", CONTAINER_DISK_DIR, k->name);
+		k->image_path = keep(d, json_get_str(src, "path"));
+		return 0;
+	}
+	if ((src = json_get(vol, "cloudInitNoCloud"))) {
+		k->kind = VOL_NO_CLOUD;
+		return read_cloud_init(d, k, src, files, e);
+	}
+	if ((src = json_get(vol, "cloudInitConfigDrive"))) {
+		k->kind = VOL_CONFIG_DRIVE;
+		return read_cloud_init(d, k, src, files, e);
+	}
+	if ((src = json_get(vol, "emptyDisk"))) {
+		int64_t size = quantity_bytes(json_get(src, "capacity"));
+
+		k->kind = VOL_EMPTY;
+		if (size < (int64_t)MIB)
+			return err_set(e, ERR_INVALID, "emptyDisk.capacity: at least 1Mi is needed");
+		k->capacity = (uint64_t)size / MIB * MIB;
+		return 0;
+	}
+	JSON_EACH (it, vol)
+		if (strcmp(it.key, "name") != 0)
+			return err_set(e, ERR_INVALID, "volumes of type %s are not supported", it.key);
+	return err_set(e, ERR_INVALID, "the volume has no source");
+}
+
+static const struct json *by_name(const struct json *list, const char *name)
+{
+	JSON_EACH (it, list)
+		if (str_eq(json_get_str(it.val, "name"), name))
+			return it.val;
+	return NULL;
+}
+
+static int add_disk(struct domain *d, const struct json *vmi, const struct json *host, const char *name,
+	const struct json *disk, size_t i, struct err *e)
+{
+	const struct json *vol = by_name(json_at(vmi, "/spec/volumes"), name);
+	struct domain_disk *k = &d->disks[d->n_disks];
+
+	if (d->n_disks >= VM_DISKS_MAX)
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks: more than %d", VM_DISKS_MAX);
+	if (!vol)
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: no volume is named \"%s\"", i, name ? name : "");
+	k->name = keep(d, name);
+	if (disk) {
+		if (read_bus(k, disk, i, e) < 0)
+			return -1;
+		k->serial = keep(d, k->serial);
+	} else {
+		k->bus = VM_SATA;
+	}
+	if (read_volume(d, k, vol, host, e) < 0)
+		return err_wrap(e, "volume \"%s\"", name);
+	d->n_disks++;
+	return 0;
+}
+
+static int read_disks(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
+{
+	const struct json *disks = json_at(vmi, "/spec/domain/devices/disks");
+
+	JSON_EACH (it, disks)
+		if (add_disk(d, vmi, host, json_get_str(it.val, "name"), it.val, it.i, e) < 0)
+			return -1;
+	JSON_EACH (it, json_at(vmi, "/spec/volumes")) {
+		const char *name = json_get_str(it.val, "name");
+
+		if (name && !by_name(disks, name) && add_disk(d, vmi, host, name, NULL, it.i, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- interfaces ---- */
+
+/* Stable for a VM's interface, in the locally administered range. */
+static const char *make_mac(struct domain *d, const char *name)
+{
+	uint64_t h = 14695981039346656037ull;
+
+	for (const char *p = d->uid; *p; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211ull;
+	for (const char *p = name; *p; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211ull;
+	return arena_printf(d->arena, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(h >> 32) & 0xff, (unsigned)(h >> 24) & 0xff,
+		(unsigned)(h >> 16) & 0xff, (unsigned)(h >> 8) & 0xff, (unsigned)h & 0xff);
+}
+
+/* 10.0.2.0/24: the guest gets .2, its gateway is .1 */
+static int read_cidr(struct domain_nic *n, const char *cidr, struct err *e)
+{
+	char ip[16];
+	const char *slash = strchr(cidr, '/');
+	struct in_addr a, guest, gw;
+	int64_t prefix;
+
+	if (!slash || (size_t)(slash - cidr) >= sizeof(ip) || !str_to_i64(slash + 1, 8, 30, &prefix))
+		return err_set(e, ERR_INVALID, "vmNetworkCIDR \"%s\"", cidr);
+	memcpy(ip, cidr, (size_t)(slash - cidr));
+	ip[slash - cidr] = '\0';
+	if (inet_pton(AF_INET, ip, &a) != 1)
+		return err_set(e, ERR_INVALID, "vmNetworkCIDR \"%s\"", cidr);
+	gw.s_addr = htonl((ntohl(a.s_addr) & (uint32_t)(0xffffffffu << (32 - prefix))) + 1);
+	guest.s_addr = htonl(ntohl(gw.s_addr) + 1);
+	inet_ntop(AF_INET, &gw, n->gateway, sizeof(n->gateway));
+	inet_ntop(AF_INET, &guest, n->guest_ip, sizeof(n->guest_ip));
+	n->prefix = (int)prefix;
+	return 0;
+}
+
+static int read_ports(struct domain_nic *n, const struct json *ports, struct err *e)
+{
+	n->all_ports = json_len(ports) == 0;
+	JSON_EACH (it, ports) {
+		int64_t port = json_i64(json_get(it.val, "port"));
+		const char *proto = json_str_or(json_get(it.val, "protocol"), "TCP");
+
+		if (port < 1 || port > 65535)
+			return err_set(e, ERR_INVALID, "ports[%zu].port: %lld", it.i, (long long)port);
+		if (n->n_forwards >= DOMAIN_FORWARDS_MAX)
+			return err_set(e, ERR_INVALID, "ports: more than %d", DOMAIN_FORWARDS_MAX);
+		n->forwards[n->n_forwards++] =
+			(struct domain_forward){ .udp = !strcasecmp(proto, "UDP"), .port = (uint16_t)port };
+	}
+	return 0;
+}
+
+static int read_model(struct domain_nic *n, const char *model, struct err *e)
+{
+	static const char *const known[] = { "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet", NULL };
+
+	if (str_empty(model) || !strcmp(model, "virtio"))
+		return 0;
+	for (size_t i = 0; known[i]; i++)
+		if (!strcmp(known[i], model)) {
+			n->model = known[i];
+			return 0;
+		}
+	return err_set(e, ERR_INVALID, "model \"%s\" is not supported", model);
+}
+
+static int read_nic(struct domain *d, struct domain_nic *n, const struct json *iface, const struct json *vmi,
+	const struct json *host, struct err *e)
+{
+	const struct json *net = by_name(json_at(vmi, "/spec/networks"), n->name);
+	const char *mac = json_get_str(iface, "macAddress");
+
+	if (!json_is_obj(json_get(net, "pod")))
+		return err_set(e, ERR_INVALID, "only the pod network is supported");
+	if (json_get(iface, "masquerade"))
+		n->binding = NIC_MASQUERADE;
+	else if (json_get(iface, "bridge") || json_get(iface, "passtBinding"))
+		n->binding = NIC_BRIDGE;
+	else
+		return err_set(e, ERR_INVALID, "only the bindings masquerade and bridge are supported");
+	if (!mac && json_get_str(host, "podMAC"))
+		mac = json_get_str(host, "podMAC");
+	n->mac = str_empty(mac) ? make_mac(d, n->name) : keep(d, mac);
+	n->boot_order = (int)json_i64(json_get(iface, "bootOrder"));
+	if (read_model(n, json_get_str(iface, "model"), e) < 0 || read_ports(n, json_get(iface, "ports"), e) < 0)
+		return -1;
+	return read_cidr(n, json_str_or(json_at(net, "/pod/vmNetworkCIDR"), "10.0.2.0/24"), e);
+}
+
+static int read_nics(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
+{
+	JSON_EACH (it, json_at(vmi, "/spec/domain/devices/interfaces")) {
+		struct domain_nic *n = &d->nics[d->n_nics];
+
+		if (d->n_nics >= VM_NICS_MAX)
+			return err_set(e, ERR_INVALID, "spec.domain.devices.interfaces: more than %d", VM_NICS_MAX);
+		n->name = keep(d, json_str_or(json_get(it.val, "name"), ""));
+		if (read_nic(d, n, it.val, vmi, host, e) < 0)
+			return err_wrap(e, "spec.domain.devices.interfaces[%zu]", it.i);
+		d->n_nics++;
+	}
+	JSON_EACH (it, json_get(host, "dns"))
+		if (d->n_dns < ARRAY_LEN(d->dns) && json_str(it.val))
+			d->dns[d->n_dns++] = keep(d, json_str(it.val));
+	if (json_len(json_get(host, "search"))) {
+		struct str s = { 0 };
+
+		JSON_EACH (it, json_get(host, "search"))
+			str_addf(&s, "%s%s", s.len ? " " : "", json_str_or(it.val, ""));
+		d->search = keep(d, str_cstr(&s));
+		str_done(&s);
+	}
+	return 0;
+}
+
+int domain_from_vmi(const struct json *vmi, const struct json *host, struct domain **ret, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct domain *d = arena_alloc(a, sizeof(*d));
+
+	d->arena = a;
+	if (read_identity(d, vmi, host, e) < 0 || read_memory(d, vmi, host, e) < 0 || read_cpus(d, vmi, e) < 0 ||
+		read_disks(d, vmi, host, e) < 0 || read_nics(d, vmi, host, e) < 0) {
+		arena_free(a);
+		return -1;
+	}
+	*ret = d;
+	return 0;
+}

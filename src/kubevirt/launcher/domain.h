@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/launcher/domain.h - what a VirtualMachineInstance asks for, as the launcher needs it (kubevirt-api.md 9).
+ *
+ * A pure reading of the VMI and of the handler's facts (wire.h, HOST): no file is touched. Strings live in the domain's arena.
+ * Fields this program does not know are ignored; volumes and buses it can not serve are errors, not silently dropped. */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "qemu/vm_config.h"
+
+#define DOMAIN_GRACE_S 30 /* terminationGracePeriodSeconds when the VMI has none */
+#define DOMAIN_GRACE_MAX_S 86400
+#define DOMAIN_FORWARDS_MAX 128
+#define CONTAINER_DISK_DIR "/var/run/kubevirt/container-disks"
+
+enum volume_kind { VOL_CONTAINER_DISK, VOL_NO_CLOUD, VOL_CONFIG_DRIVE, VOL_EMPTY };
+
+struct domain_disk {
+	const char *name, *serial;
+	enum vm_bus bus;
+	bool cdrom, readonly;
+	int boot_order; /* 0: none */
+	enum volume_kind kind;
+	const char *image_dir;  /* VOL_CONTAINER_DISK: where the image is mounted, or the disk file itself */
+	const char *image_path; /* path inside the image; NULL: the only file under /disk */
+	uint64_t capacity;      /* VOL_EMPTY: bytes, whole MiB */
+	/* the cloud-init kinds */
+	const char *user_data, *network_data;
+	size_t user_data_len, network_data_len;
+};
+
+enum nic_binding { NIC_MASQUERADE, NIC_BRIDGE };
+struct domain_forward {
+	bool udp;
+	uint16_t port;
+};
+struct domain_nic {
+	const char *name, *mac, *model; /* model: QEMU's device; NULL: virtio-net-pci */
+	enum nic_binding binding;
+	int boot_order;
+	bool all_ports; /* none were listed */
+	struct domain_forward forwards[DOMAIN_FORWARDS_MAX];
+	size_t n_forwards;
+	/* masquerade: the guest's side */
+	char guest_ip[16], gateway[16];
+	int prefix;
+};
+
+struct domain {
+	struct arena *arena;
+	const char *name, *ns, *uid, *full; /* full: NS_NAME */
+	const char *uuid, *hostname, *machine; /* machine may be an alias */
+	const char *cpu_model;                 /* NULL: the accelerator's own default */
+	uint64_t memory, max_memory;           /* max_memory == memory: no room */
+	unsigned sockets, cores, threads, max_sockets;
+	int grace_s;
+	bool start_paused, rng, serial_console, allow_emulation;
+	const char *accelerator; /* "kvm", "tcg", or NULL: probe */
+	const char *network;     /* "passt", "slirp", or NULL: passt if it works */
+	const char *dns[3];
+	size_t n_dns;
+	const char *search;
+	struct domain_disk disks[VM_DISKS_MAX];
+	size_t n_disks;
+	struct domain_nic nics[VM_NICS_MAX];
+	size_t n_nics;
+};
+
+/* host may be NULL. ERR_INVALID with the field's path. */
+int domain_from_vmi(const struct json *vmi, const struct json *host, struct domain **ret, struct err *e);
+void domain_free(struct domain *d);
+void domain_freep(struct domain **d);

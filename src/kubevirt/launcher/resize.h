@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/launcher/resize.h - changing a running guest's memory through virtio-mem (qemu.md 5.1).
+ *
+ * QEMU only records a wish (`requested-size`); the guest's driver plugs and unplugs when it can, refuses silently, and the event
+ * that tells is up to a second late. So the size is polled: each 3 ms for 300 ms, then each 50 ms, until it is reached or 30 s are
+ * over. Shrinking goes in steps of at most a quarter, because the driver takes every free page it can get, and is refused where
+ * the guest's own numbers say that it would not fit. What was not reached is said, not hidden. */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "qemu/qmp.h"
+
+#define RESIZE_FAST_MS 300
+#define RESIZE_POLL_FAST_MS 3
+#define RESIZE_POLL_SLOW_MS 50
+#define RESIZE_FOLLOW_MS 1000
+#define RESIZE_DEADLINE_MS 30000
+#define RESIZE_SHRINK_DIVISOR 4
+#define RESIZE_MARGIN (192ull << 20) /* kept above what the guest uses; its kernel's own part is in here */
+
+/* What the balloon driver reports; 0: unknown. */
+struct guest_stats {
+	uint64_t total, available;
+};
+
+/* Pure checks before anything is sent (qemu.md 16.18, 16.22). ERR_INVALID with numbers. */
+int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted, struct err *e);
+/* The next size on the way from current down to wanted (all in guest bytes). */
+uint64_t resize_next_step(uint64_t boot, uint64_t current, uint64_t wanted);
+
+struct resize;
+struct resize_ops {
+	/* current, requested or the activity changed. */
+	void (*changed)(void *arg);
+};
+/* boot == max: no device; requests are refused. */
+struct resize *resize_new(struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg);
+void resize_free(struct resize *r);
+/* NULL: QEMU is gone, a request that runs fails. Before the client is freed, or after it failed all its calls. */
+void resize_set_qmp(struct resize *r, struct qmp *q);
+void resize_set_stats(struct resize *r, const struct guest_stats *s);
+/* Something may have changed the size: an event, a guest reset. */
+void resize_look(struct resize *r);
+
+/* complete: the wanted size is there. e: refused or interrupted; ERR_CONFLICT: a newer request took over. Called once. */
+typedef void resize_done_fn(void *arg, bool complete, const struct err *e);
+void resize_request(struct resize *r, uint64_t wanted, resize_done_fn *fn, void *arg);
+
+uint64_t resize_current(const struct resize *r);   /* guest memory now: boot + plugged */
+uint64_t resize_requested(const struct resize *r);
+bool resize_active(const struct resize *r);
+const char *resize_error(const struct resize *r); /* of the last request; "" */
