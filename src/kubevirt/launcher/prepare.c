@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the start request to a running guest: accelerator, machine type, disks, network, QEMU, first commands. One step is awaited at
+ * a time; each ends in the next one or in Failed with a reason. */
+#include "kubevirt/launcher/launcher_impl.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "kubevirt/launcher/seed.h"
+#include "qemu/qmp_cmds.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TOOL_LIMIT_MS 30000 /* qemu-img, qemu -machine help */
+#define BALLOON_PATH "/machine/peripheral/balloon0"
+#define QEMU_DEFAULT "qemu-system-x86_64"
+
+static const struct sm_state prep_states[] = {
+	[P_NEW] = { "new", SM_TO(P_PROBE) | SM_TO(P_MACHINE) | SM_TO(P_FAILED) },
+	[P_PROBE] = { "accelerator", SM_TO(P_MACHINE) | SM_TO(P_FAILED) },
+	[P_MACHINE] = { "machine type", SM_TO(P_DISK) | SM_TO(P_FAILED) },
+	[P_DISK] = { "disks", SM_TO(P_GREETING) | SM_TO(P_FAILED) },
+	[P_GREETING] = { "QEMU's start", SM_TO(P_SETUP) | SM_TO(P_FAILED) },
+	[P_SETUP] = { "first commands", SM_TO(P_DONE) | SM_TO(P_FAILED) },
+	[P_DONE] = { "done", 0 },
+	[P_FAILED] = { "failed", 0 },
+};
+
+void prepare_failed(struct launcher *l, const char *reason, const struct err *e)
+{
+	if (l->prep.at == P_FAILED || l->prep.at == P_DONE)
+		return;
+	sm_move(&l->prep, P_FAILED);
+	guest_finish(l, WIRE_PHASE_FAILED, reason, e->msg);
+}
+
+void prepare_cancel(struct launcher *l)
+{
+	proc_run_free(TAKE(l->run));
+	accel_probe_free(TAKE(l->probe));
+	if (l->prep.states && l->prep.at != P_DONE && l->prep.at != P_FAILED)
+		sm_move(&l->prep, P_FAILED);
+}
+
+/* ---- the machine as QEMU gets it ---- */
+
+static void fill_config(struct launcher *l)
+{
+	struct vm_config *c = l->config;
+	const struct domain *d = l->domain;
+
+	c->binary = l->qemu_bin;
+	c->name = d->full;
+	c->uuid = d->uuid;
+	c->machine = l->machine;
+	c->cpu = c->accel == VM_KVM || d->cpu_model ? d->cpu_model : NULL;
+	c->memory = d->memory;
+	c->max_memory = d->max_memory;
+	c->sockets = d->sockets;
+	c->cores = d->cores;
+	c->threads = d->threads;
+	c->max_sockets = d->max_sockets;
+	c->fd_qmp = PROC_FD_BASE;
+	c->fd_rescue = PROC_FD_BASE + 1;
+	c->fd_console = PROC_FD_BASE + 2;
+	c->fd_agent = PROC_FD_BASE + 3;
+	c->console_log = arena_printf(d->arena, "%s/console.log", l->dir);
+	c->rng = d->rng;
+	c->smbios = "manufacturer=KubeVirt,product=None,family=KubeVirt";
+	c->only_migratable = true;
+	c->paused = true;
+	for (size_t i = 0; i < d->n_disks; i++) {
+		const struct domain_disk *k = &d->disks[i];
+
+		c->disks[i] = (struct vm_disk){ .name = k->name, .bus = k->bus, .cdrom = k->cdrom, .readonly = k->readonly,
+			.file = l->files[i], .bootindex = k->boot_order, .serial = k->serial };
+		c->disks[i].format = VM_RAW;
+		if (k->kind == VOL_EMPTY || k->kind == VOL_CONTAINER_DISK)
+			c->disks[i].format = VM_QCOW2;
+		if (k->kind == VOL_CONTAINER_DISK) {
+			c->disks[i].base = l->images[i].path;
+			c->disks[i].base_format = l->images[i].format;
+		}
+		/* A seed disk that the guest may write would differ from the next start's; a SATA disk can not be read-only. */
+		if ((k->kind == VOL_NO_CLOUD || k->kind == VOL_CONFIG_DRIVE) && (k->bus != VM_SATA || k->cdrom))
+			c->disks[i].readonly = true;
+	}
+	c->n_disks = d->n_disks;
+}
+
+/* Without bootOrder the first disk boots, as KubeVirt has it. */
+static void fill_boot_order(struct vm_config *c)
+{
+	for (size_t i = 0; i < c->n_disks; i++)
+		if (c->disks[i].bootindex)
+			return;
+	for (size_t i = 0; i < c->n_nics; i++)
+		if (c->nics[i].bootindex)
+			return;
+	if (c->n_disks)
+		c->disks[0].bootindex = 1;
+}
+
+static void launch(struct launcher *l)
+{
+	struct err e;
+
+	fill_config(l);
+	if (spawn_network(l, &e) < 0) {
+		prepare_failed(l, "PrepareFailed", &e);
+		return;
+	}
+	fill_boot_order(l->config);
+	if (vm_config_check(l->config, &e) < 0) {
+		prepare_failed(l, "PrepareFailed", &e);
+		return;
+	}
+	if (l->prep.at == P_DISK) {
+		sm_move(&l->prep, P_GREETING);
+		phase_set(l, WIRE_PHASE_STARTING, NULL, NULL);
+	}
+	if (spawn_qemu(l, &e) < 0)
+		prepare_failed(l, "StartFailed", &e);
+}
+
+/* ---- disks ---- */
+
+static void next_disk(struct launcher *l);
+
+static void on_disk_made(void *arg, const struct proc_result *r)
+{
+	struct launcher *l = arg;
+	const char *name = l->domain->disks[l->disk_at].name;
+	CLEANUP(mem_freep) char *text = NULL;
+	struct err e;
+
+	if (!proc_ok(r)) {
+		text = mem_strndup(r->err ? r->err : "", r->err ? strcspn(r->err, "\n") : 0);
+		err_set(&e, ERR_SYSTEM, "volume \"%s\": qemu-img: %s", name, r->e && r->e->code ? r->e->msg : text);
+		proc_run_free(TAKE(l->run));
+		prepare_failed(l, "PrepareFailed", &e);
+		return;
+	}
+	proc_run_free(TAKE(l->run));
+	l->disk_at++;
+	next_disk(l);
+}
+
+static void make_overlay(struct launcher *l, const struct image *base, const char *file)
+{
+	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", "-F", base->format == VM_QCOW2 ? "qcow2" : "raw", "-b",
+		base->path, (char *)file, NULL };
+
+	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_disk_made, l);
+}
+
+static void make_empty(struct launcher *l, uint64_t capacity, const char *file)
+{
+	char size[32];
+	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", (char *)file, size, NULL };
+
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)capacity);
+	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_disk_made, l);
+}
+
+static int make_seed(struct launcher *l, const struct domain_disk *k, const char *file, struct err *e)
+{
+	CLEANUP(str_done) struct str img = { 0 };
+
+	if (seed_image(l->domain, k, &img, e) < 0 || file_write(file, img.data, img.len, 0600, e) < 0)
+		return -1;
+	l->images[l->disk_at].virtual_size = img.len;
+	return 0;
+}
+
+/* Starts the current disk; 1: it is awaited, 0: it is there, -1. */
+static int make_disk(struct launcher *l, struct err *e)
+{
+	const struct domain_disk *k = &l->domain->disks[l->disk_at];
+	struct image *img = &l->images[l->disk_at];
+	bool qcow2 = k->kind == VOL_CONTAINER_DISK || k->kind == VOL_EMPTY;
+
+	free(l->files[l->disk_at]);
+	l->files[l->disk_at] = str_printf("%s/disk-%s.%s", l->dir, k->name, qcow2 ? "qcow2" : "img");
+	switch (k->kind) {
+	case VOL_CONTAINER_DISK:
+		image_done(img);
+		if (image_find(k->image_dir, k->image_path, img, e) < 0)
+			return -1;
+		make_overlay(l, img, l->files[l->disk_at]);
+		return 1;
+	case VOL_EMPTY:
+		img->virtual_size = k->capacity;
+		make_empty(l, k->capacity, l->files[l->disk_at]);
+		return 1;
+	case VOL_NO_CLOUD:
+	case VOL_CONFIG_DRIVE:
+		return make_seed(l, k, l->files[l->disk_at], e);
+	}
+	return 0;
+}
+
+static void next_disk(struct launcher *l)
+{
+	struct err e;
+
+	for (; l->disk_at < l->domain->n_disks; l->disk_at++) {
+		int r = make_disk(l, &e);
+
+		if (r > 0)
+			return;
+		if (r < 0) {
+			err_wrap(&e, "volume \"%s\"", l->domain->disks[l->disk_at].name);
+			prepare_failed(l, "PrepareFailed", &e);
+			return;
+		}
+	}
+	launch(l);
+}
+
+/* ---- machine type ---- */
+
+static void disks_start(struct launcher *l)
+{
+	sm_move(&l->prep, P_DISK);
+	state_changed(l);
+	next_disk(l);
+}
+
+static void on_machine_help(void *arg, const struct proc_result *r)
+{
+	struct launcher *l = arg;
+	struct err e;
+	int ok = -1;
+
+	if (!proc_ok(r))
+		err_set(&e, ERR_SYSTEM, "asking %s for its machine types: %s", l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT,
+			r->e && r->e->code ? r->e->msg : "it failed");
+	else
+		ok = vm_machine_resolve(r->out, l->domain->machine, &l->machine, &e);
+	proc_run_free(TAKE(l->run));
+	if (ok < 0)
+		prepare_failed(l, "StartFailed", &e);
+	else
+		disks_start(l);
+}
+
+/* A name with a version is taken as it is; QEMU itself refuses an unknown one. */
+static bool versioned(const char *machine)
+{
+	const char *dash = strrchr(machine, '-');
+
+	return dash && dash[1] >= '0' && dash[1] <= '9';
+}
+
+static void machine_start(struct launcher *l)
+{
+	char *argv[] = { l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT, "-machine", "help", NULL };
+
+	sm_move(&l->prep, P_MACHINE);
+	if (versioned(l->domain->machine)) {
+		l->machine = mem_strdup(l->domain->machine);
+		disks_start(l);
+		return;
+	}
+	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_machine_help, l);
+}
+
+/* ---- accelerator ---- */
+
+static void on_probe(void *arg, const struct accel_result *r)
+{
+	struct launcher *l = arg;
+	struct err e;
+
+	log_info("KVM is %s: %s", accel_name(r->verdict), r->text);
+	accel_probe_free(TAKE(l->probe));
+	if (r->verdict != ACCEL_USABLE && !l->domain->allow_emulation) {
+		err_set(&e, ERR_UNAVAILABLE, "%s; emulation is not allowed", r->text);
+		prepare_failed(l, "StartFailed", &e);
+		return;
+	}
+	l->config->accel = r->verdict == ACCEL_USABLE ? VM_KVM : VM_TCG;
+	machine_start(l);
+}
+
+void prepare_start(struct launcher *l)
+{
+	const char *accel = l->domain->accelerator;
+
+	l->prep = (struct sm){ prep_states, P_NEW };
+	l->config = MEM_NEW(struct vm_config);
+	phase_set(l, WIRE_PHASE_PREPARING, NULL, NULL);
+	if (accel) {
+		l->config->accel = str_eq(accel, "kvm") ? VM_KVM : VM_TCG;
+		machine_start(l);
+		return;
+	}
+	sm_move(&l->prep, P_PROBE);
+	l->probe = accel_probe_new(l->loop, l->spec.kvm ? l->spec.kvm : "/dev/kvm", l->spec.measure, on_probe, l);
+}
+
+/* ---- the first commands ---- */
+
+static void on_cont(void *arg, const struct json *ret, const struct err *e)
+{
+	struct launcher *l = arg;
+
+	(void)ret;
+	if (l->prep.at != P_SETUP)
+		return;
+	if (e) {
+		prepare_failed(l, "StartFailed", e);
+		return;
+	}
+	sm_move(&l->prep, P_DONE);
+	guest_running(l);
+}
+
+void prepare_qmp_ready(struct launcher *l)
+{
+	struct err e;
+
+	if (l->prep.at != P_GREETING)
+		return;
+	if (l->restart_without_passt) {
+		l->restart_without_passt = false;
+		spawn_done(l);
+		log_warn("starting QEMU again with its own user network");
+		if (spawn_network(l, &e) < 0 || spawn_qemu(l, &e) < 0)
+			prepare_failed(l, "StartFailed", &e);
+		return;
+	}
+	sm_move(&l->prep, P_SETUP);
+	qmp_send_qom_set(l->qmp,
+		&(struct qmp_qom_set){ .path = BALLOON_PATH, .property = "guest-stats-polling-interval", .value = BALLOON_FAST_S },
+		NULL, NULL);
+	if (l->domain->start_paused)
+		qmp_send_query_status(l->qmp, NULL, on_cont, l);
+	else
+		qmp_send_cont(l->qmp, NULL, on_cont, l);
+}
