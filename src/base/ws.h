@@ -11,7 +11,8 @@ enum ws_kind { WS_TEXT, WS_BINARY };
 struct ws;
 struct ws_ops {
 	void (*message)(void *arg, enum ws_kind kind, const void *data, size_t len); /* whole messages */
-	void (*closed)(void *arg, const struct err *e);                          /* last call ever */
+	/* Last call ever: the websocket is gone when it returns. ERR_NONE: closed by the peer with 1000, 1001 or no code. */
+	void (*closed)(void *arg, const struct err *e);
 	void (*drained)(void *arg);                                              /* may be NULL */
 };
 bool ws_wanted(const struct http_req *r); /* Upgrade: websocket with a key and version 13 */
@@ -29,4 +30,6 @@ void ws_close(struct ws *w, int code); /* flushes, frees, no more callbacks */
 #define WS_KEY_MAX 32
 void ws_client_headers(char key[WS_KEY_MAX], struct http_header *h, size_t *n /* in: room, out: used */,
 		       const char *protocol);
+/* Is the 101 an answer to our key? */
+bool ws_accepted(const char *key, const struct http_response *r);
 struct ws *ws_client(struct http_stream *s);
