@@ -9,7 +9,9 @@
 #include <event2/event.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,20 +200,30 @@ static void on_always_ready(void *arg)
 	f->fn(f->arg, f->what);
 }
 
+/* Asked beforehand: libevent would write its own message when it is refused. */
+static bool epoll_refuses(int fd)
+{
+	struct stat st;
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (fstat(fd, &st) || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode)))
+		return false;
+	CLEANUP(fd_closep) int ep = epoll_create1(EPOLL_CLOEXEC);
+	return ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) && errno == EPERM;
+}
+
 static void watch(struct loop_fd *f)
 {
 	short what = (f->what & LOOP_READ ? EV_READ : 0) | (f->what & LOOP_WRITE ? EV_WRITE : 0);
 
 	if (!what)
 		return;
-	if (!f->always) {
-		MUST(event_assign(f->ev, real_of(f->loop)->base, f->fd, (short)(what | EV_PERSIST), on_fd, f) == 0);
-		if (event_add(f->ev, NULL) == 0)
-			return;
-		MUST(errno == EPERM);
-		f->always = loop_timer_new(f->loop, on_always_ready, f);
+	if (f->always) {
+		loop_timer_set(f->always, 0);
+		return;
 	}
-	loop_timer_set(f->always, 0);
+	MUST(event_assign(f->ev, real_of(f->loop)->base, f->fd, (short)(what | EV_PERSIST), on_fd, f) == 0);
+	MUST(event_add(f->ev, NULL) == 0);
 }
 
 struct loop_fd *loop_fd_new(struct loop *l, int fd, int what, loop_fd_fn *fn, void *arg)
@@ -221,6 +233,8 @@ struct loop_fd *loop_fd_new(struct loop *l, int fd, int what, loop_fd_fn *fn, vo
 	*f = (struct loop_fd){ .loop = l, .fd = fd, .what = what, .fn = fn, .arg = arg };
 	f->ev = event_new(real_of(l)->base, fd, EV_READ, on_fd, f);
 	MUST(f->ev);
+	if (epoll_refuses(fd))
+		f->always = loop_timer_new(l, on_always_ready, f);
 	watch(f);
 	return f;
 }
