@@ -12,8 +12,11 @@ int schema_compile(const struct json *openapi_v3, const char *at, struct schema 
 void schema_free(struct schema *s);
 
 /* Removes what the schema does not know; the removed paths go to unknown ("spec.foo", "spec.list[0].bar"), if given.
- * apiVersion, kind and metadata at the root (and in embedded resources) stay. */
+ * apiVersion, kind and metadata at the root (and in embedded resources) stay; metadata is pruned as an ObjectMeta. */
 void schema_prune(const struct schema *s, struct json *v, struct strv *unknown);
+/* Removes null members of non-nullable fields: what Go's decoding makes of null in built-in kinds. For custom resources null
+ * stays and is refused, unless there is a default. */
+void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 /* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting); CEL rules with oldSelf. */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pruning and defaulting: one pass over the object each, one hashed look-up per member. */
+#include "api/schema_int.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static void add_path(struct str *s, const struct jpath *p)
+{
+	if (!p)
+		return;
+	add_path(s, p->up);
+	if (!p->key) {
+		str_addf(s, "[%zu]", p->index);
+		return;
+	}
+	if (s->len)
+		str_addc(s, '.');
+	str_addn(s, p->key, p->len);
+}
+
+char *jpath_text(const struct jpath *p)
+{
+	struct str s = { 0 };
+
+	add_path(&s, p);
+	return str_take(&s);
+}
+
+/* ---- null where a Go struct has none ---- */
+
+static void drop_nulls(const struct schema *s, struct json *v);
+
+static void drop_member_nulls(const struct schema *s, struct json *v)
+{
+	JSON_EACH(it, v) {
+		const struct schema *below = s->meta && str_eq(it.key, "metadata") ?
+			s->meta : schema_prop_of(s, it.key, it.key_len);
+
+		if (json_is_null(it.val) && (!below || below != s->additional) &&
+			!(below && (below->flags & SF_NULLABLE)) && !(s->flags & SF_PRESERVE))
+			json_iter_remove(&it);
+		else if (below)
+			drop_nulls(below, it.val);
+	}
+}
+
+static void drop_nulls(const struct schema *s, struct json *v)
+{
+	if (json_is_obj(v))
+		drop_member_nulls(s, v);
+	else if (json_is_arr(v) && s->items)
+		JSON_EACH(it, v)
+			drop_nulls(s->items, it.val);
+}
+
+void schema_drop_nulls(const struct schema *s, struct json *v)
+{
+	drop_nulls(s, v);
+}
+
+/* ---- pruning ---- */
+
+static void prune(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up);
+
+static void prune_members(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up)
+{
+	JSON_EACH(it, v) {
+		struct jpath here = { .up = up, .key = it.key, .len = it.key_len };
+		const struct schema *below;
+
+		if (s->meta && schema_is_type_meta(s, it.key, it.key_len)) {
+			if (it.key_len == strlen("metadata")) {
+				prune(s->meta, it.val, unknown, &here);
+				drop_nulls(s->meta, it.val);
+			}
+			continue;
+		}
+		below = schema_prop_of(s, it.key, it.key_len);
+		if (below) {
+			prune(below, it.val, unknown, &here);
+		} else if (!(s->flags & (SF_PRESERVE | SF_ANY_MEMBERS))) {
+			if (unknown)
+				strv_take(unknown, jpath_text(&here));
+			json_iter_remove(&it);
+		}
+	}
+}
+
+static void prune(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up)
+{
+	if (json_is_obj(v)) {
+		/* the value of an int-or-string, or of a scalar, is refused later as a whole */
+		if (s->type == ST_OBJECT || (s->flags & SF_PRESERVE))
+			prune_members(s, v, unknown, up);
+	} else if (json_is_arr(v) && s->items) {
+		JSON_EACH(it, v) {
+			struct jpath here = { .up = up, .index = it.i };
+
+			prune(s->items, it.val, unknown, &here);
+		}
+	}
+}
+
+void schema_prune(const struct schema *s, struct json *v, struct strv *unknown)
+{
+	prune(s, v, unknown, NULL);
+}
+
+/* ---- defaulting ---- */
+
+static bool fill(const struct schema *s, struct json_doc *d, struct json *v);
+
+static bool fill_members(const struct schema *s, struct json_doc *d, struct json *v)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < s->n_defaulted; i++) {
+		const struct schema_prop *p = s->defaulted[i];
+		const struct json *old = json_getn(v, p->name, p->len);
+
+		if (old && (!json_is_null(old) || (p->s->flags & SF_NULLABLE)))
+			continue;
+		json_set_copy(d, v, p->name, p->s->deflt);
+		changed = true;
+	}
+	JSON_EACH(it, v) {
+		const struct schema *below = schema_prop_of(s, it.key, it.key_len);
+
+		if (below && (below->flags & SF_HAS_DEFAULT))
+			changed |= fill(below, d, it.val);
+	}
+	return changed;
+}
+
+static bool fill(const struct schema *s, struct json_doc *d, struct json *v)
+{
+	bool changed = false;
+
+	if (json_is_obj(v))
+		return fill_members(s, d, v);
+	if (json_is_arr(v) && s->items && (s->items->flags & SF_HAS_DEFAULT))
+		JSON_EACH(it, v)
+			changed |= fill(s->items, d, it.val);
+	return changed;
+}
+
+bool schema_default(const struct schema *s, struct json_doc *d, struct json *v)
+{
+	return (s->flags & SF_HAS_DEFAULT) && fill(s, d, v);
+}
