@@ -17,7 +17,7 @@
 struct https {
 	struct http_client *http;
 	char *token, *token_path, *user_agent;
-	struct timespec token_time; /* of the file when it was read */
+	struct stat token_file; /* when it was read */
 };
 
 struct https_call {
@@ -47,7 +47,7 @@ static void token_refresh(struct https *t)
 		text[--len] = '\0';
 	free(t->token);
 	t->token = text;
-	t->token_time = st.st_mtim;
+	t->token_file = st;
 }
 
 static void https_head(void *arg, const struct http_response *r)
