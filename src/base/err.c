@@ -50,7 +50,7 @@ static void append(char *msg, const char *text)
 		trim_broken_utf8(msg);
 }
 
-static void format_msg(char *to, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void format_msg(char *to, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(to, ERR_MSG_MAX, fmt, ap);
 

@@ -123,7 +123,7 @@ struct json *json_new_strn(struct json_doc *d, const char *s, size_t n)
 	return json_of(new_str(d, s, n));
 }
 
-static struct json *new_strv(struct json_doc *d, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static struct json *new_strv(struct json_doc *d, const char *fmt, va_list ap)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 

@@ -238,7 +238,6 @@ static void wait_quotes_the_last_line_of_stderr(void **state)
 
 static void dying_with_the_parent(void **state)
 {
-	CLEANUP(str_done) struct str out = { 0 };
 	int p[2];
 
 	(void)state;

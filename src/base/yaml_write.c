@@ -51,6 +51,9 @@ static bool is_plain(const char *s, size_t len)
 		return false;
 	if (memchr(s, 0, len) || strstr(s, ": ") || strstr(s, " #"))
 		return false;
+	/* at the start of a line it would end the document */
+	if (strncmp(s, "...", 3) == 0)
+		return false;
 	/* inside of flow collections these would end it; we write none, but people paste */
 	if (strpbrk(s, ",[]{}"))
 		return false;
