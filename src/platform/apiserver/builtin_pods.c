@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Pod kind itself: status, quality of service, columns, subresources. PodSpec is in builtin_pod.c. */
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "platform/apiserver/builtin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+FIELD_TABLE(container_state_fields, "io.k8s.api.core.v1.ContainerState", "State of a container.",
+	ROW_OBJ("waiting", "Not yet running."), ROW_STR("waiting.reason", "Why."), ROW_STR("waiting.message", "Why, for people."),
+	ROW_OBJ("running", "Running."), ROW_TIME("running.startedAt", "Since when."), ROW_OBJ("terminated", "Ended."),
+	ROW_I32("terminated.exitCode", "Exit code."), ROW_I32("terminated.signal", "Signal."), ROW_STR("terminated.reason", "Why."),
+	ROW_STR("terminated.message", "Last words."), ROW_TIME("terminated.startedAt", "Start."),
+	ROW_TIME("terminated.finishedAt", "End."), ROW_STR("terminated.containerID", "Container."));
+
+FIELD_TABLE(container_status_fields, "io.k8s.api.core.v1.ContainerStatus", "Status of a container.",
+	ROW_STR("name", "Name."), ROW_REF("state", container_state_fields, "Now."),
+	ROW_REF("lastState", container_state_fields, "Before the last restart."), ROW_BOOL("ready", "Whether it is ready."),
+	ROW_I32("restartCount", "Restarts."), ROW_STR("image", "Image."), ROW_STR("imageID", "Image by digest."),
+	ROW_STR("containerID", "Container."), ROW_BOOL("started", "Whether it passed its start-up probe."),
+	ROW_QMAP("allocatedResources", "Resources set aside."), ROW_REF("resources", resource_requirement_fields, "Resources in force."),
+	ROW_ANY("volumeMounts", "Mounts."), ROW_ANY("user", "User."), ROW_ANY("allocatedResourcesStatus", "Health of devices."),
+	ROW_STR("stopSignal", "Signal that stops it."));
+
+FIELD_TABLE(pod_fields, "io.k8s.api.core.v1.Pod", "Containers that run together on a node.",
+	ROW_REF("spec", pod_spec_fields, "What it consists of."), ROW_OBJ("status", "What is."),
+	ROW_ENUM("status.phase", "Failed|Pending|Running|Succeeded|Unknown", "Phase."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields },
+	ROW_STR("status.message", "Why, for people."), ROW_STR("status.reason", "Why."),
+	ROW_STR("status.nominatedNodeName", "Node it may get."), ROW_STR("status.hostIP", "Address of the node."),
+	ROW_KEYED("status.hostIPs", "ip", "Addresses of the node."), ROW_KEY("status.hostIPs[].ip", "Address."),
+	ROW_STR("status.podIP", "Address."), ROW_KEYED("status.podIPs", "ip", "Addresses."), ROW_KEY("status.podIPs[].ip", "Address."),
+	ROW_TIME("status.startTime", "When the node took it on."), ROW_REFS("status.containerStatuses", container_status_fields, "Containers."),
+	ROW_REFS("status.initContainerStatuses", container_status_fields, "Init containers."),
+	ROW_REFS("status.ephemeralContainerStatuses", container_status_fields, "Debugging containers."),
+	ROW_STR("status.qosClass", "Guaranteed, Burstable or BestEffort."), ROW_STR("status.resize", "State of a resize."),
+	ROW_ANY("status.resourceClaimStatuses", "Resource claims."), ROW_INT("status.observedGeneration", "Generation seen by the node."),
+	ROW_QMAP("status.allocatedResources", "Resources set aside for the pod."),
+	ROW_REF("status.resources", resource_requirement_fields, "Resources of the pod in force."));
+
+static void pod_default(struct json_doc *d, struct json *o)
+{
+	default_pod_spec(d, json_get(o, "spec"));
+}
+
+static bool amount_is_positive(const struct json *map, const char *key)
+{
+	return quantity_millis(json_get(map, key)) > 0;
+}
+
+/* Guaranteed: every container has equal requests and limits of cpu and memory. BestEffort: none has any. */
+static const char *qos_class(const struct json *spec)
+{
+	static const char *const names[] = { "cpu", "memory" };
+	static const char *const lists[] = { "containers", "initContainers" };
+	bool guaranteed = true, any = false;
+
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+		JSON_EACH(it, json_get(spec, lists[l])) {
+			const struct json *requests = json_at(it.val, "/resources/requests");
+			const struct json *limits = json_at(it.val, "/resources/limits");
+
+			for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+				struct quantity request, limit;
+
+				if (amount_is_positive(requests, names[i]) || amount_is_positive(limits, names[i]))
+					any = true;
+				if (!amount_is_positive(limits, names[i]))
+					guaranteed = false;
+				else if (quantity_from_json(json_get(requests, names[i]), &request, NULL) < 0 ||
+					 quantity_from_json(json_get(limits, names[i]), &limit, NULL) < 0 ||
+					 quantity_cmp(&request, &limit) != 0)
+					guaranteed = false;
+			}
+		}
+	}
+	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}
+
+static void add_default_tolerations(struct json_doc *d, struct json *spec)
+{
+	static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		bool found = false;
+		struct json *t;
+
+		JSON_EACH(it, json_get(spec, "tolerations")) {
+			const char *key = json_get_str(it.val, "key");
+			const char *effect = json_get_str(it.val, "effect");
+
+			if ((str_eq(key, keys[i]) || (str_empty(key) && str_eq(json_get_str(it.val, "operator"), "Exists"))) &&
+			    (str_empty(effect) || str_eq(effect, "NoExecute")))
+				found = true;
+		}
+		if (found)
+			continue;
+		t = json_new_obj(d);
+		json_set_str(d, t, "key", keys[i]);
+		json_set_str(d, t, "operator", "Exists");
+		json_set_str(d, t, "effect", "NoExecute");
+		json_set_i64(d, t, "tolerationSeconds", 300);
+		json_append(d, json_need_arr(d, spec, "tolerations"), t);
+	}
+}
+
+static int pod_priority(const struct write_env *env, struct json_doc *d, struct json *spec, struct err *e)
+{
+	const char *name = json_get_str(spec, "priorityClassName");
+	const struct obj *class;
+
+	if (str_empty(name)) {
+		if (!json_get(spec, "priority"))
+			json_set_i64(d, spec, "priority", 0);
+	} else if (!env->get) {
+		return 0;
+	} else {
+		class = env->get(env, "scheduling.k8s.io", "priorityclasses", name);
+		if (!class)
+			return err_set(e, ERR_FORBIDDEN, "no PriorityClass with name %s was found", name);
+		json_set_i64(d, spec, "priority", json_i64(json_get(obj_json(class), "value")));
+	}
+	if (!json_get(spec, "preemptionPolicy"))
+		json_set_str(d, spec, "preemptionPolicy", "PreemptLowerPriority");
+	return 0;
+}
+
+static int pod_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old, struct err *e)
+{
+	struct json *spec = json_need_obj(d, o, "spec");
+	struct json *status = json_need_obj(d, o, "status");
+
+	if (old)
+		return 0;
+	default_str(d, spec, "serviceAccountName", "default");
+	default_str(d, spec, "serviceAccount", json_get_str(spec, "serviceAccountName"));
+	default_bool(d, spec, "enableServiceLinks", true);
+	add_default_tolerations(d, spec);
+	json_set_str(d, status, "phase", "Pending");
+	json_set_str(d, status, "qosClass", qos_class(spec));
+	return pod_priority(env, d, spec, e);
+}
+
+/* What may change in a running pod's spec: images, deadlines, tolerations (added), and, through pods/resize, resources. */
+static void pod_update_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	CLEANUP(json_doc_freep) struct json_doc *a = json_doc_from(json_get(old, "spec"));
+	CLEANUP(json_doc_freep) struct json_doc *b = json_doc_from(json_get(o, "spec"));
+	static const char *const lists[] = { "containers", "initContainers" };
+	static const char *const free_members[] = { "activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds",
+		"schedulingGates", "ephemeralContainers" };
+	struct json *sides[2] = { json_root(a), json_root(b) };
+
+	for (size_t s = 0; s < 2; s++) {
+		for (size_t i = 0; i < ARRAY_LEN(free_members); i++)
+			json_remove(sides[s], free_members[i]);
+		if (str_eq(env->sub, "binding") || json_len(json_at(old, "/spec/schedulingGates")) > 0)
+			json_remove(sides[s], "nodeName");
+		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+			JSON_EACH(it, json_get(sides[s], lists[l])) {
+				json_remove(it.val, "image");
+				if (str_eq(env->sub, "resize"))
+					json_remove(it.val, "resources");
+			}
+		}
+	}
+	if (!json_eq(sides[0], sides[1]))
+		cause_forbidden(c, "spec", "pod updates may not change fields other than `spec.containers[*].image`,"
+			"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+			"existing tolerations),`spec.terminationGracePeriodSeconds`; resources change through the resize "
+			"subresource");
+}
+
+static void pod_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	if (old)
+		pod_update_validate(env, o, old, c);
+	else
+		validate_pod_spec(json_get(o, "spec"), "spec", c);
+}
+
+/* ---- columns ---- */
+static struct json *pod_ready_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	size_t ready = 0;
+
+	JSON_EACH(it, json_at(o, "/status/containerStatuses"))
+		if (json_bool(json_get(it.val, "ready")))
+			ready++;
+	return json_new_strf(d, "%zu/%zu", ready, json_len(json_at(o, "/spec/containers")));
+}
+
+static const char *waiting_or_terminated(const struct json *status, char *buf, size_t cap)
+{
+	const char *reason = json_at_str(status, "/state/waiting/reason");
+	const struct json *ended = json_at(status, "/state/terminated");
+
+	if (!str_empty(reason))
+		return reason;
+	if (!ended)
+		return NULL;
+	reason = json_get_str(ended, "reason");
+	if (!str_empty(reason))
+		return reason;
+	if (json_i64(json_get(ended, "signal")))
+		snprintf(buf, cap, "Signal:%lld", (long long)json_i64(json_get(ended, "signal")));
+	else
+		snprintf(buf, cap, "ExitCode:%lld", (long long)json_i64(json_get(ended, "exitCode")));
+	return buf;
+}
+
+/* "Init:0/2", "Init:Error"; NULL once all init containers are through. */
+static struct json *pod_init_text(struct json_doc *d, const struct json *o)
+{
+	size_t total = json_len(json_at(o, "/spec/initContainers")), done = 0;
+	char buf[32];
+
+	JSON_EACH(it, json_at(o, "/status/initContainerStatuses")) {
+		const struct json *ended = json_at(it.val, "/state/terminated");
+		const char *text;
+
+		if ((ended && json_i64(json_get(ended, "exitCode")) == 0) || json_bool(json_get(it.val, "started"))) {
+			done++;
+			continue;
+		}
+		text = waiting_or_terminated(it.val, buf, sizeof(buf));
+		if (text && !str_eq(text, "PodInitializing"))
+			return json_new_strf(d, "Init:%s", text);
+		return json_new_strf(d, "Init:%zu/%zu", done, total);
+	}
+	return NULL;
+}
+
+static struct json *pod_status_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	const char *phase = json_str_or(json_at(o, "/status/phase"), "Unknown");
+	const char *reason = json_at_str(o, "/status/reason");
+	const char *text = str_empty(reason) ? phase : reason;
+	struct json *init;
+	char buf[32];
+
+	if (json_at(o, "/metadata/deletionTimestamp"))
+		return json_new_str(d, str_eq(reason, "NodeLost") ? "Unknown" : "Terminating");
+	init = pod_init_text(d, o);
+	if (init)
+		return init;
+	JSON_EACH(it, json_at(o, "/status/containerStatuses")) {
+		const char *own = waiting_or_terminated(it.val, buf, sizeof(buf));
+
+		if (own)
+			text = own;
+	}
+	return json_new_str(d, text);
+}
+
+static struct json *pod_restarts_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	int64_t n = 0, last = 0, t;
+	char buf[TIME_TEXT_MAX];
+
+	JSON_EACH(it, json_at(o, "/status/containerStatuses")) {
+		const char *end = json_at_str(it.val, "/lastState/terminated/finishedAt");
+
+		n += json_i64(json_get(it.val, "restartCount"));
+		if (end && time_parse(end, &t) && t > last)
+			last = t;
+	}
+	if (n && last)
+		return json_new_strf(d, "%lld (%s ago)", (long long)n, time_age(now_ms - last, buf));
+	return json_new_strf(d, "%lld", (long long)n);
+}
+
+static struct json *or_none(struct json_doc *d, const char *text)
+{
+	return json_new_str(d, str_empty(text) ? "<none>" : text);
+}
+
+static struct json *pod_ip_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return or_none(d, json_at_str(o, "/status/podIP"));
+}
+
+static struct json *pod_node_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return or_none(d, json_at_str(o, "/spec/nodeName"));
+}
+
+static struct json *pod_nominated_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return or_none(d, json_at_str(o, "/status/nominatedNodeName"));
+}
+
+static struct json *pod_gates_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	size_t total = json_len(json_at(o, "/spec/readinessGates")), ok = 0;
+
+	if (!total)
+		return json_new_str(d, "<none>");
+	JSON_EACH(it, json_at(o, "/spec/readinessGates"))
+		if (cond_is(json_at(o, "/status/conditions"), json_str_or(json_get(it.val, "conditionType"), ""), "True"))
+			ok++;
+	return json_new_strf(d, "%zu/%zu", ok, total);
+}
+
+static const struct column pod_columns[] = {
+	{ "Ready", "string", NULL, "Ready containers.", 0, NULL, pod_ready_cell },
+	{ "Status", "string", NULL, "What it is doing.", 0, NULL, pod_status_cell },
+	{ "Restarts", "string", NULL, "Restarts.", 0, NULL, pod_restarts_cell }, COLUMN_AGE,
+	{ "IP", "string", NULL, "Address.", 1, NULL, pod_ip_cell },
+	{ "Node", "string", NULL, "Node.", 1, NULL, pod_node_cell },
+	{ "Nominated Node", "string", NULL, "Node it may get.", 1, NULL, pod_nominated_cell },
+	{ "Readiness Gates", "string", NULL, "Conditions that must hold.", 1, NULL, pod_gates_cell }, { 0 },
+};
+
+/* ---- ContainerTemplates: cells that workloads share ---- */
+static struct json *template_cell(struct json_doc *d, const struct json *o, const char *member)
+{
+	CLEANUP(str_done) struct str s = { 0 };
+
+	JSON_EACH(it, json_at(o, "/spec/template/spec/containers"))
+		str_addf(&s, "%s%s", s.len ? "," : "", json_str_or(json_get(it.val, member), ""));
+	return json_new_str(d, str_cstr(&s));
+}
+
+struct json *cell_template_containers(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return template_cell(d, o, "name");
+}
+
+struct json *cell_template_images(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return template_cell(d, o, "image");
+}
+
+static const struct subresource pod_subs[] = {
+	{ "status", NULL, NULL, NULL, VERBS_STATUS },
+	{ "resize", NULL, NULL, NULL, VERBS_STATUS },
+	{ "ephemeralcontainers", NULL, NULL, NULL, VERBS_STATUS },
+	{ "binding", NULL, NULL, "Binding", VERB_CREATE },
+	{ "eviction", "policy", "v1", "Eviction", VERB_CREATE },
+	{ "log", NULL, NULL, "Pod", VERB_GET },
+	{ "exec", NULL, NULL, "PodExecOptions", VERB_CREATE | VERB_GET },
+	{ "attach", NULL, NULL, "PodAttachOptions", VERB_CREATE | VERB_GET },
+	{ "portforward", NULL, NULL, "PodPortForwardOptions", VERB_CREATE | VERB_GET },
+	{ "proxy", NULL, NULL, "PodProxyOptions", VERB_CREATE | VERB_GET | VERB_UPDATE | VERB_DELETE | VERB_PATCH },
+	{ 0 },
+};
+
+static const char *const pod_names[] = { "po", NULL }, *const pod_categories[] = { "all", NULL };
+static const char *const pod_selectable[] = { "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
+	"spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs",
+	"status.nominatedNodeName", NULL };
+
+const struct resource_def builtin_pods[] = {
+	{ .kind = { .group = "", .version = "v1", .kind = "Pod", .plural = "pods", .singular = "pod", .short_names = pod_names,
+		  .categories = pod_categories, .namespaced = true, .has_status = true, .fields = &pod_fields },
+		.rules = { .grace_seconds = 30, .generation = GEN_SPEC }, .subresources = pod_subs, .columns = pod_columns,
+		.selectable = pod_selectable,
+		.hooks = { .deflt = pod_default, .prepare = pod_prepare, .validate = pod_validate }, .delete_returns = true },
+	{ .kind = { 0 } },
+};
