@@ -100,8 +100,8 @@ static int sync_dir_of(const char *path, struct err *e)
 	return 0;
 }
 
-static int fill_and_rename(int fd, const char *tmp, const char *path, const void *data, size_t len, mode_t mode,
-	bool sync, struct err *e)
+static int fill_and_rename(int fd, const char *tmp, const char *path, const void *data, size_t len,
+	mode_t mode, bool sync, struct err *e)
 {
 	if (write_all(fd, tmp, data, len, e))
 		return -1;
@@ -115,7 +115,8 @@ static int fill_and_rename(int fd, const char *tmp, const char *path, const void
 	return 0;
 }
 
-static int write_by_rename(const char *path, const void *data, size_t len, mode_t mode, bool sync, struct err *e)
+static int write_by_rename(
+	const char *path, const void *data, size_t len, mode_t mode, bool sync, struct err *e)
 {
 	CLEANUP(mem_freep) char *tmp = str_printf("%s.tmp-XXXXXX", path);
 	CLEANUP(fd_closep) int fd = mkostemp(tmp, O_CLOEXEC);

@@ -327,7 +327,7 @@ static struct json *child_at(const struct json *v, const char *p, const char *en
 		return json_segment_index(p, end, &i) ? json_item(v, i) : NULL;
 	if (!memchr(p, '~', (size_t)(end - p)))
 		return json_getn(v, p, (size_t)(end - p));
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if (json_segment_is(p, end, it.key, it.key_len))
 			return it.val;
 	return NULL;
@@ -423,7 +423,8 @@ static bool eq_real_int(double f, const struct json *n)
 
 	/* converting n instead would round it; the casts back catch fractions */
 	if (f >= 0)
-		return f < 0x1p64 && !negative && (double)(uint64_t)f == f && (uint64_t)f == mut_of(n)->uni.u64;
+		return f < 0x1p64 && !negative && (double)(uint64_t)f == f &&
+		       (uint64_t)f == mut_of(n)->uni.u64;
 	return f >= -0x1p63 && negative && (double)(int64_t)f == f && (int64_t)f == mut_of(n)->uni.i64;
 }
 
@@ -545,7 +546,7 @@ static bool depth_ok(const struct json *v, int depth)
 		return true;
 	if (depth >= JSON_DEPTH_MAX)
 		return false;
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if (!depth_ok(it.val, depth + 1))
 			return false;
 	return true;

@@ -11,7 +11,12 @@
 /* Length of the valid UTF-8 sequence at p, 0 if there is none: no overlong forms, surrogates or above U+10FFFF. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] < 0x80   ? 1
+		     : p[0] < 0xc2 ? 0
+		     : p[0] < 0xe0 ? 2
+		     : p[0] < 0xf0 ? 3
+		     : p[0] < 0xf5 ? 4
+				   : 0;
 
 	if (len == 0 || len > n)
 		return 0;
@@ -123,7 +128,8 @@ struct json *json_new_strn(struct json_doc *d, const char *s, size_t n)
 	return json_of(new_str(d, s, n));
 }
 
-__attribute__((format(printf, 2, 0))) static struct json *new_strv(struct json_doc *d, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static struct json *new_strv(
+	struct json_doc *d, const char *fmt, va_list ap)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
@@ -187,7 +193,7 @@ static void count(const yyjson_mut_val *v, struct need *n)
 	n->vals++;
 	if (type_of(v) == YYJSON_TYPE_STR)
 		n->bytes += len_of(v) + 1;
-	JSON_EACH(it, (const struct json *)v) {
+	JSON_EACH (it, (const struct json *)v) {
 		if (it.key) {
 			n->vals++;
 			n->bytes += it.key_len + 1;

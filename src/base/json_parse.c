@@ -8,7 +8,7 @@
 #define SMALL_OBJ 16 /* up to here comparing all pairs of keys beats sorting them */
 
 struct conv {
-	yyjson_val *from; /* flat array in document order */
+	yyjson_val *from;   /* flat array in document order */
 	yyjson_mut_val *to; /* the same, value for value */
 	struct strv *dups;
 	struct err *e;
@@ -196,8 +196,8 @@ static int report_bad(const char *text, size_t len, const yyjson_read_err *re, s
 			line++;
 			col = 0;
 		}
-	return err_set(e, ERR_BAD_REQUEST, "invalid JSON: %s at line %zu, column %zu (byte %zu)", re->msg, line,
-		col, re->pos);
+	return err_set(e, ERR_BAD_REQUEST, "invalid JSON: %s at line %zu, column %zu (byte %zu)", re->msg,
+		line, col, re->pos);
 }
 
 struct json_doc *json_parse(const char *text, size_t len, struct err *e)

@@ -31,16 +31,17 @@ static void assert_refused(const char *text, size_t len)
 static void parse_keeps_text_and_member_order(void **state)
 {
 	(void)state;
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		json_lit("{ 'z':[1, -2, 1.5, true, null], 'a':{'\\u00e9\\n':'x'} , '':0}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{ 'z':[1, -2, 1.5, true, null], 'a':{'\\u00e9\\n':'x'} , '':0}");
 	assert_json(json_root(d), "{'z':[1,-2,1.5,true,null],'a':{'\xc3\xa9\\n':'x'},'':0}");
 }
 
 static void parse_keeps_large_integers_exact(void **state)
 {
 	(void)state;
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		json_lit("[18446744073709551615,9223372036854775807,-9223372036854775808,9223372036854775808]");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"[18446744073709551615,9223372036854775807,-9223372036854775808,9223372036854775808]");
 	const struct json *r = json_root(d);
 
 	assert_json(r, "[18446744073709551615,9223372036854775807,-9223372036854775808,9223372036854775808]");
@@ -54,8 +55,9 @@ static void parse_keeps_large_integers_exact(void **state)
 
 static void parse_refuses_what_is_not_json(void **state)
 {
-	static const char *const bad[] = { "", " ", "{", "[1,]", "{\"a\":1,}", "{'a':1}", "nul", "1 2", "\"\x01\"",
-		"\"\xff\"", "\"\\ud800\"", "01", "+1", ".5", "1e999", "[1] x", "// c\n1", "NaN", "\xef\xbb\xbf{}" };
+	static const char *const bad[] = { "", " ", "{", "[1,]", "{\"a\":1,}", "{'a':1}", "nul", "1 2",
+		"\"\x01\"", "\"\xff\"", "\"\\ud800\"", "01", "+1", ".5", "1e999", "[1] x", "// c\n1", "NaN",
+		"\xef\xbb\xbf{}" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -134,7 +136,7 @@ static void duplicates_in_large_objects_are_found_too(void **state)
 	assert_int_equal(dups.len, 1000);
 	assert_int_equal(json_i64(json_get(json_root(d), "k999")), 99999);
 	size_t seen = 0;
-	JSON_EACH(it, json_root(d))
+	JSON_EACH (it, json_root(d))
 		seen++;
 	assert_int_equal(seen, 99001);
 }
@@ -142,7 +144,8 @@ static void duplicates_in_large_objects_are_found_too(void **state)
 static void getters_of_absent_and_other_types_answer_absent(void **state)
 {
 	(void)state;
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'s':'x','n':-7,'r':2.9,'b':true,'o':{},'a':[1]}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'s':'x','n':-7,'r':2.9,'b':true,'o':{},'a':[1]}");
 	const struct json *r = json_root(d);
 
 	assert_null(json_get(NULL, "a"));
@@ -179,8 +182,8 @@ static void numbers_saturate(void **state)
 static void pointers_find_and_unescape(void **state)
 {
 	(void)state;
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		json_lit("{'a/b':{'m~n':[10,{'':'e'}]},'~1':2,'0':'zero'}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'a/b':{'m~n':[10,{'':'e'}]},'~1':2,'0':'zero'}");
 	const struct json *r = json_root(d);
 
 	assert_ptr_equal(json_at(r, ""), r);
@@ -322,11 +325,16 @@ static void bytes_that_are_no_utf8_are_replaced(void **state)
 	(void)state;
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 
-	assert_string_equal(json_str(json_new_str(d, "a\xff" "b")), "a\xef\xbf\xbd" "b");
+	assert_string_equal(json_str(json_new_str(d, "a\xff"
+						     "b")),
+		"a\xef\xbf\xbd"
+		"b");
 	assert_string_equal(json_str(json_new_str(d, "\xc0\x80")), "\xef\xbf\xbd\xef\xbf\xbd");
-	assert_string_equal(json_str(json_new_str(d, "\xed\xa0\x80")), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+	assert_string_equal(
+		json_str(json_new_str(d, "\xed\xa0\x80")), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 	assert_string_equal(json_str(json_new_str(d, "\xf0\x9f\x98\x80")), "\xf0\x9f\x98\x80");
-	assert_string_equal(json_str(json_new_str(d, "\xf0\x9f\x98")), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+	assert_string_equal(
+		json_str(json_new_str(d, "\xf0\x9f\x98")), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 	struct json *v = json_new_strn(d, "a\0b", 3);
 	assert_int_equal(json_str_len(v), 3);
 	assert_json(v, "'a\\u0000b'");
@@ -397,7 +405,7 @@ static void assert_model(const struct json *v, const struct model *m)
 	CLEANUP(mem_freep) char *text = json_write(v, NULL);
 	assert_string_equal(text, want.data);
 	size_t seen = 0;
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		assert_int_equal(it.i, seen);
 		assert_int_equal(json_i64(it.val), m->vals[seen]);
 		seen++;
@@ -409,7 +417,7 @@ static void remove_some(struct chance *c, struct json *v, struct model *m)
 {
 	unsigned modulus = 1 + chance_below(c, 4), rest = chance_below(c, modulus);
 
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if ((uint64_t)json_i64(it.val) % modulus == rest)
 			json_iter_remove(&it);
 	for (size_t i = 0; i < m->n;)

@@ -39,8 +39,8 @@ void log_at(enum log_level level, const char *fmt, ...)
 
 	if (!log_on(level))
 		return;
-	int head = snprintf(line, sizeof(line), "%s %s %s ",
-		time_rfc3339_micro(time_wall_now(), when), names[level], log_program);
+	int head = snprintf(line, sizeof(line), "%s %s %s ", time_rfc3339_micro(time_wall_now(), when),
+		names[level], log_program);
 	va_start(ap, fmt);
 	errno = saved; /* for %m */
 	int body = vsnprintf(line + head, sizeof(line) - 1 - (size_t)head, fmt, ap);

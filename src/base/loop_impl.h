@@ -11,9 +11,9 @@
 #include <stdbool.h>
 
 struct loop_entry {
-	int64_t due;   /* of loop_mono_ms() */
-	uint64_t seq;  /* order of asking */
-	size_t pos;    /* in the heap, from 1; 0: not armed */
+	int64_t due;  /* of loop_mono_ms() */
+	uint64_t seq; /* order of asking */
+	size_t pos;   /* in the heap, from 1; 0: not armed */
 	loop_fn *fn;
 	void *arg;
 	bool once; /* a later-call: freed before it runs */

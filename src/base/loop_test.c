@@ -186,7 +186,8 @@ static void sim_orders_any_mix_of_timers(void **state)
 		assert_int_equal(n_fired, armed);
 		for (size_t i = 1; i < n_fired; i++)
 			assert_true(fired[i - 1]->due < fired[i]->due ||
-				(fired[i - 1]->due == fired[i]->due && fired[i - 1]->asked < fired[i]->asked));
+				    (fired[i - 1]->due == fired[i]->due &&
+					    fired[i - 1]->asked < fired[i]->asked));
 		for (int i = 0; i < N; i++)
 			loop_timer_free(shots[i].t);
 	}

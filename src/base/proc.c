@@ -306,7 +306,8 @@ static void on_exit_of(void *arg, pid_t pid, int status)
 	r->exited = true;
 	r->status = status;
 	for (int i = OUT; r->fn && i <= ERR; i++)
-		for (int reads = 0; r->s[i].fd >= 0 && reads < PROC_READS_AT_EXIT && read_some(&r->s[i]); reads++)
+		for (int reads = 0; r->s[i].fd >= 0 && reads < PROC_READS_AT_EXIT && read_some(&r->s[i]);
+			reads++)
 			;
 	finish(r);
 }
@@ -366,8 +367,8 @@ static int start_run(struct proc_run *r, char *const *argv, const char *input)
 	return 0;
 }
 
-struct proc_run *proc_run(struct loop *l, char *const *argv, const char *input, int timeout_ms, proc_done_fn *fn,
-	void *arg)
+struct proc_run *proc_run(
+	struct loop *l, char *const *argv, const char *input, int timeout_ms, proc_done_fn *fn, void *arg)
 {
 	struct proc_run *r = MEM_NEW(struct proc_run);
 
@@ -478,8 +479,8 @@ static int check_status(const char *name, int status, struct str *err_text, stru
 	last_line(err_text);
 	if (WIFSIGNALED(status))
 		return err_set(e, ERR_INTERNAL, "%s was killed by signal %d", name, WTERMSIG(status));
-	return err_set(e, ERR_INTERNAL, "%s exited with %d%s%s", name, WEXITSTATUS(status), err_text->len ? ": " : "",
-		str_cstr(err_text));
+	return err_set(e, ERR_INTERNAL, "%s exited with %d%s%s", name, WEXITSTATUS(status),
+		err_text->len ? ": " : "", str_cstr(err_text));
 }
 
 int proc_wait(char *const *argv, struct str *out, struct err *e)

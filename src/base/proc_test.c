@@ -68,7 +68,8 @@ static void much_output_on_both_sides_is_bounded_and_does_not_block(void **state
 	SEEN(s);
 
 	(void)state;
-	s.run = proc_run(s.loop, SH("head -c 3000000 /dev/zero | tr '\\0' e >&2; head -c 3000000 /dev/zero | tr '\\0' o"),
+	s.run = proc_run(s.loop,
+		SH("head -c 3000000 /dev/zero | tr '\\0' e >&2; head -c 3000000 /dev/zero | tr '\\0' o"),
 		NULL, 0, on_done, &s);
 	loop_run(s.loop);
 	assert_true(s.ok);

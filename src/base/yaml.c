@@ -35,8 +35,8 @@ static int read_node(struct reader *r);
 
 static int fail_at(struct reader *r, yaml_mark_t at, const char *what)
 {
-	return err_set(r->e, ERR_BAD_REQUEST, "invalid YAML: line %zu, column %zu: %s", at.line + 1, at.column + 1,
-		what);
+	return err_set(r->e, ERR_BAD_REQUEST, "invalid YAML: line %zu, column %zu: %s", at.line + 1,
+		at.column + 1, what);
 }
 
 static int fail(struct reader *r, const char *what)
@@ -53,7 +53,8 @@ static int next_event(struct reader *r)
 		MUST(r->p.error != YAML_MEMORY_ERROR);
 		const char *why = r->p.problem ? r->p.problem : "can not be read";
 		if (r->p.error == YAML_READER_ERROR)
-			return err_set(r->e, ERR_BAD_REQUEST, "invalid YAML: byte %zu: %s", r->p.problem_offset, why);
+			return err_set(r->e, ERR_BAD_REQUEST, "invalid YAML: byte %zu: %s",
+				r->p.problem_offset, why);
 		return fail_at(r, r->p.problem_mark, why);
 	}
 	r->have_ev = true;
@@ -191,8 +192,8 @@ static int read_key(struct reader *r)
 
 static bool is_merge_key(const struct reader *r)
 {
-	return r->ev.type == YAML_SCALAR_EVENT && r->ev.data.scalar.plain_implicit && !r->ev.data.scalar.tag &&
-		str_eq((const char *)r->ev.data.scalar.value, "<<");
+	return r->ev.type == YAML_SCALAR_EVENT && r->ev.data.scalar.plain_implicit &&
+	       !r->ev.data.scalar.tag && str_eq((const char *)r->ev.data.scalar.value, "<<");
 }
 
 /* Moves the object written from `start` on into the members to merge, in front: who is named earlier wins. */

@@ -247,7 +247,8 @@ static unsigned odd_char(const unsigned char *p, size_t left, size_t *ret_len)
 	if (left < 3)
 		return 0;
 	unsigned c = (unsigned)((p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f));
-	if ((p[0] & 0xf0) == 0xe0 && (c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff))
+	if ((p[0] & 0xf0) == 0xe0 &&
+		(c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff))
 		return c;
 	return 0;
 }

@@ -57,7 +57,8 @@ static bool is_plain(const char *s, size_t len)
 	/* inside of flow collections these would end it; we write none, but people paste */
 	if (strpbrk(s, ",[]{}"))
 		return false;
-	return yaml_resolve(s, len).kind == YS_STR && !looks_like_time(s, len) && chars_are_plain(s, len, false);
+	return yaml_resolve(s, len).kind == YS_STR && !looks_like_time(s, len) &&
+	       chars_are_plain(s, len, false);
 }
 
 static bool is_block(const char *s, size_t len)
@@ -128,7 +129,7 @@ static void put_key(const struct json_iter *it, int indent, struct str *out)
 
 static void put_members(const struct json *v, int indent, bool inline_first, struct str *out)
 {
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		if (it.i > 0 || !inline_first)
 			put_indent(indent, out);
 		put_key(&it, indent, out);
@@ -147,7 +148,7 @@ static void put_members(const struct json *v, int indent, bool inline_first, str
 
 static void put_items(const struct json *v, int indent, bool inline_first, struct str *out)
 {
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		if (it.i > 0 || !inline_first)
 			put_indent(indent, out);
 		str_add(out, "- ");
