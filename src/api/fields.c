@@ -15,6 +15,8 @@
 struct maker {
 	struct json_doc *d;
 	bool patch_keys; /* strategic merge keys beside list-map keys: built-in kinds only, CRDs have no such words */
+	fields_ref_fn *ref; /* or NULL: everything inlined */
+	void *ref_arg;
 	const struct field_table *chain[REF_DEPTH_MAX];
 	size_t depth;
 };
@@ -129,8 +131,15 @@ static struct json *scalar_schema(struct json_doc *d, enum field_type type)
 
 static struct json *ref_schema(struct maker *m, const struct field_table *t)
 {
+	CLEANUP(mem_freep) char *where = m->ref && t && t->name ? m->ref(m->ref_arg, t) : NULL;
 	size_t same = 0;
 
+	if (where) {
+		struct json *s = json_new_obj(m->d);
+
+		json_set_str(m->d, s, "$ref", where);
+		return s;
+	}
 	for (size_t i = 0; i < m->depth; i++)
 		same += m->chain[i] == t;
 	if (same > 0 || m->depth == REF_DEPTH_MAX || !t)
@@ -248,10 +257,22 @@ static void set_immutable(struct json_doc *d, struct json *s)
 	json_append(d, json_need_arr(d, s, "x-kubernetes-validations"), rule);
 }
 
+/* A reference takes no words beside itself, so the row's own stand around it. */
+static struct json *single_ref_schema(struct maker *m, const struct field_table *t)
+{
+	struct json *s = ref_schema(m, t), *around;
+
+	if (!json_get(s, "$ref"))
+		return s;
+	around = json_new_obj(m->d);
+	json_append(m->d, json_need_arr(m->d, around, "allOf"), s);
+	return around;
+}
+
 static struct json *field_schema(struct maker *m, const struct field *f)
 {
 	struct json_doc *d = m->d;
-	struct json *s = f->type == F_REF ? ref_schema(m, f->ref) : scalar_schema(d, f->type);
+	struct json *s = f->type == F_REF ? single_ref_schema(m, f->ref) : scalar_schema(d, f->type);
 
 	if (f->type == F_REF_LIST)
 		json_set(d, s, "items", ref_schema(m, f->ref));
@@ -346,6 +367,15 @@ struct json *fields_schema(struct json_doc *d, const struct field_table *t)
 {
 	struct maker m = maker_for(d, t);
 
+	return table_schema(&m, t);
+}
+
+struct json *fields_schema_refs(struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg)
+{
+	struct maker m = maker_for(d, t);
+
+	m.ref = ref;
+	m.ref_arg = arg;
 	return table_schema(&m, t);
 }
 

@@ -69,6 +69,10 @@ struct field_table {
 
 /* The structural OpenAPI v3 schema of a table ({type: object, properties...}), refs inlined. */
 struct json *fields_schema(struct json_doc *d, const struct field_table *t);
+/* The same with references: where ref() answers a text (the caller's to free) for a named table, {"$ref": text} stands for it, inside
+ * allOf when the row has words of its own. NULL inlines. Not structural any more: for OpenAPI documents. */
+typedef char *fields_ref_fn(void *arg, const struct field_table *t);
+struct json *fields_schema_refs(struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg);
 /* The same for a whole kind: apiVersion, kind, metadata ({type: object}) plus the table. Root of a new doc. */
 struct json_doc *fields_kind_schema(const struct field_table *t);
 /* The row a concrete path ("spec.domain.devices.disks.0.name", lists by index) belongs to; NULL if none. refs are followed. */
