@@ -61,6 +61,7 @@ void net_slirp(const struct domain *d, const struct domain_nic *n, struct strv *
 		ret->dns = arena_printf(a, "%.*s%d", (int)(strrchr(n->gateway, '.') - n->gateway) + 1, n->gateway, last + 2);
 	}
 	for (size_t i = 0; i < n->n_forwards; i++)
-		strv_addf(hostfwd, "%s::%u-:%u", n->forwards[i].udp ? "udp" : "tcp", n->forwards[i].port, n->forwards[i].port);
+		strv_addf(hostfwd, "%s::%u-%s:%u", n->forwards[i].udp ? "udp" : "tcp", n->forwards[i].port,
+			n->binding == NIC_MASQUERADE ? n->guest_ip : "", n->forwards[i].port);
 	ret->hostfwd = hostfwd;
 }
