@@ -19,8 +19,6 @@ void vmi_default_create(struct json_doc *d, struct json *vmi, const struct defau
 /* Only the spec part of it: spec is a VMI spec or a VM's template.spec. name, ns may be NULL. */
 void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaults_in *in);
 void vmim_default_create(struct json_doc *d, struct json *vmim);
-/* The KubeVirt CR: the guide's spelling of the batch fields gets the API's name beside it (decision 3). Adds a warning each. */
-void kubevirt_default(struct json_doc *d, struct json *kv, struct strv *warnings);
 
 /* ---- shared arithmetic ---- */
 /* vCPUs of a topology {sockets,cores,threads}; zero or absent counts as 1, NULL is 1. */
