@@ -42,7 +42,9 @@ void request_reply_obj(struct request *r, int status, const struct obj *o);
 void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name, const struct causes *c);
 void request_stream(struct request *r, int status, const char *type);
 void request_write(struct request *r, const void *data, size_t len);
-size_t request_pending(const struct request *r);
+size_t request_pending(const struct request *r); /* unsent bytes; 0 in process */
+/* A streaming answer: fn each time everything written has left. Never called in process. */
+void request_on_drained(struct request *r, loop_fn *fn, void *arg);
 void request_end(struct request *r);
 void request_kill(struct request *r); /* drops the connection in mid-answer */
 void request_on_abort(struct request *r, loop_fn *fn, void *arg);

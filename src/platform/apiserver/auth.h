@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform/apiserver/auth.h - who asks (authn.c, token.c), and whether they may (rbac.c, reviews). kubernetes-api.md 5.2, 5.3. */
+#pragma once
+
+#include "platform/apiserver/server.h"
+
+#define AUTH_ISSUER "https://kubernetes.default.svc.cluster.local"
+#define USER_ANONYMOUS "system:anonymous"
+#define GROUP_AUTHENTICATED "system:authenticated"
+#define GROUP_UNAUTHENTICATED "system:unauthenticated"
+#define GROUP_MASTERS "system:masters"
+#define TOKEN_SECONDS 3600
+#define TOKEN_SECONDS_MIN 600
+#define TOKEN_SECONDS_MAX (366LL * 24 * 3600)
+
+/* Fills in the request's user. ERR_UNAUTHORIZED: bad credentials. None at all is the anonymous user. */
+int authenticate(struct apiserver *s, struct request *r, struct err *e);
+/* Impersonate-* headers: checks the right to, and replaces the user. */
+int impersonate(struct apiserver *s, struct request *r, struct err *e);
+
+/* ---- tokens ---- */
+/* audiences: any of them has to be in the token; NULL-terminated, NULL: the server's own. */
+int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
+		struct strv *ret_audiences /* or NULL */, struct err *e);
+struct token_spec {
+	const struct obj *account;
+	const struct obj *bound;  /* pod, secret or node, or NULL */
+	const char *bound_kind;   /* "pod", "secret", "node" */
+	const char *const *audiences; /* NULL: the server's own */
+	int64_t seconds;
+};
+int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e);
+void token_cache_free(struct apiserver *s);
+
+/* ---- authorization ---- */
+struct access {
+	const struct user *user;
+	bool resource_request;
+	const char *verb;
+	const char *group, *version, *plural, *sub, *ns, *name; /* NULL or "": none */
+	const char *path;
+};
+/* reason: what went wrong on the way (missing roles), may be NULL. */
+bool access_allowed(struct apiserver *s, const struct access *a, struct str *reason);
+/* The 403. Returns -1. */
+int access_denied(const struct access *a, const char *reason, struct err *e);
+/* Every rule that applies to the user in the namespace ("": cluster-wide ones only); fn false: stop. */
+typedef bool rule_fn(void *arg, const struct json *rule);
+void access_each_rule(struct apiserver *s, const struct user *u, const char *ns, rule_fn *fn, void *arg);
+bool rule_covers(const struct json *rule, const struct access *a);
+bool user_in(const struct user *u, const char *group);
+
+/* ---- reviews: POST only, answered, not stored (review.c) ---- */
+void server_review(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
+void server_token_request(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

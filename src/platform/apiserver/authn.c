@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/apiserver/auth.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool user_in(const struct user *u, const char *group)
+{
+	return strv_has(&u->groups, group);
+}
+
+static void add_group(struct user *u, const char *group)
+{
+	if (!strv_has(&u->groups, group))
+		strv_add(&u->groups, group);
+}
+
+static void set_name(struct user *u, const char *name)
+{
+	free(u->name);
+	u->name = mem_strdup(name);
+}
+
+/* "X-Remote-Extra-Scopes: a" -> "scopes=a" */
+static void add_extra(struct user *u, const char *key, const char *value)
+{
+	CLEANUP(mem_freep) char *lower = str_lower(key);
+
+	strv_addf(&u->extra, "%s=%s", lower, value);
+}
+
+static bool from_front_proxy(struct request *r, struct user *u)
+{
+	const char *name = request_header(r, "X-Remote-User");
+	struct http_header h;
+
+	if (str_empty(name))
+		return false;
+	set_name(u, name);
+	for (size_t i = 0; http_req_header_each(request_http(r), &i, &h);) {
+		if (strcasecmp(h.name, "X-Remote-Group") == 0)
+			add_group(u, h.value);
+		else if (strncasecmp(h.name, "X-Remote-Extra-", 15) == 0)
+			add_extra(u, h.name + 15, h.value);
+		else if (strcasecmp(h.name, "X-Remote-Uid") == 0 && !u->uid)
+			u->uid = mem_strdup(h.value);
+	}
+	add_group(u, GROUP_AUTHENTICATED);
+	return true;
+}
+
+static bool from_certificate(struct apiserver *s, struct request *r, struct user *u)
+{
+	const struct strv *orgs;
+	const char *cn;
+
+	if (!http_req_client_cert(request_http(r), &cn, &orgs))
+		return false;
+	if (str_eq(http_req_client_issuer(request_http(r)), s->pki.front_issuer))
+		return from_front_proxy(r, u);
+	if (str_empty(cn))
+		return false;
+	set_name(u, cn);
+	for (size_t i = 0; i < orgs->len; i++)
+		add_group(u, orgs->items[i]);
+	add_group(u, GROUP_AUTHENTICATED);
+	return true;
+}
+
+/* kubectl and browsers with WebSockets may carry the token as a subprotocol; headers alone are read here. */
+static const char *bearer_of(const struct request *r)
+{
+	const char *h = request_header(r, "Authorization");
+
+	if (!h || strncasecmp(h, "Bearer ", 7) != 0)
+		return NULL;
+	h += 7;
+	while (*h == ' ')
+		h++;
+	return h;
+}
+
+int authenticate(struct apiserver *s, struct request *r, struct err *e)
+{
+	struct user *u = request_user_mut(r);
+	const char *token;
+
+	if (request_in_process(r))
+		return 0;
+	if (from_certificate(s, r, u))
+		return 0;
+	token = bearer_of(r);
+	if (token) {
+		if (token_check(s, token, NULL, u, NULL, NULL) < 0)
+			return err_set(e, ERR_UNAUTHORIZED, "Unauthorized");
+		return 0;
+	}
+	set_name(u, USER_ANONYMOUS);
+	add_group(u, GROUP_UNAUTHENTICATED);
+	return 0;
+}
+
+/* ---- impersonation ---- */
+static int may_impersonate(struct apiserver *s, const struct user *u, const char *group, const char *plural, const char *sub,
+	const char *ns, const char *name, struct err *e)
+{
+	struct access a = { .user = u, .resource_request = true, .verb = "impersonate", .group = group, .version = "v1",
+			    .plural = plural, .sub = sub, .ns = ns, .name = name };
+
+	return access_allowed(s, &a, NULL) ? 0 : access_denied(&a, NULL, e);
+}
+
+static int impersonate_name(struct apiserver *s, const struct user *u, const char *name, struct user *to, struct err *e)
+{
+	static const char prefix[] = "system:serviceaccount:";
+	CLEANUP(mem_freep) char *ns = NULL;
+	const char *colon;
+
+	if (!str_starts(name, prefix) || !(colon = strchr(name + strlen(prefix), ':'))) {
+		if (may_impersonate(s, u, "", "users", NULL, NULL, name, e) < 0)
+			return -1;
+		set_name(to, name);
+		return 0;
+	}
+	ns = mem_strndup(name + strlen(prefix), (size_t)(colon - name) - strlen(prefix));
+	if (may_impersonate(s, u, "", "serviceaccounts", NULL, ns, colon + 1, e) < 0)
+		return -1;
+	set_name(to, name);
+	add_group(to, "system:serviceaccounts");
+	strv_addf(&to->groups, "system:serviceaccounts:%s", ns);
+	return 0;
+}
+
+static int impersonate_header(struct apiserver *s, const struct user *u, const struct http_header *h, struct user *to,
+	struct err *e)
+{
+	if (strcasecmp(h->name, "Impersonate-Group") == 0) {
+		if (may_impersonate(s, u, "", "groups", NULL, NULL, h->value, e) < 0)
+			return -1;
+		add_group(to, h->value);
+	} else if (strcasecmp(h->name, "Impersonate-Uid") == 0) {
+		if (may_impersonate(s, u, "authentication.k8s.io", "uids", NULL, NULL, h->value, e) < 0)
+			return -1;
+		free(to->uid);
+		to->uid = mem_strdup(h->value);
+	} else if (strncasecmp(h->name, "Impersonate-Extra-", 18) == 0) {
+		if (may_impersonate(s, u, "authentication.k8s.io", "userextras", h->name + 18, NULL, h->value, e) < 0)
+			return -1;
+		add_extra(to, h->name + 18, h->value);
+	}
+	return 0;
+}
+
+int impersonate(struct apiserver *s, struct request *r, struct err *e)
+{
+	const char *name = request_header(r, "Impersonate-User");
+	struct user *u = request_user_mut(r), to = { 0 };
+	struct http_header h;
+	int ret;
+
+	if (!request_http(r) || str_empty(name))
+		return 0;
+	ret = impersonate_name(s, u, name, &to, e);
+	for (size_t i = 0; ret == 0 && http_req_header_each(request_http(r), &i, &h);)
+		ret = impersonate_header(s, u, &h, &to, e);
+	if (ret == 0) {
+		if (!user_in(&to, GROUP_UNAUTHENTICATED) && !str_eq(name, USER_ANONYMOUS))
+			add_group(&to, GROUP_AUTHENTICATED);
+		user_done(u);
+		*u = to;
+		return 0;
+	}
+	user_done(&to);
+	return -1;
+}

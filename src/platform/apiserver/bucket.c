@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/apiserver/bucket.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+struct queued {
+	char *key;
+	const struct obj *obj; /* NULL: deletion */
+	uint64_t rev;
+	unsigned writes; /* queued for this key */
+};
+struct bucket {
+	char *storage;
+	const struct obj **objs; /* by key */
+	size_t n, cap;
+	struct queued *queue; /* by nothing: short */
+	size_t n_queue, cap_queue;
+	struct bucket_change *history; /* a slice of a growing array: first..first+n */
+	size_t first, n_history, cap_history;
+	uint64_t since;
+	struct bucket_watch *watches, **watches_end; /* in the order added */
+	struct bucket_watch *walk; /* next one of a walk under way */
+	size_t n_watches;
+};
+
+struct bucket *bucket_new(const char *storage)
+{
+	struct bucket *b = MEM_NEW(struct bucket);
+
+	b->storage = mem_strdup(storage);
+	b->watches_end = &b->watches;
+	return b;
+}
+
+static void change_done(struct bucket_change *c)
+{
+	obj_unref(c->old);
+	obj_unref(c->obj);
+}
+
+void bucket_free(struct bucket *b)
+{
+	if (!b)
+		return;
+	while (b->watches) {
+		struct bucket_watch *w = b->watches;
+
+		bucket_watch_remove(w);
+		w->gone(w);
+	}
+	for (size_t i = 0; i < b->n; i++)
+		obj_unref(b->objs[i]);
+	for (size_t i = 0; i < b->n_history; i++)
+		change_done(&b->history[b->first + i]);
+	for (size_t i = 0; i < b->n_queue; i++) {
+		free(b->queue[i].key);
+		obj_unref(b->queue[i].obj);
+	}
+	free(b->objs);
+	free(b->history);
+	free(b->queue);
+	free(b->storage);
+	free(b);
+}
+
+const char *bucket_storage(const struct bucket *b)
+{
+	return b->storage;
+}
+
+/* ---- the map ---- */
+size_t bucket_seek(const struct bucket *b, const char *key)
+{
+	size_t lo = 0, hi = b->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(obj_key(b->objs[mid]), key) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool at_key(const struct bucket *b, size_t i, const char *key)
+{
+	return i < b->n && str_eq(obj_key(b->objs[i]), key);
+}
+
+const struct obj *bucket_get(const struct bucket *b, const char *key)
+{
+	size_t i = bucket_seek(b, key);
+
+	return at_key(b, i, key) ? b->objs[i] : NULL;
+}
+
+size_t bucket_len(const struct bucket *b)
+{
+	return b->n;
+}
+
+const struct obj *bucket_at(const struct bucket *b, size_t i)
+{
+	return i < b->n ? b->objs[i] : NULL;
+}
+
+static void map_insert(struct bucket *b, size_t i, const struct obj *o)
+{
+	b->objs = mem_grow(b->objs, &b->cap, b->n + 1, sizeof(*b->objs));
+	memmove(&b->objs[i + 1], &b->objs[i], (b->n - i) * sizeof(*b->objs));
+	b->objs[i] = obj_ref(o);
+	b->n++;
+}
+
+/* ---- queued writes ---- */
+static struct queued *queue_find(const struct bucket *b, const char *key)
+{
+	for (size_t i = 0; i < b->n_queue; i++)
+		if (str_eq(b->queue[i].key, key))
+			return &b->queue[i];
+	return NULL;
+}
+
+const struct obj *bucket_latest(const struct bucket *b, const char *key, uint64_t *ret_rev)
+{
+	const struct queued *q = b->n_queue > 0 ? queue_find(b, key) : NULL;
+	const struct obj *o = q ? q->obj : bucket_get(b, key);
+
+	*ret_rev = !o ? 0 : q ? q->rev : obj_rv(o);
+	return o;
+}
+
+void bucket_queue(struct bucket *b, const char *key, const struct obj *o, uint64_t rev)
+{
+	struct queued *q = queue_find(b, key);
+
+	if (!q) {
+		b->queue = mem_grow(b->queue, &b->cap_queue, b->n_queue + 1, sizeof(*b->queue));
+		q = &b->queue[b->n_queue++];
+		*q = (struct queued){ .key = mem_strdup(key) };
+	}
+	obj_ref(o);
+	obj_unref(q->obj);
+	q->obj = o;
+	q->rev = rev;
+	q->writes++;
+}
+
+void bucket_settle(struct bucket *b, const char *key)
+{
+	struct queued *q = queue_find(b, key);
+
+	if (!q || --q->writes > 0)
+		return;
+	obj_unref(q->obj);
+	free(q->key);
+	*q = b->queue[--b->n_queue];
+}
+
+/* ---- history ---- */
+static void history_make_room(struct bucket *b)
+{
+	if (b->first + b->n_history < b->cap_history)
+		return;
+	if (b->first > 0 && b->first >= b->n_history) {
+		memcpy(b->history, b->history + b->first, b->n_history * sizeof(*b->history));
+		b->first = 0;
+		return;
+	}
+	b->history = mem_grow(b->history, &b->cap_history, b->first + b->n_history + 1, sizeof(*b->history));
+}
+
+static struct bucket_change *history_add(struct bucket *b, const struct bucket_change *c)
+{
+	struct bucket_change *to;
+
+	history_make_room(b);
+	to = &b->history[b->first + b->n_history++];
+	*to = *c;
+	obj_ref(to->old);
+	obj_ref(to->obj);
+	return to;
+}
+
+void bucket_forget(struct bucket *b, int64_t now_ms)
+{
+	while (b->n_history > BUCKET_HISTORY_MIN && b->history[b->first].at_ms < now_ms - BUCKET_HISTORY_MS) {
+		struct bucket_change *c = &b->history[b->first++];
+
+		b->n_history--;
+		b->since = c->rev;
+		change_done(c);
+	}
+}
+
+uint64_t bucket_since(const struct bucket *b)
+{
+	return b->since;
+}
+
+void bucket_set_since(struct bucket *b, uint64_t rev)
+{
+	b->since = rev;
+}
+
+size_t bucket_change_seek(const struct bucket *b, uint64_t rev)
+{
+	size_t lo = 0, hi = b->n_history;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (b->history[b->first + mid].rev <= rev)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+const struct bucket_change *bucket_change_at(const struct bucket *b, size_t i)
+{
+	return i < b->n_history ? &b->history[b->first + i] : NULL;
+}
+
+/* ---- changes ---- */
+static void tell(struct bucket *b, const struct bucket_change *c)
+{
+	for (struct bucket_watch *w = b->watches; w; w = b->walk) {
+		b->walk = w->next;
+		w->change(w, c);
+	}
+	b->walk = NULL;
+}
+
+void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now_ms)
+{
+	size_t i = bucket_seek(b, obj_key(o));
+	bool found = at_key(b, i, obj_key(o));
+	struct bucket_change c = {
+		.rev = rev, .type = found ? BUCKET_MODIFIED : BUCKET_ADDED, .old = found ? b->objs[i] : NULL, .obj = o,
+		.at_ms = now_ms
+	};
+
+	history_add(b, &c);
+	if (found) {
+		obj_unref(b->objs[i]); /* the history holds it */
+		b->objs[i] = obj_ref(o);
+	} else {
+		map_insert(b, i, o);
+	}
+	tell(b, &c);
+	bucket_forget(b, now_ms);
+}
+
+void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64_t now_ms)
+{
+	size_t i = bucket_seek(b, obj_key(last));
+	struct bucket_change c = { .rev = rev, .type = BUCKET_DELETED, .obj = last, .at_ms = now_ms };
+
+	if (!at_key(b, i, obj_key(last)))
+		return;
+	c.old = b->objs[i];
+	history_add(b, &c);
+	obj_unref(b->objs[i]);
+	b->n--;
+	memmove(&b->objs[i], &b->objs[i + 1], (b->n - i) * sizeof(*b->objs));
+	tell(b, &c);
+	bucket_forget(b, now_ms);
+}
+
+void bucket_load(struct bucket *b, const struct obj *o)
+{
+	map_insert(b, bucket_seek(b, obj_key(o)), o);
+}
+
+void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o, bool deleted,
+	int64_t now_ms)
+{
+	struct bucket_change c = { .rev = rev, .old = old, .obj = o, .at_ms = now_ms };
+
+	c.type = deleted ? BUCKET_DELETED : old ? BUCKET_MODIFIED : BUCKET_ADDED;
+	history_add(b, &c);
+}
+
+void bucket_replace(struct bucket *b, size_t i, struct obj *o)
+{
+	obj_unref(b->objs[i]);
+	b->objs[i] = o;
+}
+
+void bucket_compact(struct bucket *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		obj_compact(b->objs[i]);
+	for (size_t i = 0; i < b->n_history; i++) {
+		obj_compact(b->history[b->first + i].obj);
+		if (b->history[b->first + i].old)
+			obj_compact(b->history[b->first + i].old);
+	}
+}
+
+/* ---- the past: undo what happened since ---- */
+struct past {
+	const char *key;
+	const struct obj *then; /* NULL: it did not exist */
+};
+
+static int past_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct past *)a)->key, ((const struct past *)b)->key);
+}
+
+/* What the keys changed since rev were at rev: the old value of the first change of each. */
+static struct past *past_collect(const struct bucket *b, uint64_t rev, size_t *ret_n)
+{
+	size_t from = bucket_change_seek(b, rev), n = 0, kept = 0;
+	struct past *list = mem_alloc((b->n_history - from + 1) * sizeof(*list)), *sorted;
+
+	for (size_t i = from; i < b->n_history; i++) {
+		const struct bucket_change *c = &b->history[b->first + i];
+
+		list[n].key = obj_key(c->obj);
+		list[n++].then = c->old;
+	}
+	if (n == 0) {
+		*ret_n = 0;
+		return list;
+	}
+	sorted = mem_dup(list, n * sizeof(*list));
+	qsort(sorted, n, sizeof(*sorted), past_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (kept > 0 && str_eq(sorted[kept - 1].key, sorted[i].key))
+			continue;
+		sorted[kept++] = sorted[i];
+	}
+	for (size_t i = n; i-- > 0;) {
+		struct past *p = bsearch(&list[i], sorted, kept, sizeof(*sorted), past_cmp);
+
+		p->then = list[i].then; /* the oldest is assigned last */
+	}
+	free(list);
+	*ret_n = kept;
+	return sorted;
+}
+
+void bucket_each_at(struct bucket *b, uint64_t rev, const char *from, const char *prefix, bucket_each_fn *fn, void *arg)
+{
+	size_t n_past, p = 0, i = bucket_seek(b, from);
+	struct past *past = past_collect(b, rev, &n_past);
+
+	while (p < n_past && strcmp(past[p].key, from) < 0)
+		p++;
+	for (;;) {
+		const struct obj *o = bucket_at(b, i);
+		int cmp = !o ? 1 : p >= n_past ? -1 : strcmp(obj_key(o), past[p].key);
+
+		if (!o && p >= n_past)
+			break;
+		if (cmp >= 0)
+			o = past[p++].then;
+		if (cmp <= 0)
+			i++;
+		if (!o)
+			continue;
+		if (!str_starts(obj_key(o), prefix) || !fn(arg, o))
+			break;
+	}
+	free(past);
+}
+
+/* ---- watchers ---- */
+void bucket_watch_add(struct bucket *b, struct bucket_watch *w)
+{
+	w->next = NULL;
+	w->prev = b->watches_end;
+	*b->watches_end = w;
+	b->watches_end = &w->next;
+	w->bucket = b;
+	b->n_watches++;
+}
+
+void bucket_watch_remove(struct bucket_watch *w)
+{
+	struct bucket *b = w->bucket;
+
+	if (!b)
+		return;
+	if (b->walk == w)
+		b->walk = w->next;
+	*w->prev = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		b->watches_end = w->prev;
+	w->bucket = NULL;
+	b->n_watches--;
+}
+
+size_t bucket_watches(const struct bucket *b)
+{
+	return b->n_watches;
+}

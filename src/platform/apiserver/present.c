@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Representations: an object in the version asked for, and in the shape asked for. */
+#include "platform/apiserver/server.h"
+
+#include "base/mem.h"
+#include "base/yaml.h"
+#include "platform/apiserver/value.h"
+
+#include <string.h>
+
+static bool version_is(const struct obj *o, const char *api_version)
+{
+	size_t len, n = strlen(api_version), at = strlen("{\"apiVersion\":\"");
+	const char *text = obj_text(o, &len);
+
+	if (len > at + n && memcmp(text, "{\"apiVersion\":\"", at) == 0)
+		return memcmp(text + at, api_version, n) == 0 && text[at + n] == '"';
+	return str_eq(json_get_str(obj_json(o), "apiVersion"), api_version);
+}
+
+struct obj *object_present(struct resource *r, const struct obj *o)
+{
+	char av[KIND_API_VERSION_MAX];
+	struct json_doc *d;
+
+	kind_api_version(r->kind, av);
+	if (version_is(o, av))
+		return obj_ref(o);
+	d = obj_draft(o);
+	if (r->def->hooks.from_stored)
+		r->def->hooks.from_stored(d, json_root(d));
+	json_set_str(d, json_root(d), "apiVersion", av);
+	return obj_from_doc(d);
+}
+
+void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *d)
+{
+	const struct resource *stored = r;
+	char av[KIND_API_VERSION_MAX];
+
+	if (r->def->not_storage) {
+		if (r->def->hooks.to_stored)
+			r->def->hooks.to_stored(d, json_root(d));
+		for (size_t i = 0;; i++) {
+			const struct group_version *gv = registry_gv_at(s->registry, i);
+
+			if (!gv)
+				break;
+			for (size_t j = 0; j < gv->n; j++)
+				if (!gv->items[j]->def->not_storage && str_eq(gv->items[j]->storage, r->storage))
+					stored = gv->items[j];
+		}
+	}
+	json_set_str(d, json_root(d), "apiVersion", kind_api_version(stored->kind, av));
+}
+
+/* ---- shapes ---- */
+#define AS(what) "application/json;as=" what ";v=v1;g=meta.k8s.io"
+#define AS_BETA(what) "application/json;as=" what ";v=v1beta1;g=meta.k8s.io"
+static const struct {
+	const char *type;
+	enum shape shape;
+	int list; /* 1: lists only, 0: single objects only, -1: both */
+} shapes[] = {
+	{ "application/json", SHAPE_JSON, -1 },
+	{ "application/yaml", SHAPE_YAML, -1 },
+	{ AS("Table"), SHAPE_TABLE, -1 },
+	{ AS_BETA("Table"), SHAPE_TABLE, -1 },
+	{ AS("PartialObjectMetadataList"), SHAPE_METADATA, 1 },
+	{ AS("PartialObjectMetadata"), SHAPE_METADATA, 0 },
+};
+
+int request_shape(struct request *r, bool list, enum shape *ret)
+{
+	const char *offers[ARRAY_LEN(shapes)];
+	enum shape found[ARRAY_LEN(shapes)];
+	size_t n = 0;
+	int choice;
+
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+		if (shapes[i].list == !list)
+			continue;
+		found[n] = shapes[i].shape;
+		offers[n++] = shapes[i].type;
+	}
+	choice = request_accept(r, offers, n);
+	if (choice < 0) {
+		request_fail_accept(r, offers, n);
+		return -1;
+	}
+	*ret = found[choice];
+	return 0;
+}
+
+enum table_include request_include(const struct request *r)
+{
+	const char *v = request_query(r, "includeObject");
+
+	return str_eq(v, "Object") ? TABLE_OBJECT : str_eq(v, "None") ? TABLE_NONE : TABLE_METADATA;
+}
+
+void metadata_only(const struct obj *o, struct str *out)
+{
+	size_t len, n;
+	const char *text = obj_text(o, &len), *meta = value_member(text, len, "metadata", &n);
+
+	str_add(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+	if (meta)
+		str_addn(out, meta, n);
+	else
+		str_add(out, "{}");
+	str_addc(out, '}');
+}
+
+void reply_object(struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+{
+	CLEANUP(obj_unrefp) struct obj *v = object_present(res, o);
+	CLEANUP(str_done) struct str out = { 0 };
+	enum shape shape;
+
+	if (request_shape(r, false, &shape) < 0)
+		return;
+	request_add_header(r, "Cache-Control", "no-cache, private");
+	switch (shape) {
+	case SHAPE_TABLE:
+		table_row(res, v, true, false, request_include(r), loop_wall_ms(s->loop), &out);
+		break;
+	case SHAPE_METADATA:
+		metadata_only(v, &out);
+		break;
+	case SHAPE_YAML:
+		yaml_write(obj_json(v), &out);
+		request_reply(r, status, "application/yaml", out.data, out.len);
+		return;
+	case SHAPE_JSON:
+		request_reply_obj(r, status, v);
+		return;
+	}
+	request_reply(r, status, "application/json", out.data, out.len);
+}

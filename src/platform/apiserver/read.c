@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* get and list: from memory, serialised once per object whoever reads it (kubernetes-api.md 2.6). */
+#include "platform/apiserver/server.h"
+
+#include "base/mem.h"
+#include "base/yaml.h"
+#include "platform/apiserver/listopts.h"
+
+#include <string.h>
+
+struct list {
+	struct apiserver *s;
+	struct request *r;
+	struct resource *res; /* referenced */
+	struct listopts o;
+	struct rev_wait *wait;
+	/* found */
+	const struct obj **items; /* referenced, in the version asked for */
+	size_t n, cap;
+	int64_t left;     /* objects behind the page */
+	const char *next; /* key of the first one of those: borrowed from the object */
+	struct obj *next_obj;
+	uint64_t rv;
+};
+
+static void list_free(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		obj_unref(l->items[i]);
+	free(l->items);
+	obj_unref(l->next_obj);
+	server_wait_cancel(l->wait);
+	listopts_done(&l->o);
+	resource_unref(l->res);
+	free(l);
+}
+
+static void list_aborted(void *arg)
+{
+	list_free(arg);
+}
+
+/* ---- gathering ---- */
+static bool list_add(void *arg, const struct obj *o)
+{
+	struct list *l = arg;
+
+	if (!listopts_match(&l->o, o))
+		return true;
+	if (l->o.limit > 0 && l->n == (size_t)l->o.limit) {
+		if (!l->next_obj)
+			l->next_obj = obj_ref(o);
+		l->left++;
+		return !listopts_selects(&l->o); /* counting the rest is for lists without selectors */
+	}
+	l->items = mem_grow(l->items, &l->cap, l->n + 1, sizeof(*l->items));
+	l->items[l->n++] = object_present(l->res, o);
+	return true;
+}
+
+static void gather_now(struct list *l, const char *from)
+{
+	const struct bucket *b = server_bucket_of(l->s, l->res);
+	const struct obj *o;
+
+	for (size_t i = bucket_seek(b, from); (o = bucket_at(b, i)); i++)
+		if (!str_starts(obj_key(o), l->o.prefix) || !list_add(l, o))
+			break;
+}
+
+/* 410 with a token that goes on from the present (2.6). */
+static int list_expired(struct list *l)
+{
+	CLEANUP(mem_freep) char *token = l->o.has_continue ? continue_token(0, l->o.cont_key) : NULL;
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	if (l->o.has_continue)
+		err_set(&e, ERR_EXPIRED,
+			"The provided continue parameter is too old to display a consistent list result. You can start a new list "
+			"without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+			"the results. Continuing with the provided token results in an inconsistent list - objects that were "
+			"created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+			"list.");
+	else
+		err_set(&e, ERR_EXPIRED, "The resourceVersion for the provided list is too old.");
+	d = status_from_err(&e, NULL, NULL, NULL);
+	if (token)
+		json_set_str(d, json_need_obj(d, json_root(d), "metadata"), "continue", token);
+	request_reply_json(l->r, 410, json_root(d));
+	return -1;
+}
+
+static int gather(struct list *l)
+{
+	struct bucket *b = server_bucket_of(l->s, l->res);
+	bool exact = l->o.match == RV_MATCH_EXACT || (l->o.has_rv && l->o.rv > 0 && l->o.limit > 0 &&
+		l->o.match == RV_MATCH_NONE);
+	uint64_t at = l->o.has_continue ? l->o.cont_rv : exact ? l->o.rv : 0;
+	const char *from = l->o.has_continue ? l->o.cont_key : l->o.prefix;
+
+	l->rv = server_revision(l->s);
+	if (at == 0 || at >= l->rv) {
+		gather_now(l, from);
+		return 0;
+	}
+	if (at < bucket_since(b))
+		return list_expired(l);
+	l->rv = at;
+	bucket_each_at(b, at, from, l->o.prefix, list_add, l);
+	return 0;
+}
+
+/* ---- answering ---- */
+static void add_meta(const struct list *l, const struct list_meta *m, struct str *out)
+{
+	str_addf(out, "\"metadata\":{\"resourceVersion\":\"%llu\"", (unsigned long long)l->rv);
+	if (m->next)
+		str_addf(out, ",\"continue\":\"%s\"", m->next);
+	if (m->remaining >= 0)
+		str_addf(out, ",\"remainingItemCount\":%lld", (long long)m->remaining);
+	str_add(out, "}");
+}
+
+/* Items of built-in lists carry neither apiVersion nor kind (2.6): those come first in every text. */
+static void add_item(const struct list *l, const struct obj *o, struct str *out)
+{
+	size_t len, head;
+	const char *text = obj_text(o, &len);
+	const char *meta = l->res->origin == ORIGIN_BUILTIN && str_starts(text, "{\"apiVersion\":\"") ?
+		memmem(text, len < 512 ? len : 512, "\"metadata\":", 11) : NULL;
+
+	if (!meta) {
+		str_addn(out, text, len);
+		return;
+	}
+	head = (size_t)(meta - text);
+	str_addc(out, '{');
+	str_addn(out, meta, len - head);
+}
+
+static void add_objects(const struct list *l, const struct list_meta *m, struct str *out)
+{
+	char av[KIND_API_VERSION_MAX];
+	size_t size = 512, len;
+
+	for (size_t i = 0; i < l->n; i++) {
+		obj_text(l->items[i], &len);
+		size += len + 1;
+	}
+	str_reserve(out, size);
+	str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind, kind_api_version(l->res->kind, av));
+	add_meta(l, m, out);
+	str_add(out, ",\"items\":[");
+	for (size_t i = 0; i < l->n; i++) {
+		if (i > 0)
+			str_addc(out, ',');
+		add_item(l, l->items[i], out);
+	}
+	str_add(out, "]}\n");
+}
+
+static void add_metadata(const struct list *l, const struct list_meta *m, struct str *out)
+{
+	str_add(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",");
+	add_meta(l, m, out);
+	str_add(out, ",\"items\":[");
+	for (size_t i = 0; i < l->n; i++) {
+		if (i > 0)
+			str_addc(out, ',');
+		metadata_only(l->items[i], out);
+	}
+	str_add(out, "]}\n");
+}
+
+static void reply_yaml(struct request *r, const struct str *json)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_parse(json->data, json->len, NULL);
+	CLEANUP(str_done) struct str out = { 0 };
+
+	yaml_write(json_root(d), &out);
+	request_reply(r, 200, "application/yaml", out.data, out.len);
+}
+
+static void list_reply(struct list *l)
+{
+	CLEANUP(mem_freep) char *token = l->next_obj ? continue_token(l->rv, obj_key(l->next_obj)) : NULL;
+	struct list_meta m = { .rv = l->rv, .next = token,
+			       .remaining = token && !listopts_selects(&l->o) ? l->left : -1 };
+	CLEANUP(str_done) struct str out = { 0 };
+	enum shape shape;
+
+	if (request_shape(l->r, true, &shape) < 0)
+		return;
+	request_add_header(l->r, "Cache-Control", "no-cache, private");
+	if (shape == SHAPE_TABLE)
+		table_list(l->res, l->items, l->n, &m, request_include(l->r), loop_wall_ms(l->s->loop), &out);
+	else if (shape == SHAPE_METADATA)
+		add_metadata(l, &m, &out);
+	else
+		add_objects(l, &m, &out);
+	if (shape == SHAPE_YAML)
+		reply_yaml(l->r, &out);
+	else
+		request_reply(l->r, 200, "application/json", out.data, out.len);
+}
+
+static void list_run(struct list *l)
+{
+	if (gather(l) == 0)
+		list_reply(l);
+	list_free(l);
+}
+
+static void list_too_new(struct request *r, uint64_t rv, uint64_t now)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	CLEANUP(causes_done) struct causes c = { 0 };
+	struct err e = { 0 };
+
+	err_set(&e, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)rv,
+		(unsigned long long)now);
+	cause_text(&c, "ResourceVersionTooLarge", "", "Too large resource version");
+	d = status_from_err(&e, NULL, NULL, &c);
+	json_set_i64(d, json_need_obj(d, json_root(d), "details"), "retryAfterSeconds", 1);
+	request_reply_json(r, 504, json_root(d));
+}
+
+static void list_waited(void *arg, bool reached)
+{
+	struct list *l = arg;
+
+	l->wait = NULL;
+	if (reached) {
+		list_run(l);
+		return;
+	}
+	list_too_new(l->r, l->o.rv, server_revision(l->s));
+	list_free(l);
+}
+
+static void list_start(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	struct list *l;
+	struct listopts o;
+
+	if (listopts_read(r, res, i, false, &o) < 0)
+		return;
+	l = MEM_NEW(struct list);
+	*l = (struct list){ .s = s, .r = r, .res = resource_ref(res), .o = o };
+	if (o.has_rv && o.rv > server_revision(s)) {
+		request_on_abort(r, list_aborted, l);
+		l->wait = server_wait_revision(s, o.rv, list_waited, l);
+		return;
+	}
+	list_run(l);
+}
+
+void server_read(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(mem_freep) char *key = NULL;
+	const struct obj *o;
+	struct err e = { 0 };
+
+	if (str_eq(i->verb, "list")) {
+		list_start(s, r, res, i);
+		return;
+	}
+	key = kind_key(res->kind->namespaced ? i->ns : NULL, i->name);
+	o = bucket_get(server_bucket_of(s, res), key);
+	if (o) {
+		reply_object(s, r, res, 200, o);
+		return;
+	}
+	err_not_found(&e, res->kind, i->name);
+	request_fail(r, &e, res->kind, i->name, NULL);
+}

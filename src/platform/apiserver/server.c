@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The objects in memory: one bucket per resource, filled from the store at start. */
+#include "platform/apiserver/server.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/apiserver/value.h"
+
+#include <string.h>
+
+#define KEY_PREFIX "/registry/"
+
+/* ---- buckets ---- */
+static size_t bucket_place(const struct apiserver *s, const char *storage, bool *ret_found)
+{
+	size_t lo = 0, hi = s->n_buckets;
+
+	*ret_found = false;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = strcmp(bucket_storage(s->buckets[mid]), storage);
+
+		if (c == 0) {
+			*ret_found = true;
+			return mid;
+		}
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct bucket *server_bucket(struct apiserver *s, const char *storage)
+{
+	bool found;
+	size_t at = bucket_place(s, storage, &found);
+
+	if (found)
+		return s->buckets[at];
+	s->buckets = mem_grow(s->buckets, &s->cap_buckets, s->n_buckets + 1, sizeof(*s->buckets));
+	memmove(&s->buckets[at + 1], &s->buckets[at], (s->n_buckets - at) * sizeof(*s->buckets));
+	s->n_buckets++;
+	s->buckets[at] = bucket_new(storage);
+	bucket_set_since(s->buckets[at], store_compacted(s->store));
+	return s->buckets[at];
+}
+
+struct bucket *server_bucket_of(struct apiserver *s, struct resource *r)
+{
+	if (!r->bucket)
+		r->bucket = server_bucket(s, r->storage);
+	return r->bucket;
+}
+
+void server_drop_bucket(struct apiserver *s, const char *storage)
+{
+	bool found;
+	size_t at = bucket_place(s, storage, &found);
+
+	if (!found)
+		return;
+	bucket_free(s->buckets[at]);
+	s->n_buckets--;
+	memmove(&s->buckets[at], &s->buckets[at + 1], (s->n_buckets - at) * sizeof(*s->buckets));
+}
+
+const struct obj *server_get(struct apiserver *s, const char *storage, const char *key)
+{
+	bool found;
+	size_t at = bucket_place(s, storage, &found);
+
+	return found ? bucket_get(s->buckets[at], key) : NULL;
+}
+
+uint64_t server_revision(const struct apiserver *s)
+{
+	return store_revision(s->store);
+}
+
+/* ---- keys of the store ---- */
+void server_store_key(const struct bucket *b, const char *key, struct str *out)
+{
+	str_addf(out, KEY_PREFIX "%s/%s", bucket_storage(b), key);
+}
+
+/* A bucket is named "plural" or "group/plural" (custom resources always the latter, their groups have a dot). */
+static struct bucket *bucket_of_key(struct apiserver *s, const char *store_key, const char **ret_key)
+{
+	const char *p = store_key + strlen(KEY_PREFIX);
+	const char *slash = strchr(p, '/'), *second = slash ? strchr(slash + 1, '/') : NULL;
+	CLEANUP(mem_freep) char *one = NULL;
+	CLEANUP(mem_freep) char *two = NULL;
+	bool found = false;
+
+	if (!str_starts(store_key, KEY_PREFIX) || !slash)
+		return NULL;
+	one = mem_strndup(p, (size_t)(slash - p));
+	bucket_place(s, one, &found);
+	if (found || !second) {
+		*ret_key = slash + 1;
+		return server_bucket(s, one);
+	}
+	two = mem_strndup(p, (size_t)(second - p));
+	*ret_key = second + 1;
+	return server_bucket(s, two);
+}
+
+/* ---- loading ---- */
+struct past_change {
+	struct bucket *bucket;
+	char *key;
+	uint64_t rev;
+	struct obj *old;
+	bool deleted;
+};
+struct load {
+	struct apiserver *s;
+	struct past_change *changes; /* newest first */
+	size_t n, cap;
+};
+
+static struct obj *object_of(const char *value, size_t len, uint64_t rev, struct err *e)
+{
+	CLEANUP(str_done) struct str text = { 0 };
+
+	value_with_rv(value, len, rev, &text);
+	return obj_from_text(text.data, text.len, e);
+}
+
+static int load_row(void *arg, const struct store_row *r, struct err *e)
+{
+	struct load *l = arg;
+	const char *key;
+	struct bucket *b = bucket_of_key(l->s, r->key, &key);
+	CLEANUP(obj_unrefp) struct obj *o = NULL;
+
+	if (!b)
+		return err_set(e, ERR_INTERNAL, "the store has a key '%s' that is no object's", r->key);
+	o = object_of(r->value, r->len, r->rev, e);
+	if (!o)
+		return err_wrap(e, "object '%s' in the store", r->key);
+	obj_compact(o);
+	bucket_load(b, o);
+	return 0;
+}
+
+static int load_change(void *arg, const struct store_change *c, struct err *e)
+{
+	struct load *l = arg;
+	const char *key;
+	struct bucket *b = bucket_of_key(l->s, c->key, &key);
+	struct obj *old = NULL;
+
+	if (!b)
+		return err_set(e, ERR_INTERNAL, "the history has a key '%s' that is no object's", c->key);
+	if (c->old) {
+		old = object_of(c->old, c->old_len, c->prev_rev, e);
+		if (!old)
+			return err_wrap(e, "old value of '%s' in the store", c->key);
+		obj_compact(old);
+	}
+	l->changes = mem_grow(l->changes, &l->cap, l->n + 1, sizeof(*l->changes));
+	l->changes[l->n++] = (struct past_change){ b, mem_strdup(key), c->rev, old, c->deleted };
+	return 0;
+}
+
+struct obj *server_last_state(const struct obj *old, uint64_t rev)
+{
+	struct json_doc *d = obj_draft(old);
+
+	json_set_strf(d, json_need_obj(d, json_root(d), "metadata"), "resourceVersion", "%llu",
+		(unsigned long long)rev);
+	return obj_from_doc(d);
+}
+
+static int by_rev(const void *a, const void *b)
+{
+	uint64_t x = obj_rv(*(struct obj *const *)a), y = obj_rv(*(struct obj *const *)b);
+
+	return x < y ? -1 : x > y;
+}
+
+/* Every value is kept once: the one that revision `rev` gave the key is an old value of a later change, or stands still. */
+static struct obj *value_at(const struct past_change *c, struct obj **olds, size_t n)
+{
+	size_t lo = 0, hi = n;
+	const struct obj *now;
+
+	if (c->deleted)
+		return c->old ? server_last_state(c->old, c->rev) : NULL;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (obj_rv(olds[mid]) < c->rev)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo < n && obj_rv(olds[lo]) == c->rev)
+		return obj_ref(olds[lo]);
+	now = bucket_get(c->bucket, c->key);
+	return now && obj_rv(now) == c->rev ? obj_ref(now) : NULL;
+}
+
+static void load_history(struct load *l, int64_t now)
+{
+	struct obj **olds = mem_alloc((l->n + 1) * sizeof(struct obj *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->changes[i].old)
+			olds[n++] = l->changes[i].old;
+	qsort(olds, n, sizeof(struct obj *), by_rev);
+	for (size_t i = l->n; i-- > 0;) {
+		const struct past_change *c = &l->changes[i];
+		CLEANUP(obj_unrefp) struct obj *o = value_at(c, olds, n);
+
+		if (o)
+			bucket_load_change(c->bucket, c->rev, c->old, o, c->deleted, now);
+	}
+	free(olds);
+}
+
+int server_load(struct apiserver *s, struct err *e)
+{
+	static const struct store_load_ops ops = { load_row, load_change };
+	struct load l = { .s = s };
+	int ret = store_load(s->store, &ops, &l, e);
+
+	if (ret == 0)
+		load_history(&l, loop_mono_ms(s->loop));
+	for (size_t i = 0; i < l.n; i++) {
+		free(l.changes[i].key);
+		obj_unref(l.changes[i].old);
+	}
+	free(l.changes);
+	return ret;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Service-account tokens: ES256 JSON web tokens that live and die with the objects they name (kubernetes-api.md 5.3). */
+#include "platform/apiserver/auth.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+/* Verified signatures, by hash of the token: checking one costs a hundred times what the rest of a small request does. What
+ * can change (time, existence of the objects) is checked each time. */
+#define TOKEN_CACHE 64
+struct token_cached {
+	uint8_t hash[32];
+	struct json_doc *claims;
+	uint64_t used;
+};
+struct token_cache {
+	struct token_cached items[TOKEN_CACHE];
+	uint64_t clock;
+};
+
+void token_cache_free(struct apiserver *s)
+{
+	for (size_t i = 0; s->tokens && i < TOKEN_CACHE; i++)
+		json_doc_free(s->tokens->items[i].claims);
+	free(s->tokens);
+	s->tokens = NULL;
+}
+
+static const struct json *claims_of(struct apiserver *s, const char *token, struct err *e)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	struct token_cached *oldest;
+	struct json_doc *d;
+	uint8_t hash[32];
+
+	if (!s->tokens)
+		s->tokens = MEM_NEW(struct token_cache);
+	oldest = &s->tokens->items[0];
+	crypto_sha256(token, strlen(token), hash);
+	for (size_t i = 0; i < TOKEN_CACHE; i++) {
+		struct token_cached *c = &s->tokens->items[i];
+
+		if (c->claims && memcmp(c->hash, hash, sizeof(hash)) == 0) {
+			c->used = ++s->tokens->clock;
+			return json_root(c->claims);
+		}
+		if (c->used < oldest->used)
+			oldest = c;
+	}
+	if (jwt_verify(s->pki.sa_key, token, &text, e) < 0)
+		return NULL;
+	d = json_parse(text, strlen(text), e);
+	if (!d)
+		return NULL;
+	json_doc_free(oldest->claims);
+	memcpy(oldest->hash, hash, sizeof(hash));
+	oldest->claims = d;
+	oldest->used = ++s->tokens->clock;
+	return json_root(d);
+}
+
+static int check_audience(const struct json *aud, const char *const *wanted, struct strv *ret, struct err *e)
+{
+	static const char *const own[] = { AUTH_ISSUER, NULL };
+	CLEANUP(strv_done) struct strv hit = { 0 };
+
+	if (!wanted)
+		wanted = own;
+	if (json_is_str(aud) && str_in(json_str(aud), wanted))
+		strv_add(&hit, json_str(aud));
+	JSON_EACH(it, aud) {
+		if (json_is_arr(aud) && json_str(it.val) && str_in(json_str(it.val), wanted))
+			strv_add(&hit, json_str(it.val));
+	}
+	if (hit.len == 0)
+		return err_set(e, ERR_UNAUTHORIZED, "token audiences do not match");
+	for (size_t i = 0; ret && i < hit.len; i++)
+		strv_add(ret, hit.items[i]);
+	return 0;
+}
+
+/* The object a token is bound to is still the one it was made for. */
+static int check_bound(struct apiserver *s, const struct json *k8s, const char *member, const char *storage, const char *ns,
+	struct err *e)
+{
+	const struct json *ref = json_get(k8s, member);
+	CLEANUP(mem_freep) char *key = NULL;
+	const struct obj *o;
+
+	if (!ref)
+		return 0;
+	key = kind_key(ns, json_str_or(json_get(ref, "name"), ""));
+	o = server_get(s, storage, key);
+	if (!o || !str_eq(obj_uid(o), json_get_str(ref, "uid")))
+		return err_set(e, ERR_UNAUTHORIZED, "the %s '%s' of the token is gone", member, key);
+	return 0;
+}
+
+static void fill_user(const struct json *claims, const char *ns, struct user *u)
+{
+	const struct json *k8s = json_get(claims, "kubernetes.io");
+	const char *pod = json_at_str(k8s, "/pod/name"), *jti = json_get_str(claims, "jti");
+
+	u->name = mem_strdup(json_get_str(claims, "sub"));
+	u->uid = mem_strdup(json_str_or(json_at(k8s, "/serviceaccount/uid"), ""));
+	strv_add(&u->groups, "system:serviceaccounts");
+	strv_addf(&u->groups, "system:serviceaccounts:%s", ns);
+	strv_add(&u->groups, GROUP_AUTHENTICATED);
+	if (jti)
+		strv_addf(&u->extra, "authentication.kubernetes.io/credential-id=JTI=%s", jti);
+	if (pod) {
+		strv_addf(&u->extra, "authentication.kubernetes.io/pod-name=%s", pod);
+		strv_addf(&u->extra, "authentication.kubernetes.io/pod-uid=%s",
+			json_str_or(json_at(k8s, "/pod/uid"), ""));
+	}
+}
+
+int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
+	struct strv *ret_audiences, struct err *e)
+{
+	const struct json *claims = claims_of(s, token, e), *k8s = json_get(claims, "kubernetes.io");
+	int64_t now = loop_wall_ms(s->loop) / 1000;
+	const char *ns = json_get_str(k8s, "namespace"), *name = json_at_str(k8s, "/serviceaccount/name");
+	CLEANUP(mem_freep) char *sub = NULL;
+
+	if (!claims)
+		return -1;
+	if (!ns || !name || !str_eq(json_get_str(claims, "iss"), AUTH_ISSUER))
+		return err_set(e, ERR_UNAUTHORIZED, "not a service-account token of this server");
+	if (json_i64(json_get(claims, "exp")) <= now || json_i64(json_get(claims, "nbf")) > now + 60)
+		return err_set(e, ERR_UNAUTHORIZED, "service account token has expired");
+	sub = str_printf("system:serviceaccount:%s:%s", ns, name);
+	if (!str_eq(json_get_str(claims, "sub"), sub))
+		return err_set(e, ERR_UNAUTHORIZED, "subject of the token does not match");
+	if (check_bound(s, k8s, "serviceaccount", "serviceaccounts", ns, e) < 0 ||
+		check_bound(s, k8s, "pod", "pods", ns, e) < 0 || check_bound(s, k8s, "secret", "secrets", ns, e) < 0 ||
+		check_audience(json_get(claims, "aud"), audiences, ret_audiences, e) < 0)
+		return -1;
+	fill_user(claims, ns, ret);
+	return 0;
+}
+
+static void add_ref(struct json_doc *d, struct json *k8s, const char *member, const struct obj *o)
+{
+	struct json *ref = json_need_obj(d, k8s, member);
+
+	json_set_str(d, ref, "name", obj_name(o));
+	json_set_str(d, ref, "uid", obj_uid(o));
+}
+
+int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e)
+{
+	static const char *const own[] = { AUTH_ISSUER, NULL };
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	CLEANUP(str_done) struct str text = { 0 };
+	struct json *c = json_new_obj(d), *k8s, *aud;
+	int64_t now = loop_wall_ms(s->loop) / 1000;
+	char jti[37];
+
+	crypto_uuid(jti);
+	json_set_root(d, c);
+	aud = json_need_arr(d, c, "aud");
+	for (const char *const *a = spec->audiences ? spec->audiences : own; *a; a++)
+		json_append_str(d, aud, *a);
+	json_set_i64(d, c, "exp", now + spec->seconds);
+	json_set_i64(d, c, "iat", now);
+	json_set_i64(d, c, "nbf", now);
+	json_set_str(d, c, "iss", AUTH_ISSUER);
+	json_set_str(d, c, "jti", jti);
+	k8s = json_need_obj(d, c, "kubernetes.io");
+	json_set_str(d, k8s, "namespace", obj_namespace(spec->account));
+	add_ref(d, k8s, "serviceaccount", spec->account);
+	if (spec->bound)
+		add_ref(d, k8s, spec->bound_kind, spec->bound);
+	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(spec->account), obj_name(spec->account));
+	json_write_to(c, &text);
+	if (ret_expires_ms)
+		*ret_expires_ms = (now + spec->seconds) * 1000;
+	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
+}
+
+int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod, int64_t seconds,
+	char **ret, struct err *e)
+{
+	CLEANUP(mem_freep) char *key = kind_key(ns, service_account);
+	struct token_spec spec = { .account = server_get(s, "serviceaccounts", key), .bound = pod, .bound_kind = "pod",
+				   .seconds = seconds };
+
+	if (!spec.account)
+		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", service_account);
+	return token_make(s, &spec, ret, NULL, e);
+}
