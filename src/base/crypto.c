@@ -303,7 +303,8 @@ int b64_decode(const char *text, size_t len, bool url, struct str *out, struct e
 		}
 	}
 	/* unused low bits must be zero: one text per value */
-	if (n % 4 == 1 || (!url && n % 4 && n % 4 + pad != 4) || (n % 4 == 2 && v & 15) || (n % 4 == 3 && v & 3))
+	if (n % 4 == 1 || (!url && n % 4 && n % 4 + pad != 4) || (n % 4 == 2 && v & 15) ||
+		(n % 4 == 3 && v & 3))
 		return err_set(e, ERR_BAD_REQUEST, "illegal base64 data at input byte %zu", len);
 	if (n % 4 == 2)
 		str_addc(&got, (char)(v >> 4));

@@ -35,12 +35,13 @@ static int set_name(X509 *x, const struct cert_spec *spec, struct err *e)
 	MUST(n);
 	/* set 0: each O is an RDN of its own, as Go writes them */
 	for (const char *const *o = spec->orgs; o && *o; o++)
-		if (X509_NAME_add_entry_by_NID(n, NID_organizationName, MBSTRING_UTF8, (const uint8_t *)*o, -1, -1,
-			    0) != 1)
+		if (X509_NAME_add_entry_by_NID(
+			    n, NID_organizationName, MBSTRING_UTF8, (const uint8_t *)*o, -1, -1, 0) != 1)
 			return ossl_err(e, ERR_BAD_REQUEST, "organization \"%.100s\" of a certificate", *o);
 	if (spec->common_name && X509_NAME_add_entry_by_NID(n, NID_commonName, MBSTRING_UTF8,
 					 (const uint8_t *)spec->common_name, -1, -1, 0) != 1)
-		return ossl_err(e, ERR_BAD_REQUEST, "common name \"%.100s\" of a certificate", spec->common_name);
+		return ossl_err(
+			e, ERR_BAD_REQUEST, "common name \"%.100s\" of a certificate", spec->common_name);
 	if (X509_set_subject_name(x, n) != 1)
 		return ossl_err(e, ERR_INTERNAL, "subject of a certificate");
 	return 0;
@@ -95,12 +96,12 @@ static int add_extensions(X509 *x, X509 *issuer, const struct cert_spec *spec, s
 	const char *usage = spec->is_ca ? "critical,digitalSignature,keyEncipherment,keyCertSign"
 					: "critical,digitalSignature,keyEncipherment";
 	const char *ext = spec->server && spec->client ? "serverAuth,clientAuth"
-			  : spec->server	       ? "serverAuth"
-			  : spec->client	       ? "clientAuth"
+			  : spec->server               ? "serverAuth"
+			  : spec->client               ? "clientAuth"
 						       : NULL;
 
-	if (add_conf_ext(x, issuer, NID_basic_constraints, spec->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE", e) <
-			0 ||
+	if (add_conf_ext(x, issuer, NID_basic_constraints,
+		    spec->is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE", e) < 0 ||
 		add_conf_ext(x, issuer, NID_key_usage, usage, e) < 0 ||
 		add_conf_ext(x, issuer, NID_subject_key_identifier, "hash", e) < 0 ||
 		add_conf_ext(x, issuer, NID_authority_key_identifier, "keyid", e) < 0)
@@ -131,7 +132,8 @@ static int write_pair(EVP_PKEY *k, X509 *x, struct key_pair *ret, struct err *e)
 	CLEANUP(ossl_bio_freep) BIO *cb = BIO_new(BIO_s_mem());
 
 	MUST(kb && cb);
-	if (PEM_write_bio_PKCS8PrivateKey(kb, k, NULL, NULL, 0, NULL, NULL) != 1 || PEM_write_bio_X509(cb, x) != 1)
+	if (PEM_write_bio_PKCS8PrivateKey(kb, k, NULL, NULL, 0, NULL, NULL) != 1 ||
+		PEM_write_bio_X509(cb, x) != 1)
 		return ossl_err(e, ERR_INTERNAL, "writing a certificate");
 	ret->key_pem = ossl_bio_take(kb);
 	ret->cert_pem = ossl_bio_take(cb);
@@ -148,7 +150,8 @@ int cert_make(const struct cert_spec *spec, const struct key_pair *ca, struct ke
 	if (!k || !x)
 		return ossl_err(e, ERR_INTERNAL, "making a key");
 	if (ca && (!(ca_key = ossl_private_key(ca->key_pem, e)) || !(ca_cert = ossl_cert(ca->cert_pem, e))))
-		return err_wrap(e, "CA of the certificate \"%.100s\"", spec->common_name ? spec->common_name : "");
+		return err_wrap(
+			e, "CA of the certificate \"%.100s\"", spec->common_name ? spec->common_name : "");
 	if (X509_set_version(x, X509_VERSION_3) != 1 || X509_set_pubkey(x, k) != 1)
 		return ossl_err(e, ERR_INTERNAL, "making a certificate");
 	if (set_serial_and_times(x, spec, e) < 0 || set_name(x, spec, e) < 0)
@@ -195,7 +198,8 @@ void ossl_orgs(const X509 *x, struct strv *ret)
 
 static void read_san(const X509 *x, struct cert_info *ret)
 {
-	CLEANUP(general_names_freep) GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	CLEANUP(general_names_freep)
+	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 
 	for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
 		int type;

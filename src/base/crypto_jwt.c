@@ -67,7 +67,8 @@ static bool es256_verify(EVP_PKEY *k, const char *data, size_t len, const uint8_
 	       EVP_DigestVerify(m, der, (size_t)der_len, (const uint8_t *)data, len) == 1;
 }
 
-int jwt_sign(const char *key_pem, const char *key_id, const char *claims_json, char **ret_token, struct err *e)
+int jwt_sign(
+	const char *key_pem, const char *key_id, const char *claims_json, char **ret_token, struct err *e)
 {
 	CLEANUP(ossl_pkey_freep) EVP_PKEY *k = ossl_private_key(key_pem, e);
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();

@@ -26,8 +26,8 @@ struct client_conn {
 	struct loop_timer *idle_timer;
 	struct http_scan scan;
 	struct http_chunked chunked;
-	uint64_t left;	/* of a body with a length */
-	bool used;	/* has carried an answer before */
+	uint64_t left;  /* of a body with a length */
+	bool used;      /* has carried an answer before */
 	bool any_bytes; /* of the present answer */
 	bool have_head, eof;
 	bool gone; /* freed but for its memory: conn_read() is on the stack */
@@ -120,8 +120,11 @@ static void call_free(struct http_call *h)
 
 static struct http_response call_response(const struct http_call *h)
 {
-	return (struct http_response){ .status = h->head.status, .headers = h->head.headers,
-		.n_headers = h->head.n_headers, .body = h->spec.data ? NULL : str_cstr(&h->body), .len = h->body.len };
+	return (struct http_response){ .status = h->head.status,
+		.headers = h->head.headers,
+		.n_headers = h->head.n_headers,
+		.body = h->spec.data ? NULL : str_cstr(&h->body),
+		.len = h->body.len };
 }
 
 /* The call has left connection and queue: its last callback, and the end of it. */
@@ -487,7 +490,10 @@ static void cconn_dialled(void *arg, struct bufferevent *bev, const struct err *
 
 static void client_dial(struct http_client *c)
 {
-	struct http_dial_spec spec = { .host = c->host, .unix_path = c->unix_path, .port = c->port, .tls = c->tls,
+	struct http_dial_spec spec = { .host = c->host,
+		.unix_path = c->unix_path,
+		.port = c->port,
+		.tls = c->tls,
 		.timeout_ms = c->connect_timeout_ms };
 	struct client_conn *k = MEM_NEW(struct client_conn);
 
@@ -629,7 +635,8 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_spe
 	else
 		c->authority = str_printf(v6 ? "[%s]:%d" : "%s:%d", spec->host, spec->port);
 	c->conns_max = spec->conns_max > 0 ? (size_t)spec->conns_max : CONNS_MAX_DEFAULT;
-	c->connect_timeout_ms = spec->connect_timeout_ms > 0 ? spec->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
+	c->connect_timeout_ms =
+		spec->connect_timeout_ms > 0 ? spec->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS;
 	c->waiting_end = &c->waiting;
 	return c;
 }

@@ -19,9 +19,9 @@ struct http_server {
 	size_t body_max, conns_max, n_conns;
 	struct evconnlistener **listeners;
 	size_t n_listeners, listeners_cap;
-	struct http_conn *conns; /* list */
+	struct http_conn *conns;   /* list */
 	struct loop_timer *resume; /* accepting again after running out of descriptors */
-	int refs;		 /* one per connection or upgraded stream, and the owner's */
+	int refs;                  /* one per connection or upgraded stream, and the owner's */
 	bool stopping;
 };
 
@@ -58,7 +58,7 @@ struct http_req {
 	char *path;
 	struct url_query query;
 	struct str body, extra;
-	struct strv joined; /* names and values of repeated headers */
+	struct strv joined;              /* names and values of repeated headers */
 	bool extra_type, extra_encoding; /* the handler added its own */
 	enum req_state state;
 	bool chunked, stuck, aborting;

@@ -189,7 +189,8 @@ static void dial_connected(void *arg, int what)
 static int dial_addr(struct http_dial *d, const struct dial_addr *a)
 {
 	d->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->fd >= 0 && (connect(d->fd, (const struct sockaddr *)&a->sa, a->len) == 0 || errno == EINPROGRESS))
+	if (d->fd >= 0 &&
+		(connect(d->fd, (const struct sockaddr *)&a->sa, a->len) == 0 || errno == EINPROGRESS))
 		return 0;
 	err_set(&d->err, ERR_UNREACHABLE, "%s: %s", d->what, strerror(errno));
 	if (d->fd >= 0)
@@ -218,7 +219,8 @@ static void dial_resolved(void *arg, int what)
 	memcpy(d->addrs, r->addrs, sizeof(d->addrs));
 	d->n = r->n;
 	if (!r->n)
-		err_set(&d->err, ERR_UNREACHABLE, "%s: %s", d->what, r->rc ? gai_strerror(r->rc) : "no address");
+		err_set(&d->err, ERR_UNREACHABLE, "%s: %s", d->what,
+			r->rc ? gai_strerror(r->rc) : "no address");
 	resolve_unref(r);
 	dial_next(d);
 }
@@ -299,7 +301,8 @@ static void dial_start(struct http_dial *d, const char *unix_path)
 	}
 }
 
-struct http_dial *http_dial_new(struct loop *l, const struct http_dial_spec *spec, http_dial_fn *fn, void *arg)
+struct http_dial *http_dial_new(
+	struct loop *l, const struct http_dial_spec *spec, http_dial_fn *fn, void *arg)
 {
 	struct http_dial *d = MEM_NEW(struct http_dial);
 

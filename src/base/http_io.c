@@ -22,14 +22,18 @@ void http_fd_tune(int fd)
 	static const struct {
 		int level, name, value;
 	} opts[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },     { SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, 30 },   { IPPROTO_TCP, TCP_KEEPINTVL, 10 },
-		{ IPPROTO_TCP, TCP_KEEPCNT, 3 },     { IPPROTO_TCP, TCP_USER_TIMEOUT, 60000 },
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 30 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 10 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 3 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 60000 },
 	};
 	int domain = 0;
 	socklen_t len = sizeof(domain);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || (domain != AF_INET && domain != AF_INET6))
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+		(domain != AF_INET && domain != AF_INET6))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
 		(void)setsockopt(fd, opts[i].level, opts[i].name, &opts[i].value, sizeof(int));

@@ -10,12 +10,13 @@ struct bufferevent;
 
 #define HTTP_BEV_OPTIONS (BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS)
 #define HTTP_READ_MARK (HTTP_HEAD_MAX + 4096) /* unread bytes of a connection; reading stops there */
-#define HTTP_FLUSH_TIMEOUT_MS 30000	      /* to get rid of the last bytes of a connection */
-#define HTTP_LINGER_TIMEOUT_MS 2000	      /* to read on after them */
+#define HTTP_FLUSH_TIMEOUT_MS 30000           /* to get rid of the last bytes of a connection */
+#define HTTP_LINGER_TIMEOUT_MS 2000           /* to read on after them */
 
 void http_fd_tune(int fd); /* no delay, keep-alive probes; no-op for Unix sockets */
 /* A bufferevent over a connected fd (taken), plain when tls is NULL. Callbacks unset, nothing enabled. */
-struct bufferevent *http_bev_new(struct loop *l, int fd, struct tls_ctx *tls, const char *host, struct err *e);
+struct bufferevent *http_bev_new(
+	struct loop *l, int fd, struct tls_ctx *tls, const char *host, struct err *e);
 /* What an error or EOF event means. Returns -1. */
 int http_bev_err(struct bufferevent *bev, const char *what, struct err *e);
 size_t http_bev_unread(struct bufferevent *bev);
@@ -41,7 +42,9 @@ struct http_dial_spec {
 	struct tls_ctx *tls;
 };
 struct http_dial;
-typedef void http_dial_fn(void *arg, struct bufferevent *bev /* taken; NULL on failure */, const struct err *e);
+typedef void http_dial_fn(
+	void *arg, struct bufferevent *bev /* taken; NULL on failure */, const struct err *e);
 /* Resolves, connects, shakes hands. Calls back exactly once, later, unless cancelled. */
-struct http_dial *http_dial_new(struct loop *l, const struct http_dial_spec *spec, http_dial_fn *fn, void *arg);
+struct http_dial *http_dial_new(
+	struct loop *l, const struct http_dial_spec *spec, http_dial_fn *fn, void *arg);
 void http_dial_cancel(struct http_dial *d); /* NULL is fine */

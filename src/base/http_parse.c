@@ -136,7 +136,8 @@ static int parse_headers(struct http_head *h, char *at, struct err *e)
 		if (len == 0)
 			return 0;
 		if (h->n_headers == HTTP_HEADERS_MAX)
-			return err_set(e, ERR_TOO_LARGE, "HTTP head has more than %d headers", HTTP_HEADERS_MAX);
+			return err_set(
+				e, ERR_TOO_LARGE, "HTTP head has more than %d headers", HTTP_HEADERS_MAX);
 		h->headers = mem_grow(h->headers, &cap, h->n_headers + 1, sizeof(*h->headers));
 		if (parse_header(line, &h->headers[h->n_headers], e) < 0)
 			return -1;
@@ -168,7 +169,7 @@ static int read_framing(const struct http_head *h, struct framing *f, struct err
 		const char *n = h->headers[i].name, *v = h->headers[i].value;
 		const char **once = strcasecmp(n, "Content-Length") == 0      ? &f->length
 				    : strcasecmp(n, "Transfer-Encoding") == 0 ? &f->coding
-				    : strcasecmp(n, "Host") == 0	      ? &f->host
+				    : strcasecmp(n, "Host") == 0              ? &f->host
 									      : NULL;
 		if (once && *once)
 			return err_set(e, ERR_BAD_REQUEST, "HTTP head: more than one %s", n);
@@ -225,7 +226,8 @@ static int parse_target(const char *t, struct http_head *h, struct err *e)
 {
 	for (const char *p = t; *p; p++)
 		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f || *p == '#')
-			return err_set(e, ERR_BAD_REQUEST, "HTTP head: illegal character in the request target");
+			return err_set(
+				e, ERR_BAD_REQUEST, "HTTP head: illegal character in the request target");
 	if (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0) {
 		const char *slash = strchr(strstr(t, "://") + 3, '/');
 		t = slash ? slash : "/";
@@ -278,8 +280,9 @@ int http_request_parse(const char *data, size_t len, struct http_head *ret, stru
 	if (request_line(line, &h, e) < 0 || parse_headers(&h, at, e) < 0 ||
 		apply_framing(&h, HTTP_NO_BODY, e) < 0)
 		return -1;
-	h.expect_continue = http_list_has(http_header_find(h.headers, h.n_headers, "Expect"), "100-continue") &&
-			    h.minor >= 1;
+	h.expect_continue =
+		http_list_has(http_header_find(h.headers, h.n_headers, "Expect"), "100-continue") &&
+		h.minor >= 1;
 	*ret = h;
 	h = (struct http_head){ 0 };
 	return 0;
@@ -294,13 +297,15 @@ static int status_line(char *line, struct http_head *h, struct err *e)
 	*status++ = '\0';
 	if (!parse_version(line, &h->minor))
 		return err_set(e, ERR_BAD_REQUEST, "HTTP head: not HTTP/1.1");
-	if (strspn(status, "0123456789") != 3 || (status[3] && status[3] != ' ') || *status < '1' || *status > '5')
+	if (strspn(status, "0123456789") != 3 || (status[3] && status[3] != ' ') || *status < '1' ||
+		*status > '5')
 		return err_set(e, ERR_BAD_REQUEST, "HTTP head: illegal status");
 	h->status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
 	return 0;
 }
 
-int http_response_parse(const char *data, size_t len, const char *method, struct http_head *ret, struct err *e)
+int http_response_parse(
+	const char *data, size_t len, const char *method, struct http_head *ret, struct err *e)
 {
 	CLEANUP(http_head_done) struct http_head h = { 0 };
 	char *at = begin(&h, data, len, e), *line;
@@ -323,7 +328,18 @@ int http_response_parse(const char *data, size_t len, const char *method, struct
 	return 0;
 }
 
-enum { CH_SIZE, CH_EXT, CH_SIZE_LF, CH_DATA, CH_DATA_CR, CH_DATA_LF, CH_LINE, CH_TRAILER, CH_TRAILER_LF, CH_END_LF };
+enum {
+	CH_SIZE,
+	CH_EXT,
+	CH_SIZE_LF,
+	CH_DATA,
+	CH_DATA_CR,
+	CH_DATA_LF,
+	CH_LINE,
+	CH_TRAILER,
+	CH_TRAILER_LF,
+	CH_END_LF
+};
 
 static int hex_digit(char c)
 {

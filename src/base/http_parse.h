@@ -36,7 +36,8 @@ ssize_t http_head_scan(struct http_scan *s, const char *data, size_t len, size_t
  * coding we do not know). */
 int http_request_parse(const char *data, size_t len, struct http_head *ret, struct err *e);
 /* method: of the request this answers; it decides whether there is a body. */
-int http_response_parse(const char *data, size_t len, const char *method, struct http_head *ret, struct err *e);
+int http_response_parse(
+	const char *data, size_t len, const char *method, struct http_head *ret, struct err *e);
 void http_head_done(struct http_head *h);
 /* First value, NULL if absent. */
 const char *http_header_find(const struct http_header *h, size_t n, const char *name);

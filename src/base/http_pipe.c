@@ -83,13 +83,16 @@ static void pipe_closed(void *arg, const struct err *e)
 	pipe_end(side->pipe);
 }
 
-static const struct http_stream_ops pipe_ops = { .data = pipe_data, .drained = pipe_drained, .closed = pipe_closed };
+static const struct http_stream_ops pipe_ops = {
+	.data = pipe_data, .drained = pipe_drained, .closed = pipe_closed
+};
 
 void http_stream_pipe(struct http_stream *a, struct http_stream *b, http_pipe_done_fn *fn, void *arg)
 {
 	struct pipe *p = MEM_NEW(struct pipe);
 
-	*p = (struct pipe){ .a = { .pipe = p, .s = a, .peer = &p->b }, .b = { .pipe = p, .s = b, .peer = &p->a } };
+	*p = (struct pipe){ .a = { .pipe = p, .s = a, .peer = &p->b },
+		.b = { .pipe = p, .s = b, .peer = &p->a } };
 	p->fn = fn;
 	p->arg = arg;
 	p->timer = loop_timer_new(http_stream_loop(a), pipe_end, p);

@@ -159,8 +159,9 @@ static void conn_refuse(struct http_conn *c, int status, const char *why)
 	static const struct {
 		int status;
 		const char *reason;
-	} reasons[] = { { 400, "Bad Request" }, { 408, "Request Timeout" }, { 413, "Request Entity Too Large" },
-		{ 431, "Request Header Fields Too Large" }, { 501, "Not Implemented" } };
+	} reasons[] = { { 400, "Bad Request" }, { 408, "Request Timeout" },
+		{ 413, "Request Entity Too Large" }, { 431, "Request Header Fields Too Large" },
+		{ 501, "Not Implemented" } };
 	const char *reason = "Error";
 
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
@@ -258,7 +259,8 @@ static bool body_length(struct http_conn *c, struct evbuffer *in)
 
 	/* room for what was announced, but not much before it comes */
 	if (r->body.cap == 0)
-		str_reserve(&r->body, r->head.length < BODY_ROOM_FIRST ? (size_t)r->head.length : BODY_ROOM_FIRST);
+		str_reserve(&r->body,
+			r->head.length < BODY_ROOM_FIRST ? (size_t)r->head.length : BODY_ROOM_FIRST);
 	str_reserve(&r->body, n);
 	if (n)
 		MUST(evbuffer_remove(in, r->body.data + r->body.len, n) == (int)n);
@@ -388,7 +390,8 @@ static char *peer_name(const struct sockaddr *sa)
 	return mem_strdup("unix");
 }
 
-static void server_accept(struct evconnlistener *el, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+static void server_accept(
+	struct evconnlistener *el, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
 {
 	struct http_server *s = arg;
 	struct bufferevent *bev = NULL;
@@ -447,7 +450,8 @@ static void server_add_listener(struct http_server *s, int fd)
 
 	MUST(el);
 	evconnlistener_set_error_cb(el, server_accept_failed);
-	s->listeners = mem_grow(s->listeners, &s->listeners_cap, s->n_listeners + 1, sizeof(struct evconnlistener *));
+	s->listeners = mem_grow(
+		s->listeners, &s->listeners_cap, s->n_listeners + 1, sizeof(struct evconnlistener *));
 	s->listeners[s->n_listeners++] = el;
 }
 
@@ -471,7 +475,8 @@ static int listen_tcp(const struct addrinfo *a, int *ret_port, struct err *e)
 
 int http_server_listen(struct http_server *s, const char *host, int port, int *ret_port, struct err *e)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST | AI_PASSIVE };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST | AI_PASSIVE };
 	struct addrinfo *list = NULL;
 	char text[16];
 	int fd, rc, got_port = 0;

@@ -293,7 +293,8 @@ static struct http_stream *stream_dial(struct loop *l, const struct http_dial_sp
 
 struct http_stream *http_stream_unix(struct loop *l, const char *path, struct err *e)
 {
-	return stream_dial(l, &(struct http_dial_spec){ .unix_path = path, .timeout_ms = CONNECT_TIMEOUT_MS });
+	return stream_dial(
+		l, &(struct http_dial_spec){ .unix_path = path, .timeout_ms = CONNECT_TIMEOUT_MS });
 }
 
 struct http_stream *http_stream_tcp(struct loop *l, const char *host, int port, struct err *e)

@@ -69,7 +69,8 @@ static void turns(struct fixture *f, int n)
 		loop_step(f->loop, 5);
 }
 
-static void make_cert(const char *cn, bool is_ca, int64_t to_ms, const struct key_pair *ca, struct key_pair *ret)
+static void make_cert(
+	const char *cn, bool is_ca, int64_t to_ms, const struct key_pair *ca, struct key_pair *ret)
 {
 	int64_t now = time_wall_now();
 	struct cert_spec spec = { .common_name = cn,
@@ -134,7 +135,8 @@ static void reply_who(struct http_req *r)
 	const char *cn = "nobody", *issuer = http_req_client_issuer(r);
 	const struct strv *orgs = NULL;
 	bool has = http_req_client_cert(r, &cn, &orgs);
-	CLEANUP(mem_freep) char *text = str_printf("%s %s %s", cn, has ? orgs->items[1] : "-", issuer ? issuer : "-");
+	CLEANUP(mem_freep)
+	char *text = str_printf("%s %s %s", cn, has ? orgs->items[1] : "-", issuer ? issuer : "-");
 
 	reply_text(r, text);
 }
@@ -253,8 +255,12 @@ static void start(struct fixture *f, const char *method, const char *path, const
 {
 	str_clear(&f->body);
 	f->status = 0;
-	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = method, .path = path, .body = body,
-						  .len = body ? strlen(body) : 0, .done = cl_done, .arg = f });
+	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = method,
+						  .path = path,
+						  .body = body,
+						  .len = body ? strlen(body) : 0,
+						  .done = cl_done,
+						  .arg = f });
 }
 
 static void call(struct fixture *f, const char *method, const char *path, const char *body)
@@ -269,8 +275,12 @@ static void start_stream(struct fixture *f, const char *path)
 {
 	str_clear(&f->body);
 	f->head_seen = false;
-	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = "GET", .path = path, .head = cl_head,
-						  .data = cl_data, .done = cl_done, .arg = f });
+	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = "GET",
+						  .path = path,
+						  .head = cl_head,
+						  .data = cl_data,
+						  .done = cl_done,
+						  .arg = f });
 	assert_true(until_true(f, &f->head_seen));
 }
 
@@ -279,8 +289,9 @@ static void start_stream(struct fixture *f, const char *path)
 static void use_client(struct fixture *f, struct tls_ctx *tls, int conns_max)
 {
 	http_client_free(f->cl);
-	f->cl = http_client_new(f->loop,
-		&(struct http_client_spec){ .host = "127.0.0.1", .port = f->port, .tls = tls, .conns_max = conns_max });
+	f->cl = http_client_new(
+		f->loop, &(struct http_client_spec){
+				 .host = "127.0.0.1", .port = f->port, .tls = tls, .conns_max = conns_max });
 }
 
 static void use_server(struct fixture *f, struct tls_ctx *tls)
@@ -288,7 +299,8 @@ static void use_server(struct fixture *f, struct tls_ctx *tls)
 	struct err e;
 
 	http_server_free(f->srv);
-	f->srv = http_server_new(f->loop, &(struct http_server_spec){ .tls = tls, .handler = handler, .arg = f });
+	f->srv = http_server_new(
+		f->loop, &(struct http_server_spec){ .tls = tls, .handler = handler, .arg = f });
 	assert_int_equal(http_server_listen(f->srv, NULL, 0, &f->port, &e), 0);
 }
 
@@ -374,11 +386,11 @@ static char *raw_talk(struct fixture *f, const char *text, size_t len)
 	return str_take(&r.up_in);
 }
 
-#define assert_talk(f, text, part)                                          \
-	do {                                                                \
+#define assert_talk(f, text, part)                                               \
+	do {                                                                     \
 		CLEANUP(mem_freep) char *got_ = raw_talk(f, text, strlen(text)); \
-		if (!strstr(got_, part))                                    \
-			fail_msg("no \"%s\" in: %s", part, got_);           \
+		if (!strstr(got_, part))                                         \
+			fail_msg("no \"%s\" in: %s", part, got_);                \
 	} while (0)
 
 /* ---- plain HTTP ---- */
@@ -435,9 +447,11 @@ static void large_answers_are_compressed_on_request(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_talk(f, "GET /big HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br, gzip\r\nConnection: close\r\n\r\n",
+	assert_talk(f,
+		"GET /big HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br, gzip\r\nConnection: close\r\n\r\n",
 		"Content-Encoding: gzip\r\n");
-	assert_talk(f, "GET /big HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip;q=0\r\nConnection: close\r\n\r\n",
+	assert_talk(f,
+		"GET /big HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip;q=0\r\nConnection: close\r\n\r\n",
 		"Content-Length: 1000000\r\n");
 	assert_talk(f, "GET /x HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
 		"Content-Length: 2\r\n");
@@ -458,7 +472,8 @@ static void calls_beyond_the_pool_wait_their_turn(void **state)
 static void pipelined_requests_are_served_in_order(void **state)
 {
 	struct fixture *f = *state;
-	const char *text = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
+	const char *text = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /echo HTTP/1.1\r\nHost: "
+			   "a\r\nContent-Length: 2\r\n\r\nab"
 			   "GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 	CLEANUP(mem_freep) char *got = raw_talk(f, text, strlen(text));
 	char *one = strstr(got, "\r\n/1"), *two = strstr(got, "\r\nab"), *three = strstr(got, "\r\n/3");
@@ -489,16 +504,21 @@ static void ambiguous_requests_are_refused(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	assert_talk(f,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.1 400 ");
-	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 400 ");
+	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+		"HTTP/1.1 400 ");
 	assert_talk(f, "GET / HTTP/1.1\nHost: a\n\n", "HTTP/1.1 400 ");
 	assert_talk(f, "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "HTTP/1.1 400 ");
 	assert_talk(f, "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n", "HTTP/1.1 400 ");
 	assert_talk(f, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "HTTP/1.1 400 ");
 	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", "HTTP/1.1 400 ");
-	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "HTTP/1.1 501 ");
-	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc", "HTTP/1.1 400 ");
+	assert_talk(
+		f, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "HTTP/1.1 501 ");
+	assert_talk(
+		f, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc", "HTTP/1.1 400 ");
 	assert_talk(f, "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ");
 	assert_talk(f, "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ");
 	assert_talk(f, "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ");
@@ -707,8 +727,9 @@ static void a_call_times_out(void **state)
 {
 	struct fixture *f = *state;
 
-	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = "GET", .path = "/hold", .timeout_ms = 30,
-						  .done = cl_done, .arg = f });
+	f->call = http_client_call(f->cl,
+		&(struct http_call_spec){
+			.method = "GET", .path = "/hold", .timeout_ms = 30, .done = cl_done, .arg = f });
 	assert_true(until(f, &f->done, 1));
 	assert_int_equal(f->failed, ERR_TIMEOUT);
 	assert_true(until(f, &f->aborts, 1));
@@ -733,7 +754,8 @@ static void a_stale_connection_is_replaced_once(void **state)
 	struct fixture *f = *state;
 
 	call(f, "GET", "/x", NULL);
-	start(f, "GET", "/kill", NULL); /* on the reused connection: dropped, retried on a new one, dropped again */
+	start(f, "GET", "/kill",
+		NULL); /* on the reused connection: dropped, retried on a new one, dropped again */
 	assert_true(until(f, &f->done, 2));
 	assert_int_equal(f->failed, ERR_UNREACHABLE);
 	assert_int_equal(f->requests, 3);
@@ -750,8 +772,13 @@ static void start_upgrade(struct fixture *f, const char *path)
 	static const struct http_header h[] = { { "Connection", "Upgrade" }, { "Upgrade", "echo" } };
 	int want = f->done + 1;
 
-	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = "GET", .path = path, .headers = h,
-						  .n_headers = 2, .done = cl_done, .upgraded = cl_upgraded, .arg = f });
+	f->call = http_client_call(f->cl, &(struct http_call_spec){ .method = "GET",
+						  .path = path,
+						  .headers = h,
+						  .n_headers = 2,
+						  .done = cl_done,
+						  .upgraded = cl_upgraded,
+						  .arg = f });
 	assert_true(until(f, &f->done, want));
 }
 
@@ -870,9 +897,10 @@ static void a_unix_socket_serves_too(void **state)
 static struct tls_ctx *client_tls(const char *ca, const struct key_pair *kp, const char *name)
 {
 	struct err e;
-	struct tls_ctx *t = tls_client_new(
-		&(struct tls_client_spec){ .ca_pem = ca, .cert_pem = kp ? kp->cert_pem : NULL,
-			.key_pem = kp ? kp->key_pem : NULL, .server_name = name },
+	struct tls_ctx *t = tls_client_new(&(struct tls_client_spec){ .ca_pem = ca,
+						   .cert_pem = kp ? kp->cert_pem : NULL,
+						   .key_pem = kp ? kp->key_pem : NULL,
+						   .server_name = name },
 		&e);
 
 	assert_non_null(t);

@@ -57,7 +57,8 @@ static struct tls_ctx *ctx_new(bool server)
 	SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* A peer that just closes: HTTP's own framing tells whether something is missing. */
-	SSL_CTX_set_options(t->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(
+		t->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	return t;
 }
 
@@ -219,7 +220,8 @@ int tls_conn_err(struct err *e, const SSL *ssl, unsigned long lib_err, const cha
 
 	ERR_clear_error();
 	if (v != X509_V_OK && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER))
-		return err_set(e, ERR_UNREACHABLE, "%s: certificate: %s", what, X509_verify_cert_error_string(v));
+		return err_set(
+			e, ERR_UNREACHABLE, "%s: certificate: %s", what, X509_verify_cert_error_string(v));
 	return err_set(e, ERR_UNREACHABLE, "%s: TLS: %s", what, why ? why : "connection closed");
 }
 
@@ -245,8 +247,8 @@ static bool verify_again(SSL *ssl, X509 *x, char ret_issuer[SHA256_HEX_LEN + 1])
 	CLEANUP(store_ctx_freep) X509_STORE_CTX *c = X509_STORE_CTX_new();
 
 	MUST(c);
-	if (X509_STORE_CTX_init(c, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), x, SSL_get_peer_cert_chain(ssl)) !=
-			1 ||
+	if (X509_STORE_CTX_init(
+		    c, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), x, SSL_get_peer_cert_chain(ssl)) != 1 ||
 		X509_STORE_CTX_set_purpose(c, X509_PURPOSE_SSL_CLIENT) != 1 || X509_verify_cert(c) != 1) {
 		ERR_clear_error();
 		return false;

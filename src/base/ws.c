@@ -15,15 +15,21 @@
 #define WS_KEY_BYTES 16
 
 enum { OP_CONTINUE, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PONG };
-enum { CLOSE_NORMAL = 1000, CLOSE_GOING = 1001, CLOSE_PROTOCOL = 1002, CLOSE_NO_CODE = 1005, CLOSE_NOT_UTF8 = 1007,
-	CLOSE_TOO_BIG = 1009 };
+enum {
+	CLOSE_NORMAL = 1000,
+	CLOSE_GOING = 1001,
+	CLOSE_PROTOCOL = 1002,
+	CLOSE_NO_CODE = 1005,
+	CLOSE_NOT_UTF8 = 1007,
+	CLOSE_TOO_BIG = 1009
+};
 
 struct ws {
 	struct http_stream *stream;
 	const struct ws_ops *ops;
 	void *arg;
-	bool client;  /* we mask, the peer must not */
-	struct str in; /* bytes of an incomplete frame */
+	bool client;             /* we mask, the peer must not */
+	struct str in;           /* bytes of an incomplete frame */
 	struct loop_timer *kick; /* frames that waited for the end of a pause */
 	struct str message;
 	int message_op; /* of the message being put together; 0: none */
@@ -158,11 +164,12 @@ static int frame_head(const struct ws *w, const uint8_t *p, size_t len, struct f
 	if (len < need)
 		return 0;
 	*f = (struct frame){ .fin = p[0] & 0x80, .op = p[0] & 15, .masked = p[1] & 0x80, .len = p[1] & 127 };
-	*why = p[0] & 0x70                                           ? "reserved bits set"
+	*why = p[0] & 0x70                                                  ? "reserved bits set"
 	       : f->op > OP_PONG || (f->op > OP_BINARY && f->op < OP_CLOSE) ? "unknown opcode"
-	       : f->masked == w->client                              ? "wrong masking"
-	       : f->op >= OP_CLOSE && (!f->fin || f->len > WS_CONTROL_MAX)  ? "fragmented or long control frame"
-									    : NULL;
+	       : f->masked == w->client                                     ? "wrong masking"
+	       : f->op >= OP_CLOSE && (!f->fin || f->len > WS_CONTROL_MAX)
+		       ? "fragmented or long control frame"
+		       : NULL;
 	if (*why)
 		return -1;
 	need += f->len == 126 ? 2 : f->len == 127 ? 8 : 0;
@@ -288,7 +295,9 @@ static void on_closed(void *arg, const struct err *e)
 	ws_end(w, &gone);
 }
 
-static const struct http_stream_ops stream_ops = { .data = on_data, .drained = on_drained, .closed = on_closed };
+static const struct http_stream_ops stream_ops = {
+	.data = on_data, .drained = on_drained, .closed = on_closed
+};
 
 /* ---- the interface ---- */
 
@@ -306,8 +315,8 @@ bool ws_wanted(const struct http_req *r)
 {
 	const char *key = http_req_header(r, "Sec-WebSocket-Key");
 
-	return http_req_wants_upgrade(r) && http_list_has(http_req_header(r, "Upgrade"), "websocket") && key && *key &&
-	       str_eq(http_req_header(r, "Sec-WebSocket-Version"), "13");
+	return http_req_wants_upgrade(r) && http_list_has(http_req_header(r, "Upgrade"), "websocket") &&
+	       key && *key && str_eq(http_req_header(r, "Sec-WebSocket-Version"), "13");
 }
 
 static void accept_text(const char *key, struct str *out)
@@ -319,7 +328,8 @@ static void accept_text(const char *key, struct str *out)
 	b64_encode(hash, sizeof(hash), false, out);
 }
 
-struct ws *ws_accept(struct http_req *r, const char *const *protocols, const char **ret_protocol, struct err *e)
+struct ws *ws_accept(
+	struct http_req *r, const char *const *protocols, const char **ret_protocol, struct err *e)
 {
 	const char *offered = http_req_header(r, "Sec-WebSocket-Protocol");
 	CLEANUP(str_done) struct str proof = { 0 };

@@ -128,8 +128,13 @@ static void open_ws(struct fixture *f, const char *protocol)
 	size_t n = ARRAY_LEN(h);
 
 	ws_client_headers(f->key, h, &n, protocol);
-	http_client_call(f->cl, &(struct http_call_spec){ .method = "GET", .path = "/", .headers = h, .n_headers = n,
-					.done = cl_done, .upgraded = cl_upgraded, .arg = f });
+	http_client_call(f->cl, &(struct http_call_spec){ .method = "GET",
+					.path = "/",
+					.headers = h,
+					.n_headers = n,
+					.done = cl_done,
+					.upgraded = cl_upgraded,
+					.arg = f });
 	assert_true(until(f, &f->done, 1));
 }
 
