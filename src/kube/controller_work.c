@@ -311,8 +311,10 @@ static void call_done(void *arg, const struct obj *o, const struct err *e)
 		return;
 	}
 	w->ctrl->writes++;
-	if (!e)
+	if (!e) {
 		barriers_after(w, it, o);
+		plan_went_on(w->plan, w->at, o);
+	}
 	w->at++;
 	work_go_on(w);
 }

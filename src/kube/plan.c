@@ -195,6 +195,28 @@ void plan_fail(struct plan *p, const struct err *e)
 	err_copy(&p->failure, e);
 }
 
+static struct json *guard_of(const struct intent *it)
+{
+	return it->guarded ? json_at(json_root(it->doc), "/0") : NULL;
+}
+
+void plan_went_on(struct plan *p, size_t i, const struct obj *answer)
+{
+	const struct intent *it = &p->items[i];
+	CLEANUP(mem_freep) char *from = NULL;
+
+	if (!guard_of(it) || !answer)
+		return;
+	from = mem_strdup(json_get_str(guard_of(it), "value"));
+	for (size_t j = i + 1; j < p->len; j++) {
+		struct json *guard = guard_of(&p->items[j]);
+
+		if (guard && kind_is(p->items[j].kind, it->kind) && str_eq(p->items[j].key, it->key) &&
+			str_eq(json_get_str(guard, "value"), from))
+			json_set_strf(p->items[j].doc, guard, "value", "%" PRIu64, obj_rv(answer));
+	}
+}
+
 size_t plan_len(const struct plan *p)
 {
 	return p->len;

@@ -55,6 +55,10 @@ void plan_again_at(struct plan *p, int64_t wall_ms); /* look at this key again t
 /* The pass found a reason to fail after its writes: logged, retried with back-off. */
 void plan_fail(struct plan *p, const struct err *e);
 
+/* For the runner: intent i has been carried out and left the object as it is in `answer`. Later changes of the same object, made
+ * from the same version, go on from there: nobody else has been between. */
+void plan_went_on(struct plan *p, size_t i, const struct obj *answer);
+
 size_t plan_len(const struct plan *p);
 const struct intent *plan_at(const struct plan *p, size_t i);
 bool plan_again(const struct plan *p, int64_t *ret_wall_ms);
