@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/api/handoff.h - who writes what on a VirtualMachineInstance and its launcher pod, and when responsibility passes.
+ * Two programs share the object: virt-controller (cluster-wide) and virt-handler (the node's). Each field below has exactly one
+ * writer at any time; every write is a JSON patch with a test of metadata.resourceVersion (plan_change()).
+ *
+ * phase        written by        when
+ *   Pending    admission
+ *   Scheduling virt-controller   the launcher pod exists
+ *   Scheduled  virt-controller   the pod is bound and its compute container runs (pod Ready apart from the readiness gate):
+ *                                in one patch: label LABEL_NODE_NAME, status.nodeName, status.activePods, interfaces and
+ *                                volumeStatus skeletons. From here on the node's virt-handler owns phase
+ *   Running    virt-handler      launcher STATE is Running or Paused
+ *   Succeeded, virt-handler      from the launcher's final STATE; it then says `release` to the launcher
+ *   Failed     virt-controller   also when the pod is gone or failed and virt-handler can not say any more (pod not found or
+ *                                phase Failed/Succeeded while the VMI is not final), or the node is dead
+ *
+ * virt-controller owns: finalizers but the one below, labels, status.activePods, status.launcherContainerImageVersion,
+ *   status.qosClass, status.migrationMethod, status.memory.memoryOverhead, conditions Ready, PodScheduled, LiveMigratable,
+ *   Synchronized, HotMemoryChange and HotVCPUChange being SET True, and the launcher pod itself (resize included).
+ * virt-handler owns: status.interfaces, status.volumeStatus[].target/size, status.memory (guestAtBoot, guestCurrent,
+ *   guestRequested), status.currentCPUTopology once running, status.machine, status.guestOSInfo, conditions Paused,
+ *   AgentConnected, and ENDING HotMemoryChange: it removes it (done) or sets it False (failed).
+ * FINALIZER_VMI is virt-handler's promise that the guest is stopped: virt-handler stops the guest of a deleting VMI with its
+ *   grace, writes the final phase, and virt-controller removes both finalizers when the phase is final and no pod is left.
+ *
+ * A change of memory in place (rollout.md 3.3, 7.4; decisions 10, 11). G = spec.domain.memory.guest.
+ *   1 VM controller      patches /spec/domain/memory/guest of the VMI (and requests/limits by the delta)
+ *   2 VMI controller     G != status.memory.guestRequested: HotMemoryChange True, reason HOT_MEMORY_IN_PLACE, and PATCHes the
+ *                        compute container's memory through pods/resize to the new need (overhead kept). When shrinking it
+ *                        does the PATCH only after virt-handler has finished (guestRequested = G)
+ *   3 node agent         raises the cgroup, then pod.status.containerStatuses[compute].resources.requests.memory
+ *   4 virt-handler       HotMemoryChange True and that status >= the pod's spec (or shrinking): launcher set-memory G
+ *   5 virt-handler       complete: guestCurrent = guestRequested = G, condition removed. Not complete: guestCurrent = what is,
+ *                        HotMemoryChange False, reason HOT_MEMORY_FAILED, message says how far it came; guestRequested stays
+ *   No room (pod condition PodResizePending Infeasible or Deferred) or gate InPlaceHotplug off: the VMI controller gives
+ *   HotMemoryChange reason HOT_MEMORY_NEEDS_MIGRATION and virt-handler keeps its hands off.
+ *   A newer G while one is under way starts again at 2; virt-handler sends the newest value (the launcher drops the older). */
+#pragma once
+
+/* Reasons of HotMemoryChange. */
+#define HOT_MEMORY_IN_PLACE "InPlaceHotplug"                /* True: being applied on this node */
+#define HOT_MEMORY_NEEDS_MIGRATION "LiveMigrationRequired" /* True: waits for a migration */
+#define HOT_MEMORY_FAILED "Memory Hotplug Failed"          /* False; KubeVirt's text (rollout.md 3.3) */
+
+/* Annotation by which the VMI controller tells the handler the value a failed change was about, so that a new value is a new
+ * attempt: set with HotMemoryChange, in bytes. */
+#define ANN_HOT_MEMORY_TARGET "coracle.dev/hot-memory-target"
+
+/* Launcher pod: how the two agree on the VM's directory on the node (hostPath), by VMI uid. */
+#define HANDOFF_VM_DIR_FMT "%s/vms/%s" /* KUBEVIRT_HOST_DIR, VMI uid */
+/* Mount point of container disk volume NAME in the compute container: HOST.containerDisks in kubevirt/wire/wire.h. */
+#define HANDOFF_CONTAINER_DISK_FMT "/var/run/kubevirt/container-disks/%s"
