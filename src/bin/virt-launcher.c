@@ -21,8 +21,10 @@ static const struct option_row {
 	size_t at;
 } rows[] = {
 	{ "--dir", "DIR", "the VM's own directory (" DEFAULT_DIR ")", offsetof(struct options, dir) },
-	{ "--socket", "PATH", "where to listen for the handler (DIR/launcher.sock)", offsetof(struct options, socket) },
-	{ "--allow-emulation", NULL, "run without KVM if need be, however slowly", offsetof(struct options, allow_emulation) },
+	{ "--socket", "PATH", "where to listen for the handler (DIR/launcher.sock)",
+		offsetof(struct options, socket) },
+	{ "--allow-emulation", NULL, "run without KVM if need be, however slowly",
+		offsetof(struct options, allow_emulation) },
 	{ "--qemu", "PATH", "the QEMU to use (qemu-system-x86_64)", offsetof(struct options, qemu) },
 	{ "--kvm", "PATH", "the KVM device (/dev/kvm)", offsetof(struct options, kvm) },
 	{ "--debug", NULL, "log more", offsetof(struct options, debug) },
@@ -34,7 +36,8 @@ static int usage(FILE *to)
 {
 	fprintf(to, "usage: virt-launcher [options]\nRuns one virtual machine and ends with it.\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		fprintf(to, "  %-17s %-5s %s\n", rows[i].name, rows[i].value ? rows[i].value : "", rows[i].help);
+		fprintf(to, "  %-17s %-5s %s\n", rows[i].name, rows[i].value ? rows[i].value : "",
+			rows[i].help);
 	return to == stdout ? 0 : 2;
 }
 
@@ -44,9 +47,11 @@ static bool parse(int argc, char **argv, struct options *o)
 		const struct option_row *row = rows;
 		size_t len = strcspn(argv[i], "=");
 
-		while (row < rows + ARRAY_LEN(rows) && (strlen(row->name) != len || strncmp(row->name, argv[i], len) != 0))
+		while (row < rows + ARRAY_LEN(rows) &&
+			(strlen(row->name) != len || strncmp(row->name, argv[i], len) != 0))
 			row++;
-		if (row == rows + ARRAY_LEN(rows) || (!row->value && argv[i][len]) || (row->value && !argv[i][len] && i + 1 >= argc)) {
+		if (row == rows + ARRAY_LEN(rows) || (!row->value && argv[i][len]) ||
+			(row->value && !argv[i][len] && i + 1 >= argc)) {
 			fprintf(stderr, "virt-launcher: can not use \"%s\"\n", argv[i]);
 			return false;
 		}
@@ -77,8 +82,11 @@ int main(int argc, char **argv)
 	log_init("virt-launcher", o.debug ? LOG_DEBUG : LOG_INFO);
 	loop = loop_new();
 	if (launcher_new(loop,
-		    &(struct launcher_spec){ .dir = o.dir, .socket = o.socket, .allow_emulation = o.allow_emulation,
-			    .qemu = o.qemu, .kvm = o.kvm },
+		    &(struct launcher_spec){ .dir = o.dir,
+			    .socket = o.socket,
+			    .allow_emulation = o.allow_emulation,
+			    .qemu = o.qemu,
+			    .kvm = o.kvm },
 		    &l, &e) < 0) {
 		log_error("%s", e.msg);
 		loop_free(loop);

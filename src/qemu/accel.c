@@ -24,7 +24,8 @@ const char *accel_name(enum accel_verdict v)
 	return names[v];
 }
 
-static void verdict(struct accel_result *r, enum accel_verdict v, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void verdict(struct accel_result *r, enum accel_verdict v, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 static void verdict(struct accel_result *r, enum accel_verdict v, const char *fmt, ...)
 {
 	va_list ap;
@@ -40,19 +41,22 @@ static void judge_run(const struct accel_sample *s, struct accel_result *r)
 	bool finished = s->exit_reason == KVM_EXIT_IO && s->port == 0x3f8 && s->value == 'K';
 
 	if (!finished && s->exit_reason != -1) {
-		verdict(r, ACCEL_BROKEN, "KVM could not run guest code: exit reason %d after %llu of %d loop rounds", s->exit_reason,
-			(unsigned long long)s->done, ACCEL_LOOP_COUNT);
+		verdict(r, ACCEL_BROKEN,
+			"KVM could not run guest code: exit reason %d after %llu of %d loop rounds",
+			s->exit_reason, (unsigned long long)s->done, ACCEL_LOOP_COUNT);
 		return;
 	}
 	if (s->ns > 0)
 		r->per_second = (double)s->done * 1e9 / (double)s->ns;
 	if (finished && r->per_second >= ACCEL_USABLE_PER_S)
-		verdict(r, ACCEL_USABLE, "KVM runs guest code at %.0f million loop rounds per second", r->per_second / 1e6);
+		verdict(r, ACCEL_USABLE, "KVM runs guest code at %.0f million loop rounds per second",
+			r->per_second / 1e6);
 	else
 		verdict(r, ACCEL_SLOW,
-			"KVM interprets guest code: %.1f million loop rounds per second (%llu of %d in %.1f ms), %.0f million are needed",
-			r->per_second / 1e6, (unsigned long long)s->done, ACCEL_LOOP_COUNT, (double)s->ns / 1e6,
-			ACCEL_USABLE_PER_S / 1e6);
+			"KVM interprets guest code: %.1f million loop rounds per second (%llu of %d in %.1f "
+			"ms), %.0f million are needed",
+			r->per_second / 1e6, (unsigned long long)s->done, ACCEL_LOOP_COUNT,
+			(double)s->ns / 1e6, ACCEL_USABLE_PER_S / 1e6);
 }
 
 void accel_judge(const struct accel_sample *s, struct accel_result *r)
@@ -67,8 +71,8 @@ void accel_judge(const struct accel_sample *s, struct accel_result *r)
 		return;
 	case ACCEL_STEP_SETUP:
 	case ACCEL_STEP_RUN:
-		verdict(r, ACCEL_BROKEN, "KVM refuses to %s: %s", s->step == ACCEL_STEP_RUN ? "run a vCPU" : "make a vCPU",
-			strerror(s->sys));
+		verdict(r, ACCEL_BROKEN, "KVM refuses to %s: %s",
+			s->step == ACCEL_STEP_RUN ? "run a vCPU" : "make a vCPU", strerror(s->sys));
 		return;
 	case ACCEL_STEP_ARCH:
 		verdict(r, ACCEL_BROKEN, "no KVM probe for this processor architecture");
@@ -169,7 +173,8 @@ static void probe_late(void *arg)
 	probe_end(arg, ((struct accel_probe *)arg)->fd < 0);
 }
 
-struct accel_probe *accel_probe_new(struct loop *l, const char *path, accel_measure_fn *measure, accel_done_fn *fn, void *arg)
+struct accel_probe *accel_probe_new(
+	struct loop *l, const char *path, accel_measure_fn *measure, accel_done_fn *fn, void *arg)
 {
 	struct accel_probe *p = MEM_NEW(struct accel_probe);
 

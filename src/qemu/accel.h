@@ -8,11 +8,17 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-#define ACCEL_PROBE_MS 500           /* then the child is killed: hung (qemu.md 16.1: verdict within 600 ms) */
-#define ACCEL_LOOP_COUNT 200000      /* guest iterations asked for */
+#define ACCEL_PROBE_MS 500      /* then the child is killed: hung (qemu.md 16.1: verdict within 600 ms) */
+#define ACCEL_LOOP_COUNT 200000 /* guest iterations asked for */
 #define ACCEL_USABLE_PER_S 20000000.0 /* hardware does > 500 M; an interpreter 1 M */
 
-#define ACCEL_VERDICTS(X) X(USABLE, "usable") X(SLOW, "slow") X(BROKEN, "broken") X(ABSENT, "absent") X(DENIED, "denied") X(HUNG, "hung")
+#define ACCEL_VERDICTS(X)   \
+	X(USABLE, "usable") \
+	X(SLOW, "slow")     \
+	X(BROKEN, "broken") \
+	X(ABSENT, "absent") \
+	X(DENIED, "denied") \
+	X(HUNG, "hung")
 enum accel_verdict {
 #define X(id, name) ACCEL_##id,
 	ACCEL_VERDICTS(X)
@@ -29,8 +35,8 @@ typedef void accel_done_fn(void *arg, const struct accel_result *r);
 
 /* What the child measured; made by accel_measure(), judged by accel_judge(). */
 struct accel_sample {
-	int step;      /* 0: ran; else the step that failed: see accel_kvm.c */
-	int sys;       /* errno of that step */
+	int step;        /* 0: ran; else the step that failed: see accel_kvm.c */
+	int sys;         /* errno of that step */
 	int exit_reason; /* of KVM_RUN; -1: EINTR */
 	int port, value; /* for KVM_EXIT_IO */
 	uint64_t done;   /* iterations */
@@ -44,7 +50,8 @@ void accel_judge(const struct accel_sample *s, struct accel_result *ret);
 /* measure: NULL for accel_measure, or a test's own. Calls back once, unless freed before. */
 struct accel_probe;
 typedef void accel_measure_fn(const char *path, struct accel_sample *ret);
-struct accel_probe *accel_probe_new(struct loop *l, const char *path, accel_measure_fn *measure, accel_done_fn *fn, void *arg);
+struct accel_probe *accel_probe_new(
+	struct loop *l, const char *path, accel_measure_fn *measure, accel_done_fn *fn, void *arg);
 void accel_probe_free(struct accel_probe *p);
 /* The same, waiting; for command lines (doctor). */
 void accel_probe_wait(const char *path, accel_measure_fn *measure, struct accel_result *ret);

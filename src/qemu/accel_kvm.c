@@ -46,13 +46,14 @@ static void arm_tick(void)
 static void load_guest(unsigned char *mem)
 {
 	static const unsigned char code[] = {
-		0xb9, ACCEL_LOOP_COUNT & 0xff, (ACCEL_LOOP_COUNT >> 8) & 0xff, (ACCEL_LOOP_COUNT >> 16) & 0xff, 0, /* mov ecx */
-		0xff, 0xc9,             /* L: dec ecx */
-		0x75, 0xfc,             /* jnz L */
-		0x66, 0xba, 0xf8, 0x03, /* mov dx,0x3f8 */
-		0xb0, 'K',              /* mov al,'K' */
-		0xee,                   /* out dx,al */
-		0xf4,                   /* hlt */
+		0xb9, ACCEL_LOOP_COUNT & 0xff, (ACCEL_LOOP_COUNT >> 8) & 0xff,
+		(ACCEL_LOOP_COUNT >> 16) & 0xff, 0, /* mov ecx */
+		0xff, 0xc9,                         /* L: dec ecx */
+		0x75, 0xfc,                         /* jnz L */
+		0x66, 0xba, 0xf8, 0x03,             /* mov dx,0x3f8 */
+		0xb0, 'K',                          /* mov al,'K' */
+		0xee,                               /* out dx,al */
+		0xf4,                               /* hlt */
 	};
 	uint64_t pml4 = PDPT | 3, pdpt = PD | 3, pd = 0x83; /* present, writable; one 2 MiB page */
 
@@ -65,8 +66,17 @@ static void load_guest(unsigned char *mem)
 static int enter_long_mode(int vcpu)
 {
 	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = GUEST_MEM - 16 };
-	struct kvm_segment cs = { .base = 0, .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1 };
-	struct kvm_segment ds = { .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1 };
+	struct kvm_segment cs = { .base = 0,
+		.limit = 0xffffffff,
+		.selector = 8,
+		.type = 11,
+		.present = 1,
+		.s = 1,
+		.l = 1,
+		.g = 1 };
+	struct kvm_segment ds = {
+		.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+	};
 	struct kvm_sregs s;
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
@@ -74,9 +84,9 @@ static int enter_long_mode(int vcpu)
 	s.cs = cs;
 	s.ds = s.es = s.fs = s.gs = s.ss = ds;
 	s.cr3 = PML4;
-	s.cr4 |= 1 << 5;                   /* PAE */
-	s.efer |= (1 << 8) | (1 << 10);    /* LME, LMA */
-	s.cr0 |= (1u << 31) | 1;           /* PG, PE */
+	s.cr4 |= 1 << 5;                /* PAE */
+	s.efer |= (1 << 8) | (1 << 10); /* LME, LMA */
+	s.cr0 |= (1u << 31) | 1;        /* PG, PE */
 	if (ioctl(vcpu, KVM_SET_SREGS, &s) < 0)
 		return -1;
 	return ioctl(vcpu, KVM_SET_REGS, &regs);
@@ -85,7 +95,8 @@ static int enter_long_mode(int vcpu)
 static int make_vcpu(int kvm, int *ret_vcpu, int *ret_run_size)
 {
 	/* Freed by the end of the process */
-	struct kvm_cpuid2 *cpuid = mem_zalloc(sizeof(*cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	struct kvm_cpuid2 *cpuid =
+		mem_zalloc(sizeof(*cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
 	struct kvm_userspace_memory_region slot = { .memory_size = GUEST_MEM };
 	void *mem;
 	int vm, vcpu;
@@ -138,7 +149,8 @@ static void run_vcpu(int vcpu, struct kvm_run *run, struct accel_sample *ret)
 		return;
 	}
 	ret->exit_reason = r < 0 ? -1 : (int)run->exit_reason;
-	if (ioctl(vcpu, KVM_GET_REGS, &regs) == 0 && (regs.rcx & 0xffffffff) <= ACCEL_LOOP_COUNT && regs.rip > CODE)
+	if (ioctl(vcpu, KVM_GET_REGS, &regs) == 0 && (regs.rcx & 0xffffffff) <= ACCEL_LOOP_COUNT &&
+		regs.rip > CODE)
 		ret->done = ACCEL_LOOP_COUNT - (regs.rcx & 0xffffffff);
 	if (ret->exit_reason == KVM_EXIT_IO) {
 		ret->port = run->io.port;

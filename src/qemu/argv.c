@@ -45,12 +45,13 @@ static bool name_ok(const char *s)
 static int check_disk(const struct vm_disk *d, struct err *e)
 {
 	if (!name_ok(d->name))
-		return err_set(e, ERR_INVALID, "disk name \"%s\" can not be a device id", d->name ? d->name : "");
+		return err_set(
+			e, ERR_INVALID, "disk name \"%s\" can not be a device id", d->name ? d->name : "");
 	if (!d->file || (d->file[0] != '/'))
 		return err_set(e, ERR_INVALID, "disk \"%s\": its file must be an absolute path", d->name);
 	if (d->serial && !plain(d->serial, 256))
-		return err_set(e, ERR_INVALID, "disk \"%s\": serial \"%s\" has characters QEMU can not take", d->name,
-			d->serial);
+		return err_set(e, ERR_INVALID, "disk \"%s\": serial \"%s\" has characters QEMU can not take",
+			d->name, d->serial);
 	if (d->cdrom && d->bus == VM_VIRTIO)
 		return err_set(e, ERR_INVALID, "disk \"%s\": a CD-ROM needs bus sata or scsi", d->name);
 	if (d->readonly && d->bus == VM_SATA && !d->cdrom)
@@ -64,10 +65,13 @@ static int check_nic(const struct vm_nic *n, struct err *e)
 	char end;
 
 	if (!name_ok(n->name))
-		return err_set(e, ERR_INVALID, "interface name \"%s\" can not be a device id", n->name ? n->name : "");
+		return err_set(e, ERR_INVALID, "interface name \"%s\" can not be a device id",
+			n->name ? n->name : "");
 	if (!n->mac || strlen(n->mac) != 17 ||
-		sscanf(n->mac, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6)
-		return err_set(e, ERR_INVALID, "interface \"%s\": \"%s\" is no MAC address", n->name, n->mac ? n->mac : "");
+		sscanf(n->mac, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) !=
+			6)
+		return err_set(e, ERR_INVALID, "interface \"%s\": \"%s\" is no MAC address", n->name,
+			n->mac ? n->mac : "");
 	if (n->model && !plain(n->model, 64))
 		return err_set(e, ERR_INVALID, "interface \"%s\": model \"%s\"", n->name, n->model);
 	return 0;
@@ -78,19 +82,24 @@ static int check_shape(const struct vm_config *c, struct err *e)
 	uint64_t cpus = (uint64_t)c->max_sockets * c->cores * c->threads;
 
 	if (!plain(c->machine, 64) || !plain(c->uuid, 64))
-		return err_set(e, ERR_INVALID, "machine type \"%s\" or uuid \"%s\" is not usable", c->machine ? c->machine : "",
-			c->uuid ? c->uuid : "");
-	if (c->cpu && strspn(c->cpu, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,+=") != strlen(c->cpu))
+		return err_set(e, ERR_INVALID, "machine type \"%s\" or uuid \"%s\" is not usable",
+			c->machine ? c->machine : "", c->uuid ? c->uuid : "");
+	if (c->cpu &&
+		strspn(c->cpu, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,+=") !=
+			strlen(c->cpu))
 		return err_set(e, ERR_INVALID, "CPU model \"%s\" is not usable", c->cpu);
 	if (!c->sockets || !c->cores || !c->threads || c->max_sockets < c->sockets)
-		return err_set(e, ERR_INVALID, "CPU topology %u(max %u)/%u/%u", c->sockets, c->max_sockets, c->cores, c->threads);
+		return err_set(e, ERR_INVALID, "CPU topology %u(max %u)/%u/%u", c->sockets, c->max_sockets,
+			c->cores, c->threads);
 	if (cpus > VM_CPUS_MAX)
-		return err_set(e, ERR_INVALID, "%llu CPUs: QEMU takes %d at most", (unsigned long long)cpus, VM_CPUS_MAX);
+		return err_set(e, ERR_INVALID, "%llu CPUs: QEMU takes %d at most", (unsigned long long)cpus,
+			VM_CPUS_MAX);
 	if (c->memory < (1u << 20) || c->memory % 1024)
 		return err_set(e, ERR_INVALID, "guest memory of %llu bytes: at least 1Mi, in whole KiB",
 			(unsigned long long)c->memory);
 	if (vm_memory_room(c) % VM_BLOCK_SIZE || (vm_memory_room(c) && c->memory % VM_BLOCK_SIZE))
-		return err_set(e, ERR_INVALID, "room for memory of %llu bytes over %llu: both must be multiples of 2Mi",
+		return err_set(e, ERR_INVALID,
+			"room for memory of %llu bytes over %llu: both must be multiples of 2Mi",
 			(unsigned long long)vm_memory_room(c), (unsigned long long)c->memory);
 	return 0;
 }
@@ -200,11 +209,12 @@ static void add_memory(const struct vm_config *c, struct strv *v)
 	unsigned long long boot = mi ? c->memory >> 20 : c->memory >> 10;
 
 	if (room)
-		opt2(v, "-m", "size=%lluM,maxmem=%lluM", boot, (unsigned long long)((c->memory + room) >> 20));
+		opt2(v, "-m", "size=%lluM,maxmem=%lluM", boot,
+			(unsigned long long)((c->memory + room) >> 20));
 	else
 		opt2(v, "-m", "size=%llu%c", boot, mi ? 'M' : 'K');
-	opt2(v, "-smp", "%u,sockets=%u,cores=%u,threads=%u,maxcpus=%u", c->sockets * c->cores * c->threads, c->max_sockets,
-		c->cores, c->threads, c->max_sockets * c->cores * c->threads);
+	opt2(v, "-smp", "%u,sockets=%u,cores=%u,threads=%u,maxcpus=%u", c->sockets * c->cores * c->threads,
+		c->max_sockets, c->cores, c->threads, c->max_sockets * c->cores * c->threads);
 }
 
 static void add_machine(const struct vm_config *c, struct strv *v)
@@ -263,12 +273,14 @@ static void add_channels(const struct vm_config *c, struct strv *v)
 static void add_fixed_devices(const struct vm_config *c, const struct vm_ports *ports, struct strv *v)
 {
 	for (size_t i = 0; i < ports->n; i++)
-		opt2(v, "-device", "pcie-root-port,id=rp%zu,bus=pcie.0,chassis=%zu,slot=%zu,addr=0x%zx.0x%zx%s", i, i + 1, i + 1,
-			PORT_SLOT + i / 8, i % 8, i % 8 ? "" : ",multifunction=on");
+		opt2(v, "-device",
+			"pcie-root-port,id=rp%zu,bus=pcie.0,chassis=%zu,slot=%zu,addr=0x%zx.0x%zx%s", i,
+			i + 1, i + 1, PORT_SLOT + i / 8, i % 8, i % 8 ? "" : ",multifunction=on");
 	opt2(v, "-device", "virtio-serial-pci,id=vser0,bus=rp%d", PORT_SERIAL);
 	if (c->fd_agent >= 0) {
 		opt2(v, "-chardev", "socket,id=ga,fd=%d,server=on,wait=off", c->fd_agent);
-		opt2(v, "-device", "virtserialport,bus=vser0.0,nr=1,chardev=ga,name=org.qemu.guest_agent.0,id=gaport");
+		opt2(v, "-device",
+			"virtserialport,bus=vser0.0,nr=1,chardev=ga,name=org.qemu.guest_agent.0,id=gaport");
 	}
 	opt2(v, "-device", "virtio-balloon-pci,id=balloon0,bus=rp%d", PORT_BALLOON);
 	opt2(v, "-device", "virtio-scsi-pci,id=scsi0,bus=rp%d", PORT_SCSI);
@@ -279,7 +291,9 @@ static void add_fixed_devices(const struct vm_config *c, const struct vm_ports *
 	if (vm_memory_room(c)) {
 		opt2(v, "-object", "memory-backend-ram,id=vmem0,size=%lluM,reserve=off",
 			(unsigned long long)(vm_memory_room(c) >> 20));
-		opt2(v, "-device", "virtio-mem-pci,id=vmem,bus=rp%d,memdev=vmem0,requested-size=0,block-size=2M", PORT_MEM);
+		opt2(v, "-device",
+			"virtio-mem-pci,id=vmem,bus=rp%d,memdev=vmem0,requested-size=0,block-size=2M",
+			PORT_MEM);
 	}
 }
 
@@ -300,8 +314,8 @@ void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX])
 }
 
 /* {"driver":"file",...}: the protocol node below `name`. */
-static void add_file_node(struct strv *v, const char *name, const char *suffix, const char *file, bool block_device,
-	bool readonly)
+static void add_file_node(struct strv *v, const char *name, const char *suffix, const char *file,
+	bool block_device, bool readonly)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 	struct json *o = json_new_obj(d);
@@ -319,8 +333,8 @@ static void add_file_node(struct strv *v, const char *name, const char *suffix, 
 	strv_take(v, json_write(o, NULL));
 }
 
-static void add_format_node(struct strv *v, const char *name, const char *suffix, enum vm_format f, bool readonly,
-	bool has_base)
+static void add_format_node(
+	struct strv *v, const char *name, const char *suffix, enum vm_format f, bool readonly, bool has_base)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 	struct json *o = json_new_obj(d);
@@ -331,7 +345,8 @@ static void add_format_node(struct strv *v, const char *name, const char *suffix
 	if (has_base)
 		json_set_strf(d, o, "backing", "%s.base", name);
 	else if (f == VM_QCOW2)
-		json_set(d, o, "backing", json_new_null(d)); /* never follow a name that an image brings along */
+		json_set(d, o, "backing",
+			json_new_null(d)); /* never follow a name that an image brings along */
 	if (readonly)
 		json_set_bool(d, o, "read-only", true);
 	else
@@ -344,7 +359,8 @@ struct lanes {
 	unsigned scsi, sata;
 };
 
-static void add_disk(const struct vm_disk *d, const struct vm_ports *ports, struct lanes *lane, struct strv *v)
+static void add_disk(
+	const struct vm_disk *d, const struct vm_ports *ports, struct lanes *lane, struct strv *v)
 {
 	struct str s = { 0 };
 	char node[VM_NODE_NAME_MAX];
@@ -362,13 +378,14 @@ static void add_disk(const struct vm_disk *d, const struct vm_ports *ports, stru
 			port_of(ports, "disk", d->name));
 		break;
 	case VM_SCSI:
-		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=scsi0.0,channel=0,scsi-id=0,lun=%u%s", d->cdrom ? "scsi-cd" : "scsi-hd",
-			d->name, node, lane->scsi++, d->cdrom ? "" : ",write-cache=on");
+		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=scsi0.0,channel=0,scsi-id=0,lun=%u%s",
+			d->cdrom ? "scsi-cd" : "scsi-hd", d->name, node, lane->scsi++,
+			d->cdrom ? "" : ",write-cache=on");
 		break;
 	case VM_SATA:
 		/* q35's own controller at 00:1f.2 is bus ide */
-		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=ide.%u%s", d->cdrom ? "ide-cd" : "ide-hd", d->name, node,
-			lane->sata++, d->cdrom ? "" : ",write-cache=on");
+		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=ide.%u%s", d->cdrom ? "ide-cd" : "ide-hd", d->name,
+			node, lane->sata++, d->cdrom ? "" : ",write-cache=on");
 		break;
 	}
 	if (d->bootindex)
@@ -394,15 +411,16 @@ static void add_nic(const struct vm_nic *n, size_t i, const struct vm_ports *por
 	case VM_NET_SLIRP:
 		str_addf(&s, "user,id=net%zu", i);
 		if (n->net)
-			str_addf(&s, ",ipv6=off,net=%s,host=%s,dhcpstart=%s,dns=%s", n->net, n->host, n->dhcp_start, n->dns);
+			str_addf(&s, ",ipv6=off,net=%s,host=%s,dhcpstart=%s,dns=%s", n->net, n->host,
+				n->dhcp_start, n->dns);
 		for (size_t k = 0; n->hostfwd && k < n->hostfwd->len; k++)
 			str_addf(&s, ",hostfwd=%s", n->hostfwd->items[k]);
 		break;
 	}
 	strv_add(v, "-netdev");
 	strv_take(v, str_take(&s));
-	str_addf(&s, "%s,id=nic-%s,netdev=net%zu,mac=%s,bus=rp%zu,romfile=", n->model ? n->model : "virtio-net-pci", n->name, i,
-		n->mac, port_of(ports, "nic", n->name));
+	str_addf(&s, "%s,id=nic-%s,netdev=net%zu,mac=%s,bus=rp%zu,romfile=",
+		n->model ? n->model : "virtio-net-pci", n->name, i, n->mac, port_of(ports, "nic", n->name));
 	if (n->bootindex)
 		str_addf(&s, ",bootindex=%d", n->bootindex);
 	strv_add(v, "-device");

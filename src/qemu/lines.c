@@ -176,7 +176,8 @@ static void lines_read(struct lines *s)
 		if (n <= 0) {
 			struct err e;
 
-			err_set(&e, ERR_UNREACHABLE, n ? "the socket failed: %s" : "the other end closed the connection%s",
+			err_set(&e, ERR_UNREACHABLE,
+				n ? "the socket failed: %s" : "the other end closed the connection%s",
 				n ? strerror(errno) : "");
 			lines_fail(s, &e);
 			return;
@@ -210,7 +211,8 @@ static void lines_io(void *arg, int what)
 		lines_read(s); /* may free s */
 }
 
-struct lines *lines_new(struct loop *l, int fd, size_t line_max, size_t out_max, const struct lines_ops *ops, void *arg)
+struct lines *lines_new(
+	struct loop *l, int fd, size_t line_max, size_t out_max, const struct lines_ops *ops, void *arg)
 {
 	struct lines *s = MEM_NEW(struct lines);
 

@@ -18,7 +18,8 @@ struct lines_ops {
 	void (*closed)(void *arg, const struct err *e);
 };
 /* fd is taken. line_max: a longer line ends the stream. out_max: so does more unsent output. */
-struct lines *lines_new(struct loop *l, int fd, size_t line_max, size_t out_max, const struct lines_ops *ops, void *arg);
+struct lines *lines_new(
+	struct loop *l, int fd, size_t line_max, size_t out_max, const struct lines_ops *ops, void *arg);
 void lines_free(struct lines *s); /* drops what is unsent */
 void lines_write(struct lines *s, const void *data, size_t len);
 size_t lines_pending(const struct lines *s);

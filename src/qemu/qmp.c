@@ -136,7 +136,9 @@ static void qmp_timer(void *arg)
 	struct err e;
 
 	if (q->state == QMP_GREETING && now >= q->greeting_deadline) {
-		err_set(&e, ERR_CONFLICT, "the monitor is busy: it accepted the connection but did not greet, another client holds it");
+		err_set(&e, ERR_CONFLICT,
+			"the monitor is busy: it accepted the connection but did not greet, another client "
+			"holds it");
 		qmp_close(q, &e);
 		return;
 	}
@@ -151,7 +153,8 @@ static void qmp_timer(void *arg)
 		if (q->state == QMP_CLOSED)
 			err_set(&e, ERR_UNREACHABLE, "%s: the monitor is gone", c->name);
 		else
-			err_set(&e, ERR_TIMEOUT, "%s: no answer from QEMU within %d ms", c->name, c->limit_ms);
+			err_set(&e, ERR_TIMEOUT, "%s: no answer from QEMU within %d ms", c->name,
+				c->limit_ms);
 		if (!qmp_end_call(q, c, NULL, &e))
 			return;
 		at = &q->calls; /* the callback may have changed the list */
@@ -166,8 +169,8 @@ static void qmp_transmit(struct qmp *q, struct call *c)
 	free(TAKE(c->text));
 }
 
-static struct call *qmp_queue(struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn,
-	void *arg)
+static struct call *qmp_queue(
+	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg)
 {
 	struct call *c = MEM_NEW(struct call);
 	struct str s = { 0 };
@@ -189,7 +192,8 @@ static struct call *qmp_queue(struct qmp *q, const char *cmd, const struct json 
 	return c;
 }
 
-void qmp_send(struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg)
+void qmp_send(
+	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg)
 {
 	struct call *c = qmp_queue(q, cmd, args, limit_ms, fn, arg);
 
@@ -225,8 +229,10 @@ static void qmp_agree(struct qmp *q)
 	q->state = QMP_AGREEING;
 	q->calls = NULL;
 	q->end = &q->calls;
-	qmp_transmit(q, qmp_queue(q, "qmp_capabilities", NULL, qmp_cmds[QMP_qmp_capabilities].limit_ms, NULL, NULL));
-	qmp_transmit(q, qmp_queue(q, "query-status", NULL, qmp_cmds[QMP_query_status].limit_ms, qmp_first_reply, q));
+	qmp_transmit(q,
+		qmp_queue(q, "qmp_capabilities", NULL, qmp_cmds[QMP_qmp_capabilities].limit_ms, NULL, NULL));
+	qmp_transmit(q,
+		qmp_queue(q, "query-status", NULL, qmp_cmds[QMP_query_status].limit_ms, qmp_first_reply, q));
 	*q->end = waiting;
 	while (*q->end)
 		q->end = &(*q->end)->next;
@@ -257,7 +263,8 @@ static void qmp_reply(struct qmp *q, const struct json *msg)
 			continue;
 		if (error)
 			qmp_failure(error, (*at)->name, &e);
-		if (qmp_end_call(q, qmp_unlink(q, at), error ? NULL : json_get(msg, "return"), error ? &e : NULL))
+		if (qmp_end_call(
+			    q, qmp_unlink(q, at), error ? NULL : json_get(msg, "return"), error ? &e : NULL))
 			if (q->state != QMP_CLOSED)
 				qmp_arm(q);
 		return;

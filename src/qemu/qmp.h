@@ -34,4 +34,5 @@ void qmp_freep(struct qmp **q);
  * DeviceNotFound ERR_NOT_FOUND; the text starts with the command. */
 typedef void qmp_reply_fn(void *arg, const struct json *ret, const struct err *e);
 /* Use the typed qmp_send_x() of qmp_cmds.h; this is what they call. args may be NULL. fn may be NULL. */
-void qmp_send(struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg);
+void qmp_send(
+	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg);

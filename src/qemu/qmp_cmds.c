@@ -46,14 +46,15 @@ static inline void put_tree(struct json_doc *d, struct json *o, const char *key,
 }
 
 #define QMP_PUT(type, name, wire) put_##type(d, o, wire, a->name);
-#define C(id, text, limit, again)                                                                    \
-	void qmp_send_##id(struct qmp *q, const struct qmp_##id *a, qmp_reply_fn *fn, void *arg)     \
-	{                                                                                            \
-		struct json_doc *d = json_doc_new();                                                 \
-		struct json *o = json_new_obj(d);                                                    \
-                                                                                                     \
-		(void)a;                                                                             \
-		QMP_ARGS_##id(QMP_PUT) qmp_send(q, qmp_cmds[QMP_##id].wire, o, qmp_cmds[QMP_##id].limit_ms, fn, arg); \
-		json_doc_free(d);                                                                    \
+#define C(id, text, limit, again)                                                                      \
+	void qmp_send_##id(struct qmp *q, const struct qmp_##id *a, qmp_reply_fn *fn, void *arg)       \
+	{                                                                                              \
+		struct json_doc *d = json_doc_new();                                                   \
+		struct json *o = json_new_obj(d);                                                      \
+                                                                                                       \
+		(void)a;                                                                               \
+		QMP_ARGS_##id(QMP_PUT)                                                                 \
+			qmp_send(q, qmp_cmds[QMP_##id].wire, o, qmp_cmds[QMP_##id].limit_ms, fn, arg); \
+		json_doc_free(d);                                                                      \
 	}
 QMP_COMMANDS(C)

@@ -29,10 +29,10 @@ bool qmp_cmd_parse(const char *wire, enum qmp_cmd *ret);
 #define QMP_CTYPE_tree const struct json *
 #define QMP_MEMBER(type, name, wire) QMP_CTYPE_##type name;
 /* A struct without members is a GNU extension; the pad keeps both compilers quiet about it. */
-#define C(id, text, limit, again)               \
-	struct qmp_##id {                       \
+#define C(id, text, limit, again)                   \
+	struct qmp_##id {                           \
 		QMP_ARGS_##id(QMP_MEMBER) char pad; \
-	};                                      \
+	};                                          \
 	void qmp_send_##id(struct qmp *q, const struct qmp_##id *args, qmp_reply_fn *fn, void *arg);
 QMP_COMMANDS(C)
 #undef C

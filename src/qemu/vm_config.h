@@ -16,7 +16,7 @@
 #define VM_PORTS_MAX 128
 #define VM_CPUS_MAX 255
 #define VM_BLOCK_SIZE (2ull << 20) /* virtio-mem's granularity (qemu.md 5.1) */
-#define VM_NAME_MAX 64 /* of a disk or NIC: they become ids */
+#define VM_NAME_MAX 64             /* of a disk or NIC: they become ids */
 
 enum vm_accel { VM_TCG, VM_KVM };
 enum vm_format { VM_RAW, VM_QCOW2 };
@@ -51,17 +51,17 @@ struct vm_config {
 	const char *name, *uuid;
 	const char *machine; /* versioned: pc-q35-7.2 */
 	enum vm_accel accel;
-	const char *cpu; /* NULL: host under KVM, qemu64 under TCG */
+	const char *cpu;             /* NULL: host under KVM, qemu64 under TCG */
 	uint64_t memory, max_memory; /* bytes; max_memory <= memory: no room, no maxmem (qemu.md 16.26) */
 	unsigned sockets, cores, threads, max_sockets;
 	/* Descriptors QEMU inherits; listening sockets. -1: none of that. */
 	int fd_qmp, fd_rescue, fd_console, fd_agent;
 	const char *console_log;
 	bool rng;
-	const char *smbios; /* after "type=1,"; NULL: none */
+	const char *smbios;                        /* after "type=1,"; NULL: none */
 	const char *firmware_code, *firmware_vars; /* UEFI; NULL: SeaBIOS */
-	bool only_migratable, paused; /* paused: -S */
-	const char *incoming; /* "defer" or NULL */
+	bool only_migratable, paused;              /* paused: -S */
+	const char *incoming;                      /* "defer" or NULL */
 	struct vm_disk disks[VM_DISKS_MAX];
 	size_t n_disks;
 	struct vm_nic nics[VM_NICS_MAX];

@@ -26,7 +26,7 @@ struct client {
 struct console {
 	struct loop *loop;
 	struct loop_fd *guest_watch;
-	int guest; /* -1: not attached */
+	int guest;     /* -1: not attached */
 	struct str in; /* on its way to the guest */
 	struct client *clients;
 	size_t n_clients;
@@ -136,8 +136,9 @@ static void console_stuck(void *arg)
 		if (!k->stuck_since)
 			continue;
 		if (now - k->stuck_since >= CONSOLE_STUCK_MS) {
-			log_warn("a console client took nothing for %d ms with %zu bytes waiting, dropping it", CONSOLE_STUCK_MS,
-				k->out.len);
+			log_warn(
+				"a console client took nothing for %d ms with %zu bytes waiting, dropping it",
+				CONSOLE_STUCK_MS, k->out.len);
 			k->leaving = true;
 		} else if (!next || k->stuck_since + CONSOLE_STUCK_MS < next) {
 			next = k->stuck_since + CONSOLE_STUCK_MS;

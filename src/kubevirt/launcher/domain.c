@@ -56,7 +56,8 @@ static int read_identity(struct domain *d, const struct json *vmi, const struct 
 	d->accelerator = keep(d, json_get_str(host, "accelerator"));
 	d->network = keep(d, json_get_str(host, "network"));
 	if (json_is_obj(json_at(vmi, "/spec/domain/firmware/bootloader/efi")))
-		return err_set(e, ERR_INVALID, "spec.domain.firmware.bootloader.efi: this launcher boots by BIOS only");
+		return err_set(e, ERR_INVALID,
+			"spec.domain.firmware.bootloader.efi: this launcher boots by BIOS only");
 	return 0;
 }
 
@@ -64,8 +65,8 @@ static int read_identity(struct domain *d, const struct json *vmi, const struct 
 
 static int read_memory(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
 {
-	static const char *const places[] = { "/spec/domain/memory/guest", "/spec/domain/resources/requests/memory",
-		"/spec/domain/resources/limits/memory" };
+	static const char *const places[] = { "/spec/domain/memory/guest",
+		"/spec/domain/resources/requests/memory", "/spec/domain/resources/limits/memory" };
 	const struct json *max = json_at(vmi, "/spec/domain/memory/maxGuest");
 	int64_t guest = -1, room = -1;
 
@@ -116,7 +117,8 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 	if (d->max_sockets < d->sockets)
 		d->max_sockets = d->sockets;
 	if ((uint64_t)d->max_sockets * d->cores * d->threads > VM_CPUS_MAX)
-		return err_set(e, ERR_INVALID, "spec.domain.cpu: %u sockets of %u cores of %u threads are more than %d CPUs",
+		return err_set(e, ERR_INVALID,
+			"spec.domain.cpu: %u sockets of %u cores of %u threads are more than %d CPUs",
 			d->max_sockets, d->cores, d->threads, VM_CPUS_MAX);
 	if (model && strcmp(model, "host-model") != 0 && strcmp(model, "host-passthrough") != 0)
 		d->cpu_model = keep(d, model);
@@ -146,15 +148,16 @@ static int read_bus(struct domain_disk *k, const struct json *disk, size_t i, st
 	else if (!strcmp(bus, "sata"))
 		k->bus = VM_SATA;
 	else
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: bus \"%s\" is not supported", i, bus);
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: bus \"%s\" is not supported",
+			i, bus);
 	k->serial = json_get_str(disk, "serial");
 	k->boot_order = (int)json_i64(json_get(disk, "bootOrder"));
 	return 0;
 }
 
 /* A text of the volume: inline, base64, or from the Secret whose content the handler sent. */
-static int read_text(struct domain *d, const struct json *src, const char *plain, const char *base64, const struct json *files,
-	const char *file_key, const char **ret, size_t *ret_len, struct err *e)
+static int read_text(struct domain *d, const struct json *src, const char *plain, const char *base64,
+	const struct json *files, const char *file_key, const char **ret, size_t *ret_len, struct err *e)
 {
 	const char *text = json_get_str(files, file_key);
 	size_t len;
@@ -176,17 +179,19 @@ static int read_text(struct domain *d, const struct json *src, const char *plain
 	return 0;
 }
 
-static int read_cloud_init(struct domain *d, struct domain_disk *k, const struct json *src, const struct json *files,
-	struct err *e)
+static int read_cloud_init(struct domain *d, struct domain_disk *k, const struct json *src,
+	const struct json *files, struct err *e)
 {
-	if (read_text(d, src, "userData", "userDataBase64", files, "userdata", &k->user_data, &k->user_data_len, e) < 0 ||
+	if (read_text(d, src, "userData", "userDataBase64", files, "userdata", &k->user_data,
+		    &k->user_data_len, e) < 0 ||
 		read_text(d, src, "networkData", "networkDataBase64", files, "networkdata", &k->network_data,
 			&k->network_data_len, e) < 0)
 		return -1;
 	return 0;
 }
 
-static int read_volume(struct domain *d, struct domain_disk *k, const struct json *vol, const struct json *host, struct err *e)
+static int read_volume(struct domain *d, struct domain_disk *k, const struct json *vol,
+	const struct json *host, struct err *e)
 {
 	const struct json *src, *files = json_get(json_get(host, "files"), k->name);
 	const char *dir;
@@ -194,7 +199,8 @@ static int read_volume(struct domain *d, struct domain_disk *k, const struct jso
 	if ((src = json_get(vol, "containerDisk"))) {
 		k->kind = VOL_CONTAINER_DISK;
 		dir = json_get_str(json_get(host, "containerDisks"), k->name);
-		k->image_dir = dir ? keep(d, dir) : arena_printf(d->arena, "%s/%s", CONTAINER_DISK_DIR, k->name);
+		k->image_dir =
+			dir ? keep(d, dir) : arena_printf(d->arena, "%s/%s", CONTAINER_DISK_DIR, k->name);
 		k->image_path = keep(d, json_get_str(src, "path"));
 		return 0;
 	}
@@ -238,7 +244,8 @@ static int add_disk(struct domain *d, const struct json *vmi, const struct json 
 	if (d->n_disks >= VM_DISKS_MAX)
 		return err_set(e, ERR_INVALID, "spec.domain.devices.disks: more than %d", VM_DISKS_MAX);
 	if (!vol)
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: no volume is named \"%s\"", i, name ? name : "");
+		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: no volume is named \"%s\"", i,
+			name ? name : "");
 	k->name = keep(d, name);
 	if (disk) {
 		if (read_bus(k, disk, i, e) < 0)
@@ -280,8 +287,9 @@ static const char *make_mac(struct domain *d, const char *name)
 		h = (h ^ (unsigned char)*p) * 1099511628211ull;
 	for (const char *p = name; *p; p++)
 		h = (h ^ (unsigned char)*p) * 1099511628211ull;
-	return arena_printf(d->arena, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(h >> 32) & 0xff, (unsigned)(h >> 24) & 0xff,
-		(unsigned)(h >> 16) & 0xff, (unsigned)(h >> 8) & 0xff, (unsigned)h & 0xff);
+	return arena_printf(d->arena, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(h >> 32) & 0xff,
+		(unsigned)(h >> 24) & 0xff, (unsigned)(h >> 16) & 0xff, (unsigned)(h >> 8) & 0xff,
+		(unsigned)h & 0xff);
 }
 
 /* 10.0.2.0/24: the guest gets .2, its gateway is .1 */
@@ -355,7 +363,8 @@ static int read_nic(struct domain *d, struct domain_nic *n, const struct json *i
 		mac = json_get_str(host, "podMAC");
 	n->mac = str_empty(mac) ? make_mac(d, n->name) : keep(d, mac);
 	n->boot_order = (int)json_i64(json_get(iface, "bootOrder"));
-	if (read_model(n, json_get_str(iface, "model"), e) < 0 || read_ports(n, json_get(iface, "ports"), e) < 0)
+	if (read_model(n, json_get_str(iface, "model"), e) < 0 ||
+		read_ports(n, json_get(iface, "ports"), e) < 0)
 		return -1;
 	return read_cidr(n, json_str_or(json_at(net, "/pod/vmNetworkCIDR"), "10.0.2.0/24"), e);
 }
@@ -366,7 +375,8 @@ static int read_nics(struct domain *d, const struct json *vmi, const struct json
 		struct domain_nic *n = &d->nics[d->n_nics];
 
 		if (d->n_nics >= VM_NICS_MAX)
-			return err_set(e, ERR_INVALID, "spec.domain.devices.interfaces: more than %d", VM_NICS_MAX);
+			return err_set(
+				e, ERR_INVALID, "spec.domain.devices.interfaces: more than %d", VM_NICS_MAX);
 		n->name = keep(d, json_str_or(json_get(it.val, "name"), ""));
 		if (read_nic(d, n, it.val, vmi, host, e) < 0)
 			return err_wrap(e, "spec.domain.devices.interfaces[%zu]", it.i);
@@ -392,8 +402,9 @@ int domain_from_vmi(const struct json *vmi, const struct json *host, struct doma
 	struct domain *d = arena_alloc(a, sizeof(*d));
 
 	d->arena = a;
-	if (read_identity(d, vmi, host, e) < 0 || read_memory(d, vmi, host, e) < 0 || read_cpus(d, vmi, e) < 0 ||
-		read_disks(d, vmi, host, e) < 0 || read_nics(d, vmi, host, e) < 0) {
+	if (read_identity(d, vmi, host, e) < 0 || read_memory(d, vmi, host, e) < 0 ||
+		read_cpus(d, vmi, e) < 0 || read_disks(d, vmi, host, e) < 0 ||
+		read_nics(d, vmi, host, e) < 0) {
 		arena_free(a);
 		return -1;
 	}

@@ -50,7 +50,7 @@ struct domain_nic {
 
 struct domain {
 	struct arena *arena;
-	const char *name, *ns, *uid, *full; /* full: NS_NAME */
+	const char *name, *ns, *uid, *full;    /* full: NS_NAME */
 	const char *uuid, *hostname, *machine; /* machine may be an alias */
 	const char *cpu_model;                 /* NULL: the accelerator's own default */
 	uint64_t memory, max_memory;           /* max_memory == memory: no room */

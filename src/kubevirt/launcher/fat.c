@@ -44,10 +44,12 @@ static void put32(unsigned char *p, uint32_t v)
 
 /* ---- the tree ---- */
 
-static size_t node_add(struct fat *f, const char *name, size_t len, size_t parent, const struct fat_file *file)
+static size_t node_add(
+	struct fat *f, const char *name, size_t len, size_t parent, const struct fat_file *file)
 {
 	f->nodes = mem_grow(f->nodes, &f->cap, f->n + 1, sizeof(*f->nodes));
-	f->nodes[f->n] = (struct node){ .name = name ? mem_strndup(name, len) : NULL, .parent = parent, .file = file };
+	f->nodes[f->n] =
+		(struct node){ .name = name ? mem_strndup(name, len) : NULL, .parent = parent, .file = file };
 	return f->n++;
 }
 
@@ -154,7 +156,8 @@ static void dir_fill(struct fat *f, size_t dir, const char *label)
 			continue;
 		short_name(i, shorty);
 		lfn_add(&d->dir, c->name, shorty);
-		entry_add(&d->dir, shorty, c->file ? ATTR_FILE : ATTR_DIR, c->first, c->file ? c->file->len : 0);
+		entry_add(&d->dir, shorty, c->file ? ATTR_FILE : ATTR_DIR, c->first,
+			c->file ? c->file->len : 0);
 	}
 }
 
@@ -175,12 +178,14 @@ static void fat_set(unsigned char *fat, unsigned cluster, unsigned value)
 
 static void boot_sector(unsigned char *b, unsigned sectors, unsigned fat_sectors, const char *label)
 {
-	memcpy(b, "\xeb\x3c\x90"
-		  "CORACLE ", 11);
+	memcpy(b,
+		"\xeb\x3c\x90"
+		"CORACLE ",
+		11);
 	put16(b + 11, SECTOR);
-	b[13] = 1;            /* sectors per cluster */
-	put16(b + 14, 1);     /* reserved */
-	b[16] = 2;            /* FATs */
+	b[13] = 1;        /* sectors per cluster */
+	put16(b + 14, 1); /* reserved */
+	b[16] = 2;        /* FATs */
 	put16(b + 17, ROOT_ENTRIES);
 	put16(b + 19, sectors);
 	b[21] = 0xf8;
@@ -212,7 +217,8 @@ static void layout(struct fat *f)
 
 static void render(struct fat *f, const char *label, unsigned clusters, struct str *out)
 {
-	unsigned fat_sectors = ((clusters + 2) * 3 / 2 + SECTOR) / SECTOR, root = ROOT_ENTRIES * ENTRY / SECTOR;
+	unsigned fat_sectors = ((clusters + 2) * 3 / 2 + SECTOR) / SECTOR,
+		 root = ROOT_ENTRIES * ENTRY / SECTOR;
 	unsigned data = 1 + 2 * fat_sectors + root;
 	size_t total = (size_t)(data + clusters) * SECTOR;
 	unsigned char *img = mem_zalloc(total), *fat = img + SECTOR;
@@ -222,12 +228,14 @@ static void render(struct fat *f, const char *label, unsigned clusters, struct s
 	fat_set(fat, 1, 0xfff);
 	for (size_t i = 0; i < f->n; i++) {
 		struct node *n = &f->nodes[i];
-		unsigned char *at = i ? img + (size_t)(data + n->first - 2) * SECTOR : img + (size_t)(data - root) * SECTOR;
+		unsigned char *at = i ? img + (size_t)(data + n->first - 2) * SECTOR
+				      : img + (size_t)(data - root) * SECTOR;
 
 		if (!n->file)
 			dir_fill(f, i, label);
 		if (n->file ? n->file->len : n->dir.len)
-			memcpy(at, n->file ? n->file->data : n->dir.data, n->file ? n->file->len : n->dir.len);
+			memcpy(at, n->file ? n->file->data : n->dir.data,
+				n->file ? n->file->len : n->dir.len);
 		for (unsigned c = 0; c < n->clusters; c++)
 			fat_set(fat, n->first + c, c + 1 < n->clusters ? n->first + c + 1 : 0xfff);
 	}
@@ -246,14 +254,16 @@ int fat_image(const char *label, const struct fat_file *files, size_t n, struct 
 	for (size_t i = 0; i < n; i++)
 		bytes += files[i].len > FAT_IMAGE_MAX ? FAT_IMAGE_MAX : files[i].len;
 	if (bytes > FAT_IMAGE_MAX)
-		return err_set(e, ERR_TOO_LARGE, "%zu bytes do not fit a seed image of %u", bytes, FAT_IMAGE_MAX);
+		return err_set(
+			e, ERR_TOO_LARGE, "%zu bytes do not fit a seed image of %u", bytes, FAT_IMAGE_MAX);
 	node_add(&f, NULL, 0, 0, NULL);
 	for (size_t i = 0; i < n; i++)
 		tree_add(&f, &files[i]);
 	layout(&f);
 	clusters = f.next_cluster - 2 > FAT_IMAGE_MIN / SECTOR ? f.next_cluster - 2 : FAT_IMAGE_MIN / SECTOR;
 	if (clusters > CLUSTERS_MAX || dir_size(&f, 0) > (size_t)ROOT_ENTRIES * ENTRY)
-		r = err_set(e, ERR_TOO_LARGE, "%zu files of %zu bytes do not fit a seed image of %u", n, bytes, FAT_IMAGE_MAX);
+		r = err_set(e, ERR_TOO_LARGE, "%zu files of %zu bytes do not fit a seed image of %u", n,
+			bytes, FAT_IMAGE_MAX);
 	else
 		render(&f, label, clusters, out);
 	for (size_t i = 0; i < f.n; i++) {

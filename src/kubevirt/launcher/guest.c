@@ -17,7 +17,8 @@
 
 const struct sm_state stop_states[] = {
 	[S_NONE] = { "none", SM_TO(S_ASKING) | SM_TO(S_QUITTING) | SM_TO(S_KILLING) | SM_TO(S_GONE) },
-	[S_ASKING] = { "power button", SM_TO(S_ASKING) | SM_TO(S_QUITTING) | SM_TO(S_KILLING) | SM_TO(S_GONE) },
+	[S_ASKING] = { "power button",
+		SM_TO(S_ASKING) | SM_TO(S_QUITTING) | SM_TO(S_KILLING) | SM_TO(S_GONE) },
 	[S_QUITTING] = { "quit", SM_TO(S_KILLING) | SM_TO(S_GONE) },
 	[S_KILLING] = { "kill", SM_TO(S_GONE) },
 	[S_GONE] = { "gone", 0 },
@@ -28,7 +29,8 @@ const struct sm_state stop_states[] = {
 /* SIGKILL is what the kernel sends when a memory limit is hit: no event, no message (qemu.md 5.1). -1: not to be seen here. */
 int64_t oom_kill_count(void)
 {
-	static const char *const places[] = { "/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control" };
+	static const char *const places[] = { "/sys/fs/cgroup/memory.events",
+		"/sys/fs/cgroup/memory/memory.oom_control" };
 
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		CLEANUP(mem_freep) char *text = NULL;
@@ -84,15 +86,18 @@ static void decide_crash(struct launcher *l, int wait_status)
 	CLEANUP(mem_freep) char *path = file_join(l->dir, "qemu.log"), *line = last_line(path);
 	char msg[512];
 
-	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && oom_kill_count() > l->oom_kills && l->oom_kills >= 0) {
-		decide_end(l, WIRE_PHASE_FAILED, "OutOfMemory", "QEMU was killed: the memory limit of its pod was reached");
+	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && oom_kill_count() > l->oom_kills &&
+		l->oom_kills >= 0) {
+		decide_end(l, WIRE_PHASE_FAILED, "OutOfMemory",
+			"QEMU was killed: the memory limit of its pod was reached");
 		return;
 	}
 	if (WIFSIGNALED(wait_status))
-		snprintf(msg, sizeof(msg), "QEMU was ended by signal %d (%s)%s%s", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)),
-			line ? ": " : "", line ? line : "");
+		snprintf(msg, sizeof(msg), "QEMU was ended by signal %d (%s)%s%s", WTERMSIG(wait_status),
+			strsignal(WTERMSIG(wait_status)), line ? ": " : "", line ? line : "");
 	else
-		snprintf(msg, sizeof(msg), "QEMU ended with status %d%s%s", WEXITSTATUS(wait_status), line ? ": " : "", line ? line : "");
+		snprintf(msg, sizeof(msg), "QEMU ended with status %d%s%s", WEXITSTATUS(wait_status),
+			line ? ": " : "", line ? line : "");
 	decide_end(l, WIRE_PHASE_FAILED, l->prep.at == P_DONE ? "QemuCrashed" : "StartFailed", msg);
 }
 
@@ -139,7 +144,8 @@ static void push_button(struct launcher *l)
 	int64_t left = l->stop_deadline - loop_mono_ms(l->loop);
 
 	sm_move(&l->stop, S_ASKING);
-	qmp_send_cont(l->qmp, NULL, NULL, NULL); /* a paused guest hears no button; no harm to a running one */
+	qmp_send_cont(
+		l->qmp, NULL, NULL, NULL); /* a paused guest hears no button; no harm to a running one */
 	qmp_send_system_powerdown(l->qmp, NULL, NULL, NULL);
 	arm_stop(l, left < POWERDOWN_EVERY_MS ? left : POWERDOWN_EVERY_MS);
 }
@@ -158,7 +164,8 @@ static void on_stop_timer(void *arg)
 	if (l->stop.at != S_ASKING)
 		return;
 	if (loop_mono_ms(l->loop) >= l->stop_deadline) {
-		decide_end(l, WIRE_PHASE_FAILED, "GraceExpired", "the guest did not power off within its grace period and was stopped");
+		decide_end(l, WIRE_PHASE_FAILED, "GraceExpired",
+			"the guest did not power off within its grace period and was stopped");
 		quit_now(l);
 	} else {
 		push_button(l);
@@ -238,8 +245,9 @@ static void on_stats(void *arg, const struct json *ret, const struct err *e)
 static void balloon_interval(struct launcher *l, int seconds)
 {
 	qmp_send_qom_set(l->qmp,
-		&(struct qmp_qom_set){
-			.path = BALLOON_PATH, .property = "guest-stats-polling-interval", .value = (uint64_t)seconds },
+		&(struct qmp_qom_set){ .path = BALLOON_PATH,
+			.property = "guest-stats-polling-interval",
+			.value = (uint64_t)seconds },
 		NULL, NULL);
 }
 
@@ -251,7 +259,9 @@ void guest_balloon_due(void *arg)
 	if (!l->qmp)
 		return;
 	if (l->phase == WIRE_PHASE_RUNNING)
-		qmp_send_qom_get(l->qmp, &(struct qmp_qom_get){ .path = BALLOON_PATH, .property = "guest-stats" }, on_stats, l);
+		qmp_send_qom_get(l->qmp,
+			&(struct qmp_qom_get){ .path = BALLOON_PATH, .property = "guest-stats" }, on_stats,
+			l);
 	if (!fast && l->balloon_fast_until) {
 		l->balloon_fast_until = 0;
 		balloon_interval(l, BALLOON_SLOW_S);
@@ -286,7 +296,8 @@ void guest_running(struct launcher *l)
 	resize_set_qmp(l->resize, l->qmp);
 	l->started_wall = loop_wall_ms(l->loop);
 	l->user_paused = l->domain->start_paused;
-	phase_set(l, l->user_paused ? WIRE_PHASE_PAUSED : WIRE_PHASE_RUNNING, l->user_paused ? "PausedByUser" : NULL, NULL);
+	phase_set(l, l->user_paused ? WIRE_PHASE_PAUSED : WIRE_PHASE_RUNNING,
+		l->user_paused ? "PausedByUser" : NULL, NULL);
 	balloon_fast(l);
 }
 
@@ -301,7 +312,8 @@ static void on_shutdown(struct launcher *l, const struct json *data)
 	if (str_eq(json_get_str(data, "reason"), "guest-panic"))
 		guest_finish(l, WIRE_PHASE_FAILED, "GuestPanicked", "the guest's kernel panicked");
 	else
-		guest_finish(l, WIRE_PHASE_SUCCEEDED, asked ? "Shutdown" : "GuestShutdown", "the guest powered off");
+		guest_finish(l, WIRE_PHASE_SUCCEEDED, asked ? "Shutdown" : "GuestShutdown",
+			"the guest powered off");
 }
 
 static void on_stop(struct launcher *l, const struct json *data)
@@ -353,7 +365,8 @@ static void on_io_error(struct launcher *l, const struct json *data)
 	json_set_str(d, o, "message", json_get_str(data, "reason"));
 	if (str_eq(json_get_str(data, "action"), "stop"))
 		l->io_error = true;
-	log_warn("disk %s: %s", json_str_or(json_get(o, "disk"), "?"), json_str_or(json_get(o, "message"), "I/O error"));
+	log_warn("disk %s: %s", json_str_or(json_get(o, "disk"), "?"),
+		json_str_or(json_get(o, "message"), "I/O error"));
 	wire_server_event(l->server, "io-error", o);
 }
 

@@ -34,13 +34,15 @@ static int inspect_qcow2(const unsigned char *h, size_t len, struct image *ret, 
 	uint32_t version = (uint32_t)be(h + 4, 4);
 
 	if (len < 72 || (version != 2 && version != 3))
-		return err_set(e, ERR_INVALID, "a qcow2 image of version %u, only 2 and 3 are known", version);
+		return err_set(
+			e, ERR_INVALID, "a qcow2 image of version %u, only 2 and 3 are known", version);
 	if (be(h + 8, 8))
 		return err_set(e, ERR_INVALID, "the qcow2 image has a backing file, which is not allowed");
 	if (be(h + 32, 4))
 		return err_set(e, ERR_INVALID, "the qcow2 image is encrypted");
 	if (version == 3 && len >= 80 && (be(h + 72, 8) & QCOW2_DATA_FILE))
-		return err_set(e, ERR_INVALID, "the qcow2 image keeps its data in another file, which is not allowed");
+		return err_set(e, ERR_INVALID,
+			"the qcow2 image keeps its data in another file, which is not allowed");
 	ret->format = VM_QCOW2;
 	ret->virtual_size = be(h + 24, 8);
 	return 0;
@@ -50,8 +52,8 @@ int image_inspect(int fd, struct image *ret, struct err *e)
 {
 	static const struct {
 		const char *magic, *name;
-	} refused[] = { { "KDMV", "vmdk" }, { "vhdxfile", "vhdx" }, { "<<< ", "vdi" }, { "QED", "qed" }, { "conectix", "vpc" },
-		{ "# Disk DescriptorFile", "vmdk" } };
+	} refused[] = { { "KDMV", "vmdk" }, { "vhdxfile", "vhdx" }, { "<<< ", "vdi" }, { "QED", "qed" },
+		{ "conectix", "vpc" }, { "# Disk DescriptorFile", "vmdk" } };
 	unsigned char head[104] = { 0 };
 	ssize_t n = pread(fd, head, sizeof(head), 0);
 	struct stat st;
@@ -61,8 +63,11 @@ int image_inspect(int fd, struct image *ret, struct err *e)
 	if (n >= 4 && !memcmp(head, "QFI\xfb", 4))
 		return inspect_qcow2(head, (size_t)n, ret, e);
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-		if ((size_t)n >= strlen(refused[i].magic) && !memcmp(head, refused[i].magic, strlen(refused[i].magic)))
-			return err_set(e, ERR_INVALID, "a disk image of format %s: only raw and qcow2 are supported", refused[i].name);
+		if ((size_t)n >= strlen(refused[i].magic) &&
+			!memcmp(head, refused[i].magic, strlen(refused[i].magic)))
+			return err_set(e, ERR_INVALID,
+				"a disk image of format %s: only raw and qcow2 are supported",
+				refused[i].name);
 	if (st.st_size < 512)
 		return err_set(e, ERR_INVALID, "the disk image has only %lld bytes", (long long)st.st_size);
 	ret->format = VM_RAW;
@@ -73,7 +78,8 @@ int image_inspect(int fd, struct image *ret, struct err *e)
 /* Opens below root, never leaving it whatever links say. */
 static int open_inside(int root, const char *path, int flags)
 {
-	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 
 	while (*path == '/')
 		path++;
@@ -103,8 +109,9 @@ static int only_file(int dir_fd /* taken */, char ret[256], struct err *e)
 	if (n == 0)
 		r = err_set(e, ERR_INVALID, "the image's directory /disk is empty: it must hold the disk");
 	else if (n > 1)
-		r = err_set(e, ERR_INVALID, "the image has %d files in /disk (%s%s): name one by containerDisk.path", n, str_cstr(&seen),
-			n > 4 ? ", ..." : "");
+		r = err_set(e, ERR_INVALID,
+			"the image has %d files in /disk (%s%s): name one by containerDisk.path", n,
+			str_cstr(&seen), n > 4 ? ", ..." : "");
 	str_done(&seen);
 	return r;
 }
@@ -140,7 +147,8 @@ static int open_disk(int root, const char *path, int *ret_fd, struct err *e)
 	if (!path) {
 		fd = open_inside(root, "disk", O_RDONLY | O_DIRECTORY);
 		if (fd < 0)
-			return err_set(e, ERR_INVALID, "the image has no directory /disk: it is not a container disk");
+			return err_set(e, ERR_INVALID,
+				"the image has no directory /disk: it is not a container disk");
 		if (only_file(fd, name, e) < 0)
 			return -1;
 		snprintf(rel, sizeof(rel), "disk/%s", name);
@@ -148,7 +156,8 @@ static int open_disk(int root, const char *path, int *ret_fd, struct err *e)
 	}
 	fd = open_inside(root, path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
-		return err_set(e, ERR_INVALID, "opening /%s in the image: %s", path + strspn(path, "/"), strerror(errno));
+		return err_set(e, ERR_INVALID, "opening /%s in the image: %s", path + strspn(path, "/"),
+			strerror(errno));
 	*ret_fd = fd;
 	return 0;
 }
@@ -159,7 +168,8 @@ int image_find(const char *dir, const char *path, struct image *ret, struct err 
 	struct stat st;
 
 	if (root < 0 || fstat(root, &st) < 0)
-		return err_set(e, ERR_INVALID, "the image is not mounted at \"%s\": %s", dir, strerror(errno));
+		return err_set(
+			e, ERR_INVALID, "the image is not mounted at \"%s\": %s", dir, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return finish(root, ret, e);
 	if (open_disk(root, path, &fd, e) < 0)

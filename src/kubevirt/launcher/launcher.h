@@ -10,11 +10,11 @@
 #include "qemu/accel.h"
 
 struct launcher_spec {
-	const char *dir;    /* the VM's own, made with mode 0700 if absent */
-	const char *socket; /* NULL: launcher.sock in dir */
-	bool allow_emulation; /* as HOST.allowEmulation */
-	const char *qemu;     /* NULL: qemu-system-x86_64 */
-	const char *kvm;      /* NULL: /dev/kvm */
+	const char *dir;           /* the VM's own, made with mode 0700 if absent */
+	const char *socket;        /* NULL: launcher.sock in dir */
+	bool allow_emulation;      /* as HOST.allowEmulation */
+	const char *qemu;          /* NULL: qemu-system-x86_64 */
+	const char *kvm;           /* NULL: /dev/kvm */
 	accel_measure_fn *measure; /* NULL: the real one */
 };
 struct launcher;

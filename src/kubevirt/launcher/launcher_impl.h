@@ -18,7 +18,8 @@
 #define BALLOON_FAST_S 2
 #define BALLOON_SLOW_S 10
 #define BALLOON_FAST_FOR_MS 60000
-#define REBOOT_DEBOUNCE_MS 5000 /* firmware resets once more: two RESET events are one reboot (qemu.md 16.13) */
+#define REBOOT_DEBOUNCE_MS \
+	5000 /* firmware resets once more: two RESET events are one reboot (qemu.md 16.13) */
 
 /* How it ended, decided before the process is gone. */
 struct ending {
@@ -90,7 +91,7 @@ void prepare_failed(struct launcher *l, const char *reason, const struct err *e)
 int spawn_network(struct launcher *l, struct err *e);
 int spawn_qemu(struct launcher *l, struct err *e);
 void spawn_done(struct launcher *l); /* kills and forgets what is left */
-char *last_line(const char *path);  /* of a log; NULL if there is none. Caller frees */
+char *last_line(const char *path);   /* of a log; NULL if there is none. Caller frees */
 
 /* guest.c: QEMU's events, its end, stopping */
 extern const struct qmp_ops guest_qmp_ops;

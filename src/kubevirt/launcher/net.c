@@ -58,7 +58,8 @@ void net_slirp(const struct domain *d, const struct domain_nic *n, struct strv *
 		ret->net = arena_printf(a, "%s/%d", n->gateway, n->prefix);
 		ret->host = n->gateway;
 		ret->dhcp_start = n->guest_ip;
-		ret->dns = arena_printf(a, "%.*s%d", (int)(strrchr(n->gateway, '.') - n->gateway) + 1, n->gateway, last + 2);
+		ret->dns = arena_printf(
+			a, "%.*s%d", (int)(strrchr(n->gateway, '.') - n->gateway) + 1, n->gateway, last + 2);
 	}
 	for (size_t i = 0; i < n->n_forwards; i++)
 		strv_addf(hostfwd, "%s::%u-%s:%u", n->forwards[i].udp ? "udp" : "tcp", n->forwards[i].port,

@@ -73,8 +73,13 @@ static void fill_config(struct launcher *l)
 	for (size_t i = 0; i < d->n_disks; i++) {
 		const struct domain_disk *k = &d->disks[i];
 
-		c->disks[i] = (struct vm_disk){ .name = k->name, .bus = k->bus, .cdrom = k->cdrom, .readonly = k->readonly,
-			.file = l->files[i], .bootindex = k->boot_order, .serial = k->serial };
+		c->disks[i] = (struct vm_disk){ .name = k->name,
+			.bus = k->bus,
+			.cdrom = k->cdrom,
+			.readonly = k->readonly,
+			.file = l->files[i],
+			.bootindex = k->boot_order,
+			.serial = k->serial };
 		c->disks[i].format = VM_RAW;
 		if (k->kind == VOL_EMPTY || k->kind == VOL_CONTAINER_DISK)
 			c->disks[i].format = VM_QCOW2;
@@ -83,7 +88,8 @@ static void fill_config(struct launcher *l)
 			c->disks[i].base_format = l->images[i].format;
 		}
 		/* A seed disk that the guest may write would differ from the next start's; a SATA disk can not be read-only. */
-		if ((k->kind == VOL_NO_CLOUD || k->kind == VOL_CONFIG_DRIVE) && (k->bus != VM_SATA || k->cdrom))
+		if ((k->kind == VOL_NO_CLOUD || k->kind == VOL_CONFIG_DRIVE) &&
+			(k->bus != VM_SATA || k->cdrom))
 			c->disks[i].readonly = true;
 	}
 	c->n_disks = d->n_disks;
@@ -137,7 +143,8 @@ static void on_disk_made(void *arg, const struct proc_result *r)
 
 	if (!proc_ok(r)) {
 		text = mem_strndup(r->err ? r->err : "", r->err ? strcspn(r->err, "\n") : 0);
-		err_set(&e, ERR_SYSTEM, "volume \"%s\": qemu-img: %s", name, r->e && r->e->code ? r->e->msg : text);
+		err_set(&e, ERR_SYSTEM, "volume \"%s\": qemu-img: %s", name,
+			r->e && r->e->code ? r->e->msg : text);
 		proc_run_free(TAKE(l->run));
 		prepare_failed(l, "PrepareFailed", &e);
 		return;
@@ -149,8 +156,8 @@ static void on_disk_made(void *arg, const struct proc_result *r)
 
 static void make_overlay(struct launcher *l, const struct image *base, const char *file)
 {
-	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", "-F", base->format == VM_QCOW2 ? "qcow2" : "raw", "-b",
-		base->path, (char *)file, NULL };
+	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", "-F",
+		base->format == VM_QCOW2 ? "qcow2" : "raw", "-b", base->path, (char *)file, NULL };
 
 	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_disk_made, l);
 }
@@ -235,7 +242,8 @@ static void on_machine_help(void *arg, const struct proc_result *r)
 	int ok = -1;
 
 	if (!proc_ok(r))
-		err_set(&e, ERR_SYSTEM, "asking %s for its machine types: %s", l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT,
+		err_set(&e, ERR_SYSTEM, "asking %s for its machine types: %s",
+			l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT,
 			r->e && r->e->code ? r->e->msg : "it failed");
 	else
 		ok = vm_machine_resolve(r->out, l->domain->machine, &l->machine, &e);
@@ -298,7 +306,8 @@ void prepare_start(struct launcher *l)
 		return;
 	}
 	sm_move(&l->prep, P_PROBE);
-	l->probe = accel_probe_new(l->loop, l->spec.kvm ? l->spec.kvm : "/dev/kvm", l->spec.measure, on_probe, l);
+	l->probe = accel_probe_new(
+		l->loop, l->spec.kvm ? l->spec.kvm : "/dev/kvm", l->spec.measure, on_probe, l);
 }
 
 /* ---- the first commands ---- */
@@ -334,7 +343,9 @@ void prepare_qmp_ready(struct launcher *l)
 	}
 	sm_move(&l->prep, P_SETUP);
 	qmp_send_qom_set(l->qmp,
-		&(struct qmp_qom_set){ .path = BALLOON_PATH, .property = "guest-stats-polling-interval", .value = BALLOON_FAST_S },
+		&(struct qmp_qom_set){ .path = BALLOON_PATH,
+			.property = "guest-stats-polling-interval",
+			.value = BALLOON_FAST_S },
 		NULL, NULL);
 	if (l->domain->start_paused)
 		qmp_send_query_status(l->qmp, NULL, on_cont, l);

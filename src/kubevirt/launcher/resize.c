@@ -15,9 +15,9 @@
 enum { R_IDLE, R_SET, R_WATCH, R_SETTLE };
 static const struct sm_state states[] = {
 	[R_IDLE] = { "idle", SM_TO(R_SET) },
-	[R_SET] = { "set", SM_TO(R_WATCH) | SM_TO(R_IDLE) | SM_TO(R_SET) },       /* qom-set of this step */
-	[R_WATCH] = { "watch", SM_TO(R_SET) | SM_TO(R_SETTLE) | SM_TO(R_IDLE) },  /* the guest */
-	[R_SETTLE] = { "settle", SM_TO(R_IDLE) | SM_TO(R_SET) },                  /* qom-set back to what is */
+	[R_SET] = { "set", SM_TO(R_WATCH) | SM_TO(R_IDLE) | SM_TO(R_SET) },      /* qom-set of this step */
+	[R_WATCH] = { "watch", SM_TO(R_SET) | SM_TO(R_SETTLE) | SM_TO(R_IDLE) }, /* the guest */
+	[R_SETTLE] = { "settle", SM_TO(R_IDLE) | SM_TO(R_SET) },                 /* qom-set back to what is */
 };
 
 struct resize {
@@ -29,8 +29,8 @@ struct resize {
 	struct guest_stats stats;
 	struct sm sm;
 	struct loop_timer *poll;
-	bool asking;       /* a qom-get is on its way */
-	unsigned sets;     /* qom-sets on their way; only the last one's answer counts */
+	bool asking;           /* a qom-get is on its way */
+	unsigned sets;         /* qom-sets on their way; only the last one's answer counts */
 	uint64_t wanted, step; /* without boot */
 	int64_t step_start, deadline;
 	resize_done_fn *fn;
@@ -45,17 +45,21 @@ static unsigned long long mib(uint64_t bytes)
 	return bytes >> 20;
 }
 
-int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted, struct err *e)
+int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted,
+	struct err *e)
 {
 	uint64_t used;
 
 	if (wanted < boot)
-		return err_set(e, ERR_INVALID, "%lluMi is below the %lluMi the guest booted with: this needs a restart", mib(wanted),
+		return err_set(e, ERR_INVALID,
+			"%lluMi is below the %lluMi the guest booted with: this needs a restart", mib(wanted),
 			mib(boot));
 	if (wanted > max && max == boot)
-		return err_set(e, ERR_INVALID, "no room for more memory was reserved when the guest started: this needs a restart");
+		return err_set(e, ERR_INVALID,
+			"no room for more memory was reserved when the guest started: this needs a restart");
 	if (wanted > max)
-		return err_set(e, ERR_INVALID, "%lluMi is above the maximum of %lluMi", mib(wanted), mib(max));
+		return err_set(
+			e, ERR_INVALID, "%lluMi is above the maximum of %lluMi", mib(wanted), mib(max));
 	if ((wanted - boot) % VM_BLOCK_SIZE)
 		return err_set(e, ERR_INVALID, "%llu bytes more than at boot are no multiple of 2Mi",
 			(unsigned long long)(wanted - boot));
@@ -64,7 +68,8 @@ int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct gue
 	/* Both from one report, which may be older than `current`. What the kernel keeps for itself is in the margin. */
 	used = s->total - s->available;
 	if (wanted < used + RESIZE_MARGIN)
-		return err_set(e, ERR_INVALID, "%lluMi is less than the %lluMi the guest uses and a margin of %lluMi", mib(wanted),
+		return err_set(e, ERR_INVALID,
+			"%lluMi is less than the %lluMi the guest uses and a margin of %lluMi", mib(wanted),
 			mib(used), mib(RESIZE_MARGIN));
 	return 0;
 }
@@ -124,9 +129,11 @@ static void resize_schedule(struct resize *r)
 	int64_t now = loop_mono_ms(r->loop);
 
 	if (r->sm.at == R_WATCH)
-		loop_timer_set(r->poll, now - r->step_start < RESIZE_FAST_MS ? RESIZE_POLL_FAST_MS : RESIZE_POLL_SLOW_MS);
+		loop_timer_set(r->poll,
+			now - r->step_start < RESIZE_FAST_MS ? RESIZE_POLL_FAST_MS : RESIZE_POLL_SLOW_MS);
 	else if (r->sm.at == R_IDLE && r->qmp && r->plugged != r->requested)
-		loop_timer_set(r->poll, RESIZE_FOLLOW_MS); /* a guest that boots, or was reset, plugs by itself */
+		loop_timer_set(
+			r->poll, RESIZE_FOLLOW_MS); /* a guest that boots, or was reset, plugs by itself */
 }
 
 static void on_set(void *arg, const struct json *ret, const struct err *e)
@@ -161,7 +168,9 @@ static void send_step(struct resize *r, uint64_t step, int state)
 	sm_move(&r->sm, state);
 	r->step = step;
 	r->sets++;
-	qmp_send_qom_set(r->qmp, &(struct qmp_qom_set){ .path = VMEM_PATH, .property = "requested-size", .value = step }, on_set, r);
+	qmp_send_qom_set(r->qmp,
+		&(struct qmp_qom_set){ .path = VMEM_PATH, .property = "requested-size", .value = step },
+		on_set, r);
 }
 
 /* A size was read while a request runs. */
@@ -280,7 +289,8 @@ void resize_request(struct resize *r, uint64_t wanted, resize_done_fn *fn, void 
 	r->ops->changed(r->arg);
 }
 
-struct resize *resize_new(struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg)
+struct resize *resize_new(
+	struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg)
 {
 	struct resize *r = MEM_NEW(struct resize);
 

@@ -25,7 +25,8 @@ struct guest_stats {
 };
 
 /* Pure checks before anything is sent (qemu.md 16.18, 16.22). ERR_INVALID with numbers. */
-int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted, struct err *e);
+int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted,
+	struct err *e);
 /* The next size on the way from current down to wanted (all in guest bytes). */
 uint64_t resize_next_step(uint64_t boot, uint64_t current, uint64_t wanted);
 
@@ -35,7 +36,8 @@ struct resize_ops {
 	void (*changed)(void *arg);
 };
 /* boot == max: no device; requests are refused. */
-struct resize *resize_new(struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg);
+struct resize *resize_new(
+	struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg);
 void resize_free(struct resize *r);
 /* NULL: QEMU is gone, a request that runs fails. Before the client is freed, or after it failed all its calls. */
 void resize_set_qmp(struct resize *r, struct qmp *q);
@@ -47,7 +49,7 @@ void resize_look(struct resize *r);
 typedef void resize_done_fn(void *arg, bool complete, const struct err *e);
 void resize_request(struct resize *r, uint64_t wanted, resize_done_fn *fn, void *arg);
 
-uint64_t resize_current(const struct resize *r);   /* guest memory now: boot + plugged */
+uint64_t resize_current(const struct resize *r); /* guest memory now: boot + plugged */
 uint64_t resize_requested(const struct resize *r);
 bool resize_active(const struct resize *r);
 const char *resize_error(const struct resize *r); /* of the last request; "" */

@@ -36,10 +36,11 @@ static int config_drive(const struct domain *d, const struct domain_disk *k, str
 	json_set_str(doc, o, "hostname", d->hostname);
 	meta = json_write_pretty(o, NULL);
 	files[n++] = (struct fat_file){ "openstack/latest/meta_data.json", meta, strlen(meta) };
-	files[n++] = (struct fat_file){ "openstack/latest/user_data", k->user_data ? k->user_data : "", k->user_data_len };
+	files[n++] = (struct fat_file){ "openstack/latest/user_data", k->user_data ? k->user_data : "",
+		k->user_data_len };
 	if (k->network_data)
-		files[n++] =
-			(struct fat_file){ "openstack/latest/network_data.json", k->network_data, k->network_data_len };
+		files[n++] = (struct fat_file){ "openstack/latest/network_data.json", k->network_data,
+			k->network_data_len };
 	return fat_image("CONFIG-2", files, n, out, e);
 }
 

@@ -109,14 +109,20 @@ int spawn_network(struct launcher *l, struct err *e)
 		const struct domain_nic *n = &l->domain->nics[i];
 		struct vm_nic *to = &l->config->nics[i];
 
-		*to = (struct vm_nic){ .name = n->name, .mac = n->mac, .model = n->model, .bootindex = n->boot_order, .fd = -1 };
+		*to = (struct vm_nic){ .name = n->name,
+			.mac = n->mac,
+			.model = n->model,
+			.bootindex = n->boot_order,
+			.fd = -1 };
 		to->netdev = VM_NET_STREAM_FD;
 		if (!want_slirp && start_passt(l, i, &why) == 0)
 			continue;
 		if (str_eq(l->domain->network, "passt"))
-			return err_set(e, ERR_INVALID, "starting passt: %s", l->passt_failed ? "it ended" : why.msg);
+			return err_set(
+				e, ERR_INVALID, "starting passt: %s", l->passt_failed ? "it ended" : why.msg);
 		if (!want_slirp)
-			log_warn("passt can not be used, falling back to QEMU's own user network: %s", why.msg);
+			log_warn("passt can not be used, falling back to QEMU's own user network: %s",
+				why.msg);
 		strv_done(&l->hostfwd[i]);
 		net_slirp(l->domain, n, &l->hostfwd[i], to);
 	}
@@ -142,7 +148,9 @@ static int connect_in(struct launcher *l, const char *name, int *ret, struct err
 
 static int open_descriptors(struct launcher *l, struct proc_spec *spec, struct err *e)
 {
-	static const char *const names[] = { [FD_QMP] = "qmp.sock", [FD_RESCUE] = "rescue.sock", [FD_CONSOLE] = "console.sock",
+	static const char *const names[] = { [FD_QMP] = "qmp.sock",
+		[FD_RESCUE] = "rescue.sock",
+		[FD_CONSOLE] = "console.sock",
 		[FD_AGENT] = "agent.sock" };
 
 	for (int i = 0; i < FD_NET; i++) {
@@ -156,7 +164,8 @@ static int open_descriptors(struct launcher *l, struct proc_spec *spec, struct e
 		if (n->netdev != VM_NET_STREAM_FD)
 			continue;
 		if (spec->n_fds >= PROC_FDS_MAX)
-			return err_set(e, ERR_INVALID, "more than %d interfaces with passt", PROC_FDS_MAX - FD_NET);
+			return err_set(
+				e, ERR_INVALID, "more than %d interfaces with passt", PROC_FDS_MAX - FD_NET);
 		spec->fds[spec->n_fds] = n->fd; /* closed with the others */
 		n->fd = PROC_FD_BASE + (int)spec->n_fds++;
 	}

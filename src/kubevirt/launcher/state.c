@@ -22,8 +22,9 @@ void phase_set(struct launcher *l, enum wire_phase p, const char *reason, const 
 {
 	if (l->phase != p) {
 		MUST(phase_next[l->phase] & (1u << p));
-		log_info("%s -> %s%s%s%s%s", wire_phase_name(l->phase), wire_phase_name(p), reason ? ": " : "", reason ? reason : "",
-			str_empty(message) ? "" : ": ", str_empty(message) ? "" : message);
+		log_info("%s -> %s%s%s%s%s", wire_phase_name(l->phase), wire_phase_name(p),
+			reason ? ": " : "", reason ? reason : "", str_empty(message) ? "" : ": ",
+			str_empty(message) ? "" : message);
 	}
 	l->phase = p;
 	str_copy(l->reason, sizeof(l->reason), reason ? reason : "");
@@ -86,7 +87,8 @@ static void put_devices(struct launcher *l, struct json_doc *d, struct json *o)
 			json_set_str(d, k, "guestIP", n->guest_ip);
 		json_set_bool(d, k, "masquerade", n->binding == NIC_MASQUERADE);
 		if (l->config && l->config->n_nics > i)
-			json_set_str(d, k, "backend", l->config->nics[i].netdev == VM_NET_SLIRP ? "slirp" : "passt");
+			json_set_str(d, k, "backend",
+				l->config->nics[i].netdev == VM_NET_SLIRP ? "slirp" : "passt");
 		json_append(d, list, k);
 	}
 	list = json_need_arr(d, o, "disks");

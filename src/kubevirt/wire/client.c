@@ -97,7 +97,8 @@ static void client_timer(void *arg)
 		if (!c->lines)
 			err_set(&e, ERR_UNREACHABLE, "%s: the launcher is gone", v->name);
 		else
-			err_set(&e, ERR_TIMEOUT, "%s: no answer from the launcher within %d ms", v->name, v->limit_ms);
+			err_set(&e, ERR_TIMEOUT, "%s: no answer from the launcher within %d ms", v->name,
+				v->limit_ms);
 		if (!client_end(c, at, NULL, &e))
 			return;
 		at = &c->calls;
@@ -168,8 +169,8 @@ static void client_line(void *arg, char *line, size_t len)
 	}
 }
 
-struct wire_client *wire_client_new(struct loop *l, const char *path, const struct wire_client_ops *ops, void *arg,
-	struct err *e)
+struct wire_client *wire_client_new(
+	struct loop *l, const char *path, const struct wire_client_ops *ops, void *arg, struct err *e)
 {
 	static const struct lines_ops lops = { .line = client_line, .closed = client_closed };
 	struct wire_client *c;
@@ -196,7 +197,8 @@ static void request_text(struct str *s, uint64_t id, enum wire_verb v, const str
 	str_add(s, "}\n");
 }
 
-void wire_client_call(struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg)
+void wire_client_call(
+	struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg)
 {
 	struct pending *p = MEM_NEW(struct pending), **end = &c->calls;
 	struct str s = { 0 };
@@ -255,7 +257,8 @@ static void console_late(void *arg)
 {
 	struct err e;
 
-	err_set(&e, ERR_TIMEOUT, "console: no answer from the launcher within %d ms", wire_verbs[WIRE_console].limit_ms);
+	err_set(&e, ERR_TIMEOUT, "console: no answer from the launcher within %d ms",
+		wire_verbs[WIRE_console].limit_ms);
 	console_fail(arg, &e);
 }
 
@@ -279,8 +282,8 @@ static void console_line(void *arg, char *line, size_t len)
 	wire_console_cancel(c);
 }
 
-struct wire_console_call *wire_console_open(struct loop *l, const char *path, const char *mode, wire_console_fn *fn,
-	void *arg, struct err *e)
+struct wire_console_call *wire_console_open(
+	struct loop *l, const char *path, const char *mode, wire_console_fn *fn, void *arg, struct err *e)
 {
 	static const struct lines_ops ops = { .line = console_line, .closed = console_closed };
 	struct wire_console_call *c;

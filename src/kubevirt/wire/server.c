@@ -210,8 +210,8 @@ void wire_server_event(struct wire_server *s, const char *event, const struct js
 			conn_send(c, o); /* a failure is told later, never from in here */
 }
 
-int wire_server_new(struct loop *l, const char *path, const struct wire_server_ops *ops, void *arg, struct wire_server **ret,
-	struct err *e)
+int wire_server_new(struct loop *l, const char *path, const struct wire_server_ops *ops, void *arg,
+	struct wire_server **ret, struct err *e)
 {
 	struct wire_server *s;
 	int fd;

@@ -20,8 +20,8 @@ struct wire_server_ops {
 	/* args may be NULL; borrowed for the call. */
 	void (*verb)(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call);
 };
-int wire_server_new(struct loop *l, const char *path, const struct wire_server_ops *ops, void *arg, struct wire_server **ret,
-	struct err *e);
+int wire_server_new(struct loop *l, const char *path, const struct wire_server_ops *ops, void *arg,
+	struct wire_server **ret, struct err *e);
 void wire_server_free(struct wire_server *s); /* open calls stay valid to end; nobody hears it */
 /* To every connection that said hello. */
 void wire_server_event(struct wire_server *s, const char *event, const struct json *data);

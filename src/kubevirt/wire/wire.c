@@ -67,18 +67,23 @@ static bool type_fits(enum wire_type t, const struct json *v)
 
 int wire_check(enum wire_verb v, enum wire_phase now, const struct json *args, struct err *e)
 {
-	static const char *const kinds[] = { [WIRE_STR] = "text", [WIRE_UINT] = "a whole number", [WIRE_OBJ] = "an object" };
+	static const char *const kinds[] = {
+		[WIRE_STR] = "text", [WIRE_UINT] = "a whole number", [WIRE_OBJ] = "an object"
+	};
 	const struct wire_verb_info *info = &wire_verbs[v];
 
 	if (!(info->phases & (1u << now)))
-		return err_set(e, ERR_CONFLICT, "%s is not possible in phase %s", info->name, wire_phase_name(now));
+		return err_set(
+			e, ERR_CONFLICT, "%s is not possible in phase %s", info->name, wire_phase_name(now));
 	for (const struct wire_arg *a = info->args; a->name; a++) {
 		const struct json *val = json_get(args, a->name);
 
 		if (!val && a->must)
-			return err_set(e, ERR_BAD_REQUEST, "%s needs the argument \"%s\"", info->name, a->name);
+			return err_set(
+				e, ERR_BAD_REQUEST, "%s needs the argument \"%s\"", info->name, a->name);
 		if (val && !type_fits(a->type, val))
-			return err_set(e, ERR_BAD_REQUEST, "%s: argument \"%s\" must be %s", info->name, a->name, kinds[a->type]);
+			return err_set(e, ERR_BAD_REQUEST, "%s: argument \"%s\" must be %s", info->name,
+				a->name, kinds[a->type]);
 	}
 	JSON_EACH (it, args) {
 		const struct wire_arg *a = info->args;

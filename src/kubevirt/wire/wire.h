@@ -62,8 +62,8 @@
 #define WIRE_SOCKET "launcher.sock"
 #define WIRE_STATE_FILE "state.json"
 
-#define WIRE_PHASES(X)         \
-	X(IDLE, "Idle")        \
+#define WIRE_PHASES(X)            \
+	X(IDLE, "Idle")           \
 	X(PREPARING, "Preparing") \
 	X(STARTING, "Starting")   \
 	X(RUNNING, "Running")     \
@@ -88,16 +88,16 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 #define WIRE_QEMU (WIRE_GUEST | WIRE_IN(STARTING) | WIRE_IN(STOPPING))
 
 /* id, on the wire, phases in which it is legal, the client's time limit in ms. Arguments: wire.c, one array per verb. */
-#define WIRE_VERBS(V)                                                  \
-	V(hello, "hello", WIRE_ALWAYS, 5000)                           \
-	V(start, "start", WIRE_ALWAYS, 5000)                           \
-	V(set_memory, "set-memory", WIRE_GUEST, 40000)                 \
-	V(pause, "pause", WIRE_GUEST, 5000)                            \
-	V(unpause, "unpause", WIRE_GUEST, 5000)                        \
-	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)                     \
-	V(kill, "kill", WIRE_ALWAYS, 5000)                             \
-	V(reset, "reset", WIRE_GUEST, 5000)                            \
-	V(console, "console", WIRE_QEMU, 5000)                         \
+#define WIRE_VERBS(V)                                  \
+	V(hello, "hello", WIRE_ALWAYS, 5000)           \
+	V(start, "start", WIRE_ALWAYS, 5000)           \
+	V(set_memory, "set-memory", WIRE_GUEST, 40000) \
+	V(pause, "pause", WIRE_GUEST, 5000)            \
+	V(unpause, "unpause", WIRE_GUEST, 5000)        \
+	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)     \
+	V(kill, "kill", WIRE_ALWAYS, 5000)             \
+	V(reset, "reset", WIRE_GUEST, 5000)            \
+	V(console, "console", WIRE_QEMU, 5000)         \
 	V(release, "release", WIRE_FINAL, 5000)
 
 enum wire_verb {
