@@ -59,7 +59,9 @@ struct http_server_spec {
 	struct tls_ctx *tls; /* NULL: plain; Unix sockets always are */
 	http_handler_fn *handler;
 	void *arg;
-	size_t body_max, conns_max; /* 0: the defaults above */
+	/* 0: the defaults above */
+	size_t body_max, conns_max;
+	int head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 struct http_server *http_server_new(struct loop *l, const struct http_server_spec *spec);
 /* host NULL: 127.0.0.1. port 0: any; *ret_port tells (may be NULL). May be called several times. */

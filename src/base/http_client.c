@@ -5,11 +5,13 @@
 #include "base/http_parse.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define CONNS_MAX_DEFAULT 64
 #define CONNECT_TIMEOUT_DEFAULT_MS 5000
@@ -488,6 +490,17 @@ static void cconn_dialled(void *arg, struct bufferevent *bev, const struct err *
 	client_fill(c);
 }
 
+/* Whether an idle connection is still good. A server that restarts has closed it already, often in this very turn,
+ * and a POST could not be sent twice. Unread bytes after an answer can only be the end; before the first one they may
+ * be TLS session tickets. */
+static bool cconn_alive(const struct client_conn *k)
+{
+	char byte;
+	ssize_t n = recv(bufferevent_getfd(k->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n < 0 ? errno == EAGAIN || errno == EWOULDBLOCK : n > 0 && !k->used;
+}
+
 static void client_dial(struct http_client *c)
 {
 	struct http_dial_spec spec = { .host = c->host,
@@ -515,14 +528,19 @@ static void client_fill(struct http_client *c)
 
 	if (c->dead)
 		return;
-	for (struct client_conn *k = c->conns; k; k = k->next) {
+	for (struct client_conn *k = c->conns, *next; k; k = next) {
+		next = k->next;
 		if (k->dial)
 			dialling++;
-		else if (!k->call && !k->eof && k->bev && c->waiting) {
-			struct http_call *h = c->waiting;
-			waiting_remove(h);
-			cconn_send(k, h);
+		if (k->dial || k->call || k->eof || !c->waiting)
+			continue;
+		if (!cconn_alive(k)) {
+			cconn_free(k);
+			continue;
 		}
+		struct http_call *h = c->waiting;
+		waiting_remove(h);
+		cconn_send(k, h);
 	}
 	for (struct http_call *h = c->waiting; h; h = h->next)
 		waiting++;

@@ -17,6 +17,7 @@ struct http_server {
 	http_handler_fn *handler;
 	void *arg;
 	size_t body_max, conns_max, n_conns;
+	int head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 	struct evconnlistener **listeners;
 	size_t n_listeners, listeners_cap;
 	struct http_conn *conns;   /* list */

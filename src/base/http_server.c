@@ -203,7 +203,7 @@ static bool conn_begin_req(struct http_conn *c, struct http_req *r)
 	/* an upgrade with a body is an ordinary request (RFC 9110 7.8) */
 	if (r->head.body != HTTP_NO_BODY) {
 		r->head.upgrade = false;
-		conn_deadline(c, HTTP_BODY_TIMEOUT_MS);
+		conn_deadline(c, c->srv->body_timeout_ms);
 	}
 	if (r->head.body == HTTP_BODY_LENGTH && r->head.length > c->srv->body_max) {
 		conn_refuse(c, 413, "request body is too large");
@@ -233,7 +233,7 @@ static bool conn_read_head(struct http_conn *c)
 	n = http_head_scan(&c->scan, data, len, HTTP_HEAD_MAX, &e);
 	if (n == 0) {
 		if (first)
-			conn_deadline(c, HTTP_HEAD_TIMEOUT_MS);
+			conn_deadline(c, c->srv->head_timeout_ms);
 		return false;
 	}
 	if (n < 0) {
@@ -334,7 +334,7 @@ void http_conn_answered(struct http_conn *c, bool keep)
 		return;
 	}
 	c->state = CONN_HEAD;
-	conn_deadline(c, HTTP_IDLE_TIMEOUT_MS);
+	conn_deadline(c, c->srv->idle_timeout_ms);
 	if (!c->busy && http_bev_unread(c->bev))
 		bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
@@ -419,7 +419,7 @@ static void server_accept(
 	if (c->next)
 		c->next->prev = &c->next;
 	s->conns = c;
-	conn_deadline(c, HTTP_HEAD_TIMEOUT_MS);
+	conn_deadline(c, s->head_timeout_ms);
 	bufferevent_setcb(bev, conn_read, conn_sent, conn_event, c);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
@@ -527,6 +527,9 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_spe
 	s->arg = spec->arg;
 	s->body_max = spec->body_max ? spec->body_max : HTTP_BODY_MAX;
 	s->conns_max = spec->conns_max ? spec->conns_max : HTTP_CONNS_MAX;
+	s->head_timeout_ms = spec->head_timeout_ms ? spec->head_timeout_ms : HTTP_HEAD_TIMEOUT_MS;
+	s->body_timeout_ms = spec->body_timeout_ms ? spec->body_timeout_ms : HTTP_BODY_TIMEOUT_MS;
+	s->idle_timeout_ms = spec->idle_timeout_ms ? spec->idle_timeout_ms : HTTP_IDLE_TIMEOUT_MS;
 	s->resume = loop_timer_new(l, server_resume, s);
 	return s;
 }

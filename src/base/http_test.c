@@ -31,8 +31,9 @@ struct fixture {
 	struct http_req *held;
 	struct http_stream *raw;
 	int requests, aborts, drains, ctx_freed;
-	struct str raw_in;
+	struct str raw_in, proxied;
 	bool raw_closed;
+	int pipes_done, backend_port;
 	/* client */
 	int status, done;
 	enum err_code failed;
@@ -150,6 +151,26 @@ static void reply_big(struct http_req *r, size_t len)
 	http_req_reply(r, 200, "text/plain", text, len);
 }
 
+static void proxy_done(void *arg)
+{
+	((struct fixture *)arg)->pipes_done++;
+}
+
+/* As the aggregation proxy does: the head goes on to the backend, then bytes both ways. */
+static void proxy(struct fixture *f, struct http_req *r)
+{
+	struct err e;
+	struct http_stream *back = http_stream_tcp(f->loop, "127.0.0.1", f->backend_port, &e);
+	CLEANUP(mem_freep) char *head = NULL;
+	size_t len;
+
+	head = mem_strdup(http_req_head(r, &len));
+	str_clear(&f->proxied);
+	str_addf(&f->proxied, "GET /up %s", strstr(head, "HTTP/1.1"));
+	http_stream_write(back, f->proxied.data, f->proxied.len);
+	http_stream_pipe(http_req_detach(r), back, proxy_done, f);
+}
+
 static void handler(void *arg, struct http_req *r)
 {
 	struct fixture *f = arg;
@@ -185,6 +206,8 @@ static void handler(void *arg, struct http_req *r)
 		f->raw = http_req_detach(r);
 		http_stream_start(f->raw, &raw_ops, f);
 		http_stream_write(f->raw, "HTTP/1.1 299 Own\r\nContent-Length: 0\r\n\r\n", 39);
+	} else if (str_eq(path, "/proxy")) {
+		proxy(f, r);
 	} else if (str_eq(path, "/kill")) {
 		http_req_kill(r);
 	} else {
@@ -355,6 +378,7 @@ static int teardown(void **state)
 	key_pair_done(&f->client);
 	key_pair_done(&f->expired);
 	str_done(&f->raw_in);
+	str_done(&f->proxied);
 	str_done(&f->up_in);
 	str_done(&f->body);
 	str_done(&f->headers);
@@ -866,6 +890,65 @@ static void a_pipe_carries_megabytes_and_half_closes(void **state)
 	str_done(&r.up_in);
 }
 
+static void a_name_that_does_not_exist_is_unreachable(void **state)
+{
+	struct fixture *f = *state;
+
+	http_client_free(f->cl);
+	f->cl = http_client_new(
+		f->loop, &(struct http_client_spec){ .host = "nonexistent.invalid", .port = 1 });
+	start(f, "GET", "/x", NULL);
+	assert_true(until(f, &f->done, 1));
+	assert_int_equal(f->failed, ERR_UNREACHABLE);
+	start(f, "GET", "/x", NULL); /* freed with the fixture, while it resolves */
+}
+
+static void a_stopped_server_is_noticed_before_a_post(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	int port = f->port;
+
+	call(f, "GET", "/x", NULL);
+	http_server_free(f->srv);
+	turns(f, 1); /* it closes; we have not looked */
+	f->srv = http_server_new(f->loop, &(struct http_server_spec){ .handler = handler, .arg = f });
+	assert_int_equal(http_server_listen(f->srv, NULL, port, NULL, &e), 0);
+	call(f, "POST", "/echo", "again");
+	assert_int_equal(f->failed, ERR_NONE);
+	assert_string_equal(str_cstr(&f->body), "again");
+}
+
+static void slow_heads_bodies_and_idlers_are_cut_off(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+
+	http_server_free(f->srv);
+	f->srv = http_server_new(f->loop, &(struct http_server_spec){ .handler = handler,
+						  .arg = f,
+						  .head_timeout_ms = 50,
+						  .body_timeout_ms = 60,
+						  .idle_timeout_ms = 70 });
+	assert_int_equal(http_server_listen(f->srv, NULL, 0, &f->port, &e), 0);
+	assert_talk(f, "GET / HTTP/1.1\r\nHo", "HTTP/1.1 408 ");
+	assert_talk(f, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc", "HTTP/1.1 408 ");
+	assert_int_equal(f->requests, 0);
+	use_client(f, NULL, 0);
+	call(f, "GET", "/x", NULL);
+	assert_int_equal(http_server_conns(f->srv), 1);
+	for (int64_t end = time_mono_now() + 200; time_mono_now() < end;)
+		loop_step(f->loop, 5);
+	assert_int_equal(http_server_conns(f->srv), 0);
+	start(f, "GET", "/hold", NULL); /* while it is being answered no clock runs */
+	for (int64_t end = time_mono_now() + 200; time_mono_now() < end;)
+		loop_step(f->loop, 5);
+	assert_int_equal(f->aborts, 0);
+	reply_text(f->held, "late");
+	assert_true(until(f, &f->done, 2));
+	assert_int_equal(f->failed, ERR_NONE);
+}
+
 static void a_failed_connect_closes_the_stream(void **state)
 {
 	struct fixture *f = *state;
@@ -1013,6 +1096,37 @@ static void large_bodies_streams_and_upgrades_work_over_tls(void **state)
 	assert_true(until_true(f, &f->raw_closed));
 }
 
+static void an_upgrade_passes_through_a_proxy(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(tls_unrefp) struct tls_ctx *t = client_tls(f->ca.cert_pem, NULL, NULL);
+	CLEANUP(str_done) struct str big = { 0 };
+	struct http_server *backend;
+	struct err e;
+
+	backend = http_server_new(f->loop, &(struct http_server_spec){ .handler = handler, .arg = f });
+	assert_int_equal(http_server_listen(backend, NULL, 0, &f->backend_port, &e), 0);
+	use_client(f, t, 0);
+	start_upgrade(f, "/proxy");
+	assert_int_equal(f->status, 101);
+	while (big.len < 2000000)
+		str_add(&big, "console output ");
+	http_stream_write(f->up, big.data, big.len);
+	while (f->up_in.len < big.len)
+		loop_step(f->loop, 100);
+	assert_memory_equal(f->up_in.data, big.data, big.len);
+	assert_int_equal(f->pipes_done, 0);
+	http_stream_close(TAKE(f->up));
+	assert_true(until_true(f, &f->raw_closed));
+	assert_true(until(f, &f->pipes_done, 1));
+	/* and when the backend ends it, the client sees that */
+	start_upgrade(f, "/proxy");
+	http_stream_close(TAKE(f->raw));
+	assert_true(until_true(f, &f->up_closed));
+	assert_true(until(f, &f->pipes_done, 2));
+	http_server_free(backend);
+}
+
 static void plain_bytes_on_a_tls_port_hurt_nobody(void **state)
 {
 	struct fixture *f = *state;
@@ -1057,6 +1171,9 @@ int main(void)
 		PLAIN(a_refused_upgrade_is_an_ordinary_answer),
 		PLAIN(a_detached_connection_answers_for_itself),
 		PLAIN(a_pipe_carries_megabytes_and_half_closes),
+		PLAIN(a_name_that_does_not_exist_is_unreachable),
+		PLAIN(a_stopped_server_is_noticed_before_a_post),
+		PLAIN(slow_heads_bodies_and_idlers_are_cut_off),
 		PLAIN(a_failed_connect_closes_the_stream),
 		PLAIN(a_unix_socket_serves_too),
 		TLS(a_client_certificate_names_the_user),
@@ -1066,6 +1183,7 @@ int main(void)
 		TLS(the_server_name_is_verified),
 		TLS(certificates_are_replaced_under_running_connections),
 		TLS(large_bodies_streams_and_upgrades_work_over_tls),
+		TLS(an_upgrade_passes_through_a_proxy),
 		TLS(plain_bytes_on_a_tls_port_hurt_nobody),
 	};
 
