@@ -207,12 +207,11 @@ static void watch_event(void *arg, enum kube_event type, const struct obj *o)
 static void watch_ended(void *arg, const struct err *e)
 {
 	struct cache *c = arg;
+	bool good = loop_mono_ms(kube_client_loop(c->client)) - c->watch_since >= CACHE_WATCH_GOOD_MS;
 
 	c->call = NULL;
-	if (loop_mono_ms(kube_client_loop(c->client)) - c->watch_since >= CACHE_WATCH_GOOD_MS)
+	if (good)
 		c->failures = 0;
-	else if (!e)
-		e = &(const struct err){ .code = ERR_UNAVAILABLE, .msg = "ended as soon as it began" };
 	if (e && e->code == ERR_EXPIRED) {
 		c->must_list = true;
 		if (c->failures++ == 0) {
@@ -220,7 +219,7 @@ static void watch_ended(void *arg, const struct err *e)
 			return;
 		}
 	}
-	if (e)
+	if (e || !good)
 		cache_retry(c, e);
 	else
 		loop_timer_set(c->timer, 0);
