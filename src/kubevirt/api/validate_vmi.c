@@ -427,10 +427,10 @@ void vmi_spec_validate(const struct json *spec, const char *at, const struct kv_
 static const char *const reserved_labels[] = { LABEL_CREATED_BY, LABEL_MIGRATION_JOB, LABEL_NODE_NAME,
 	LABEL_MIGRATION_TARGET_NODE, LABEL_SCHEDULABLE, LABEL_INSTALL_STRATEGY, NULL };
 
-void vmi_validate_create(const struct json *vmi, const struct kv_config *c, struct causes *causes)
+void vmi_validate_create(const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes)
 {
 	vmi_spec_validate(json_get(vmi, "spec"), "spec", c, causes);
-	for (size_t i = 0; reserved_labels[i]; i++)
+	for (size_t i = 0; reserved_labels[i] && !trusted; i++)
 		if (meta_label(vmi, reserved_labels[i])) {
 			cause_text(causes, REASON_NOT_SUPPORTED, "metadata.labels",
 				"creation of the following reserved kubevirt.io/ labels on a VMI object is prohibited");

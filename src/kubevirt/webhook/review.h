@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/webhook/review.h - admission webhooks as pure functions: an AdmissionReview request in, one with the response out.
+ * kubevirt-api.md 1.1, 5, 6; operator.md 1.6. The server in front of it fetches what a hook needs beyond the request. */
+#pragma once
+
+#include "api/kind.h"
+#include "kubevirt/api/config.h"
+
+#define REVIEW_CAUSES_SHOWN 10 /* in the message; all stand in details.causes */
+
+/* What must be looked up before the hook can answer. */
+enum review_needs { NEEDS_NOTHING, NEEDS_VMI_AND_MIGRATIONS, NEEDS_KUBEVIRT_COUNT, NEEDS_VMI_COUNT };
+struct review_env {
+	const struct kv_config *config;
+	const char *install_ns;
+	const char *uuid, *serial; /* random texts for new VMs and VMIs */
+	/* by the hook's needs */
+	const struct json *vmi;        /* the VMI a migration names; NULL: there is none */
+	const struct json *migrations; /* array: the VMIMs of its namespace */
+	size_t count;
+};
+
+enum hook_side { HOOK_MUTATING, HOOK_VALIDATING, HOOK_OPERATOR };
+struct hook {
+	const char *path;     /* "/virtualmachines-mutate" */
+	const char *name;     /* "virtualmachines-mutator.kubevirt.io" */
+	enum hook_side side;  /* the configuration it stands in */
+	const struct kind *kind;
+	const char *operations; /* "CREATE,UPDATE" */
+	enum review_needs needs;
+	int id;
+};
+extern const struct hook hooks[]; /* ends with a NULL path */
+const struct hook *hook_find(const char *path);
+
+/* Name of the VMI that the request's migration is about (NULL if it says none), and its namespace. */
+const char *review_vmi_name(const struct json *review, const char **ret_ns);
+/* The answer for a review; ERR_BAD_REQUEST if it is none. */
+int review_answer(const struct hook *h, const struct json *review, const struct review_env *env, struct json_doc **ret,
+		  struct err *e);
