@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kube/cache.h - a local, watched copy of a kind (client-go's informer): list, then watch, again on 410, resuming from its
- * resourceVersion otherwise, with back-off on failure. Objects in it are shared and immutable. Loop thread only. An object replaced by
- * another of the same name is told as deleted, then added. Not to be freed from within its own handlers. */
+/* kube/cache.h - a local, watched copy of a kind (client-go's informer): list, then watch, again on 410, resuming from
+ * its resourceVersion otherwise, with back-off on failure. Objects in it are shared and immutable. Loop thread only. An
+ * object replaced by another of the same name is told as deleted, then added. Not to be freed from within its own
+ * handlers. */
 #pragma once
 
 #include "kube/client.h"

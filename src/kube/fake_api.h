@@ -23,7 +23,7 @@ struct kube_transport fake_api_transport(struct fake_api *f, const char *user); 
 
 /* Direct access for tests. o in json_lit() style documents; taken. */
 const struct obj *fake_api_get(struct fake_api *f, const struct kind *k, const char *key);
-const struct obj *fake_api_put(struct fake_api *f, const struct kind *k, struct json_doc *o); /* create or replace, no admission */
+const struct obj *fake_api_put(struct fake_api *f, const struct kind *k, struct json_doc *o); /* replaces; no admission */
 void fake_api_remove(struct fake_api *f, const struct kind *k, const char *key);
 size_t fake_api_len(struct fake_api *f, const struct kind *k);
 const struct obj *fake_api_at(struct fake_api *f, const struct kind *k, size_t i);
