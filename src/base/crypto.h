@@ -29,11 +29,11 @@ struct key_pair {
 void key_pair_done(struct key_pair *kp);
 
 struct cert_spec {
-	const char *common_name;        /* CN: the user name for Kubernetes */
-	const char *const *orgs;        /* O: the groups; NULL-terminated or NULL */
-	const char *const *dns_names;   /* SANs, NULL-terminated or NULL */
+	const char *common_name;      /* CN: the user name for Kubernetes */
+	const char *const *orgs;      /* O: the groups; NULL-terminated or NULL */
+	const char *const *dns_names; /* SANs, NULL-terminated or NULL */
 	const char *const *ip_addrs;
-	bool is_ca, server, client;     /* key usage */
+	bool is_ca, server, client; /* key usage */
 	int64_t not_before_ms, not_after_ms;
 };
 /* Self-signed when ca is NULL. */
@@ -50,7 +50,8 @@ void cert_info_done(struct cert_info *i);
 bool cert_key_match(const char *cert_pem, const char *key_pem);
 
 /* ES256 JSON web tokens over a key pair's key. */
-int jwt_sign(const char *key_pem, const char *key_id, const char *claims_json, char **ret_token, struct err *e);
+int jwt_sign(
+	const char *key_pem, const char *key_id, const char *claims_json, char **ret_token, struct err *e);
 /* Checks the signature only; the caller checks exp, aud, iss. ret_claims: JSON text, caller frees. key_pem may hold a
  * private or public key or a certificate. ERR_UNAUTHORIZED if it does not verify. */
 int jwt_verify(const char *key_pem, const char *token, char **ret_claims, struct err *e);

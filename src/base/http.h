@@ -38,7 +38,7 @@ struct http_stream_ops {
 };
 void http_stream_start(struct http_stream *s, const struct http_stream_ops *ops, void *arg);
 void http_stream_write(struct http_stream *s, const void *data, size_t len);
-size_t http_stream_pending(const struct http_stream *s); /* unsent bytes */
+size_t http_stream_pending(const struct http_stream *s);    /* unsent bytes */
 void http_stream_pause(struct http_stream *s, bool paused); /* stop reading: back-pressure */
 void http_stream_close(struct http_stream *s); /* flushes, then closes and frees; no more callbacks */
 /* Joins two streams with back-pressure; both are owned by the pipe, which ends when either does. */
@@ -73,13 +73,14 @@ void http_server_free(struct http_server *s);
 size_t http_server_conns(const struct http_server *s);
 
 const char *http_req_method(const struct http_req *r);
-const char *http_req_path(const struct http_req *r);  /* decoded, without query */
+const char *http_req_path(const struct http_req *r);     /* decoded, without query */
 const char *http_req_raw_path(const struct http_req *r); /* as sent, with query */
 /* First value of a query parameter, decoded; NULL if absent, "" for a bare name. */
 const char *http_req_query(const struct http_req *r, const char *name);
 /* All parameters in order; *i starts at 0. false at the end. */
 bool http_req_query_each(const struct http_req *r, size_t *i, const char **ret_name, const char **ret_value);
-const char *http_req_header(const struct http_req *r, const char *name); /* case-insensitive; several are joined ", " */
+const char *http_req_header(
+	const struct http_req *r, const char *name); /* case-insensitive; several are joined ", " */
 bool http_req_header_each(const struct http_req *r, size_t *i, struct http_header *ret);
 const char *http_req_body(const struct http_req *r, size_t *ret_len);
 bool http_req_wants_upgrade(const struct http_req *r); /* Connection: upgrade */
@@ -120,13 +121,14 @@ struct http_client; /* a pool of connections to one origin */
 struct http_client_spec {
 	const char *host; /* name or address */
 	int port;
-	const char *unix_path; /* instead of host and port */
-	struct tls_ctx *tls;   /* NULL: plain */
-	int conns_max;         /* 0: 64; requests beyond wait */
+	const char *unix_path;  /* instead of host and port */
+	struct tls_ctx *tls;    /* NULL: plain */
+	int conns_max;          /* 0: 64; requests beyond wait */
 	int connect_timeout_ms; /* 0: 5000 */
 };
 struct http_client *http_client_new(struct loop *l, const struct http_client_spec *spec);
-void http_client_free(struct http_client *c); /* pending calls end with ERR_UNREACHABLE, before this returns */
+void http_client_free(
+	struct http_client *c); /* pending calls end with ERR_UNREACHABLE, before this returns */
 
 struct http_call;
 struct http_response {
@@ -143,13 +145,14 @@ struct http_call_spec {
 	size_t n_headers;
 	const void *body; /* copied */
 	size_t len;
-	size_t body_max;    /* of the answer; 0: 64 MiB */
-	int timeout_ms;     /* whole call; 0: none (streams) */
-	/* Streamed answer: head() then data() per piece; the final done() has no body. NULL: collected. If the server ends it
-	 * early, done() gets ERR_UNREACHABLE. */
+	size_t body_max; /* of the answer; 0: 64 MiB */
+	int timeout_ms;  /* whole call; 0: none (streams) */
+	/* Streamed answer: head() then data() per piece; the final done() has no body. data NULL: collected. If the server
+	 * ends it early, done() gets ERR_UNREACHABLE. */
 	void (*head)(void *arg, const struct http_response *r);
 	void (*data)(void *arg, const void *data, size_t len);
-	/* Ends every call exactly once, unless cancelled. On failure r is NULL and e is set. HTTP error statuses are no failures. */
+	/* Ends every call exactly once, unless cancelled. On failure r is NULL and e is set; an HTTP error status is no
+	 * failure: e is NULL. */
 	void (*done)(void *arg, const struct http_response *r, const struct err *e);
 	/* For upgrades: called instead of done() on a 101; takes the stream. */
 	void (*upgraded)(void *arg, const struct http_response *r, struct http_stream *s);
