@@ -399,6 +399,61 @@ static void what_is_gone_is_not_decided_on_again(void **state)
 	}
 }
 
+/* ---- subresources ---- */
+static const struct kind pod_kind = {
+	.group = "", .version = "v1", .kind = "Pod", .plural = "pods", .namespaced = true, .has_status = true
+};
+
+static void bind_decide(const struct look *l, const char *key, struct plan *out)
+{
+	const struct obj *o = look_get(l, &pod_kind, key);
+
+	if (o && !json_at(obj_json(o), "/spec/nodeName"))
+		plan_create_sub(
+			out, &pod_kind, key, "binding", json_lit("{'target':{'kind':'Node','name':'h'}}"));
+}
+
+static const struct controller bind_controller = {
+	.name = "bind", .decide = bind_decide, .watches = { { .kind = &pod_kind, .keys = key_self } }
+};
+
+/* The answer is a Status: it is the cached pod that has to move. A second binding would be a conflict. */
+static void a_pod_is_bound_once(void **state)
+{
+	struct world w;
+	struct kube_transport t;
+	CLEANUP(str_done) struct str text = { 0 };
+
+	world_init(&w, 1);
+	kill_program(&w);
+	fake_api_add_kind(w.api, &pod_kind);
+	fake_api_faults(w.api, &(struct fake_faults){ .seed = 1, .latency_max_ms = 50 });
+	t = fake_api_transport(w.api, "program");
+	w.client = kube_client_new_transport(w.loop, &t);
+	w.set = controllers_new(w.client, "test");
+	controllers_add(w.set, &bind_controller, NULL);
+	controllers_start(w.set);
+	for (int i = 0; i < 20; i++) {
+		CLEANUP(mem_freep) char *name = str_printf("p%d", i);
+		struct json_doc *d = json_lit("{'metadata':{'namespace':'n'},'spec':{}}");
+
+		json_put_str(d, json_root(d), "/metadata/name", name);
+		fake_api_put(w.api, &pod_kind, d);
+		for (int ms = 0; ms < 100; ms++) {
+			CLEANUP(mem_freep) char *key = str_printf("n/%s", name);
+
+			controllers_kick(w.set, "bind", key);
+			run(&w, 1);
+		}
+	}
+	run(&w, 1000);
+	assert_int_equal(fake_api_writes(w.api), 20);
+	assert_true(controllers_idle(w.set));
+	controllers_metrics(w.set, &text);
+	assert_non_null(strstr(str_cstr(&text), "controller_failures_total{controller=\"bind\"} 0\n"));
+	world_done(&w);
+}
+
 /* ---- retry ---- */
 struct script {
 	struct world w;
@@ -577,6 +632,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_gets_its_items),
 		cmocka_unit_test(what_is_gone_is_not_decided_on_again),
+		cmocka_unit_test(a_pod_is_bound_once),
 		cmocka_unit_test(failures_are_backed_off_from),
 		cmocka_unit_test(what_is_refused_waits_for_a_change),
 		cmocka_unit_test(looks_again_when_asked),

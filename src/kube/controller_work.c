@@ -84,13 +84,20 @@ static void barriers_after(struct work *w, const struct intent *it, const struct
 
 		if (!kind_is(cache_kind(c), it->kind))
 			continue;
-		cached = cache_get(c, answer ? obj_key(answer) : it->key);
+		cached = cache_get(c, answer && !it->sub ? obj_key(answer) : it->key);
 		if (it->type == INTENT_DELETE || (answer && write_is_gone(obj_json(answer)))) {
 			if (!cached || (answer && !str_eq(obj_uid(answer), obj_uid(cached))))
 				continue;
 			b = barrier_add(w, at_once ? BARRIER_GONE : BARRIER_GOING, c, BARRIER_MAX_MS);
 			b->key = mem_strdup(obj_key(cached));
 			b->uid = mem_strdup(obj_uid(cached));
+		} else if (it->type == INTENT_CREATE && it->sub && cached) {
+			/* Bindings and evictions are answered without the object they change. It may have been faster. */
+			if (obj_rv(cached) > w->seen[i])
+				continue;
+			b = barrier_add(w, BARRIER_MOVED, c, BARRIER_MAX_MS);
+			b->key = mem_strdup(it->key);
+			b->rv = obj_rv(cached);
 		} else if (answer && (cached || cache_covers(c, answer))) {
 			b = barrier_add(w, BARRIER_RV, c, BARRIER_MAX_MS);
 			b->rv = obj_rv(answer);
@@ -218,7 +225,7 @@ static enum err_retry policy(const struct work *w, const struct intent *it, cons
 	if (it->guarded && e->code == ERR_INVALID && strstr(e->msg, PATCH_FAILED_TEXT))
 		return RETRY_RESYNC;
 	/* Only the end of the object itself ends the matter; a missing namespace or neighbour may come yet. */
-	if (r == RETRY_FORGET && (it->type == INTENT_CREATE || !str_eq(it->key, w->key)))
+	if (r == RETRY_FORGET && ((it->type == INTENT_CREATE && !it->sub) || !str_eq(it->key, w->key)))
 		return RETRY_RESYNC;
 	return r;
 }
@@ -229,7 +236,7 @@ static bool made_from(const struct intent *it, uint64_t *ret_rv)
 	const char *text = NULL;
 
 	*ret_rv = 0;
-	if (it->type == INTENT_CREATE)
+	if (it->type == INTENT_CREATE && !it->sub)
 		return true;
 	if (it->type == INTENT_UPDATE)
 		text = meta_str(json_root(it->doc), "resourceVersion");
@@ -329,7 +336,8 @@ static void start_call(struct work *w, const struct intent *it)
 	kind_key_split(it->key, &ns, &name);
 	switch (it->type) {
 	case INTENT_CREATE:
-		w->call = kube_create(client, it->kind, meta_str(doc, "namespace"), doc, call_done, w);
+		w->call = kube_create_sub(client, it->kind, it->sub ? ns : meta_str(doc, "namespace"),
+			it->sub ? name : NULL, it->sub, doc, call_done, w);
 		break;
 	case INTENT_UPDATE:
 		w->call = kube_update(client, it->kind, ns, name, it->sub, doc, call_done, w);

@@ -73,27 +73,41 @@ void plan_create(struct plan *p, const struct kind *k, struct json_doc *o)
 	plan_add_doc(p, INTENT_CREATE, k, o);
 }
 
+void plan_ensure(struct plan *p, const struct kind *k, struct json_doc *o)
+{
+	plan_add_doc(p, INTENT_CREATE, k, o)->ignore_missing = true;
+}
+
+void plan_create_sub(
+	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *o)
+{
+	plan_add(p, INTENT_CREATE, k, key, o)->sub = sub;
+}
+
 void plan_update(struct plan *p, const struct kind *k, const char *sub, struct json_doc *o)
 {
 	plan_add_doc(p, INTENT_UPDATE, k, o)->sub = sub;
 }
 
+void plan_patch(struct plan *p, const struct kind *k, const char *key, const char *sub, enum kube_patch type,
+	struct json_doc *patch)
+{
+	struct intent *it = plan_add(p, INTENT_PATCH, k, key, patch);
+
+	it->sub = sub;
+	it->patch = type;
+}
+
 void plan_patch_json(
 	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *ops)
 {
-	struct intent *it = plan_add(p, INTENT_PATCH, k, key, ops);
-
-	it->sub = sub;
-	it->patch = KUBE_PATCH_JSON;
+	plan_patch(p, k, key, sub, KUBE_PATCH_JSON, ops);
 }
 
 void plan_patch_merge(
 	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *patch)
 {
-	struct intent *it = plan_add(p, INTENT_PATCH, k, key, patch);
-
-	it->sub = sub;
-	it->patch = KUBE_PATCH_MERGE;
+	plan_patch(p, k, key, sub, KUBE_PATCH_MERGE, patch);
 }
 
 /* The part of an object that a write through this door can change. */

@@ -38,10 +38,15 @@ void plan_free(struct plan *p);
 void plan_clear(struct plan *p);
 
 void plan_create(struct plan *p, const struct kind *k, struct json_doc *o);
+void plan_ensure(struct plan *p, const struct kind *k, struct json_doc *o); /* a create that is content if it exists */
+/* POST to a subresource: "binding", "eviction" */
+void plan_create_sub(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *o);
 void plan_update(struct plan *p, const struct kind *k, const char *sub, struct json_doc *o);
 /* ops: array of RFC 6902 operations */
 void plan_patch_json(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *ops);
 void plan_patch_merge(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *patch);
+void plan_patch(struct plan *p, const struct kind *k, const char *key, const char *sub, enum kube_patch type,
+		struct json_doc *patch);
 /* Turns what is (old) into what should be (draft) by one JSON patch guarded by a test of metadata.resourceVersion; nothing if
  * they are equal. sub "status" compares and sends only /status. Returns true if something was planned. */
 bool plan_change(struct plan *p, const struct kind *k, const struct obj *old, const char *sub, struct json_doc *draft);
