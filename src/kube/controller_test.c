@@ -439,14 +439,14 @@ static void a_pod_is_bound_once(void **state)
 
 		json_put_str(d, json_root(d), "/metadata/name", name);
 		fake_api_put(w.api, &pod_kind, d);
-		for (int ms = 0; ms < 100; ms++) {
+		for (int ms = 0; ms < 200; ms++) {
 			CLEANUP(mem_freep) char *key = str_printf("n/%s", name);
 
 			controllers_kick(w.set, "bind", key);
 			run(&w, 1);
 		}
+		assert_true(controllers_idle(w.set)); /* not held longer than it takes */
 	}
-	run(&w, 1000);
 	assert_int_equal(fake_api_writes(w.api), 20);
 	assert_true(controllers_idle(w.set));
 	controllers_metrics(w.set, &text);
