@@ -13,6 +13,7 @@
 #include "base/http.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "kube/cache.h"
 
 static const struct kind widget = { .group = "demo.io",
 	.version = "v1",
@@ -24,6 +25,7 @@ static const struct kind widget = { .group = "demo.io",
 struct fixture {
 	struct loop *loop;
 	struct http_server *server;
+	struct key_pair kp; /* the server's */
 	struct kube_config config;
 	struct kube_client *client;
 	struct str log; /* "METHOD path [body]\n" of each request */
@@ -102,25 +104,30 @@ static void serve(void *arg, struct http_req *r)
 
 static void start_server(struct fixture *f, int port)
 {
+	struct tls_server_spec tls_spec = { .cert_pem = f->kp.cert_pem, .key_pem = f->kp.key_pem };
+	struct http_server_spec spec = { .handler = serve, .arg = f };
+	struct err e;
+
+	spec.tls = tls_server_new(&tls_spec, &e);
+	assert_non_null(spec.tls);
+	f->server = http_server_new(f->loop, &spec);
+	assert_int_equal(http_server_listen(f->server, "127.0.0.1", port, &f->config.port, &e), 0);
+	tls_unref(spec.tls);
+}
+
+static void make_server(struct fixture *f)
+{
 	int64_t now = time_wall_now();
 	struct cert_spec spec = { .common_name = "test",
 		.ip_addrs = (const char *const[]){ "127.0.0.1", NULL },
 		.server = true,
 		.not_before_ms = now - 60000,
 		.not_after_ms = now + 3600000 };
-	struct key_pair kp = { 0 };
 	struct err e;
-	struct tls_ctx *tls;
 
-	assert_int_equal(cert_make(&spec, NULL, &kp, &e), 0);
-	tls = tls_server_new(&(struct tls_server_spec){ .cert_pem = kp.cert_pem, .key_pem = kp.key_pem }, &e);
-	assert_non_null(tls);
-	f->server = http_server_new(
-		f->loop, &(struct http_server_spec){ .tls = tls, .handler = serve, .arg = f });
-	assert_int_equal(http_server_listen(f->server, "127.0.0.1", port, &f->config.port, &e), 0);
-	tls_unref(tls);
-	f->config.ca_pem = mem_strdup(kp.cert_pem);
-	key_pair_done(&kp);
+	assert_int_equal(cert_make(&spec, NULL, &f->kp, &e), 0);
+	f->config.ca_pem = mem_strdup(f->kp.cert_pem);
+	start_server(f, 0);
 }
 
 static int setup(void **state)
@@ -130,7 +137,7 @@ static int setup(void **state)
 
 	f->loop = loop_new();
 	f->config.host = mem_strdup("127.0.0.1");
-	start_server(f, 0);
+	make_server(f);
 	f->client = kube_client_new(f->loop, &f->config, &e);
 	assert_non_null(f->client);
 	*state = f;
@@ -149,6 +156,7 @@ static int teardown(void **state)
 		loop_step(f->loop, 1);
 	loop_free(f->loop);
 	kube_config_done(&f->config);
+	key_pair_done(&f->kp);
 	str_done(&f->log);
 	str_done(&f->got);
 	free(f->auth);
@@ -215,7 +223,7 @@ static void an_unknown_certificate_is_refused(void **state)
 	struct kube_client *client;
 	struct err e = { 0 };
 
-	start_server(&other, 0); /* another CA of the same name */
+	make_server(&other); /* another CA of the same name */
 	c.port = other.config.port;
 	client = kube_client_new(f->loop, &c, &e);
 	assert_int_equal(kube_get_wait(client, &widget, "n", "x", NULL, &e), -1);
@@ -223,6 +231,7 @@ static void an_unknown_certificate_is_refused(void **state)
 	kube_client_free(client);
 	http_server_free(other.server);
 	kube_config_done(&other.config);
+	key_pair_done(&other.kp);
 	str_done(&other.log);
 }
 
@@ -382,6 +391,43 @@ static void the_client_may_be_freed_from_an_event(void **state)
 	assert_int_equal(f->ended, 0);
 }
 
+static void on_cache_change(void *arg, const struct obj *old, const struct obj *new)
+{
+	struct fixture *f = arg;
+
+	str_addf(&f->got, "%c%s ", !old ? '+' : !new ? '-' : '~', obj_name(new ? new : old));
+}
+
+static void a_cache_outlives_a_restart_of_the_server(void **state)
+{
+	struct fixture *f = *state;
+	struct cache *c = cache_new(f->client, &widget, NULL);
+	int64_t since;
+
+	cache_on_change(c, on_cache_change, f);
+	cache_start(c);
+	UNTIL(f, f->watch);
+	assert_string_equal(str_cstr(&f->got), "+a +b ");
+	say(f, "{'type':'ADDED','object':{'metadata':{'name':'c','namespace':'n','resourceVersion':'8'}}}\n");
+	UNTIL(f, cache_len(c) == 3);
+	http_server_free(TAKE(f->server));
+	for (int64_t end = time_mono_now() + 300; time_mono_now() < end;)
+		loop_step(f->loop, 10);
+	assert_int_equal(cache_len(c), 3);
+	str_clear(&f->log);
+	start_server(f, f->config.port);
+	since = time_mono_now();
+	UNTIL(f, f->watch);
+	assert_true(time_mono_now() - since < 1000);
+	/* It goes on where it was, without another list. */
+	assert_non_null(strstr(str_cstr(&f->log), "resourceVersion=8&"));
+	say(f, "{'type':'DELETED','object':{'metadata':{'name':'c','namespace':'n','resourceVersion':'9'}}}"
+	       "\n");
+	UNTIL(f, cache_len(c) == 2);
+	assert_string_equal(str_cstr(&f->got), "+a +b +c -c ");
+	cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +441,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_broken_connection_ends_a_watch_with_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_watch_may_be_cancelled_from_its_own_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cache_outlives_a_restart_of_the_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_client_may_be_freed_from_an_event, setup, teardown),
 	};
 
