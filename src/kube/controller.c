@@ -178,6 +178,7 @@ static void ctrl_free(struct ctrl *c)
 	wq_free(c->queue);
 	loop_timer_free(c->pump);
 	loop_timer_free(c->hold);
+	free(c->held);
 	free(c);
 }
 
@@ -188,9 +189,22 @@ struct controller_set *controllers_new(struct kube_client *client, const char *c
 
 	s->client = client;
 	s->loop = kube_client_loop(client);
+	s->component = mem_strdup(component);
 	s->events = events_new(client, component, NULL);
 	s->rng.state = kube_client_random(client);
 	return s;
+}
+
+void controllers_set_host(struct controller_set *s, const char *host)
+{
+	MUST(!s->started);
+	events_free(s->events);
+	s->events = events_new(s->client, s->component, host);
+}
+
+struct event_recorder *controllers_events(struct controller_set *s)
+{
+	return s->events;
 }
 
 void controllers_add(struct controller_set *s, const struct controller *def, void *env)
@@ -230,6 +244,7 @@ void controllers_free(struct controller_set *s)
 	for (size_t i = 0; i < s->n_ctrls; i++)
 		ctrl_free(s->ctrls[i]);
 	events_free(s->events);
+	free(s->component);
 	free(s->caches);
 	free(s->ctrls);
 	free(s);
@@ -247,7 +262,7 @@ bool controllers_idle(const struct controller_set *s)
 	for (size_t i = 0; i < s->n_ctrls; i++) {
 		const struct ctrl *c = s->ctrls[i];
 
-		if (!ctrl_synced(c) || c->in_flight || c->held || wq_due(c->queue))
+		if (!ctrl_synced(c) || c->in_flight || c->n_held || wq_due(c->queue))
 			return false;
 	}
 	return true;

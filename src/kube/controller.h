@@ -14,6 +14,8 @@
 #define CONTROLLER_BACK_OFF_MIN_MS 50
 #define CONTROLLER_BACK_OFF_MAX_MS 60000
 
+struct event_recorder;
+
 struct look; /* what decide() may see */
 const struct obj *look_get(const struct look *l, const struct kind *k, const char *key);
 struct cache *look_cache(const struct look *l, const struct kind *k); /* read only; MUST be among the watches */
@@ -46,6 +48,8 @@ struct controller {
 /* Caches are shared by all controllers of a program: one per kind (and selector). */
 struct controller_set;
 struct controller_set *controllers_new(struct kube_client *c, const char *component /* event source */);
+void controllers_set_host(struct controller_set *s, const char *host); /* source.host of events: the node; before start */
+struct event_recorder *controllers_events(struct controller_set *s);   /* for events that no plan records */
 void controllers_add(struct controller_set *s, const struct controller *c, void *env);
 void controllers_start(struct controller_set *s);
 void controllers_free(struct controller_set *s);

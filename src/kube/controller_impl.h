@@ -17,6 +17,7 @@ struct shared_cache {
 struct controller_set {
 	struct kube_client *client;
 	struct loop *loop;
+	char *component;
 	struct event_recorder *events;
 	struct shared_cache *caches;
 	size_t n_caches, cap_caches;
@@ -43,7 +44,9 @@ struct ctrl {
 	size_t workers;
 	struct workqueue *queue;
 	struct keymap works; /* key -> struct work: those out of the queue, and those that failed */
-	size_t in_flight, held;
+	size_t in_flight;
+	struct work **held; /* done, but for their barriers */
+	size_t n_held, cap_held;
 	struct loop_timer *pump, *hold;
 	uint64_t passes, failures, writes, busy_ms;
 };

@@ -109,13 +109,10 @@ static void hold_arm(struct ctrl *c)
 {
 	int64_t first = INT64_MAX, now = loop_mono_ms(c->set->loop);
 
-	for (size_t i = 0; i < c->works.len; i++) {
-		const struct work *w = c->works.items[i].val;
-
-		for (size_t j = 0; w->state == WORK_HELD && j < w->n_barriers; j++)
-			if (w->barriers[j].until < first)
-				first = w->barriers[j].until;
-	}
+	for (size_t i = 0; i < c->n_held; i++)
+		for (size_t j = 0; j < c->held[i]->n_barriers; j++)
+			if (c->held[i]->barriers[j].until < first)
+				first = c->held[i]->barriers[j].until;
 	if (first == INT64_MAX)
 		loop_timer_stop(c->hold);
 	else
@@ -165,14 +162,18 @@ void works_check(struct ctrl *c)
 {
 	int64_t now = loop_mono_ms(c->set->loop);
 
-	if (!c->held)
+	if (!c->n_held)
 		return;
-	for (size_t i = c->works.len; i-- > 0;) {
-		struct work *w = c->works.items[i].val;
+	for (size_t i = 0; i < c->n_held;) {
+		struct work *w = c->held[i];
 
-		if (w->state != WORK_HELD || !work_passed(w, now))
+		if (!work_passed(w, now)) {
+			i++;
 			continue;
-		c->held--;
+		}
+		/* In the order they came: the queue hands them out that way. */
+		c->n_held--;
+		memmove(&c->held[i], &c->held[i + 1], (c->n_held - i) * sizeof(c->held[0]));
 		work_leave(w);
 	}
 	hold_arm(c);
@@ -191,7 +192,8 @@ static void work_end(struct work *w)
 		return;
 	}
 	w->state = WORK_HELD;
-	c->held++;
+	c->held = mem_grow(c->held, &c->cap_held, c->n_held + 1, sizeof(c->held[0]));
+	c->held[c->n_held++] = w;
 	hold_arm(c);
 }
 
