@@ -10,7 +10,7 @@
 #include "kube/plan.h"
 #include "kube/workqueue.h"
 
-#define CONTROLLER_WATCHES_MAX 12
+#define CONTROLLER_WATCHES_MAX 24
 #define CONTROLLER_BACK_OFF_MIN_MS 50
 #define CONTROLLER_BACK_OFF_MAX_MS 60000
 
