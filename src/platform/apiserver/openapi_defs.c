@@ -204,18 +204,28 @@ static void defs_drain(struct defs *s)
 	}
 }
 
+/* Not resource_openapi(): that one stays in memory. */
+static const struct json *crd_schema(const struct resource *r)
+{
+	JSON_EACH(it, r->crd ? json_at(obj_json(r->crd), "/spec/versions") : NULL)
+		if (str_eq(json_get_str(it.val, "name"), r->kind->version))
+			return json_at(it.val, "/schema/openAPIV3Schema");
+	return NULL;
+}
+
 static struct json *kind_schema(struct defs *s, const struct resource *r)
 {
+	const struct json *crd = crd_schema(r);
 	struct json *schema;
 
-	if (r->kind->fields)
+	if (r->kind->fields) {
 		schema = table_schema(s, r->kind->fields);
-	else if (json_is_obj(r->def->openapi))
-		schema = json_copy(s->d, r->def->openapi);
-	else
+	} else if (json_is_obj(crd)) {
+		schema = json_copy(s->d, crd);
+	} else {
 		schema = json_new_obj(s->d);
-	if (!r->kind->fields && !json_is_obj(r->def->openapi))
 		json_set_bool(s->d, schema, "x-kubernetes-preserve-unknown-fields", true);
+	}
 	put_head(s, schema, &object_meta_fields);
 	return schema;
 }
