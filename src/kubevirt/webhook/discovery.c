@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is answered without asking who asks: discovery, version, health. kubevirt-api.md 2. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "kubevirt/webhook/server_impl.h"
+
+static const char *const versions[] = { "v1", "v1alpha3" };
+
+static void add_version(struct json_doc *d, struct json *o, const char *version)
+{
+	json_set_strf(d, o, "groupVersion", SUBRESOURCES_GROUP "/%s", version);
+	json_set_str(d, o, "version", version);
+}
+
+static struct json *group(struct json_doc *d)
+{
+	struct json *o = json_new_obj(d), *list = json_new_arr(d);
+
+	json_set_str(d, o, "kind", "APIGroup");
+	json_set_str(d, o, "apiVersion", "v1");
+	json_set_str(d, o, "name", SUBRESOURCES_GROUP);
+	json_set(d, o, "versions", list);
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		struct json *v = json_new_obj(d);
+		add_version(d, v, versions[i]);
+		json_append(d, list, v);
+	}
+	add_version(d, json_need_obj(d, o, "preferredVersion"), versions[0]);
+	return o;
+}
+
+static void add_resource(struct json_doc *d, struct json *list, const char *resource, const char *sub)
+{
+	struct json *o = json_new_obj(d);
+
+	if (resource)
+		json_set_strf(d, o, "name", "%s/%s", resource, sub);
+	else
+		json_set_str(d, o, "name", sub);
+	json_set_str(d, o, "singularName", "");
+	json_set_bool(d, o, "namespaced", true);
+	json_set_str(d, o, "kind", "");
+	json_set(d, o, "verbs", json_new_arr(d));
+	json_append(d, list, o);
+}
+
+static struct json *resources(struct json_doc *d, const char *version)
+{
+	static const char *const streams[][2] = { { "virtualmachineinstances", "console" },
+		{ "virtualmachineinstances", "portforward" }, { "virtualmachines", "portforward" } };
+	struct json *o = json_new_obj(d), *list = json_new_arr(d);
+
+	json_set_str(d, o, "kind", "APIResourceList");
+	json_set_str(d, o, "apiVersion", "v1");
+	json_set_strf(d, o, "groupVersion", SUBRESOURCES_GROUP "/%s", version);
+	json_set(d, o, "resources", list);
+	for (const struct lifecycle_verb *v = lifecycle_verbs; v->sub; v++)
+		add_resource(d, list, v->resource, v->sub);
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++)
+		add_resource(d, list, streams[i][0], streams[i][1]);
+	add_resource(d, list, NULL, "expand-vm-spec");
+	return o;
+}
+
+/* Clients parse gitVersion as vX.Y.Z (kubevirt-api.md 10). */
+static struct json *version_doc(struct json_doc *d)
+{
+	struct json *o = json_new_obj(d);
+
+	json_set_str(d, o, "gitVersion", CORACLE_VERSION);
+	json_set_str(d, o, "gitCommit", "");
+	json_set_str(d, o, "gitTreeState", "clean");
+	json_set_str(d, o, "buildDate", "");
+	json_set_str(d, o, "goVersion", "none");
+	json_set_str(d, o, "compiler", "C " __VERSION__);
+	json_set_strf(d, o, "platform", "linux/%s", kv_arch_host());
+	return o;
+}
+
+static struct json *guestfs(struct json_doc *d, const struct virt_api *a)
+{
+	struct json *o = json_new_obj(d);
+
+	json_set_str(d, o, "registry", json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
+		"/status/observedKubeVirtRegistry"), ""));
+	json_set_str(d, o, "tag", json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
+		"/status/observedKubeVirtVersion"), ""));
+	json_set_str(d, o, "digest", "");
+	json_set_str(d, o, "imagePrefix", "");
+	json_set_str(d, o, "gsImage", "");
+	return o;
+}
+
+/* ---- health: is the API server there, and which configuration is in force? ---- */
+
+struct health {
+	struct virt_api *api;
+	struct http_req *req;
+	struct kube_call *call;
+};
+
+static void health_free(void *arg)
+{
+	struct health *h = arg;
+	kube_call_cancel(h->call);
+	free(h);
+}
+
+static void health_answer(void *arg, int status, const void *body, size_t len, const struct err *e)
+{
+	struct health *h = arg;
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	CLEANUP(json_doc_freep) struct json_doc *version = e ? NULL : json_parse(body, len, NULL);
+	struct json *o = json_new_obj(d), *server = json_need_obj(d, o, "apiserver");
+	bool ok = !e && status == 200;
+
+	h->call = NULL;
+	json_set_root(d, o);
+	json_set_str(d, server, "connectivity", ok ? "ok" : "failed");
+	if (e)
+		json_set_str(d, server, "error", e->msg);
+	else if (version)
+		json_set_copy(d, server, "version", json_root(version));
+	json_set_str(d, o, "config-resource-version",
+		json_str_or(json_at(h->api->kubevirt ? obj_json(h->api->kubevirt) : NULL, "/metadata/resourceVersion"), ""));
+	reply_json(h->req, ok ? 200 : 500, o);
+}
+
+static void health(struct virt_api *a, struct http_req *r)
+{
+	struct health *h = MEM_NEW(struct health);
+
+	*h = (struct health){ .api = a, .req = r };
+	http_req_set_ctx(r, h, health_free);
+	h->call = kube_raw(a->spec.client, "GET", "/version", NULL, NULL, 0, health_answer, h);
+}
+
+static bool serve_group(struct virt_api *a, struct http_req *r, const char *version, const char *rest)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+
+	if (str_empty(rest))
+		reply_json(r, 200, resources(d, version));
+	else if (str_eq(rest, "/version"))
+		reply_json(r, 200, version_doc(d));
+	else if (str_eq(rest, "/guestfs"))
+		reply_json(r, 200, guestfs(d, a));
+	else if (str_eq(rest, "/healthz"))
+		health(a, r);
+	else
+		return false;
+	return true;
+}
+
+bool discovery_serve(struct virt_api *a, struct http_req *r)
+{
+	const char *path = http_req_path(r);
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+
+	if (!str_eq(http_req_method(r), "GET"))
+		return false;
+	if (str_eq(path, "/healthz")) {
+		health(a, r);
+		return true;
+	}
+	if (str_eq(path, "/apis")) {
+		struct json *o = json_new_obj(d);
+		json_set_str(d, o, "kind", "APIGroupList");
+		json_set_str(d, o, "apiVersion", "v1");
+		json_append(d, json_need_arr(d, o, "groups"), group(d));
+		reply_json(r, 200, o);
+		return true;
+	}
+	if (str_eq(path, "/apis/" SUBRESOURCES_GROUP)) {
+		reply_json(r, 200, group(d));
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		CLEANUP(mem_freep) char *prefix = str_printf(SUBRESOURCES_PREFIX "%s", versions[i]);
+		size_t n = strlen(prefix);
+		if (strncmp(path, prefix, n) == 0 && (!path[n] || path[n] == '/'))
+			return serve_group(a, r, versions[i], path + n);
+	}
+	return false;
+}
