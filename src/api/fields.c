@@ -7,7 +7,7 @@
 
 #define REF_DEPTH_MAX 24 /* a table that contains itself ends here, with "anything" */
 
-#define QUANTITY_PATTERN \
+#define QUANTITY_PATTERN                                                       \
 	"^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|" \
 	"([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$"
 
@@ -231,11 +231,14 @@ static void set_patch_kind(struct maker *m, struct json *s, const struct field *
 	if (merge_keys) {
 		const char *comma = strchrnul(f->keys, ',');
 
-		json_set(m->d, s, "x-kubernetes-patch-merge-key", json_new_strn(m->d, f->keys, (size_t)(comma - f->keys)));
+		json_set(m->d, s, "x-kubernetes-patch-merge-key",
+			json_new_strn(m->d, f->keys, (size_t)(comma - f->keys)));
 	}
 	if (merges || (f->flags & FIELD_RETAIN_KEYS))
 		json_set_str(m->d, s, "x-kubernetes-patch-strategy",
-			!merges ? "retainKeys" : (f->flags & FIELD_RETAIN_KEYS) ? "merge,retainKeys" : "merge");
+			!merges                          ? "retainKeys"
+			: (f->flags & FIELD_RETAIN_KEYS) ? "merge,retainKeys"
+							 : "merge");
 }
 
 static void set_doc(struct json_doc *d, struct json *s, const struct field *f)
@@ -370,7 +373,8 @@ struct json *fields_schema(struct json_doc *d, const struct field_table *t)
 	return table_schema(&m, t);
 }
 
-struct json *fields_schema_refs(struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg)
+struct json *fields_schema_refs(
+	struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg)
 {
 	struct maker m = maker_for(d, t);
 
@@ -382,7 +386,8 @@ struct json *fields_schema_refs(struct json_doc *d, const struct field_table *t,
 struct json_doc *fields_kind_schema(const struct field_table *t)
 {
 	static const struct field head[] = {
-		{ "apiVersion", F_STRING, 0, "Version of the schema this object is written in, with its group." },
+		{ "apiVersion", F_STRING, 0,
+			"Version of the schema this object is written in, with its group." },
 		{ "kind", F_STRING, 0, "Kind of the object." },
 		{ "metadata", F_OBJECT, 0, "Standard metadata of an object." },
 	};
@@ -504,8 +509,11 @@ static void visit_table(struct visit *v, const char *prefix, const struct field_
 		v->fn(v->arg, full, f);
 		if (!is_ref(f->type) || !f->ref)
 			continue;
-		CLEANUP(mem_freep) char *below = str_printf(
-			"%s%s.", full, f->type == F_REF_LIST ? "[]" : f->type == F_REF_MAP ? "{}" : "");
+		CLEANUP(mem_freep)
+		char *below = str_printf("%s%s.", full,
+			f->type == F_REF_LIST  ? "[]"
+			: f->type == F_REF_MAP ? "{}"
+					       : "");
 		visit_table(v, below, f->ref);
 	}
 	v->depth--;

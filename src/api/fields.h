@@ -14,65 +14,69 @@
 enum field_type {
 	F_OBJECT,
 	F_STRING,
-	F_INT,    /* int64 */
+	F_INT, /* int64 */
 	F_INT32,
 	F_BOOL,
 	F_NUMBER,
-	F_QUANTITY,      /* int-or-string with the quantity pattern */
+	F_QUANTITY, /* int-or-string with the quantity pattern */
 	F_INT_OR_STRING,
-	F_TIME,          /* date-time, nullable */
-	F_BYTES,         /* base64 */
+	F_TIME,  /* date-time, nullable */
+	F_BYTES, /* base64 */
 	F_LIST,
-	F_MAP,           /* of .items, or of objects with rows "x{}.y" */
-	F_ANY,           /* anything, kept as it is (x-kubernetes-preserve-unknown-fields) */
-	F_REF,           /* an object described by .ref */
-	F_REF_LIST,      /* a list of such objects */
+	F_MAP,      /* of .items, or of objects with rows "x{}.y" */
+	F_ANY,      /* anything, kept as it is (x-kubernetes-preserve-unknown-fields) */
+	F_REF,      /* an object described by .ref */
+	F_REF_LIST, /* a list of such objects */
 	F_REF_MAP,
 };
 enum {
 	FIELD_REQUIRED = 1 << 0,
 	FIELD_NULLABLE = 1 << 1,
-	FIELD_ATOMIC = 1 << 2,   /* list-type or map-type atomic */
-	FIELD_SET = 1 << 3,      /* list-type set */
-	FIELD_EMBEDDED = 1 << 4, /* x-kubernetes-embedded-resource */
+	FIELD_ATOMIC = 1 << 2,      /* list-type or map-type atomic */
+	FIELD_SET = 1 << 3,         /* list-type set */
+	FIELD_EMBEDDED = 1 << 4,    /* x-kubernetes-embedded-resource */
 	FIELD_RETAIN_KEYS = 1 << 5, /* patch strategy retainKeys (with .keys: merge,retainKeys) */
 	FIELD_MERGE = 1 << 6,       /* patch strategy merge for a list of scalars */
 	FIELD_DEPRECATED = 1 << 7,
 	FIELD_IMMUTABLE = 1 << 8,
-	FIELD_LIST_MAP = 1 << 9, /* list-type map with .keys; without it .keys is only the strategic merge key */
+	FIELD_LIST_MAP = 1 << 9, /* list-type map by .keys; else .keys is only the strategic merge key */
 };
 struct field {
 	const char *path;
 	enum field_type type;
 	unsigned flags;
-	const char *doc;    /* one line, a sentence */
-	const char *deflt;  /* JSON text, NULL: none */
-	const char *enums;  /* "A|B|C" */
+	const char *doc;   /* one line, a sentence */
+	const char *deflt; /* JSON text, NULL: none */
+	const char *enums; /* "A|B|C" */
 	const char *pattern;
-	const char *format; /* OpenAPI format; most are implied by the type */
-	int64_t min, max;   /* both 0: unlimited */
+	const char *format;    /* OpenAPI format; most are implied by the type */
+	int64_t min, max;      /* both 0: unlimited */
 	enum field_type items; /* of F_LIST and F_MAP of scalars */
-	const char *keys;      /* "name" or "containerPort,protocol": list-map keys and, the first one, strategic merge key */
+	const char *
+		keys; /* "name" or "containerPort,protocol": list-map keys and, the first one, strategic merge key */
 	const struct field_table *ref;
 	int live; /* how a change reaches a running guest: enum live_class of kubevirt/api/live.h; 0 elsewhere */
 };
 struct field_table {
-	const char *name; /* "io.k8s.api.core.v1.PodSpec": definition name in OpenAPI documents, NULL: inlined */
+	const char
+		*name; /* "io.k8s.api.core.v1.PodSpec": definition name in OpenAPI documents, NULL: inlined */
 	const char *doc;
 	const struct field *rows;
 	size_t n;
 };
-#define FIELD_TABLE(id, nm, dc, ...)                                                     \
-	static const struct field id##_rows[] = { __VA_ARGS__ };                         \
-	const struct field_table id = { .name = nm, .doc = dc, .rows = id##_rows,        \
-		.n = sizeof(id##_rows) / sizeof(id##_rows[0]) }
+#define FIELD_TABLE(id, nm, dc, ...)                                                                    \
+	static const struct field id##_rows[] = { __VA_ARGS__ };                                        \
+	const struct field_table id = {                                                                 \
+		.name = nm, .doc = dc, .rows = id##_rows, .n = sizeof(id##_rows) / sizeof(id##_rows[0]) \
+	}
 
 /* The structural OpenAPI v3 schema of a table ({type: object, properties...}), refs inlined. */
 struct json *fields_schema(struct json_doc *d, const struct field_table *t);
 /* The same with references: where ref() answers a text (the caller's to free) for a named table, {"$ref": text} stands for it, inside
  * allOf when the row has words of its own. NULL inlines. Not structural any more: for OpenAPI documents. */
 typedef char *fields_ref_fn(void *arg, const struct field_table *t);
-struct json *fields_schema_refs(struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg);
+struct json *fields_schema_refs(
+	struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg);
 /* The same for a whole kind: apiVersion, kind, metadata ({type: object}) plus the table. Root of a new doc. */
 struct json_doc *fields_kind_schema(const struct field_table *t);
 /* The row a concrete path ("spec.domain.devices.disks.0.name", lists by index) belongs to; NULL if none. refs are followed. */

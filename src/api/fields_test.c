@@ -84,7 +84,9 @@ static void rows_become_structural_schemas(void **state)
 	expect(s, "/description", "'What is wanted of it.'");
 	expect(s, "/required", "['name']");
 	s = json_get(s, "properties");
-	expect(s, "/name", "{'type':'string','description':'A name.','minLength':1,'maxLength':10,'pattern':'^[a-z]+$'}");
+	expect(s, "/name",
+		"{'type':'string','description':'A "
+		"name.','minLength':1,'maxLength':10,'pattern':'^[a-z]+$'}");
 	expect(s, "/memory/anyOf", "[{'type':'integer'},{'type':'string'}]");
 	expect(s, "/memory/x-kubernetes-int-or-string", "true");
 	assert_non_null(json_at(s, "/memory/pattern"));
@@ -134,11 +136,20 @@ static void paths_find_their_rows(void **state)
 	static const struct {
 		const char *path, *row;
 	} found[] = {
-		{ "spec", "spec" }, { "spec.name", "name" }, { "spec.volumes", "volumes" }, { "spec.volumes.0", "volumes" },
-		{ "spec.volumes.12.name", "volumes[].name" }, { "spec.volumes.0.disk.size", "volumes[].disk.size" },
-		{ "spec.ports.3.protocol", "protocol" }, { "spec.ports.3", "ports" }, { "spec.port.containerPort", "containerPort" },
-		{ "spec.named.http.containerPort", "containerPort" }, { "spec.labels.app.kubernetes.io/name", "labels" },
-		{ "spec.args.0", "args" }, { "spec.extra.a.b", "extra" }, { "spec.zones.eu.weight", "zones{}.weight" },
+		{ "spec", "spec" },
+		{ "spec.name", "name" },
+		{ "spec.volumes", "volumes" },
+		{ "spec.volumes.0", "volumes" },
+		{ "spec.volumes.12.name", "volumes[].name" },
+		{ "spec.volumes.0.disk.size", "volumes[].disk.size" },
+		{ "spec.ports.3.protocol", "protocol" },
+		{ "spec.ports.3", "ports" },
+		{ "spec.port.containerPort", "containerPort" },
+		{ "spec.named.http.containerPort", "containerPort" },
+		{ "spec.labels.app.kubernetes.io/name", "labels" },
+		{ "spec.args.0", "args" },
+		{ "spec.extra.a.b", "extra" },
+		{ "spec.zones.eu.weight", "zones{}.weight" },
 	};
 	static const char *const none[] = { "status", "spec.nothing", "spec.name.x", "spec.volumes.x.name",
 		"spec.volumes.0.nothing", "spec.ports.x.protocol", "spec.nam", "spec.args.x" };

@@ -152,7 +152,7 @@ void fset_intersect(const struct fset *a, const struct fset *b, struct fset *ret
 
 void fset_from_json(struct fset *s, const struct json *fields_v1)
 {
-	JSON_EACH(it, fields_v1) {
+	JSON_EACH (it, fields_v1) {
 		if (str_eq(it.key, ".")) {
 			s->member = true;
 			continue;
@@ -187,7 +187,7 @@ static void add_element(struct str *path, const char *key)
 		CLEANUP(json_doc_freep) struct json_doc *d = json_parse(text, strlen(text), NULL);
 
 		str_addc(path, '[');
-		JSON_EACH(it, d ? json_root(d) : NULL) {
+		JSON_EACH (it, d ? json_root(d) : NULL) {
 			str_addf(path, "%s%s=", it.i ? "," : "", it.key);
 			json_write_to(it.val, path);
 		}

@@ -37,11 +37,13 @@ char *fset_item_key(const struct schema *list, const struct json *item);
 /* All paths of a value; schema NULL: maps granular, lists atomic. */
 void fset_of(const struct schema *s, const struct json *v, struct fset *ret);
 /* From old to new: what is there newly or differently, and what is gone (tops of subtrees only). */
-void fset_compare(const struct schema *s, const struct json *old, const struct json *now, struct fset *changed,
-		  struct fset *removed);
+void fset_compare(const struct schema *s, const struct json *old, const struct json *now,
+	struct fset *changed, struct fset *removed);
 /* Paths of `applied` whose value in live differs or is missing. */
-void fset_differing(const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret);
+void fset_differing(
+	const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret);
 /* Merges applied into live, which belongs to d. */
 void fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied);
 /* Removes the members of `gone` from v unless `kept` has them or something below them. */
-void fset_remove_from(const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept);
+void fset_remove_from(
+	const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept);

@@ -80,7 +80,7 @@ static int compare_entries(const void *a, const void *b)
 static void index_make(struct index *x, const struct schema *s, const struct json *list)
 {
 	*x = (struct index){ .entries = mem_alloc((json_len(list) + 1) * sizeof(struct entry)) };
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		x->entries[x->n++] = (struct entry){ fset_item_key(s, it.val), it.val, it.i };
 	if (x->n > 1)
 		qsort(x->entries, x->n, sizeof(struct entry), compare_entries);
@@ -129,7 +129,7 @@ static bool is_declared(const struct schema *s, const char *key, size_t len)
 void fset_of(const struct schema *s, const struct json *v, struct fset *ret)
 {
 	if (granular_map(s, v)) {
-		JSON_EACH(it, v) {
+		JSON_EACH (it, v) {
 			struct fset *kid = need_field(ret, it.key);
 
 			fset_of(schema_member(s, it.key), it.val, kid);
@@ -138,7 +138,7 @@ void fset_of(const struct schema *s, const struct json *v, struct fset *ret)
 				kid->member = true;
 		}
 	} else if (granular_list(s, v)) {
-		JSON_EACH(it, v) {
+		JSON_EACH (it, v) {
 			CLEANUP(mem_freep) char *key = fset_item_key(s, it.val);
 			struct fset *kid = fset_need(ret, key);
 
@@ -151,10 +151,10 @@ void fset_of(const struct schema *s, const struct json *v, struct fset *ret)
 	}
 }
 
-static void compare_maps(const struct schema *s, const struct json *old, const struct json *now, struct fset *changed,
-	struct fset *removed)
+static void compare_maps(const struct schema *s, const struct json *old, const struct json *now,
+	struct fset *changed, struct fset *removed)
 {
-	JSON_EACH(it, now) {
+	JSON_EACH (it, now) {
 		const struct json *was = json_getn(old, it.key, it.key_len);
 
 		if (was && json_eq(was, it.val))
@@ -167,13 +167,13 @@ static void compare_maps(const struct schema *s, const struct json *old, const s
 			kid->member |= !is_declared(s, it.key, it.key_len) || fset_empty(kid);
 		}
 	}
-	JSON_EACH(it, old)
+	JSON_EACH (it, old)
 		if (!json_getn(now, it.key, it.key_len))
 			need_field(removed, it.key)->member = true;
 }
 
-static void compare_lists(const struct schema *s, const struct json *old, const struct json *now, struct fset *changed,
-	struct fset *removed)
+static void compare_lists(const struct schema *s, const struct json *old, const struct json *now,
+	struct fset *changed, struct fset *removed)
 {
 	CLEANUP(index_done) struct index was = { 0 };
 	CLEANUP(index_done) struct index is = { 0 };
@@ -188,7 +188,8 @@ static void compare_lists(const struct schema *s, const struct json *old, const 
 			continue;
 		struct fset *kid = fset_need(changed, key);
 		if (before) {
-			fset_compare(schema_items(s), before, is.entries[i].item, kid, fset_need(removed, key));
+			fset_compare(
+				schema_items(s), before, is.entries[i].item, kid, fset_need(removed, key));
 		} else {
 			kid->member = true;
 			if (schema_list_type(s) == SCHEMA_LIST_MAP)
@@ -201,8 +202,8 @@ static void compare_lists(const struct schema *s, const struct json *old, const 
 			fset_need(removed, was.entries[i].key)->member = true;
 }
 
-void fset_compare(const struct schema *s, const struct json *old, const struct json *now, struct fset *changed,
-	struct fset *removed)
+void fset_compare(const struct schema *s, const struct json *old, const struct json *now,
+	struct fset *changed, struct fset *removed)
 {
 	if (granular_map(s, old) && granular_map(s, now)) {
 		compare_maps(s, old, now, changed, removed);
@@ -217,10 +218,11 @@ void fset_compare(const struct schema *s, const struct json *old, const struct j
 	}
 }
 
-void fset_differing(const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret)
+void fset_differing(
+	const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret)
 {
 	if (granular_map(s, applied) && granular_map(s, live)) {
-		JSON_EACH(it, applied) {
+		JSON_EACH (it, applied) {
 			const struct json *have = json_getn(live, it.key, it.key_len);
 
 			if (have && json_eq(have, it.val))
@@ -236,7 +238,7 @@ void fset_differing(const struct schema *s, const struct json *applied, const st
 		CLEANUP(index_done) struct index have = { 0 };
 
 		index_make(&have, s, live);
-		JSON_EACH(it, applied) {
+		JSON_EACH (it, applied) {
 			CLEANUP(mem_freep) char *key = fset_item_key(s, it.val);
 			const struct json *item = index_find(&have, key);
 
@@ -255,12 +257,13 @@ void fset_differing(const struct schema *s, const struct json *applied, const st
 	}
 }
 
-static void merge_lists(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied)
+static void merge_lists(
+	struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied)
 {
 	CLEANUP(index_done) struct index have = { 0 };
 
 	index_make(&have, s, live);
-	JSON_EACH(it, applied) {
+	JSON_EACH (it, applied) {
 		CLEANUP(mem_freep) char *key = fset_item_key(s, it.val);
 		struct json *item = index_find(&have, key);
 
@@ -273,7 +276,7 @@ static void merge_lists(struct json_doc *d, const struct schema *s, struct json 
 
 void fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied)
 {
-	JSON_EACH(it, applied) {
+	JSON_EACH (it, applied) {
 		const struct schema *below = schema_member(s, it.key);
 		struct json *have = json_getn(live, it.key, it.key_len);
 
@@ -287,7 +290,8 @@ void fset_merge(struct json_doc *d, const struct schema *s, struct json *live, c
 }
 
 /* true: v itself should go. A container emptied here goes too, unless somebody holds it or it is a top member. */
-static bool remove_walk(const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept, int depth)
+static bool remove_walk(
+	const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept, int depth)
 {
 	bool touched = false;
 
@@ -295,7 +299,7 @@ static bool remove_walk(const struct schema *s, struct json *v, const struct fse
 		return true;
 	if (!json_is_obj(v) && !granular_list(s, v))
 		return false;
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		CLEANUP(mem_freep) char *key = it.key ? str_printf("f:%s", it.key) : fset_item_key(s, it.val);
 		const struct fset *kid = fset_kid(gone, key);
 		const struct schema *below = it.key ? schema_member(s, it.key) : schema_items(s);
@@ -308,7 +312,8 @@ static bool remove_walk(const struct schema *s, struct json *v, const struct fse
 	return touched && !json_len(v) && !kept && depth > 1;
 }
 
-void fset_remove_from(const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept)
+void fset_remove_from(
+	const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept)
 {
 	remove_walk(s, v, gone, kept, 0);
 }

@@ -120,7 +120,8 @@ static int read_filter(const char **at, struct jsonpath *p, struct err *e)
 	static const struct {
 		const char *text;
 		enum compare cmp;
-	} ops[] = { { "==", CMP_EQ }, { "!=", CMP_NE }, { "<=", CMP_LE }, { ">=", CMP_GE }, { "<", CMP_LT }, { ">", CMP_GT } };
+	} ops[] = { { "==", CMP_EQ }, { "!=", CMP_NE }, { "<=", CMP_LE }, { ">=", CMP_GE }, { "<", CMP_LT },
+		{ ">", CMP_GT } };
 	struct step *s = add_step(p, STEP_FILTER);
 
 	if (!s)
@@ -296,11 +297,11 @@ static void walk(const struct jsonpath *p, size_t at, const struct json *v, json
 		break;
 	}
 	case STEP_ALL:
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			walk(p, at + 1, it.val, fn, arg);
 		break;
 	case STEP_FILTER:
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			if (passes(s, it.val))
 				walk(p, at + 1, it.val, fn, arg);
 		break;

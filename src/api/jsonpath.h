@@ -5,7 +5,8 @@
 #include "base/json.h"
 
 struct jsonpath;
-int jsonpath_parse(const char *text, struct jsonpath **ret, struct err *e); /* with or without braces and leading dot */
+int jsonpath_parse(
+	const char *text, struct jsonpath **ret, struct err *e); /* with or without braces and leading dot */
 void jsonpath_free(struct jsonpath *p);
 /* Every match, in order. */
 typedef void jsonpath_fn(void *arg, const struct json *v);

@@ -20,19 +20,34 @@ static void add_text(void *arg, const struct json *v)
 /* kubernetes-api.md 4, 8.84 */
 static void paths_find_their_values(void **state)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'a':{'b':1,'x.y/z':2,'p.q':3},'l':[{'n':'a','v':1},{'n':'b','v':2}],"
-		"'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'Paused','status':'False'}]}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'a':{'b':1,'x.y/z':2,'p.q':3},'l':[{'n':'a','v':1},{'n':'b','v':2}],"
+				      "'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'"
+				      "Paused','status':'False'}]}}");
 	static const char *const cases[][2] = {
-		{ ".a.b", "1" }, { "{.a.b}", "1" }, { "a.b", "1" }, { "$.a.b", "1" }, { ".a['x.y/z']", "2" }, { ".a.p\\.q", "3" },
-		{ ".l[0].n", "\"a\"" }, { ".l[-1].n", "\"b\"" }, { ".l[*].v", "1 2" }, { ".l[5].v", "" }, { ".nothing.at.all", "" },
+		{ ".a.b", "1" },
+		{ "{.a.b}", "1" },
+		{ "a.b", "1" },
+		{ "$.a.b", "1" },
+		{ ".a['x.y/z']", "2" },
+		{ ".a.p\\.q", "3" },
+		{ ".l[0].n", "\"a\"" },
+		{ ".l[-1].n", "\"b\"" },
+		{ ".l[*].v", "1 2" },
+		{ ".l[5].v", "" },
+		{ ".nothing.at.all", "" },
 		{ ".status.conditions[?(@.type=='Ready')].status", "\"True\"" },
 		{ ".status.conditions[?(@.type==\"Paused\")].status", "\"False\"" },
-		{ ".status.conditions[?(@.type != 'Ready')].status", "\"False\"" }, { ".l[?(@.v>1)].n", "\"b\"" },
-		{ ".l[?(@.v==1)].n", "\"a\"" }, { ".l[?(@.zz)].n", "" }, { ".l[?(@.v)].v", "1 2" }, { ".a.b.c", "" },
+		{ ".status.conditions[?(@.type != 'Ready')].status", "\"False\"" },
+		{ ".l[?(@.v>1)].n", "\"b\"" },
+		{ ".l[?(@.v==1)].n", "\"a\"" },
+		{ ".l[?(@.zz)].n", "" },
+		{ ".l[?(@.v)].v", "1 2" },
+		{ ".a.b.c", "" },
 		{ ".status.conditions[?(@.type=='None')].status", "" },
 	};
-	static const char *const bad[] = { ".a[", ".a[x]", ".a..b", ".l[?(@.a=='x]", ".l[?(a)]", ".a]", ".a['b]", ".l[?(@.a==)]" };
+	static const char *const bad[] = { ".a[", ".a[x]", ".a..b", ".l[?(@.a=='x]", ".l[?(a)]", ".a]",
+		".a['b]", ".l[?(@.a==)]" };
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		CLEANUP(str_done) struct str got = { 0 };

@@ -23,7 +23,7 @@ static void add_segment(struct str *out, const char *seg)
 	str_addc(out, '/');
 	for (const unsigned char *p = (const unsigned char *)seg; *p; p++) {
 		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-			(*p >= '0' && *p <= '9') || strchr("-._~", *p);
+			     (*p >= '0' && *p <= '9') || strchr("-._~", *p);
 
 		if (plain) {
 			str_addc(out, (char)*p);

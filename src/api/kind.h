@@ -6,11 +6,11 @@
 #include "base/str.h"
 
 struct kind {
-	const char *group;   /* "" for core */
-	const char *version; /* "v1" */
-	const char *kind;    /* "VirtualMachine" */
-	const char *plural;  /* "virtualmachines" */
-	const char *singular; /* "virtualmachine" */
+	const char *group;              /* "" for core */
+	const char *version;            /* "v1" */
+	const char *kind;               /* "VirtualMachine" */
+	const char *plural;             /* "virtualmachines" */
+	const char *singular;           /* "virtualmachine" */
 	const char *const *short_names; /* NULL-terminated or NULL */
 	const char *const *categories;  /* NULL-terminated or NULL */
 	bool namespaced;

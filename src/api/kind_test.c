@@ -8,12 +8,18 @@
 
 #include "base/mem.h"
 
-static const struct kind pods = { .group = "", .version = "v1", .kind = "Pod", .plural = "pods", .namespaced = true };
-static const struct kind vms = { .group = "kubevirt.io", .version = "v1", .kind = "VirtualMachine",
-	.plural = "virtualmachines", .namespaced = true };
+static const struct kind pods = {
+	.group = "", .version = "v1", .kind = "Pod", .plural = "pods", .namespaced = true
+};
+static const struct kind vms = { .group = "kubevirt.io",
+	.version = "v1",
+	.kind = "VirtualMachine",
+	.plural = "virtualmachines",
+	.namespaced = true };
 static const struct kind nodes = { .group = "", .version = "v1", .kind = "Node", .plural = "nodes" };
 
-static void expect_path(const struct kind *k, const char *ns, const char *name, const char *sub, const char *want)
+static void expect_path(
+	const struct kind *k, const char *ns, const char *name, const char *sub, const char *want)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
@@ -27,9 +33,11 @@ static void paths_follow_the_url_space(void **state)
 	expect_path(&pods, "ns", "x", "log", "/api/v1/namespaces/ns/pods/x/log");
 	expect_path(&pods, NULL, NULL, NULL, "/api/v1/pods");
 	expect_path(&pods, "ns", NULL, "log", "/api/v1/namespaces/ns/pods");
-	expect_path(&vms, "ns", "a b/c", NULL, "/apis/kubevirt.io/v1/namespaces/ns/virtualmachines/a%20b%2Fc");
+	expect_path(
+		&vms, "ns", "a b/c", NULL, "/apis/kubevirt.io/v1/namespaces/ns/virtualmachines/a%20b%2Fc");
 	expect_path(&nodes, "ignored", "n", "status", "/api/v1/nodes/n/status");
-	expect_path(&vms, "ns", "x", "sev/setup", "/apis/kubevirt.io/v1/namespaces/ns/virtualmachines/x/sev/setup");
+	expect_path(&vms, "ns", "x", "sev/setup",
+		"/apis/kubevirt.io/v1/namespaces/ns/virtualmachines/x/sev/setup");
 }
 
 static void names_and_keys_round_trip(void **state)

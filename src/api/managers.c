@@ -27,22 +27,25 @@ void managers_done(struct managers *m)
 	*m = (struct managers){ 0 };
 }
 
-struct manager *managers_add(
-	struct managers *m, const char *name, const char *operation, const char *api_version, const char *subresource)
+struct manager *managers_add(struct managers *m, const char *name, const char *operation,
+	const char *api_version, const char *subresource)
 {
 	m->items = mem_grow(m->items, &m->cap, m->n + 1, sizeof(*m->items));
-	m->items[m->n] = (struct manager){ .name = mem_strdup(name), .operation = mem_strdup(operation),
-		.api_version = mem_strdup(api_version), .subresource = mem_strdup(subresource) };
+	m->items[m->n] = (struct manager){ .name = mem_strdup(name),
+		.operation = mem_strdup(operation),
+		.api_version = mem_strdup(api_version),
+		.subresource = mem_strdup(subresource) };
 	return &m->items[m->n++];
 }
 
-struct manager *managers_find(
-	const struct managers *m, const char *name, const char *operation, const char *api_version, const char *subresource)
+struct manager *managers_find(const struct managers *m, const char *name, const char *operation,
+	const char *api_version, const char *subresource)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		struct manager *x = &m->items[i];
 
-		if (str_eq(x->name, name) && str_eq(x->operation, operation) && str_eq(x->subresource, subresource) &&
+		if (str_eq(x->name, name) && str_eq(x->operation, operation) &&
+			str_eq(x->subresource, subresource) &&
 			(str_eq(operation, "Apply") || str_eq(x->api_version, api_version)))
 			return x;
 	}
@@ -59,14 +62,15 @@ void manager_touch(struct manager *m, int64_t now_ms)
 
 void managers_read(struct managers *m, const struct json *list)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *name = json_str_or(json_get(it.val, "manager"), "");
 		const char *operation = json_str_or(json_get(it.val, "operation"), "");
 
 		if (!str_eq(operation, "Apply") && !str_eq(operation, "Update"))
 			continue;
-		struct manager *x = managers_add(m, name, operation, json_str_or(json_get(it.val, "apiVersion"), ""),
-			json_str_or(json_get(it.val, "subresource"), ""));
+		struct manager *x =
+			managers_add(m, name, operation, json_str_or(json_get(it.val, "apiVersion"), ""),
+				json_str_or(json_get(it.val, "subresource"), ""));
 		const char *time = json_get_str(it.val, "time");
 		x->time = time ? mem_strdup(time) : NULL;
 		fset_from_json(&x->fields, json_get(it.val, "fieldsV1"));
@@ -163,8 +167,9 @@ static void strip(struct fset *s, const char *const *names)
 void managers_strip(struct fset *s)
 {
 	static const char *const root[] = { "apiVersion", "kind", NULL };
-	static const char *const in_meta[] = { "name", "namespace", "creationTimestamp", "selfLink", "uid", "generation",
-		"managedFields", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", NULL };
+	static const char *const in_meta[] = { "name", "namespace", "creationTimestamp", "selfLink", "uid",
+		"generation", "managedFields", "resourceVersion", "deletionTimestamp",
+		"deletionGracePeriodSeconds", NULL };
 	struct fset *meta;
 
 	strip(s, root);

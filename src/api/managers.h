@@ -19,10 +19,10 @@ void managers_read(struct managers *m, const struct json *list);
 /* Sets or, when nobody owns anything, removes metadata.managedFields of o. */
 void managers_write(struct managers *m, struct json_doc *d, struct json *o);
 /* NULL if there is none. For "Apply" the version does not matter. */
-struct manager *managers_find(
-	const struct managers *m, const char *name, const char *operation, const char *api_version, const char *subresource);
-struct manager *managers_add(
-	struct managers *m, const char *name, const char *operation, const char *api_version, const char *subresource);
+struct manager *managers_find(const struct managers *m, const char *name, const char *operation,
+	const char *api_version, const char *subresource);
+struct manager *managers_add(struct managers *m, const char *name, const char *operation,
+	const char *api_version, const char *subresource);
 void manager_touch(struct manager *m, int64_t now_ms);
 /* Takes what the server or the URL decides out of a set: names, uid, versions, managedFields. */
 void managers_strip(struct fset *s);

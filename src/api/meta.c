@@ -60,7 +60,7 @@ bool meta_set_annotation(struct json_doc *d, struct json *o, const char *key, co
 
 bool meta_has_finalizer(const struct json *o, const char *name)
 {
-	JSON_EACH(it, json_get(meta_of(o), "finalizers"))
+	JSON_EACH (it, json_get(meta_of(o), "finalizers"))
 		if (str_eq(json_str(it.val), name))
 			return true;
 	return false;
@@ -75,7 +75,7 @@ bool meta_set_finalizer(struct json_doc *d, struct json *o, const char *name, bo
 		return true;
 	}
 	struct json *meta = json_get(o, "metadata"), *list = json_get(meta, "finalizers");
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_str(it.val), name))
 			json_iter_remove(&it);
 	if (json_len(list) == 0)
@@ -85,7 +85,7 @@ bool meta_set_finalizer(struct json_doc *d, struct json *o, const char *name, bo
 
 const struct json *meta_controller_ref(const struct json *o)
 {
-	JSON_EACH(it, json_get(meta_of(o), "ownerReferences"))
+	JSON_EACH (it, json_get(meta_of(o), "ownerReferences"))
 		if (json_bool(json_get(it.val, "controller")))
 			return it.val;
 	return NULL;
@@ -93,18 +93,18 @@ const struct json *meta_controller_ref(const struct json *o)
 
 bool meta_owned_by(const struct json *o, const char *uid)
 {
-	JSON_EACH(it, json_get(meta_of(o), "ownerReferences"))
+	JSON_EACH (it, json_get(meta_of(o), "ownerReferences"))
 		if (str_eq(json_get_str(it.val, "uid"), uid))
 			return true;
 	return false;
 }
 
-void meta_add_owner(struct json_doc *d, struct json *o, const char *api_version, const char *kind, const char *name,
-	const char *uid, bool controller)
+void meta_add_owner(struct json_doc *d, struct json *o, const char *api_version, const char *kind,
+	const char *name, const char *uid, bool controller)
 {
 	struct json *list = json_need_arr(d, json_need_obj(d, o, "metadata"), "ownerReferences"), *ref = NULL;
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "uid"), uid))
 			ref = it.val;
 	if (!ref) {
@@ -123,7 +123,7 @@ void meta_add_owner(struct json_doc *d, struct json *o, const char *api_version,
 
 const struct json *cond_find(const struct json *conditions, const char *type)
 {
-	JSON_EACH(it, conditions)
+	JSON_EACH (it, conditions)
 		if (str_eq(json_get_str(it.val, "type"), type))
 			return it.val;
 	return NULL;
@@ -144,8 +144,8 @@ static bool set_text(struct json_doc *d, struct json *c, const char *field, cons
 	return true;
 }
 
-bool cond_set(struct json_doc *d, struct json *holder, const char *type, const char *status, const char *reason,
-	const char *message, int64_t now_ms)
+bool cond_set(struct json_doc *d, struct json *holder, const char *type, const char *status,
+	const char *reason, const char *message, int64_t now_ms)
 {
 	struct json *list = json_need_arr(d, holder, "conditions");
 	struct json *c = (struct json *)cond_find(list, type);
@@ -173,7 +173,7 @@ bool cond_remove(struct json_doc *d, struct json *holder, const char *type)
 	struct json *list = json_get(holder, "conditions");
 	bool found = false;
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "type"), type)) {
 			json_iter_remove(&it);
 			found = true;

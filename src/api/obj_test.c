@@ -11,8 +11,9 @@
 
 static void reads_metadata_once(void **state)
 {
-	struct obj *o = obj_from_doc(json_lit("{'kind':'X','metadata':{'name':'n','namespace':'s','uid':'u',"
-					      "'resourceVersion':'42','generation':3,'deletionTimestamp':'2026-01-01T00:00:00Z'}}"));
+	struct obj *o = obj_from_doc(json_lit(
+		"{'kind':'X','metadata':{'name':'n','namespace':'s','uid':'u',"
+		"'resourceVersion':'42','generation':3,'deletionTimestamp':'2026-01-01T00:00:00Z'}}"));
 
 	assert_string_equal(obj_name(o), "n");
 	assert_string_equal(obj_namespace(o), "s");
@@ -26,7 +27,8 @@ static void reads_metadata_once(void **state)
 
 static void absent_metadata_is_empty(void **state)
 {
-	CLEANUP(obj_unrefp) struct obj *o = obj_from_doc(json_lit("{'metadata':{'name':'n','deletionTimestamp':null}}"));
+	CLEANUP(obj_unrefp)
+	struct obj *o = obj_from_doc(json_lit("{'metadata':{'name':'n','deletionTimestamp':null}}"));
 
 	assert_string_equal(obj_key(o), "n");
 	assert_string_equal(obj_namespace(o), "");

@@ -10,10 +10,11 @@
 /* RFC 6902 in the evanphx dialect. A failing operation is ERR_INVALID with the fixed text
  * "the server rejected our request due to an error in our request"; not an array is ERR_BAD_REQUEST. */
 int patch_json(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e);
-int patch_merge(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e); /* RFC 7386 */
+int patch_merge(const struct json *current, const struct json *patch, struct json_doc **ret,
+	struct err *e); /* RFC 7386 */
 /* Strategic merge with the kind's schema for the keys. */
-int patch_strategic(const struct schema *s, const struct json *current, const struct json *patch, struct json_doc **ret,
-		    struct err *e);
+int patch_strategic(const struct schema *s, const struct json *current, const struct json *patch,
+	struct json_doc **ret, struct err *e);
 
 /* Server-side apply. current NULL: create. force takes over. On conflict ERR_CONFLICT with causes FieldManagerConflict.
  * The result carries the new metadata.managedFields. */
@@ -24,10 +25,10 @@ struct apply_opts {
 	const char *subresource; /* "" for the main one */
 	int64_t now_ms;
 };
-int patch_apply(const struct schema *s, const struct json *current, const struct json *applied, const struct apply_opts *o,
-		struct json_doc **ret, struct causes *causes, struct err *e);
+int patch_apply(const struct schema *s, const struct json *current, const struct json *applied,
+	const struct apply_opts *o, struct json_doc **ret, struct causes *causes, struct err *e);
 /* Bookkeeping after any other write: what changed between old and new belongs to the manager as operation Update. */
-void managed_fields_update(const struct schema *s, const struct json *old /* or NULL */, struct json_doc *d, struct json *o,
-			   const struct apply_opts *opts);
+void managed_fields_update(const struct schema *s, const struct json *old /* or NULL */, struct json_doc *d,
+	struct json *o, const struct apply_opts *opts);
 /* An RFC 6902 patch that turns a into b, with a test op before each replace/remove if tests is true. Array of ops in d. */
 struct json *patch_diff(struct json_doc *d, const struct json *a, const struct json *b, bool tests);

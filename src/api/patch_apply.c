@@ -10,7 +10,8 @@
 
 static const char first_apply[] = "before-first-apply";
 
-static int check_request(const struct schema *s, const struct json *applied, const struct apply_opts *o, struct err *e)
+static int check_request(
+	const struct schema *s, const struct json *applied, const struct apply_opts *o, struct err *e)
 {
 	const struct json *managed = json_get(meta_of(applied), "managedFields");
 
@@ -18,12 +19,14 @@ static int check_request(const struct schema *s, const struct json *applied, con
 		return err_set(e, ERR_BAD_REQUEST, "an applied configuration must be an object");
 	if (str_empty(o->manager))
 		return err_set(e, ERR_INVALID,
-			"PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch");
+			"PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required "
+			"for apply patch");
 	if (json_len(managed))
 		return err_set(e, ERR_BAD_REQUEST, "metadata.managedFields must be nil");
 	if (!str_eq(json_get_str(applied, "apiVersion"), o->api_version))
-		return err_set(e, ERR_BAD_REQUEST, "Incorrect version specified in apply patch. Specified patch version: %.100s, "
-						   "expected: %.100s",
+		return err_set(e, ERR_BAD_REQUEST,
+			"Incorrect version specified in apply patch. Specified patch version: %.100s, "
+			"expected: %.100s",
 			json_str_or(json_get(applied, "apiVersion"), ""), o->api_version);
 	if (str_empty(json_get_str(applied, "kind")))
 		return err_set(e, ERR_BAD_REQUEST, "Object 'Kind' is missing in the applied configuration");
@@ -33,9 +36,10 @@ static int check_request(const struct schema *s, const struct json *applied, con
 	schema_prune(s, json_root(d), &unknown);
 	if (!unknown.len)
 		return 0;
-	return err_set(e, ERR_INTERNAL, "failed to create typed patch object (%s/%s; %s, Kind=%s): .%s: field not declared in schema",
-		meta_str(applied, "namespace"), meta_str(applied, "name"), o->api_version, json_get_str(applied, "kind"),
-		unknown.items[0]);
+	return err_set(e, ERR_INTERNAL,
+		"failed to create typed patch object (%s/%s; %s, Kind=%s): .%s: field not declared in schema",
+		meta_str(applied, "namespace"), meta_str(applied, "name"), o->api_version,
+		json_get_str(applied, "kind"), unknown.items[0]);
 }
 
 static void set_of_object(const struct schema *s, const struct json *o, struct fset *ret)
@@ -46,7 +50,8 @@ static void set_of_object(const struct schema *s, const struct json *o, struct f
 }
 
 /* Owners of the live object. One nobody ever kept books of belongs to a manager made up for it. */
-static void read_owners(const struct schema *s, const struct json *live, const struct apply_opts *o, struct managers *ret)
+static void read_owners(
+	const struct schema *s, const struct json *live, const struct apply_opts *o, struct managers *ret)
 {
 	const struct json *list = json_get(meta_of(live), "managedFields");
 
@@ -92,14 +97,14 @@ static void report_path(void *arg, const char *path)
 static int conflict_err(struct causes *c, size_t before, struct str *lines, size_t n, struct err *e)
 {
 	if (n == 1 && c->len > before)
-		return err_set(e, ERR_CONFLICT, "Apply failed with 1 conflict: %s: %s", c->items[before].message,
-			c->items[before].field);
+		return err_set(e, ERR_CONFLICT, "Apply failed with 1 conflict: %s: %s",
+			c->items[before].message, c->items[before].field);
 	return err_set(e, ERR_CONFLICT, "Apply failed with %zu conflicts: %s", n, str_cstr(lines));
 }
 
 /* What others own of the differing fields: taken from them under force, else reported. */
-static int settle_conflicts(struct managers *all, const struct manager *self, const struct fset *differing, bool force,
-	struct causes *causes, struct err *e)
+static int settle_conflicts(struct managers *all, const struct manager *self, const struct fset *differing,
+	bool force, struct causes *causes, struct err *e)
 {
 	CLEANUP(causes_done) struct causes local = { 0 };
 	CLEANUP(str_done) struct str lines = { 0 };
@@ -130,8 +135,8 @@ static int settle_conflicts(struct managers *all, const struct manager *self, co
 }
 
 /* What this manager owned before and no longer lists goes, unless somebody else (or the new list itself) holds it. */
-static void drop_unlisted(const struct schema *s, struct json *o, const struct managers *all, const struct manager *self,
-	const struct fset *listed)
+static void drop_unlisted(const struct schema *s, struct json *o, const struct managers *all,
+	const struct manager *self, const struct fset *listed)
 {
 	CLEANUP(fset_done) struct fset gone = { 0 };
 	CLEANUP(fset_done) struct fset kept = { 0 };
@@ -149,8 +154,8 @@ static void drop_unlisted(const struct schema *s, struct json *o, const struct m
 	fset_remove_from(s, o, &gone, &kept);
 }
 
-int patch_apply(const struct schema *s, const struct json *current, const struct json *applied, const struct apply_opts *o,
-	struct json_doc **ret, struct causes *causes, struct err *e)
+int patch_apply(const struct schema *s, const struct json *current, const struct json *applied,
+	const struct apply_opts *o, struct json_doc **ret, struct causes *causes, struct err *e)
 {
 	CLEANUP(managers_done) struct managers all = { 0 };
 	CLEANUP(fset_done) struct fset listed = { 0 };
@@ -160,9 +165,11 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 		return -1;
 	set_of_object(s, applied, &listed);
 	read_owners(s, current, o, &all);
-	struct manager *self = managers_find(&all, o->manager, "Apply", o->api_version, o->subresource ? o->subresource : "");
+	struct manager *self = managers_find(
+		&all, o->manager, "Apply", o->api_version, o->subresource ? o->subresource : "");
 	if (!self)
-		self = managers_add(&all, o->manager, "Apply", o->api_version, o->subresource ? o->subresource : "");
+		self = managers_add(
+			&all, o->manager, "Apply", o->api_version, o->subresource ? o->subresource : "");
 	if (current) {
 		fset_differing(s, applied, current, &differing);
 		fset_tidy(&differing);

@@ -52,12 +52,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct json_doc *apply_as(const char *manager, const struct json_doc *live, const char *spec, bool force, int64_t now,
-	struct causes *c, struct err *e)
+static struct json_doc *apply_as(const char *manager, const struct json_doc *live, const char *spec,
+	bool force, int64_t now, struct causes *c, struct err *e)
 {
 	CLEANUP(mem_freep) char *text = str_printf("{" HEAD ",'spec':%s}", spec);
 	CLEANUP(json_doc_freep) struct json_doc *p = json_lit(text);
-	struct apply_opts o = { .manager = manager, .api_version = "demo.io/v1", .force = force, .subresource = "", .now_ms = now };
+	struct apply_opts o = { .manager = manager,
+		.api_version = "demo.io/v1",
+		.force = force,
+		.subresource = "",
+		.now_ms = now };
 	struct json_doc *ret = NULL;
 
 	if (patch_apply(schema, live ? json_root(live) : NULL, json_root(p), &o, &ret, c, e) < 0)
@@ -98,13 +102,15 @@ static void expect(const struct json_doc *d, const char *pointer, const char *wa
 
 static const struct json *owned(const struct json_doc *d, const char *manager, const char *operation)
 {
-	JSON_EACH(it, json_at(json_root(d), "/metadata/managedFields"))
-		if (str_eq(json_get_str(it.val, "manager"), manager) && str_eq(json_get_str(it.val, "operation"), operation))
+	JSON_EACH (it, json_at(json_root(d), "/metadata/managedFields"))
+		if (str_eq(json_get_str(it.val, "manager"), manager) &&
+			str_eq(json_get_str(it.val, "operation"), operation))
 			return json_get(it.val, "fieldsV1");
 	return NULL;
 }
 
-static void expect_owned(const struct json_doc *d, const char *manager, const char *operation, const char *want)
+static void expect_owned(
+	const struct json_doc *d, const char *manager, const char *operation, const char *want)
 {
 	CLEANUP(json_doc_freep) struct json_doc *w = json_lit(want);
 	const struct json *got = owned(d, manager, operation);
@@ -120,15 +126,19 @@ static void applying_creates_and_notes_the_owner(void **state)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 
-	step(&d, "m1", "{'a':'1','c':{'d':1},'items':[{'name':'b','v':1}],'words':['x'],'args':['p','q'],'map':{'k':'v'}}");
+	step(&d, "m1",
+		"{'a':'1','c':{'d':1},'items':[{'name':'b','v':1}],'words':['x'],'args':['p','q'],'map':{'k':"
+		"'v'}}");
 	expect(d, "/spec",
-		"{'a':'1','c':{'d':1},'items':[{'name':'b','v':1}],'words':['x'],'args':['p','q'],'map':{'k':'v'}}");
+		"{'a':'1','c':{'d':1},'items':[{'name':'b','v':1}],'words':['x'],'args':['p','q'],'map':{'k':"
+		"'v'}}");
 	expect(d, "/metadata/managedFields/0/time", "'2026-01-02T03:04:05Z'");
 	expect(d, "/metadata/managedFields/0/operation", "'Apply'");
 	expect(d, "/metadata/managedFields/0/fieldsType", "'FieldsV1'");
-	CLEANUP(json_doc_freep) struct json_doc *want = json_lit(
-		"{'f:spec':{'f:a':{},'f:c':{'f:d':{}},'f:items':{'K':{'.':{},'f:name':{},'f:v':{}}},"
-		"'f:words':{'V':{}},'f:args':{},'f:map':{'f:k':{}}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *want =
+		json_lit("{'f:spec':{'f:a':{},'f:c':{'f:d':{}},'f:items':{'K':{'.':{},'f:name':{},'f:v':{}}},"
+			 "'f:words':{'V':{}},'f:args':{},'f:map':{'f:k':{}}}}");
 	struct json *spec = json_get(json_root(want), "f:spec");
 	json_set_copy(want, json_get(spec, "f:items"), "k:{\"name\":\"b\"}", json_at(spec, "/f:items/K"));
 	json_remove(json_get(spec, "f:items"), "K");
@@ -140,11 +150,13 @@ static void applying_creates_and_notes_the_owner(void **state)
 /* kubernetes-api.md 8.38 */
 static void applying_again_changes_nothing(void **state)
 {
-	static const char spec[] = "{'a':'1','items':[{'name':'b','v':1}],'words':['x'],'ports':[{'port':80}],'sel':{'s':'1'}}";
+	static const char spec[] =
+		"{'a':'1','items':[{'name':'b','v':1}],'words':['x'],'ports':[{'port':80}],'sel':{'s':'1'}}";
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 
 	step(&d, "m1", spec);
-	CLEANUP(json_doc_freep) struct json_doc *again = apply_as("m1", d, spec, false, NOW + 100000, NULL, NULL);
+	CLEANUP(json_doc_freep)
+	struct json_doc *again = apply_as("m1", d, spec, false, NOW + 100000, NULL, NULL);
 	assert_non_null(again);
 	assert_true(json_eq(json_root(d), json_root(again)));
 }
@@ -183,11 +195,13 @@ static void dropped_fields_go_unless_shared(void **state)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 
-	step(&d, "m1", "{'a':'1','b':'2','c':{'d':1,'e':2},'map':{'k':'v','l':'w'},'words':['x','y'],"
-		       "'items':[{'name':'a','v':1,'w':2},{'name':'b'}]}");
+	step(&d, "m1",
+		"{'a':'1','b':'2','c':{'d':1,'e':2},'map':{'k':'v','l':'w'},'words':['x','y'],"
+		"'items':[{'name':'a','v':1,'w':2},{'name':'b'}]}");
 	step(&d, "m2", "{'b':'2','map':{'l':'w'},'words':['y'],'items':[{'name':'a','w':2}]}");
 	step(&d, "m1", "{'c':{'d':1}}");
-	expect(d, "/spec", "{'b':'2','c':{'d':1},'map':{'l':'w'},'words':['y'],'items':[{'name':'a','w':2}]}");
+	expect(d, "/spec",
+		"{'b':'2','c':{'d':1},'map':{'l':'w'},'words':['y'],'items':[{'name':'a','w':2}]}");
 	step(&d, "m1", "{}");
 	expect(d, "/spec", "{'b':'2','map':{'l':'w'},'words':['y'],'items':[{'name':'a','w':2}]}");
 	step(&d, "m2", "{'b':'2'}");
@@ -200,12 +214,15 @@ static void lists_merge_by_key(void **state)
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 
 	step(&d, "m1", "{'items':[{'name':'a','v':1}],'ports':[{'port':80}]}");
-	step(&d, "m2", "{'items':[{'name':'b','v':2},{'name':'a','w':3}],'ports':[{'port':80,'protocol':'TCP','name':'http'},"
-		       "{'port':80,'protocol':'UDP'}]}");
+	step(&d, "m2",
+		"{'items':[{'name':'b','v':2},{'name':'a','w':3}],'ports':[{'port':80,'protocol':'TCP','name'"
+		":'http'},"
+		"{'port':80,'protocol':'UDP'}]}");
 	expect(d, "/spec/items", "[{'name':'a','v':1,'w':3},{'name':'b','v':2}]");
 	expect(d, "/spec/ports", "[{'port':80,'name':'http','protocol':'TCP'},{'port':80,'protocol':'UDP'}]");
 	assert_non_null(json_get(json_at(owned(d, "m2", "Apply"), "/f:spec/f:items"), "k:{\"name\":\"b\"}"));
-	assert_non_null(json_get(json_at(owned(d, "m1", "Apply"), "/f:spec/f:ports"), "k:{\"port\":80,\"protocol\":\"TCP\"}"));
+	assert_non_null(json_get(
+		json_at(owned(d, "m1", "Apply"), "/f:spec/f:ports"), "k:{\"port\":80,\"protocol\":\"TCP\"}"));
 }
 
 static void atomic_values_belong_as_a_whole(void **state)
@@ -229,7 +246,8 @@ static void bad_requests_are_refused(void **state)
 		enum err_code code;
 	} cases[] = {
 		{ "{" HEAD ",'spec':{'zip':1}}", ERR_INTERNAL },
-		{ "{'apiVersion':'demo.io/v1','kind':'Widget','metadata':{'name':'x','managedFields':[{'manager':'m'}]}}",
+		{ "{'apiVersion':'demo.io/"
+		  "v1','kind':'Widget','metadata':{'name':'x','managedFields':[{'manager':'m'}]}}",
 			ERR_BAD_REQUEST },
 		{ "{'apiVersion':'demo.io/v2','kind':'Widget','metadata':{'name':'x'}}", ERR_BAD_REQUEST },
 		{ "{'apiVersion':'demo.io/v1','metadata':{'name':'x'}}", ERR_BAD_REQUEST },
@@ -258,7 +276,9 @@ static void update_as(struct json_doc **live, const char *manager, const char *o
 {
 	CLEANUP(mem_freep) char *text = str_printf("{" HEAD ",%s}", object);
 	struct json_doc *next = json_lit(text);
-	struct apply_opts o = { .manager = manager, .api_version = "demo.io/v1", .subresource = "", .now_ms = NOW };
+	struct apply_opts o = {
+		.manager = manager, .api_version = "demo.io/v1", .subresource = "", .now_ms = NOW
+	};
 
 	managed_fields_update(schema, *live ? json_root(*live) : NULL, next, json_root(next), &o);
 	json_doc_free(*live);
@@ -273,12 +293,14 @@ static void other_writes_take_what_they_change(void **state)
 	struct err e = { 0 };
 
 	step(&d, "m1", "{'a':'1','b':'2','items':[{'name':'a','v':1}]}");
-	update_as(&d, "editor", "'spec':{'a':'9','b':'2','c':{'d':1},'items':[{'name':'a','v':1}],'words':[]}");
+	update_as(
+		&d, "editor", "'spec':{'a':'9','b':'2','c':{'d':1},'items':[{'name':'a','v':1}],'words':[]}");
 	expect_owned(d, "editor", "Update", "{'f:spec':{'f:a':{},'f:c':{'f:d':{}},'f:words':{}}}");
 	assert_null(json_at(owned(d, "m1", "Apply"), "/f:spec/f:a"));
 	assert_non_null(json_at(owned(d, "m1", "Apply"), "/f:spec/f:b"));
 	assert_null(apply_as("m1", d, "{'a':'1'}", false, NOW, &c, &e));
-	assert_string_equal(e.msg, "Apply failed with 1 conflict: conflict with \"editor\" using demo.io/v1: .spec.a");
+	assert_string_equal(
+		e.msg, "Apply failed with 1 conflict: conflict with \"editor\" using demo.io/v1: .spec.a");
 
 	/* what is removed belongs to nobody; what nobody changed keeps its owner */
 	update_as(&d, "editor", "'spec':{'a':'9'}");
@@ -295,16 +317,18 @@ static void creating_owns_everything(void **state)
 	update_as(&d, "kubectl", "'spec':{'a':'9','map':{'k':'v'}}");
 	expect_owned(d, "kubectl", "Update", "{'f:spec':{'f:a':{},'f:map':{'f:k':{}}}}");
 	/* [{}] clears the books, and then the next applier finds the made-up owner */
-	CLEANUP(json_doc_freep) struct json_doc *clear =
-		json_lit("{'apiVersion':'demo.io/v1','kind':'Widget','metadata':{'name':'x','namespace':'n','managedFields':[{}]},"
+	CLEANUP(json_doc_freep)
+	struct json_doc *clear =
+		json_lit("{'apiVersion':'demo.io/"
+			 "v1','kind':'Widget','metadata':{'name':'x','namespace':'n','managedFields':[{}]},"
 			 "'spec':{'a':'9'}}");
 	struct apply_opts o = { .manager = "k", .api_version = "demo.io/v1", .subresource = "" };
 	managed_fields_update(schema, json_root(d), clear, json_root(clear), &o);
 	assert_null(json_at(json_root(clear), "/metadata/managedFields"));
 	struct err e = { 0 };
 	assert_null(apply_as("m1", clear, "{'a':'1'}", false, NOW, NULL, &e));
-	assert_string_equal(
-		e.msg, "Apply failed with 1 conflict: conflict with \"before-first-apply\" using demo.io/v1: .spec.a");
+	assert_string_equal(e.msg, "Apply failed with 1 conflict: conflict with \"before-first-apply\" using "
+				   "demo.io/v1: .spec.a");
 }
 
 static void many_updaters_are_summed_up(void **state)
@@ -340,11 +364,11 @@ static char *random_spec(void)
 	bool any = false;
 
 	str_addc(&s, '{');
-#define MAYBE(...)                                \
-	if (rnd(2)) {                             \
-		str_add(&s, any ? "," : "");      \
-		str_addf(&s, __VA_ARGS__);        \
-		any = true;                       \
+#define MAYBE(...)                           \
+	if (rnd(2)) {                        \
+		str_add(&s, any ? "," : ""); \
+		str_addf(&s, __VA_ARGS__);   \
+		any = true;                  \
 	}
 	MAYBE("'a':'%u'", rnd(2))
 	MAYBE("'c':{'d':%u}", rnd(2))
@@ -376,15 +400,21 @@ static void random_appliers_keep_the_rules(void **state)
 			const char *who = names[rnd(3)];
 
 			force(&d, who, spec);
-			CLEANUP(json_doc_freep) struct json_doc *again = apply_as(who, d, spec, false, NOW + 5000, NULL, NULL);
+			CLEANUP(json_doc_freep)
+			struct json_doc *again = apply_as(who, d, spec, false, NOW + 5000, NULL, NULL);
 			if (!again || !json_eq(json_root(d), json_root(again)))
 				fail_msg("applying %s again changes something", spec);
 			CLEANUP(json_doc_freep) struct json_doc *want = json_lit(spec);
 			struct json_doc *merged = NULL;
-			assert_int_equal(patch_merge(json_at(json_root(d), "/spec"), json_root(want), &merged, NULL), 0);
-			assert_true(json_eq(json_at(json_root(d), "/spec/a"), json_at(json_root(merged), "/a")));
-			assert_true(json_eq(json_at(json_root(d), "/spec/map"), json_at(json_root(merged), "/map")));
-			assert_true(json_eq(json_at(json_root(d), "/spec/args"), json_at(json_root(merged), "/args")));
+			assert_int_equal(
+				patch_merge(json_at(json_root(d), "/spec"), json_root(want), &merged, NULL),
+				0);
+			assert_true(
+				json_eq(json_at(json_root(d), "/spec/a"), json_at(json_root(merged), "/a")));
+			assert_true(json_eq(
+				json_at(json_root(d), "/spec/map"), json_at(json_root(merged), "/map")));
+			assert_true(json_eq(
+				json_at(json_root(d), "/spec/args"), json_at(json_root(merged), "/args")));
 			json_doc_free(merged);
 		}
 		for (size_t i = 0; i < ARRAY_LEN(names); i++) {

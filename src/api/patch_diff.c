@@ -62,7 +62,7 @@ static void diff(struct diff *x, const struct json *a, const struct json *b);
 
 static void diff_objects(struct diff *x, const struct json *a, const struct json *b)
 {
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		const struct json *now = json_getn(b, it.key, it.key_len);
 		size_t len = enter(x, it.key);
 
@@ -74,7 +74,7 @@ static void diff_objects(struct diff *x, const struct json *a, const struct json
 		}
 		leave(x, len);
 	}
-	JSON_EACH(it, b) {
+	JSON_EACH (it, b) {
 		if (json_getn(a, it.key, it.key_len))
 			continue;
 		size_t len = enter(x, it.key);
@@ -90,9 +90,9 @@ static void diff_arrays(struct diff *x, const struct json *a, const struct json 
 	CLEANUP(mem_freep) const struct json **va = mem_alloc((na + 1) * sizeof(*va));
 	CLEANUP(mem_freep) const struct json **vb = mem_alloc((nb + 1) * sizeof(*vb));
 
-	JSON_EACH(it, a)
+	JSON_EACH (it, a)
 		va[it.i] = it.val;
-	JSON_EACH(it, b)
+	JSON_EACH (it, b)
 		vb[it.i] = it.val;
 	while (head < na && head < nb && json_eq(va[head], vb[head]))
 		head++;

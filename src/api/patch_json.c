@@ -205,7 +205,7 @@ static bool depth_ok(const struct json *v, int left)
 {
 	if (left == 0)
 		return false;
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if (!depth_ok(it.val, left - 1))
 			return false;
 	return true;
@@ -217,12 +217,13 @@ int patch_json(const struct json *current, const struct json *patch, struct json
 		return err_set(e, ERR_BAD_REQUEST, "a JSON patch must be an array of operations");
 	if (json_len(patch) > PATCH_OPS_MAX)
 		return err_set(e, ERR_TOO_LARGE,
-			"The allowed maximum operations in a JSON patch is %d, got %zu", PATCH_OPS_MAX, json_len(patch));
+			"The allowed maximum operations in a JSON patch is %d, got %zu", PATCH_OPS_MAX,
+			json_len(patch));
 
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(current);
 	struct job j = { .d = d };
 	bool deepens = false;
-	JSON_EACH(it, patch) {
+	JSON_EACH (it, patch) {
 		const char *why = run(&j, it.val);
 
 		if (why)

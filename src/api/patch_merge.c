@@ -18,7 +18,7 @@ static struct json *without_nulls(struct json_doc *d, const struct json *patch)
 
 static void merge(struct json_doc *d, struct json *into, const struct json *patch)
 {
-	JSON_EACH(it, patch) {
+	JSON_EACH (it, patch) {
 		if (json_is_null(it.val)) {
 			json_remove(into, it.key);
 			continue;

@@ -11,11 +11,13 @@
 
 static const char set_order[] = "$setElementOrder/", delete_from[] = "$deleteFromPrimitiveList/";
 
-static int merge_map(struct json_doc *d, const struct schema *s, struct json *into, const struct json *patch, struct err *e);
+static int merge_map(struct json_doc *d, const struct schema *s, struct json *into, const struct json *patch,
+	struct err *e);
 
 static bool is_directive(const char *key)
 {
-	return str_eq(key, "$patch") || str_eq(key, "$retainKeys") || str_starts(key, set_order) || str_starts(key, delete_from);
+	return str_eq(key, "$patch") || str_eq(key, "$retainKeys") || str_starts(key, set_order) ||
+	       str_starts(key, delete_from);
 }
 
 /* A copy for a place where nothing stood: without directives, nulls and elements to delete. */
@@ -24,7 +26,7 @@ static struct json *plain_copy(struct json_doc *d, const struct json *v)
 	if (json_is_obj(v)) {
 		struct json *o = json_new_obj(d);
 
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			if (!is_directive(it.key) && !json_is_null(it.val))
 				json_set(d, o, it.key, plain_copy(d, it.val));
 		return o;
@@ -32,7 +34,7 @@ static struct json *plain_copy(struct json_doc *d, const struct json *v)
 	if (json_is_arr(v)) {
 		struct json *a = json_new_arr(d);
 
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			if (!json_get(it.val, "$patch"))
 				json_append(d, a, plain_copy(d, it.val));
 		return a;
@@ -45,7 +47,7 @@ static struct json *plain_copy(struct json_doc *d, const struct json *v)
 /* An element of the list being made. */
 struct element {
 	struct json *v;
-	size_t was; /* index in the live list, SIZE_MAX: new */
+	size_t was;  /* index in the live list, SIZE_MAX: new */
 	size_t rank; /* index in the order asked for, SIZE_MAX: not named there */
 };
 struct list {
@@ -99,9 +101,10 @@ static int no_key(const struct json *v, const char *key, struct err *e)
 }
 
 /* Takes the patch's elements into the list; `replace` is set if the patch says so, and then they are all there is. */
-static int take_elements(struct json_doc *d, const struct schema *s, struct list *l, const struct json *patch, struct err *e)
+static int take_elements(
+	struct json_doc *d, const struct schema *s, struct list *l, const struct json *patch, struct err *e)
 {
-	JSON_EACH(it, patch) {
+	JSON_EACH (it, patch) {
 		if (str_eq(json_get_str(it.val, "$patch"), "replace")) {
 			l->n = 0;
 		} else if (str_eq(json_get_str(it.val, "$patch"), "delete")) {
@@ -110,7 +113,7 @@ static int take_elements(struct json_doc *d, const struct schema *s, struct list
 			list_remove(l, it.val);
 		}
 	}
-	JSON_EACH(it, patch) {
+	JSON_EACH (it, patch) {
 		if (json_get(it.val, "$patch"))
 			continue;
 		if (l->key && (!json_is_obj(it.val) || !json_get(it.val, l->key)))
@@ -137,7 +140,7 @@ static void put_in_order(struct list *l, const struct json *order)
 	struct list named = { 0 }, others = { 0 };
 	size_t i = 0, j = 0, n = 0;
 
-	JSON_EACH(it, order) {
+	JSON_EACH (it, order) {
 		struct element *x = json_get(it.val, "$patch") ? NULL : list_find(l, it.val);
 
 		if (x && x->rank == SIZE_MAX)
@@ -152,7 +155,8 @@ static void put_in_order(struct list *l, const struct json *order)
 	if (named.n > 1)
 		qsort(named.items, named.n, sizeof(*named.items), compare_ranks);
 	while (i < others.n || j < named.n) {
-		bool before = i < others.n &&
+		bool before =
+			i < others.n &&
 			(j >= named.n || (others.items[i].was != SIZE_MAX && named.items[j].was != SIZE_MAX &&
 						 others.items[i].was < named.items[j].was));
 
@@ -172,7 +176,7 @@ static int merge_list(struct json_doc *d, const struct schema *s, struct json *h
 
 	if (n > COMPARISONS_MAX / m)
 		return err_set(e, ERR_TOO_LARGE, "lists of %zu and %zu elements are too long to merge", n, m);
-	JSON_EACH(it, live)
+	JSON_EACH (it, live)
 		list_add(&l, it.val, it.i);
 	if (patch && take_elements(d, s, &l, patch, e) < 0)
 		return -1;
@@ -190,7 +194,8 @@ static int merge_list(struct json_doc *d, const struct schema *s, struct json *h
 	return 0;
 }
 
-static int delete_scalars(struct json_doc *d, struct json *holder, const char *name, const struct json *gone, struct err *e)
+static int delete_scalars(
+	struct json_doc *d, struct json *holder, const char *name, const struct json *gone, struct err *e)
 {
 	struct json *live = json_get(holder, name);
 	struct list l = { 0 };
@@ -198,9 +203,9 @@ static int delete_scalars(struct json_doc *d, struct json *holder, const char *n
 	(void)d;
 	if (json_len(live) > COMPARISONS_MAX / (json_len(gone) + 1))
 		return err_set(e, ERR_TOO_LARGE, "lists are too long to merge");
-	JSON_EACH(it, gone)
+	JSON_EACH (it, gone)
 		list_add(&l, it.val, SIZE_MAX);
-	JSON_EACH(it, live)
+	JSON_EACH (it, live)
 		if (list_find(&l, it.val))
 			json_iter_remove(&it);
 	list_done(&l);
@@ -216,10 +221,10 @@ static bool list_merges(const struct schema *s)
 
 static void retain_keys(struct json *into, const struct json *keys)
 {
-	JSON_EACH(it, into) {
+	JSON_EACH (it, into) {
 		bool kept = false;
 
-		JSON_EACH(k, keys)
+		JSON_EACH (k, keys)
 			kept |= str_eq(json_str(k.val), it.key);
 		if (!kept)
 			json_iter_remove(&it);
@@ -255,8 +260,8 @@ static int order_only(struct json_doc *d, const struct schema *s, struct json *i
 	return merge_list(d, schema_member(s, key), into, key, NULL, order, e);
 }
 
-static int merge_entry(struct json_doc *d, const struct schema *s, struct json *into, const struct json *patch,
-	const char *key, const struct json *v, struct err *e)
+static int merge_entry(struct json_doc *d, const struct schema *s, struct json *into,
+	const struct json *patch, const char *key, const struct json *v, struct err *e)
 {
 	if (str_starts(key, set_order))
 		return order_only(d, s, into, patch, key + strlen(set_order), v, e);
@@ -268,14 +273,15 @@ static int merge_entry(struct json_doc *d, const struct schema *s, struct json *
 	return merge_member(d, schema_member(s, key), into, key, v, order ? json_get(patch, order) : NULL, e);
 }
 
-static int merge_map(struct json_doc *d, const struct schema *s, struct json *into, const struct json *patch, struct err *e)
+static int merge_map(struct json_doc *d, const struct schema *s, struct json *into, const struct json *patch,
+	struct err *e)
 {
 	const char *directive = json_get_str(patch, "$patch");
 
 	if (str_eq(directive, "replace") || str_eq(directive, "delete")) {
 		json_clear(into);
 		if (*directive == 'r')
-			JSON_EACH(it, patch)
+			JSON_EACH (it, patch)
 				if (!is_directive(it.key) && !json_is_null(it.val))
 					json_set(d, into, it.key, plain_copy(d, it.val));
 		return 0;
@@ -284,14 +290,14 @@ static int merge_map(struct json_doc *d, const struct schema *s, struct json *in
 		return err_set(e, ERR_BAD_REQUEST, "Unknown patch type found: %.64s", directive);
 	if (json_is_arr(json_get(patch, "$retainKeys")))
 		retain_keys(into, json_get(patch, "$retainKeys"));
-	JSON_EACH(it, patch)
+	JSON_EACH (it, patch)
 		if (merge_entry(d, s, into, patch, it.key, it.val, e) < 0)
 			return -1;
 	return 0;
 }
 
-int patch_strategic(const struct schema *s, const struct json *current, const struct json *patch, struct json_doc **ret,
-	struct err *e)
+int patch_strategic(const struct schema *s, const struct json *current, const struct json *patch,
+	struct json_doc **ret, struct err *e)
 {
 	if (!json_is_obj(patch))
 		return err_set(e, ERR_BAD_REQUEST, "a strategic merge patch must be an object");

@@ -64,7 +64,8 @@ static void expect(const char *current, const char *patch, const char *want)
 /* kubernetes-api.md 8.35 */
 static void new_elements_come_in_front(void **state)
 {
-	expect("{'spec':{'containers':[{'name':'a','image':'1'}]}}", "{'spec':{'containers':[{'name':'b','image':'2'}]}}",
+	expect("{'spec':{'containers':[{'name':'a','image':'1'}]}}",
+		"{'spec':{'containers':[{'name':'b','image':'2'}]}}",
 		"{'spec':{'containers':[{'name':'b','image':'2'},{'name':'a','image':'1'}]}}");
 	expect("{'spec':{'containers':[{'name':'a','image':'1'},{'name':'b'}]}}",
 		"{'spec':{'containers':[{'name':'a','image':'2'}]}}",
@@ -82,24 +83,28 @@ static void an_order_is_followed(void **state)
 	expect("{'spec':{'containers':[{'name':'a'},{'name':'live'},{'name':'b'}]}}",
 		"{'spec':{'$setElementOrder/containers':[{'name':'a'},{'name':'b'},{'name':'n'}],"
 		"'containers':[{'name':'n','image':'1'}]}}",
-		"{'spec':{'containers':[{'name':'a'},{'name':'live'},{'name':'b'},{'name':'n','image':'1'}]}}");
+		"{'spec':{'containers':[{'name':'a'},{'name':'live'},{'name':'b'},{'name':'n','image':'1'}]}"
+		"}");
 	expect("{'metadata':{'finalizers':['a','b']}}",
 		"{'metadata':{'$setElementOrder/finalizers':['b','c','a'],'finalizers':['c']}}",
 		"{'metadata':{'finalizers':['b','c','a']}}");
 	/* order of a list that is not there */
 	expect("{'spec':{}}", "{'spec':{'$setElementOrder/containers':[{'name':'b'}]}}", "{'spec':{}}");
 	expect("{'spec':{}}",
-		"{'spec':{'$setElementOrder/containers':[{'name':'a'},{'name':'b'}],'containers':[{'name':'b'},{'name':'a'}]}}",
+		"{'spec':{'$setElementOrder/"
+		"containers':[{'name':'a'},{'name':'b'}],'containers':[{'name':'b'},{'name':'a'}]}}",
 		"{'spec':{'containers':[{'name':'a'},{'name':'b'}]}}");
 }
 
 static void elements_are_deleted_and_replaced(void **state)
 {
-	expect("{'spec':{'containers':[{'name':'a','env':[{'name':'X','value':'1'},{'name':'Y','value':'2'}]}]}}",
+	expect("{'spec':{'containers':[{'name':'a','env':[{'name':'X','value':'1'},{'name':'Y','value':'2'}]}"
+	       "]}}",
 		"{'spec':{'containers':[{'name':'a','env':[{'name':'X','$patch':'delete'}]}]}}",
 		"{'spec':{'containers':[{'name':'a','env':[{'name':'Y','value':'2'}]}]}}");
 	expect("{'spec':{'containers':[{'name':'a'},{'name':'b'}]}}",
-		"{'spec':{'containers':[{'$patch':'replace'},{'name':'c'}]}}", "{'spec':{'containers':[{'name':'c'}]}}");
+		"{'spec':{'containers':[{'$patch':'replace'},{'name':'c'}]}}",
+		"{'spec':{'containers':[{'name':'c'}]}}");
 	expect("{'spec':{'a':1,'b':2}}", "{'spec':{'$patch':'replace','c':3}}", "{'spec':{'c':3}}");
 	expect("{'spec':{'a':1}}", "{'spec':{'$patch':'delete'}}", "{'spec':{}}");
 	expect("{'spec':{'a':{'b':1}}}", "{'spec':{'a':null}}", "{'spec':{}}");
@@ -118,7 +123,8 @@ static void lists_without_key_replace(void **state)
 		"{'metadata':{'finalizers':['b','a']}}");
 	expect("{'metadata':{'finalizers':['a']}}", "{'metadata':{'finalizers':['b']}}",
 		"{'metadata':{'finalizers':['b','a']}}");
-	expect("{'metadata':{'finalizers':['a','b']}}", "{'metadata':{'$deleteFromPrimitiveList/finalizers':['a']}}",
+	expect("{'metadata':{'finalizers':['a','b']}}",
+		"{'metadata':{'$deleteFromPrimitiveList/finalizers':['a']}}",
 		"{'metadata':{'finalizers':['b']}}");
 	expect("{'metadata':{'ownerReferences':[{'uid':'1','name':'x'}]}}",
 		"{'metadata':{'ownerReferences':[{'uid':'1','name':'y'}]}}",
@@ -130,7 +136,8 @@ static void lists_without_key_replace(void **state)
 static void only_retained_keys_stay(void **state)
 {
 	expect("{'spec':{'strategy':{'type':'RollingUpdate','rollingUpdate':{}}}}",
-		"{'spec':{'strategy':{'$retainKeys':['type'],'type':'Recreate'}}}", "{'spec':{'strategy':{'type':'Recreate'}}}");
+		"{'spec':{'strategy':{'$retainKeys':['type'],'type':'Recreate'}}}",
+		"{'spec':{'strategy':{'type':'Recreate'}}}");
 	expect("{'spec':{'volumes':[{'name':'v','emptyDir':{}}]}}",
 		"{'spec':{'volumes':[{'$retainKeys':['name','secret'],'name':'v','secret':{}}]}}",
 		"{'spec':{'volumes':[{'name':'v','secret':{}}]}}");

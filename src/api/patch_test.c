@@ -8,7 +8,8 @@
 
 #include "base/mem.h"
 
-typedef int patch_fn(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e);
+typedef int patch_fn(
+	const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e);
 
 static void expect(patch_fn *fn, const char *current, const char *patch, const char *want)
 {
@@ -53,26 +54,39 @@ static void json_patch_speaks_the_dialect(void **state)
 	expect(patch_json, "{'a/b':1,'c~d':2}",
 		"[{'op':'replace','path':'/a~1b','value':3},{'op':'remove','path':'/c~0d'}]", "{'a/b':3}");
 	expect(patch_json, "{'a':{'b':1}}", "[{'op':'move','from':'/a/b','path':'/c'}]", "{'a':{},'c':1}");
-	expect(patch_json, "{'a':{'b':1}}", "[{'op':'copy','from':'/a','path':'/a/c'}]", "{'a':{'b':1,'c':{'b':1}}}");
+	expect(patch_json, "{'a':{'b':1}}", "[{'op':'copy','from':'/a','path':'/a/c'}]",
+		"{'a':{'b':1,'c':{'b':1}}}");
 	expect(patch_json, "{'a':[1,2,3]}", "[{'op':'move','from':'/a/0','path':'/a/2'}]", "{'a':[2,3,1]}");
 	expect(patch_json, "{'':1}", "[{'op':'replace','path':'/','value':2}]", "{'':2}");
 	expect(patch_json, "{'a':1}", "[]", "{'a':1}");
-	expect(patch_json, "{'a':{'x':1,'y':[1,2]}}", "[{'op':'test','path':'/a','value':{'y':[1,2],'x':1.0}}]",
-		"{'a':{'x':1,'y':[1,2]}}");
+	expect(patch_json, "{'a':{'x':1,'y':[1,2]}}",
+		"[{'op':'test','path':'/a','value':{'y':[1,2],'x':1.0}}]", "{'a':{'x':1,'y':[1,2]}}");
 }
 
 /* kubernetes-api.md 8.32 */
 static void json_patch_refuses_with_the_fixed_text(void **state)
 {
 	static const char *const bad[] = {
-		"[{'op':'test','path':'/a','value':2}]", "[{'op':'remove','path':'/b'}]", "[{'op':'increase','path':'/a'}]",
-		"[{'op':'add','path':'/x/y','value':1}]", "[{'op':'replace','path':'/x/y','value':1}]",
-		"[{'op':'test','path':'/x/y','value':null}]", "[{'op':'add','path':'/l/3','value':1}]",
-		"[{'op':'replace','path':'/l/2','value':1}]", "[{'op':'remove','path':'/l/-3'}]",
-		"[{'op':'add','path':'/l/x','value':1}]", "[{'op':'add','path':'b','value':1}]", "[{'op':'add','value':1}]",
-		"[{'path':'/a'}]", "[1]", "[{'op':'copy','from':'/no','path':'/b'}]", "[{'op':'move','path':'/b'}]",
-		"[{'op':'test','path':'/b','value':1}]", "[{'op':'test','path':'/l/5','value':null}]",
-		"[{'op':'add','path':'/a/b','value':1}]", "[{'op':'move','from':'/o','path':'/o/p'}]",
+		"[{'op':'test','path':'/a','value':2}]",
+		"[{'op':'remove','path':'/b'}]",
+		"[{'op':'increase','path':'/a'}]",
+		"[{'op':'add','path':'/x/y','value':1}]",
+		"[{'op':'replace','path':'/x/y','value':1}]",
+		"[{'op':'test','path':'/x/y','value':null}]",
+		"[{'op':'add','path':'/l/3','value':1}]",
+		"[{'op':'replace','path':'/l/2','value':1}]",
+		"[{'op':'remove','path':'/l/-3'}]",
+		"[{'op':'add','path':'/l/x','value':1}]",
+		"[{'op':'add','path':'b','value':1}]",
+		"[{'op':'add','value':1}]",
+		"[{'path':'/a'}]",
+		"[1]",
+		"[{'op':'copy','from':'/no','path':'/b'}]",
+		"[{'op':'move','path':'/b'}]",
+		"[{'op':'test','path':'/b','value':1}]",
+		"[{'op':'test','path':'/l/5','value':null}]",
+		"[{'op':'add','path':'/a/b','value':1}]",
+		"[{'op':'move','from':'/o','path':'/o/p'}]",
 		"[{'op':'replace','path':'/a','value':5},{'op':'test','path':'/a','value':1}]",
 	};
 
@@ -82,7 +96,8 @@ static void json_patch_refuses_with_the_fixed_text(void **state)
 
 static void json_patch_is_bounded(void **state)
 {
-	CLEANUP(json_doc_freep) struct json_doc *c = json_lit("{'a':{'b':'0123456789012345678901234567890123456789'}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *c = json_lit("{'a':{'b':'0123456789012345678901234567890123456789'}}");
 	CLEANUP(json_doc_freep) struct json_doc *p = json_lit("[]");
 	CLEANUP(json_doc_freep) struct json_doc *op = json_lit("{'op':'copy','from':'/a','path':'/a/c'}");
 	CLEANUP(json_doc_freep) struct json_doc *no = json_lit("{}");
@@ -180,9 +195,10 @@ static void diffs_applied_give_the_other(void **state)
 static void diffs_test_what_they_change(void **state)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'a':{'x':1,'y':2},'b':{'x':3}}");
-	CLEANUP(json_doc_freep) struct json_doc *want = json_lit(
-		"[{'op':'test','path':'/x','value':1},{'op':'replace','path':'/x','value':3},"
-		"{'op':'test','path':'/y','value':2},{'op':'remove','path':'/y'}]");
+	CLEANUP(json_doc_freep)
+	struct json_doc *want =
+		json_lit("[{'op':'test','path':'/x','value':1},{'op':'replace','path':'/x','value':3},"
+			 "{'op':'test','path':'/y','value':2},{'op':'remove','path':'/y'}]");
 	struct json *ops = patch_diff(d, json_at(json_root(d), "/a"), json_at(json_root(d), "/b"), true);
 
 	assert_true(json_eq(ops, json_root(want)));

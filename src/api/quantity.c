@@ -168,7 +168,8 @@ static char *put_number(char *buf, bool negative, u128 n, const char *suffix)
 		digits[--i] = (char)('0' + (int)(n % 10));
 		n /= 10;
 	} while (n && i > 0);
-	snprintf(buf, QUANTITY_TEXT_MAX, "%s%.*s%s", negative ? "-" : "", (int)(sizeof(digits) - i), digits + i, suffix);
+	snprintf(buf, QUANTITY_TEXT_MAX, "%s%.*s%s", negative ? "-" : "", (int)(sizeof(digits) - i),
+		digits + i, suffix);
 	return buf;
 }
 

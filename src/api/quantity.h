@@ -5,9 +5,9 @@
 #include "base/json.h"
 
 struct quantity {
-	int64_t value;  /* whole units, towards minus infinity */
-	int32_t nano;   /* 0..999999999, added to value */
-	int8_t format;  /* 'd' decimal SI, 'b' binary SI, 'e' exponent: how it was written */
+	int64_t value; /* whole units, towards minus infinity */
+	int32_t nano;  /* 0..999999999, added to value */
+	int8_t format; /* 'd' decimal SI, 'b' binary SI, 'e' exponent: how it was written */
 };
 #define QUANTITY_TEXT_MAX 48
 /* ERR_INVALID with the text quoted. */

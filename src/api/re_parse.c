@@ -214,7 +214,8 @@ static bool set_add_posix(struct parser *ps, struct set *s)
 	size_t n = strcspn(p + invert, ":");
 
 	for (size_t i = 0; i < ARRAY_LEN(posix_classes); i++) {
-		if (strlen(posix_classes[i].name) != n || strncmp(posix_classes[i].name, p + invert, n) != 0 ||
+		if (strlen(posix_classes[i].name) != n ||
+			strncmp(posix_classes[i].name, p + invert, n) != 0 ||
 			strncmp(p + invert + n, ":]", 2) != 0)
 			continue;
 		CLEANUP(set_freep) struct set one = { 0 };
@@ -661,8 +662,11 @@ int re_parse(const char *pattern, struct re_prog *ret, struct err *e)
 	if (len > RE_PATTERN_MAX)
 		return err_set(e, ERR_INVALID, "expression is longer than %d bytes", RE_PATTERN_MAX);
 	CLEANUP(arena_freep) struct arena *arena = arena_new();
-	struct parser ps = { .p = (const unsigned char *)pattern, .end = (const unsigned char *)pattern + len,
-		.arena = arena, .prog = &g, .e = e };
+	struct parser ps = { .p = (const unsigned char *)pattern,
+		.end = (const unsigned char *)pattern + len,
+		.arena = arena,
+		.prog = &g,
+		.e = e };
 	struct node *n = parse_alt(&ps);
 	if (n && ps.p < ps.end)
 		n = fail(&ps, "unexpected )");

@@ -55,7 +55,8 @@ static const struct {
 	{ "^a{,2}$", "a{,2}", "aa" },
 	{ "^[\xc3\xa4-\xc3\xbc]$", "\xc3\xb6", "o" },
 	{ "a|^b$", "xa", "xb" },
-	{ "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$",
+	{ "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]"
+	  "*)?)|(\\.[0-9]+))))?$",
 		"1.5Gi", "1gi" },
 };
 
@@ -82,8 +83,9 @@ static void both_matchers_agree(void **state)
 
 static void what_is_not_understood_is_refused(void **state)
 {
-	static const char *const bad[] = { "(", ")", "a)", "[", "[b-a]", "*a", "a{3,2}", "a{1001}", "\\", "\\1", "\\pL", "(?=a)",
-		"(?!a)", "(?<", "[[:nope:]]", "\\Qa\\E", "(((a{100}){100}){100})", "\\x{110000}" };
+	static const char *const bad[] = { "(", ")", "a)", "[", "[b-a]", "*a", "a{3,2}", "a{1001}", "\\",
+		"\\1", "\\pL", "(?=a)", "(?!a)", "(?<", "[[:nope:]]", "\\Qa\\E", "(((a{100}){100}){100})",
+		"\\x{110000}" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct re *r = NULL;

@@ -8,7 +8,8 @@
 
 struct schema;
 /* Refuses what is not structural (causes with paths below `at`). */
-int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes, struct err *e);
+int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes,
+	struct err *e);
 void schema_free(struct schema *s);
 
 /* Removes what the schema does not know; the removed paths go to unknown ("spec.foo", "spec.list[0].bar"), if given.
@@ -20,7 +21,8 @@ void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 /* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting); CEL rules with oldSelf. */
-void schema_validate(const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
+void schema_validate(
+	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 
 /* Steps for patches: the schema of a member or of the items; NULL if unknown. */
 const struct schema *schema_member(const struct schema *s, const char *key);

@@ -69,14 +69,16 @@ static void read_strings(struct compiler *c, const struct json *list, struct str
 	if (!json_len(list))
 		return;
 	own_list(c, v);
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (json_is_str(it.val))
 			strv_add(v, json_str(it.val));
 }
 
-static void read_type(struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
+static void read_type(
+	struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
 {
-	static const char *const names[] = { "", "object", "array", "string", "integer", "number", "boolean", NULL };
+	static const char *const names[] = { "", "object", "array", "string", "integer", "number", "boolean",
+		NULL };
 	const struct json *t = json_get(j, "type");
 	CLEANUP(mem_freep) char *path = str_printf("%s.type", at);
 
@@ -87,15 +89,16 @@ static void read_type(struct compiler *c, struct schema *s, const struct json *j
 		if (s->type == ST_ANY)
 			cause_not_supported(c->causes, path, t, names + 1);
 		if (s->flags & SF_INT_OR_STRING)
-			cause_invalid(c->causes, path, t, "must be empty if x-kubernetes-int-or-string is true");
+			cause_invalid(
+				c->causes, path, t, "must be empty if x-kubernetes-int-or-string is true");
 		return;
 	}
 	if (place == AT_JUNCTOR || (s->flags & (SF_INT_OR_STRING | SF_PRESERVE)))
 		return;
 	cause_required(c->causes, path,
-		place == AT_ROOT	     ? "must not be empty at the root"
-			: place == AT_ITEMS ? "must not be empty for specified array items"
-					    : "must not be empty for specified object fields");
+		place == AT_ROOT    ? "must not be empty at the root"
+		: place == AT_ITEMS ? "must not be empty for specified array items"
+				    : "must not be empty for specified object fields");
 }
 
 static void read_flags(struct schema *s, const struct json *j)
@@ -160,8 +163,8 @@ static void read_texts(struct compiler *c, struct schema *s, const struct json *
 	if (!str_empty(pattern)) {
 		if (re_compile(pattern, &s->pattern, &e) < 0) {
 			CLEANUP(mem_freep) char *path = str_printf("%s.pattern", at);
-			cause_invalid(c->causes, path, json_get(j, "pattern"), "must be a valid regular expression, but isn't: %s",
-				e.msg);
+			cause_invalid(c->causes, path, json_get(j, "pattern"),
+				"must be a valid regular expression, but isn't: %s", e.msg);
 		} else {
 			o->res = mem_grow(o->res, &o->cap_res, o->n_res + 1, sizeof(struct re *));
 			o->res[o->n_res++] = s->pattern;
@@ -185,11 +188,12 @@ static void read_rules(struct compiler *c, struct schema *s, const struct json *
 	if (!json_len(rules))
 		return;
 	s->rules = json_copy(c->own->doc, rules);
-	JSON_EACH(it, s->rules) {
+	JSON_EACH (it, s->rules) {
 		const char *rule = json_get_str(it.val, "rule");
 
 		if (str_empty(rule)) {
-			CLEANUP(mem_freep) char *path = str_printf("%s.x-kubernetes-validations[%zu].rule", at, it.i);
+			CLEANUP(mem_freep)
+			char *path = str_printf("%s.x-kubernetes-validations[%zu].rule", at, it.i);
 			cause_required(c->causes, path, "rule is not specified");
 		} else if (str_eq(rule, "self == oldSelf")) {
 			s->immutable_text = json_get_str(it.val, "message");
@@ -223,7 +227,8 @@ static void inherit(struct schema *s, const struct schema *below)
 		s->flags |= below->flags & (SF_HAS_DEFAULT | SF_HAS_IMMUTABLE);
 }
 
-static void read_props(struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
+static void read_props(
+	struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
 {
 	const struct json *props = json_get(j, "properties");
 	enum place below = place == AT_JUNCTOR ? AT_JUNCTOR : AT_FIELD;
@@ -231,7 +236,7 @@ static void read_props(struct compiler *c, struct schema *s, const struct json *
 	if (!json_len(props))
 		return;
 	s->props = arena_alloc(c->own->arena, json_len(props) * sizeof(*s->props));
-	JSON_EACH(it, props) {
+	JSON_EACH (it, props) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.properties[%s]", at, it.key);
 		struct schema_prop *p = &s->props[s->n_props++];
 
@@ -251,19 +256,22 @@ static void read_props(struct compiler *c, struct schema *s, const struct json *
 			s->defaulted[n++] = &s->props[i];
 }
 
-static void read_additional(struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
+static void read_additional(
+	struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
 {
 	const struct json *add = json_get(j, "additionalProperties");
 
 	if (json_is_null(add))
 		return;
 	if (json_len(json_get(j, "properties")))
-		forbidden(c, at, "additionalProperties", "additionalProperties and properties are mutual exclusive");
+		forbidden(c, at, "additionalProperties",
+			"additionalProperties and properties are mutual exclusive");
 	if (json_is_bool(add)) {
 		if (json_bool(add))
 			s->flags |= SF_ANY_MEMBERS;
 		else
-			forbidden(c, at, "additionalProperties", "additionalProperties cannot be set to false");
+			forbidden(
+				c, at, "additionalProperties", "additionalProperties cannot be set to false");
 		return;
 	}
 	CLEANUP(mem_freep) char *path = str_printf("%s.additionalProperties", at);
@@ -277,10 +285,12 @@ static void check_list_keys(struct compiler *c, const struct schema *s, const ch
 	const struct schema *items = s->items;
 
 	if (!s->list_keys.len)
-		required(c, at, "x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map");
+		required(c, at, "x-kubernetes-list-map-keys",
+			"must not be empty if x-kubernetes-list-type is map");
 	if (!items || items->type != ST_OBJECT) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.items.type", at);
-		cause_invalid(c->causes, path, NULL, "must be object if parent array's x-kubernetes-list-type is map");
+		cause_invalid(c->causes, path, NULL,
+			"must be object if parent array's x-kubernetes-list-type is map");
 		return;
 	}
 	for (size_t i = 0; i < s->list_keys.len; i++) {
@@ -289,14 +299,17 @@ static void check_list_keys(struct compiler *c, const struct schema *s, const ch
 		CLEANUP(mem_freep) char *path = str_printf("%s.x-kubernetes-list-map-keys[%zu]", at, i);
 
 		if (!p || p == items->additional)
-			cause_invalid(c->causes, path, NULL, "'%s' must have a schema in items.properties", key);
+			cause_invalid(
+				c->causes, path, NULL, "'%s' must have a schema in items.properties", key);
 		else if (!p->deflt && !strv_has(&items->required, key))
-			cause_required(c->causes, path, "this property is in x-kubernetes-list-map-keys, so it must have a "
-							"default or be a required property");
+			cause_required(c->causes, path,
+				"this property is in x-kubernetes-list-map-keys, so it must have a "
+				"default or be a required property");
 	}
 }
 
-static void read_list(struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
+static void read_list(
+	struct compiler *c, struct schema *s, const struct json *j, const char *at, enum place place)
 {
 	const struct json *items = json_get(j, "items");
 	const char *type = json_get_str(j, "x-kubernetes-list-type");
@@ -330,11 +343,12 @@ static void read_list(struct compiler *c, struct schema *s, const struct json *j
 static bool is_int_or_string_pair(const struct json *any)
 {
 	return json_len(any) == 2 && json_len(json_item(any, 0)) == 1 && json_len(json_item(any, 1)) == 1 &&
-		str_eq(json_get_str(json_item(any, 0), "type"), "integer") &&
-		str_eq(json_get_str(json_item(any, 1), "type"), "string");
+	       str_eq(json_get_str(json_item(any, 0), "type"), "integer") &&
+	       str_eq(json_get_str(json_item(any, 1), "type"), "string");
 }
 
-static bool is_redundant(const struct schema *s, const char *word, const struct json *list, const struct json *one)
+static bool is_redundant(
+	const struct schema *s, const char *word, const struct json *list, const struct json *one)
 {
 	if (!(s->flags & SF_INT_OR_STRING))
 		return false;
@@ -343,15 +357,15 @@ static bool is_redundant(const struct schema *s, const char *word, const struct 
 	return str_eq(word, "allOf") && json_len(one) == 1 && is_int_or_string_pair(json_get(one, "anyOf"));
 }
 
-static void read_junctor(struct compiler *c, const struct schema *s, const struct json *j, const char *word, const char *at,
-	struct schema_arms *out)
+static void read_junctor(struct compiler *c, const struct schema *s, const struct json *j, const char *word,
+	const char *at, struct schema_arms *out)
 {
 	const struct json *list = json_get(j, word);
 
 	if (!json_len(list))
 		return;
 	out->items = arena_alloc(c->own->arena, json_len(list) * sizeof(struct schema *));
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.%s[%zu]", at, word, it.i);
 
 		if (!is_redundant(s, word, list, it.val))
@@ -375,20 +389,22 @@ static void read_junctors(struct compiler *c, struct schema *s, const struct jso
 /* What structural schemas may not say at all, and what the arms of allOf, anyOf, oneOf and not may not. */
 static void check_words(struct compiler *c, const struct json *j, const char *at, enum place place)
 {
-	static const char *const never[] = { "$ref", "definitions", "dependencies", "patternProperties", "additionalItems",
-		"id", NULL };
+	static const char *const never[] = { "$ref", "definitions", "dependencies", "patternProperties",
+		"additionalItems", "id", NULL };
 	static const char *const not_in_junctors[] = { "type", "default", "additionalProperties", "nullable",
-		"x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string",
-		"x-kubernetes-list-type", "x-kubernetes-map-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
-		NULL };
+		"x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
+		"x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-map-type",
+		"x-kubernetes-list-map-keys", "x-kubernetes-validations", NULL };
 
 	if (json_bool(json_get(j, "uniqueItems")))
-		forbidden(c, at, "uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
-	JSON_EACH(it, j) {
+		forbidden(c, at, "uniqueItems",
+			"uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
+	JSON_EACH (it, j) {
 		if (json_is_null(it.val))
 			continue;
 		if (str_in(it.key, never))
-			forbidden(c, at, it.key, str_eq(it.key, "$ref") ? "$ref is not supported" : "must not be used");
+			forbidden(c, at, it.key,
+				str_eq(it.key, "$ref") ? "$ref is not supported" : "must not be used");
 		else if (place == AT_JUNCTOR && str_in(it.key, not_in_junctors))
 			forbidden(c, at, it.key, "must be empty to be structural");
 	}
@@ -459,7 +475,8 @@ static void own_free(struct schema_own *o)
 	free(o);
 }
 
-int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes, struct err *e)
+int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes,
+	struct err *e)
 {
 	CLEANUP(causes_done) struct causes local = { 0 };
 	struct schema_own *own = MEM_NEW(struct schema_own);
@@ -512,7 +529,7 @@ bool schema_is_type_meta(const struct schema *s, const char *key, size_t len)
 	if (!(s->flags & (SF_ROOT | SF_EMBEDDED)))
 		return false;
 	return (len == 4 && memcmp(key, "kind", 4) == 0) || (len == 8 && memcmp(key, "metadata", 8) == 0) ||
-		(len == 10 && memcmp(key, "apiVersion", 10) == 0);
+	       (len == 10 && memcmp(key, "apiVersion", 10) == 0);
 }
 
 const struct schema *schema_member(const struct schema *s, const char *key)

@@ -41,8 +41,8 @@ static bool is_byte(const char *s, size_t len)
 	for (; n < len; n++) {
 		char c = s[n];
 
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' ||
-			    c == '\n' || c == '\r'))
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+			    c == '+' || c == '/' || c == '\n' || c == '\r'))
 			break;
 	}
 	size_t pad = len - n;
@@ -114,7 +114,8 @@ static bool is_uuid(const char *s, size_t len)
 	size_t digits = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (s[i] == '-' && (digits == 8 || digits == 12 || digits == 16 || digits == 20) && s[i - 1] != '-')
+		if (s[i] == '-' && (digits == 8 || digits == 12 || digits == 16 || digits == 20) &&
+			s[i - 1] != '-')
 			continue;
 		if (!is_hex(s[i]))
 			return false;
@@ -130,7 +131,8 @@ static bool is_hostname(const char *s, size_t len)
 	if (!len || len > 255)
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		bool alnum = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9');
+		bool alnum = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+			     (s[i] >= '0' && s[i] <= '9');
 
 		if (s[i] == '.') {
 			if (!label || s[i - 1] == '-')
@@ -149,8 +151,9 @@ static bool is_uri(const char *s, size_t len)
 
 	if (s[0] == '/')
 		return strpbrk(s, " \t\n") == NULL;
-	return colon > 0 && colon < len && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == colon &&
-		!strpbrk(s, " \t\n");
+	return colon > 0 && colon < len &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") == colon &&
+	       !strpbrk(s, " \t\n");
 }
 
 static bool is_email(const char *s, size_t len)

@@ -10,10 +10,10 @@ enum schema_type { ST_ANY, ST_OBJECT, ST_ARRAY, ST_STRING, ST_INTEGER, ST_NUMBER
 enum {
 	SF_NULLABLE = 1 << 0,
 	SF_INT_OR_STRING = 1 << 1,
-	SF_PRESERVE = 1 << 2,       /* unknown members stay */
-	SF_EMBEDDED = 1 << 3,       /* has apiVersion, kind, metadata */
-	SF_ROOT = 1 << 4,           /* likewise */
-	SF_ANY_MEMBERS = 1 << 5,    /* additionalProperties: true */
+	SF_PRESERVE = 1 << 2,    /* unknown members stay */
+	SF_EMBEDDED = 1 << 3,    /* has apiVersion, kind, metadata */
+	SF_ROOT = 1 << 4,        /* likewise */
+	SF_ANY_MEMBERS = 1 << 5, /* additionalProperties: true */
 	SF_MAP_ATOMIC = 1 << 6,
 	SF_MERGES = 1 << 7,
 	SF_RETAIN_KEYS = 1 << 8,

@@ -59,60 +59,74 @@ static void expect_complaints(const struct schema *s, const char *text, const ch
 /* kubernetes-api.md 8.76 */
 static void unknown_fields_are_pruned(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
 		"{'type':'object','properties':{'spec':{'type':'object','properties':{'a':{'type':'string'},"
 		"'list':{'type':'array','items':{'type':'object','properties':{'x':{'type':'integer'}}}},"
-		"'map':{'type':'object','additionalProperties':{'type':'object','properties':{'y':{'type':'string'}}}},"
-		"'any':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'k':{'type':'object'}}},"
+		"'map':{'type':'object','additionalProperties':{'type':'object','properties':{'y':{'type':'"
+		"string'}}}},"
+		"'any':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'k':{'type'"
+		":'object'}}},"
 		"'free':{'type':'object','additionalProperties':true},"
 		"'empty':{'type':'object'},"
-		"'obj':{'type':'object','x-kubernetes-embedded-resource':true,'properties':{'spec':{'type':'object'}}}}}}}");
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'apiVersion':'v1','kind':'K','metadata':{'name':'n','bogus':1,'generateName':null,'labels':{'l':'v'}},'zap':1,"
+		"'obj':{'type':'object','x-kubernetes-embedded-resource':true,'properties':{'spec':{'type':'"
+		"object'}}}}}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"{'apiVersion':'v1','kind':'K','metadata':{'name':'n','bogus':1,'generateName':null,'labels':"
+		"{'l':'v'}},'zap':1,"
 		"'spec':{'a':'x','foo':1,'list':[{'x':1,'bar':2},{'baz':3}],'map':{'k':{'y':'1','z':2}},"
 		"'any':{'q':{'r':1},'k':{'gone':1}},'free':{'a':{'b':1}},'empty':{'a':1},"
-		"'obj':{'apiVersion':'v1','kind':'P','metadata':{'name':'p','junk':1},'other':1,'spec':{'s':1}}}}");
+		"'obj':{'apiVersion':'v1','kind':'P','metadata':{'name':'p','junk':1},'other':1,'spec':{'s':"
+		"1}}}}");
 	CLEANUP(strv_done) struct strv unknown = { 0 };
 
 	schema_prune(s, json_root(d), &unknown);
 	expect_json(json_root(d),
 		"{'apiVersion':'v1','kind':'K','metadata':{'name':'n','labels':{'l':'v'}},"
-		"'spec':{'a':'x','list':[{'x':1},{}],'map':{'k':{'y':'1'}},'any':{'q':{'r':1},'k':{}},'free':{'a':{'b':1}},"
+		"'spec':{'a':'x','list':[{'x':1},{}],'map':{'k':{'y':'1'}},'any':{'q':{'r':1},'k':{}},'free':"
+		"{'a':{'b':1}},"
 		"'empty':{},'obj':{'apiVersion':'v1','kind':'P','metadata':{'name':'p'},'spec':{}}}}");
 	CLEANUP(mem_freep) char *paths = strv_join(&unknown, " ");
-	assert_string_equal(paths,
-		"metadata.bogus zap spec.foo spec.list[0].bar spec.list[1].baz spec.map.k.z spec.any.k.gone spec.empty.a "
-		"spec.obj.metadata.junk spec.obj.other spec.obj.spec.s");
+	assert_string_equal(paths, "metadata.bogus zap spec.foo spec.list[0].bar spec.list[1].baz "
+				   "spec.map.k.z spec.any.k.gone spec.empty.a "
+				   "spec.obj.metadata.junk spec.obj.other spec.obj.spec.s");
 }
 
 /* kubernetes-api.md 8.76, 8.77 */
 static void defaults_fill_gaps_and_nulls(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
 		"{'type':'object','properties':{'spec':{'type':'object','default':{},'properties':{"
 		"'a':{'type':'string','default':'A'},'n':{'type':'string','nullable':true,'default':'N'},"
-		"'l':{'type':'array','items':{'type':'object','properties':{'p':{'type':'string','default':'TCP'}}}},"
-		"'m':{'type':'object','additionalProperties':{'type':'object','properties':{'q':{'type':'integer','default':7}}}}"
+		"'l':{'type':'array','items':{'type':'object','properties':{'p':{'type':'string','default':'"
+		"TCP'}}}},"
+		"'m':{'type':'object','additionalProperties':{'type':'object','properties':{'q':{'type':'"
+		"integer','default':7}}}}"
 		"}}}}");
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{}");
-	CLEANUP(json_doc_freep) struct json_doc *d2 =
-		json_lit("{'spec':{'a':null,'n':null,'l':[{},{'p':'UDP'}],'m':{'x':{}}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d2 = json_lit("{'spec':{'a':null,'n':null,'l':[{},{'p':'UDP'}],'m':{'x':{}}}}");
 
 	assert_true(schema_default(s, d, json_root(d)));
 	expect_json(json_root(d), "{'spec':{'a':'A','n':'N'}}");
 	assert_false(schema_default(s, d, json_root(d)));
 	assert_true(schema_default(s, d2, json_root(d2)));
-	expect_json(json_root(d2), "{'spec':{'a':'A','n':null,'l':[{'p':'TCP'},{'p':'UDP'}],'m':{'x':{'q':7}}}}");
+	expect_json(
+		json_root(d2), "{'spec':{'a':'A','n':null,'l':[{'p':'TCP'},{'p':'UDP'}],'m':{'x':{'q':7}}}}");
 }
 
 static void nulls_of_built_in_kinds_are_dropped(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
 		"{'type':'object','properties':{'a':{'type':'string'},'t':{'type':'string','nullable':true},"
 		"'l':{'type':'array','items':{'type':'object','properties':{'x':{'type':'object'}}}},"
 		"'m':{'type':'object','additionalProperties':{'type':'string'}}}}");
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'metadata':{'creationTimestamp':null,'name':null},'a':null,'t':null,'l':[{'x':null}],'m':{'k':null}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'metadata':{'creationTimestamp':null,'name':null},'a':null,'t':null,'"
+				      "l':[{'x':null}],'m':{'k':null}}");
 
 	schema_drop_nulls(s, json_root(d));
 	expect_json(json_root(d), "{'metadata':{'creationTimestamp':null},'t':null,'l':[{}],'m':{'k':null}}");
@@ -121,13 +135,17 @@ static void nulls_of_built_in_kinds_are_dropped(void **state)
 /* kubernetes-api.md 8.29, 8.78 */
 static void violations_read_as_in_kubernetes(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
-		"{'type':'object','required':['spec'],'properties':{'spec':{'type':'object','required':['r'],'properties':{"
-		"'r':{'type':'string'},'i':{'type':'integer','minimum':1,'maximum':5},'s':{'type':'string','maxLength':3,'minLength':2},"
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
+		"{'type':'object','required':['spec'],'properties':{'spec':{'type':'object','required':['r'],"
+		"'properties':{"
+		"'r':{'type':'string'},'i':{'type':'integer','minimum':1,'maximum':5},'s':{'type':'string','"
+		"maxLength':3,'minLength':2},"
 		"'e':{'type':'string','enum':['A','B']},'p':{'type':'string','pattern':'^[a-z]+$'},"
 		"'t':{'type':'string','format':'date-time'},'q':{'x-kubernetes-int-or-string':true,"
 		"'anyOf':[{'type':'integer'},{'type':'string'}],'pattern':'^[0-9]+$'},"
-		"'set':{'type':'array','x-kubernetes-list-type':'set','maxItems':3,'items':{'type':'string'}},"
+		"'set':{'type':'array','x-kubernetes-list-type':'set','maxItems':3,'items':{'type':'string'}}"
+		","
 		"'map':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
 		"'items':{'type':'object','required':['k'],'properties':{'k':{'type':'string'}}}},"
 		"'b':{'type':'boolean'},'n':{'type':'number'},'o':{'type':'object','maxProperties':1,"
@@ -141,33 +159,39 @@ static void violations_read_as_in_kubernetes(void **state)
 		"spec.r: Invalid value: \"null\": spec.r in body must be of type string: \"null\"");
 	expect_complaints(s, "{'spec':{'r':'x','i':0}}",
 		"spec.i: Invalid value: 0: spec.i in body should be greater than or equal to 1");
-	expect_complaints(
-		s, "{'spec':{'r':'x','i':6}}", "spec.i: Invalid value: 6: spec.i in body should be less than or equal to 5");
+	expect_complaints(s, "{'spec':{'r':'x','i':6}}",
+		"spec.i: Invalid value: 6: spec.i in body should be less than or equal to 5");
 	expect_complaints(s, "{'spec':{'r':'x','i':3.0,'n':3,'q':3}}", "");
 	expect_complaints(s, "{'spec':{'r':'x','i':3.5}}",
 		"spec.i: Invalid value: \"number\": spec.i in body must be of type integer: \"number\"");
-	expect_complaints(s, "{'spec':{'r':'x','s':'abcd'}}", "spec.s: Too long: may not be more than 3 bytes");
 	expect_complaints(
-		s, "{'spec':{'r':'x','s':'a'}}", "spec.s: Invalid value: \"a\": spec.s in body should be at least 2 chars long");
-	expect_complaints(s, "{'spec':{'r':'x','e':'C'}}", "spec.e: Unsupported value: \"C\": supported values: \"A\", \"B\"");
-	expect_complaints(
-		s, "{'spec':{'r':'x','p':'A'}}", "spec.p: Invalid value: \"A\": spec.p in body should match '^[a-z]+$'");
+		s, "{'spec':{'r':'x','s':'abcd'}}", "spec.s: Too long: may not be more than 3 bytes");
+	expect_complaints(s, "{'spec':{'r':'x','s':'a'}}",
+		"spec.s: Invalid value: \"a\": spec.s in body should be at least 2 chars long");
+	expect_complaints(s, "{'spec':{'r':'x','e':'C'}}",
+		"spec.e: Unsupported value: \"C\": supported values: \"A\", \"B\"");
+	expect_complaints(s, "{'spec':{'r':'x','p':'A'}}",
+		"spec.p: Invalid value: \"A\": spec.p in body should match '^[a-z]+$'");
 	expect_complaints(s, "{'spec':{'r':'x','t':'soon'}}",
 		"spec.t: Invalid value: \"soon\": spec.t in body must be of type date-time: \"soon\"");
 	expect_complaints(s, "{'spec':{'r':'x','q':true}}",
-		"spec.q: Invalid value: \"boolean\": spec.q in body must be of type integer,string: \"boolean\"");
-	expect_complaints(
-		s, "{'spec':{'r':'x','q':'x'}}", "spec.q: Invalid value: \"x\": spec.q in body should match '^[0-9]+$'");
+		"spec.q: Invalid value: \"boolean\": spec.q in body must be of type integer,string: "
+		"\"boolean\"");
+	expect_complaints(s, "{'spec':{'r':'x','q':'x'}}",
+		"spec.q: Invalid value: \"x\": spec.q in body should match '^[0-9]+$'");
 	expect_complaints(s, "{'spec':{'r':'x','set':['a','b','a']}}", "spec.set[2]: Duplicate value: \"a\"");
-	expect_complaints(s, "{'spec':{'r':'x','set':['a','b','c','d']}}", "spec.set: Too many: 4: must have at most 3 items");
-	expect_complaints(
-		s, "{'spec':{'r':'x','map':[{'k':'a'},{'k':'a'}]}}", "spec.map[1]: Duplicate value: {\"k\":\"a\"}");
+	expect_complaints(s, "{'spec':{'r':'x','set':['a','b','c','d']}}",
+		"spec.set: Too many: 4: must have at most 3 items");
+	expect_complaints(s, "{'spec':{'r':'x','map':[{'k':'a'},{'k':'a'}]}}",
+		"spec.map[1]: Duplicate value: {\"k\":\"a\"}");
 	expect_complaints(s, "{'spec':{'r':'x','map':[{}]}}", "spec.map[0].k: Required value");
-	expect_complaints(s, "{'spec':{'r':'x','o':{'a':'1','b':'2'}}}", "spec.o: Too many: 2: must have at most 1 item");
+	expect_complaints(s, "{'spec':{'r':'x','o':{'a':'1','b':'2'}}}",
+		"spec.o: Too many: 2: must have at most 1 item");
 	expect_complaints(s, "{'spec':{'r':'x','o':{'a':1}}}",
 		"spec.o.a: Invalid value: \"integer\": spec.o.a in body must be of type string: \"integer\"");
 	expect_complaints(s, "{'spec':{'r':'x'},'metadata':{'labels':{'a':1}}}",
-		"metadata.labels.a: Invalid value: \"integer\": metadata.labels.a in body must be of type string: \"integer\"");
+		"metadata.labels.a: Invalid value: \"integer\": metadata.labels.a in body must be of type "
+		"string: \"integer\"");
 	/* all of them at once */
 	expect_complaints(s, "{'spec':{'e':'C','b':1}}",
 		"spec.r: Required value; spec.e: Unsupported value: \"C\": supported values: \"A\", \"B\"; "
@@ -176,37 +200,46 @@ static void violations_read_as_in_kubernetes(void **state)
 
 static void junctors_are_evaluated(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
-		"{'type':'object','properties':{"
-		"'any':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
-		"'anyOf':[{'required':['a']},{'required':['b']}]},"
-		"'one':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
-		"'oneOf':[{'required':['a']},{'required':['b']}]},"
-		"'not':{'type':'string','not':{'enum':['x']}},"
-		"'all':{'type':'integer','allOf':[{'minimum':1},{'maximum':3}]}}}");
+	CLEANUP(schema_freep)
+	struct schema *s =
+		compile("{'type':'object','properties':{"
+			"'any':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
+			"'anyOf':[{'required':['a']},{'required':['b']}]},"
+			"'one':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
+			"'oneOf':[{'required':['a']},{'required':['b']}]},"
+			"'not':{'type':'string','not':{'enum':['x']}},"
+			"'all':{'type':'integer','allOf':[{'minimum':1},{'maximum':3}]}}}");
 
 	expect_complaints(s, "{'any':{'a':'1'},'one':{'b':'1'},'not':'y','all':2}", "");
-	expect_complaints(s, "{'any':{}}", "any: Invalid value: {}: \"any\" must validate at least one schema (anyOf)");
+	expect_complaints(
+		s, "{'any':{}}", "any: Invalid value: {}: \"any\" must validate at least one schema (anyOf)");
 	expect_complaints(s, "{'one':{}}",
-		"one: Invalid value: {}: \"one\" must validate one and only one schema (oneOf). Found none valid");
+		"one: Invalid value: {}: \"one\" must validate one and only one schema (oneOf). Found none "
+		"valid");
 	expect_complaints(s, "{'one':{'a':'1','b':'2'}}",
-		"one: Invalid value: {\"a\":\"1\",\"b\":\"2\"}: \"one\" must validate one and only one schema (oneOf). "
+		"one: Invalid value: {\"a\":\"1\",\"b\":\"2\"}: \"one\" must validate one and only one "
+		"schema (oneOf). "
 		"Found 2 valid alternatives");
-	expect_complaints(s, "{'not':'x'}", "not: Invalid value: \"x\": \"not\" must not validate the schema (not)");
-	expect_complaints(s, "{'all':5}", "all: Invalid value: 5: all in body should be less than or equal to 3");
+	expect_complaints(
+		s, "{'not':'x'}", "not: Invalid value: \"x\": \"not\" must not validate the schema (not)");
+	expect_complaints(
+		s, "{'all':5}", "all: Invalid value: 5: all in body should be less than or equal to 3");
 }
 
 static void unchanged_invalid_values_are_let_be(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
 		"{'type':'object','properties':{'a':{'type':'string','enum':['A']},'b':{'type':'string'},"
 		"'l':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
-		"'items':{'type':'object','required':['k'],'properties':{'k':{'type':'string'},'v':{'type':'integer'},"
+		"'items':{'type':'object','required':['k'],'properties':{'k':{'type':'string'},'v':{'type':'"
+		"integer'},"
 		"'w':{'type':'integer'}}}}}}");
 	CLEANUP(mem_freep) char *same = complaints(s, "{'a':'Z','b':'2'}", "{'a':'Z','b':'1'}");
 	CLEANUP(mem_freep) char *changed = complaints(s, "{'a':'Y','b':'2'}", "{'a':'Z','b':'1'}");
-	CLEANUP(mem_freep) char *item =
-		complaints(s, "{'l':[{'k':'n','w':1},{'k':'a','v':'x','w':2}]}", "{'l':[{'k':'a','v':'x','w':1}]}");
+	CLEANUP(mem_freep)
+	char *item = complaints(
+		s, "{'l':[{'k':'n','w':1},{'k':'a','v':'x','w':2}]}", "{'l':[{'k':'a','v':'x','w':1}]}");
 
 	assert_string_equal(same, "");
 	assert_string_equal(changed, "a: Unsupported value: \"Y\": supported values: \"A\"");
@@ -215,7 +248,8 @@ static void unchanged_invalid_values_are_let_be(void **state)
 
 static void immutable_fields_may_be_set_once(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
 		"{'type':'object','properties':{'a':{'type':'string',"
 		"'x-kubernetes-validations':[{'rule':'self == oldSelf','message':'field is immutable'}]}}}");
 	CLEANUP(mem_freep) char *set = complaints(s, "{'a':'1'}", "{}");
@@ -232,16 +266,24 @@ static void formats_are_checked(void **state)
 	static const struct {
 		const char *format, *yes, *no;
 	} cases[] = {
-		{ "date-time", "2026-01-02T03:04:05Z", "2026-01-02" }, { "date", "2026-01-02", "2026-13-02" },
-		{ "byte", "aGVsbG8=", "aGVsbG8" }, { "ipv4", "10.0.0.1", "10.0.0" }, { "ipv6", "fe80::1", "10.0.0.1" },
-		{ "cidr", "10.0.0.0/8", "10.0.0.0/33" }, { "mac", "02:00:00:00:00:01", "02:00:00:00:00" },
-		{ "uuid", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b810" }, { "hostname", "a.b-c", "-a" },
-		{ "duration", "1m30s", "soon" }, { "unheard-of", "anything", NULL },
+		{ "date-time", "2026-01-02T03:04:05Z", "2026-01-02" },
+		{ "date", "2026-01-02", "2026-13-02" },
+		{ "byte", "aGVsbG8=", "aGVsbG8" },
+		{ "ipv4", "10.0.0.1", "10.0.0" },
+		{ "ipv6", "fe80::1", "10.0.0.1" },
+		{ "cidr", "10.0.0.0/8", "10.0.0.0/33" },
+		{ "mac", "02:00:00:00:00:01", "02:00:00:00:00" },
+		{ "uuid", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b810" },
+		{ "hostname", "a.b-c", "-a" },
+		{ "duration", "1m30s", "soon" },
+		{ "unheard-of", "anything", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		CLEANUP(mem_freep) char *text =
-			str_printf("{'type':'object','properties':{'a':{'type':'string','format':'%s'}}}", cases[i].format);
+		CLEANUP(mem_freep)
+		char *text =
+			str_printf("{'type':'object','properties':{'a':{'type':'string','format':'%s'}}}",
+				cases[i].format);
 		CLEANUP(schema_freep) struct schema *s = compile(text);
 		CLEANUP(mem_freep) char *yes = str_printf("{'a':'%s'}", cases[i].yes);
 		CLEANUP(mem_freep) char *no = cases[i].no ? str_printf("{'a':'%s'}", cases[i].no) : NULL;
@@ -265,17 +307,24 @@ static void what_is_not_structural_is_refused(void **state)
 		{ "{'type':'object','properties':{'a':{}}}", "at.properties[a].type" },
 		{ "{'type':'object','properties':{'a':{'type':'wrong'}}}", "at.properties[a].type" },
 		{ "{'type':'object','properties':{'a':{'type':'array'}}}", "at.properties[a].items" },
-		{ "{'type':'object','properties':{'a':{'$ref':'#/x','type':'object'}}}", "at.properties[a].$ref" },
-		{ "{'type':'object','properties':{'a':{'type':'object'}},'additionalProperties':{'type':'string'}}",
+		{ "{'type':'object','properties':{'a':{'$ref':'#/x','type':'object'}}}",
+			"at.properties[a].$ref" },
+		{ "{'type':'object','properties':{'a':{'type':'object'}},'additionalProperties':{'type':'"
+		  "string'}}",
 			"at.additionalProperties" },
-		{ "{'type':'object','properties':{'a':{'type':'string','pattern':'('}}}", "at.properties[a].pattern" },
-		{ "{'type':'object','properties':{'a':{'type':'string','default':1}}}", "at.properties[a].default" },
-		{ "{'type':'object','anyOf':[{'properties':{'a':{'type':'string'}}}]}", "at.anyOf[0].properties[a].type" },
+		{ "{'type':'object','properties':{'a':{'type':'string','pattern':'('}}}",
+			"at.properties[a].pattern" },
+		{ "{'type':'object','properties':{'a':{'type':'string','default':1}}}",
+			"at.properties[a].default" },
+		{ "{'type':'object','anyOf':[{'properties':{'a':{'type':'string'}}}]}",
+			"at.anyOf[0].properties[a].type" },
 		{ "{'type':'object','anyOf':[{'default':1}]}", "at.anyOf[0].default" },
-		{ "{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map','items':{'type':'object'}}}}",
+		{ "{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map','items':"
+		  "{'type':'object'}}}}",
 			"at.properties[a].x-kubernetes-list-map-keys" },
 		{ "{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map',"
-		  "'x-kubernetes-list-map-keys':['k'],'items':{'type':'object','properties':{'k':{'type':'string'}}}}}}",
+		  "'x-kubernetes-list-map-keys':['k'],'items':{'type':'object','properties':{'k':{'type':'"
+		  "string'}}}}}}",
 			"at.properties[a].x-kubernetes-list-map-keys[0]" },
 		{ "{'type':'object','properties':{'a':{'type':'string','x-kubernetes-int-or-string':true}}}",
 			"at.properties[a].type" },
@@ -297,14 +346,17 @@ static void what_is_not_structural_is_refused(void **state)
 
 static void patches_find_their_keys(void **state)
 {
-	CLEANUP(schema_freep) struct schema *s = compile(
-		"{'type':'object','properties':{'l':{'type':'array','x-kubernetes-list-type':'map',"
-		"'x-kubernetes-list-map-keys':['k'],'items':{'type':'object','required':['k'],"
-		"'properties':{'k':{'type':'string'}}}},"
-		"'v':{'type':'array','x-kubernetes-patch-merge-key':'name','x-kubernetes-patch-strategy':'merge,retainKeys',"
-		"'items':{'type':'object'}},'m':{'type':'object','x-kubernetes-map-type':'atomic',"
-		"'additionalProperties':{'type':'string'}},'s':{'type':'array','x-kubernetes-list-type':'set',"
-		"'items':{'type':'string'}}}}");
+	CLEANUP(schema_freep)
+	struct schema *s =
+		compile("{'type':'object','properties':{'l':{'type':'array','x-kubernetes-list-type':'map',"
+			"'x-kubernetes-list-map-keys':['k'],'items':{'type':'object','required':['k'],"
+			"'properties':{'k':{'type':'string'}}}},"
+			"'v':{'type':'array','x-kubernetes-patch-merge-key':'name','x-kubernetes-patch-"
+			"strategy':'merge,retainKeys',"
+			"'items':{'type':'object'}},'m':{'type':'object','x-kubernetes-map-type':'atomic',"
+			"'additionalProperties':{'type':'string'}},'s':{'type':'array','x-kubernetes-list-"
+			"type':'set',"
+			"'items':{'type':'string'}}}}");
 	const struct schema *meta = schema_member(s, "metadata");
 
 	assert_string_equal(schema_merge_key(schema_member(s, "l")), "k");

@@ -33,9 +33,10 @@ static bool bad(const struct check *c, const struct jpath *at, const struct json
 }
 
 /* "<path> in body <text>" */
-static bool bad_body(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static bool bad_body(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt, ...)
+static bool bad_body(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
+static bool bad_body(
+	const struct check *c, const struct jpath *at, const struct json *v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -64,8 +65,8 @@ static bool bad_many(const struct check *c, const struct jpath *at, size_t have,
 	if (!c->causes)
 		return false;
 	CLEANUP(mem_freep) char *path = jpath_text(at);
-	cause_text(c->causes, "FieldValueTooMany", path, "Too many: %zu: must have at most %lld item%s", have, (long long)max,
-		max == 1 ? "" : "s");
+	cause_text(c->causes, "FieldValueTooMany", path, "Too many: %zu: must have at most %lld item%s", have,
+		(long long)max, max == 1 ? "" : "s");
 	return false;
 }
 
@@ -106,9 +107,11 @@ static bool has_type(const struct schema *s, const struct json *v)
 	return false;
 }
 
-static bool check_type(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_type(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
-	static const char *const names[] = { "", "object", "array", "string", "integer", "number", "boolean" };
+	static const char *const names[] = { "", "object", "array", "string", "integer", "number",
+		"boolean" };
 
 	if (s->flags & SF_INT_OR_STRING)
 		return json_is_str(v) || is_whole(v) || bad_type(c, at, "integer,string", v);
@@ -117,16 +120,17 @@ static bool check_type(const struct check *c, const struct schema *s, const stru
 
 /* ---- scalars ---- */
 
-static bool check_enum(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_enum(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	CLEANUP(strv_done) struct strv allowed = { 0 };
 
-	JSON_EACH(it, s->enums)
+	JSON_EACH (it, s->enums)
 		if (json_eq(it.val, v))
 			return true;
 	if (!c->causes)
 		return false;
-	JSON_EACH(it, s->enums) {
+	JSON_EACH (it, s->enums) {
 		if (json_is_str(it.val))
 			strv_add(&allowed, json_str(it.val));
 		else
@@ -146,7 +150,8 @@ static size_t count_chars(const char *s, size_t len)
 	return n;
 }
 
-static bool check_length(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_length(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	if (s->min_len < 0 && s->max_len < 0)
 		return true;
@@ -163,7 +168,8 @@ static bool check_length(const struct check *c, const struct schema *s, const st
 	return true;
 }
 
-static bool check_string(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_string(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	const char *text = json_str(v);
 	size_t len = json_str_len(v);
@@ -175,8 +181,9 @@ static bool check_string(const struct check *c, const struct schema *s, const st
 		if (c->causes) {
 			CLEANUP(mem_freep) char *path = jpath_text(at);
 			CLEANUP(mem_freep) char *shown = json_write(v, NULL);
-			cause_text(c->causes, "FieldValueInvalid", path, "Invalid value: %s: %s in body must be of type %s: %s", shown,
-				path, s->format, shown);
+			cause_text(c->causes, "FieldValueInvalid", path,
+				"Invalid value: %s: %s in body must be of type %s: %s", shown, path,
+				s->format, shown);
 		}
 		ok = false;
 	}
@@ -194,16 +201,19 @@ static bool is_multiple(double x, double of)
 	return rest < 1e-9 && rest > -1e-9;
 }
 
-static bool check_number(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_number(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	double x = json_num(v);
 	bool ok = true;
 
 	if ((s->flags & SF_HAS_MAX) && (s->flags & SF_EXCLUSIVE_MAX ? x >= s->max : x > s->max))
-		ok = bad_body(c, at, v, "should be less than %s%.17g", s->flags & SF_EXCLUSIVE_MAX ? "" : "or equal to ", s->max);
-	if (and_then(c, ok) && (s->flags & SF_HAS_MIN) && (s->flags & SF_EXCLUSIVE_MIN ? x <= s->min : x < s->min))
-		ok = bad_body(
-			c, at, v, "should be greater than %s%.17g", s->flags & SF_EXCLUSIVE_MIN ? "" : "or equal to ", s->min);
+		ok = bad_body(c, at, v, "should be less than %s%.17g",
+			s->flags & SF_EXCLUSIVE_MAX ? "" : "or equal to ", s->max);
+	if (and_then(c, ok) && (s->flags & SF_HAS_MIN) &&
+		(s->flags & SF_EXCLUSIVE_MIN ? x <= s->min : x < s->min))
+		ok = bad_body(c, at, v, "should be greater than %s%.17g",
+			s->flags & SF_EXCLUSIVE_MIN ? "" : "or equal to ", s->min);
 	if (and_then(c, ok) && s->multiple_of > 0 && !is_multiple(x, s->multiple_of))
 		ok = bad_body(c, at, v, "should be a multiple of %.17g", s->multiple_of);
 	if (and_then(c, ok) && (s->flags & SF_INT32) && (x > INT32_MAX || x < INT32_MIN))
@@ -233,8 +243,8 @@ static void item_identity(const struct schema *s, const struct json *v, struct s
 	}
 }
 
-static bool bad_duplicate(
-	const struct check *c, const struct schema *s, const struct json *item, size_t i, const struct jpath *at)
+static bool bad_duplicate(const struct check *c, const struct schema *s, const struct json *item, size_t i,
+	const struct jpath *at)
 {
 	struct jpath here = { .up = at, .index = i };
 
@@ -268,7 +278,8 @@ static int compare_identities(const void *a, const void *b)
 	return d ? d : x->i < y->i ? -1 : 1;
 }
 
-static bool check_unique(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_unique(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	size_t n = json_len(v);
 	bool ok = true;
@@ -276,7 +287,7 @@ static bool check_unique(const struct check *c, const struct schema *s, const st
 	if (n < 2 || s->list_type == SCHEMA_LIST_ATOMIC)
 		return true;
 	CLEANUP(mem_freep) struct identity *ids = mem_alloc(n * sizeof(*ids));
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		struct str text = { 0 };
 
 		item_identity(s, it.val, &text);
@@ -296,19 +307,20 @@ static const struct json *old_item(const struct schema *s, const struct json *it
 {
 	if (!old || s->list_type != SCHEMA_LIST_MAP)
 		return NULL;
-	JSON_EACH(it, old) {
+	JSON_EACH (it, old) {
 		bool same = true;
 
 		for (size_t k = 0; k < s->list_keys.len && same; k++)
-			same = json_eq(json_get(item, s->list_keys.items[k]), json_get(it.val, s->list_keys.items[k]));
+			same = json_eq(json_get(item, s->list_keys.items[k]),
+				json_get(it.val, s->list_keys.items[k]));
 		if (same)
 			return it.val;
 	}
 	return NULL;
 }
 
-static bool check_list(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
-	const struct jpath *at)
+static bool check_list(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
 {
 	int64_t n = (int64_t)json_len(v);
 	bool ok = true;
@@ -320,7 +332,7 @@ static bool check_list(const struct check *c, const struct schema *s, const stru
 	if (and_then(c, ok) && !check_unique(c, s, v, at))
 		ok = false;
 	if (s->items)
-		JSON_EACH(it, v) {
+		JSON_EACH (it, v) {
 			struct jpath here = { .up = at, .index = it.i };
 
 			if (and_then(c, ok) && !valid(c, s->items, it.val, old_item(s, it.val, old), &here))
@@ -352,7 +364,8 @@ static bool check_required(
 }
 
 /* apiVersion and kind of an embedded resource are demanded, those of the root are the server's business. */
-static bool check_type_meta(const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+static bool check_type_meta(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	static const char *const names[] = { "apiVersion", "kind" };
 	bool ok = true;
@@ -374,19 +387,20 @@ static bool check_type_meta(const struct check *c, const struct schema *s, const
 	return ok;
 }
 
-static bool check_members(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
-	const struct jpath *at)
+static bool check_members(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
 {
 	bool ok = true;
 
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		struct jpath here = { .up = at, .key = it.key, .len = it.key_len };
 		const struct schema *below = schema_prop_of(s, it.key, it.key_len);
 		const struct json *before = old ? json_getn(old, it.key, it.key_len) : NULL;
 
 		if (!and_then(c, ok))
 			break;
-		if (s->meta && it.key_len == 8 && strcmp(it.key, "metadata") == 0 && !valid(c, s->meta, it.val, before, &here))
+		if (s->meta && it.key_len == 8 && strcmp(it.key, "metadata") == 0 &&
+			!valid(c, s->meta, it.val, before, &here))
 			ok = false;
 		else if (below && !valid(c, below, it.val, before, &here))
 			ok = false;
@@ -394,8 +408,8 @@ static bool check_members(const struct check *c, const struct schema *s, const s
 	return ok;
 }
 
-static bool check_object(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
-	const struct jpath *at)
+static bool check_object(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
 {
 	int64_t n = (int64_t)json_len(v);
 	bool ok = check_required(c, s, v, at);
@@ -413,7 +427,8 @@ static bool check_object(const struct check *c, const struct schema *s, const st
 
 /* ---- allOf, anyOf, oneOf, not ---- */
 
-static size_t count_valid(const struct schema_arms *l, const struct json *v, const struct json *old, bool ratchet)
+static size_t count_valid(
+	const struct schema_arms *l, const struct json *v, const struct json *old, bool ratchet)
 {
 	const struct check quiet = { .ratchet = ratchet };
 	size_t n = 0;
@@ -423,8 +438,8 @@ static size_t count_valid(const struct schema_arms *l, const struct json *v, con
 	return n;
 }
 
-static bool check_junctors(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
-	const struct jpath *at)
+static bool check_junctors(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
 {
 	const struct check quiet = { .ratchet = c->ratchet };
 	bool ok = true;
@@ -432,18 +447,21 @@ static bool check_junctors(const struct check *c, const struct schema *s, const 
 	for (size_t i = 0; i < s->all_of.n && and_then(c, ok); i++)
 		if (!valid(c, s->all_of.items[i], v, old, at))
 			ok = false;
-	CLEANUP(mem_freep) char *path = c->causes && (s->any_of.n || s->one_of.n || s->not_of) ? jpath_text(at) : NULL;
+	CLEANUP(mem_freep)
+	char *path = c->causes && (s->any_of.n || s->one_of.n || s->not_of) ? jpath_text(at) : NULL;
 	if (and_then(c, ok) && s->any_of.n && !count_valid(&s->any_of, v, old, c->ratchet))
 		ok = bad(c, at, v, "\"%s\" must validate at least one schema (anyOf)", path ? path : "");
 	if (and_then(c, ok) && s->one_of.n) {
 		size_t n = count_valid(&s->one_of, v, old, c->ratchet);
 
 		if (n == 0)
-			ok = bad(c, at, v, "\"%s\" must validate one and only one schema (oneOf). Found none valid",
+			ok = bad(c, at, v,
+				"\"%s\" must validate one and only one schema (oneOf). Found none valid",
 				path ? path : "");
 		else if (n > 1)
 			ok = bad(c, at, v,
-				"\"%s\" must validate one and only one schema (oneOf). Found %zu valid alternatives",
+				"\"%s\" must validate one and only one schema (oneOf). Found %zu valid "
+				"alternatives",
 				path ? path : "", n);
 	}
 	if (and_then(c, ok) && s->not_of && valid(&quiet, s->not_of, v, old, NULL))
@@ -451,8 +469,8 @@ static bool check_junctors(const struct check *c, const struct schema *s, const 
 	return ok;
 }
 
-static bool check_value(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
-	const struct jpath *at)
+static bool check_value(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
 {
 	bool ok = true;
 
@@ -494,12 +512,14 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 		ok = false;
 	if (and_then(c, ok) && !check_value(c, s, v, old, at))
 		ok = false;
-	if (and_then(c, ok) && (s->all_of.n || s->any_of.n || s->one_of.n || s->not_of) && !check_junctors(c, s, v, old, at))
+	if (and_then(c, ok) && (s->all_of.n || s->any_of.n || s->one_of.n || s->not_of) &&
+		!check_junctors(c, s, v, old, at))
 		ok = false;
 	return ok;
 }
 
-void schema_validate(const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
+void schema_validate(
+	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
 {
 	struct check c = { .causes = NULL };
 	/* old is looked at in the first pass only for rules that need it: most objects are valid and need no second */

@@ -34,9 +34,10 @@ static void drop_nulls(const struct schema *s, struct json *v);
 
 static void drop_member_nulls(const struct schema *s, struct json *v)
 {
-	JSON_EACH(it, v) {
-		const struct schema *below = s->meta && str_eq(it.key, "metadata") ?
-			s->meta : schema_prop_of(s, it.key, it.key_len);
+	JSON_EACH (it, v) {
+		const struct schema *below = s->meta && str_eq(it.key, "metadata")
+						     ? s->meta
+						     : schema_prop_of(s, it.key, it.key_len);
 
 		if (json_is_null(it.val) && (!below || below != s->additional) &&
 			!(below && (below->flags & SF_NULLABLE)) && !(s->flags & SF_PRESERVE))
@@ -51,7 +52,7 @@ static void drop_nulls(const struct schema *s, struct json *v)
 	if (json_is_obj(v))
 		drop_member_nulls(s, v);
 	else if (json_is_arr(v) && s->items)
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			drop_nulls(s->items, it.val);
 }
 
@@ -64,9 +65,10 @@ void schema_drop_nulls(const struct schema *s, struct json *v)
 
 static void prune(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up);
 
-static void prune_members(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up)
+static void prune_members(
+	const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up)
 {
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		struct jpath here = { .up = up, .key = it.key, .len = it.key_len };
 		const struct schema *below;
 
@@ -95,7 +97,7 @@ static void prune(const struct schema *s, struct json *v, struct strv *unknown, 
 		if (s->type == ST_OBJECT || (s->flags & SF_PRESERVE))
 			prune_members(s, v, unknown, up);
 	} else if (json_is_arr(v) && s->items) {
-		JSON_EACH(it, v) {
+		JSON_EACH (it, v) {
 			struct jpath here = { .up = up, .index = it.i };
 
 			prune(s->items, it.val, unknown, &here);
@@ -125,7 +127,7 @@ static bool fill_members(const struct schema *s, struct json_doc *d, struct json
 		json_set_copy(d, v, p->name, p->s->deflt);
 		changed = true;
 	}
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		const struct schema *below = schema_prop_of(s, it.key, it.key_len);
 
 		if (below && (below->flags & SF_HAS_DEFAULT))
@@ -141,7 +143,7 @@ static bool fill(const struct schema *s, struct json_doc *d, struct json *v)
 	if (json_is_obj(v))
 		return fill_members(s, d, v);
 	if (json_is_arr(v) && s->items && (s->items->flags & SF_HAS_DEFAULT))
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			changed |= fill(s->items, d, it.val);
 	return changed;
 }

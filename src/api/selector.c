@@ -42,10 +42,12 @@ static int bad(struct err *e, const char *what, const char *near)
 	return err_set(e, ERR_BAD_REQUEST, "unable to parse requirement: %s '%.64s'", what, near);
 }
 
-static int add_term(struct selector *s, enum op op, const char *key, bool equals, struct term **ret, struct err *e)
+static int add_term(
+	struct selector *s, enum op op, const char *key, bool equals, struct term **ret, struct err *e)
 {
 	if (s->n == SELECTOR_TERMS_MAX)
-		return err_set(e, ERR_BAD_REQUEST, "a selector has at most %d requirements", SELECTOR_TERMS_MAX);
+		return err_set(
+			e, ERR_BAD_REQUEST, "a selector has at most %d requirements", SELECTOR_TERMS_MAX);
 	if (!name_is_label_key(key))
 		return bad(e, "invalid label key", key);
 	s->terms = mem_grow(s->terms, &s->cap, s->n + 1, sizeof(*s->terms));
@@ -204,7 +206,8 @@ static int add_expression(struct selector *s, const struct json *x, struct err *
 	static const struct {
 		const char *name;
 		enum op op;
-	} ops[] = { { "In", OP_IN }, { "NotIn", OP_NOT_IN }, { "Exists", OP_EXISTS }, { "DoesNotExist", OP_MISSING } };
+	} ops[] = { { "In", OP_IN }, { "NotIn", OP_NOT_IN }, { "Exists", OP_EXISTS },
+		{ "DoesNotExist", OP_MISSING } };
 	const char *name = json_str_or(json_get(x, "operator"), "");
 	const struct json *values = json_get(x, "values");
 	struct term *t;
@@ -215,10 +218,11 @@ static int add_expression(struct selector *s, const struct json *x, struct err *
 		bool set = ops[i].op == OP_IN || ops[i].op == OP_NOT_IN;
 
 		if (set != (json_len(values) > 0))
-			return bad(e, set ? "values must be non-empty for" : "values set must be empty for", name);
+			return bad(e, set ? "values must be non-empty for" : "values set must be empty for",
+				name);
 		if (add_term(s, ops[i].op, json_str_or(json_get(x, "key"), ""), false, &t, e) < 0)
 			return -1;
-		JSON_EACH(it, values)
+		JSON_EACH (it, values)
 			if (!json_is_str(it.val) || add_value(t, json_str(it.val), e) < 0)
 				return bad(e, "a value is no label value for", name);
 		return 0;
@@ -235,10 +239,10 @@ int selector_from_json(const struct json *label_selector, struct selector **ret,
 		*ret = TAKE(s);
 		return 0;
 	}
-	JSON_EACH(it, json_get(label_selector, "matchLabels"))
+	JSON_EACH (it, json_get(label_selector, "matchLabels"))
 		if (add_equal(s, it.key, it.val, e) < 0)
 			return -1;
-	JSON_EACH(it, json_get(label_selector, "matchExpressions"))
+	JSON_EACH (it, json_get(label_selector, "matchExpressions"))
 		if (add_expression(s, it.val, e) < 0)
 			return -1;
 	*ret = TAKE(s);
@@ -249,7 +253,7 @@ struct selector *selector_from_map(const struct json *map)
 {
 	struct selector *s = MEM_NEW(struct selector);
 
-	JSON_EACH(it, map)
+	JSON_EACH (it, map)
 		if (add_equal(s, it.key, it.val, NULL) < 0)
 			s->nothing = true; /* no object can have such a label */
 	return s;

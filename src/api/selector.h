@@ -27,4 +27,5 @@ void field_selector_freep(struct field_selector **s);
 bool field_selector_matches(const struct field_selector *s, const struct json *o);
 /* Value demanded for a path by "=", or NULL. */
 const char *field_selector_value(const struct field_selector *s, const char *path);
-bool field_selector_each(const struct field_selector *s, size_t *i, const char **ret_path); /* for "is this path supported" */
+bool field_selector_each(
+	const struct field_selector *s, size_t *i, const char **ret_path); /* for "is this path supported" */

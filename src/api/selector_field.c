@@ -85,8 +85,8 @@ int field_selector_parse(const char *text, struct field_selector **ret, struct e
 		}
 		const char *from = p;
 		if (s->n == SELECTOR_TERMS_MAX || !read_term(s, &p))
-			return err_set(
-				e, ERR_BAD_REQUEST, "invalid selector: '%.64s'; can't understand '%.64s'", text, from);
+			return err_set(e, ERR_BAD_REQUEST,
+				"invalid selector: '%.64s'; can't understand '%.64s'", text, from);
 	}
 	*ret = TAKE(s);
 	return 0;

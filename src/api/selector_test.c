@@ -36,7 +36,8 @@ static void label_selectors_match(void **state)
 	assert_true(matches("a", "{'a':''}"));
 	assert_false(matches("a", "{}"));
 	assert_true(matches("!a", "{}"));
-	assert_true(matches(" a = b , c in (d) , !e , kubevirt.io/x", "{'a':'b','c':'d','kubevirt.io/x':'1'}"));
+	assert_true(
+		matches(" a = b , c in (d) , !e , kubevirt.io/x", "{'a':'b','c':'d','kubevirt.io/x':'1'}"));
 	assert_true(matches("a=", "{'a':''}"));
 	assert_true(matches("n>3", "{'n':'4'}"));
 	assert_false(matches("n<3", "{'n':'4'}"));
@@ -46,8 +47,8 @@ static void label_selectors_match(void **state)
 
 static void bad_label_selectors_are_refused(void **state)
 {
-	static const char *const bad[] = { "===", "a===b", "=b", "a in", "a in (b", "a in b", "a,,b", "a,", "a b", "!", "a!b", "a=b c",
-		"(a)", "a notin", "a=b=c", "a/b/c=d", "a=b!", "n>x" };
+	static const char *const bad[] = { "===", "a===b", "=b", "a in", "a in (b", "a in b", "a,,b", "a,",
+		"a b", "!", "a!b", "a=b c", "(a)", "a notin", "a=b=c", "a/b/c=d", "a=b!", "n>x" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct selector *s = NULL;
@@ -62,10 +63,13 @@ static void bad_label_selectors_are_refused(void **state)
 
 static void selectors_come_from_json(void **state)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'s':{'matchLabels':{'a':'b'},'matchExpressions':[{'key':'c','operator':'In','values':['d','e']},"
-		"{'key':'f','operator':'DoesNotExist'},{'key':'g','operator':'Exists'}]},'empty':{},"
-		"'bad':{'matchExpressions':[{'key':'c','operator':'In'}]},'yes':{'a':'b','c':'e','g':''},'no':{'a':'b','c':'x','g':''}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d =
+		json_lit("{'s':{'matchLabels':{'a':'b'},'matchExpressions':[{'key':'c','operator':'In','"
+			 "values':['d','e']},"
+			 "{'key':'f','operator':'DoesNotExist'},{'key':'g','operator':'Exists'}]},'empty':{},"
+			 "'bad':{'matchExpressions':[{'key':'c','operator':'In'}]},'yes':{'a':'b','c':'e','g'"
+			 ":''},'no':{'a':'b','c':'x','g':''}}");
 	const struct json *r = json_root(d);
 	CLEANUP(selector_freep) struct selector *s = NULL;
 	CLEANUP(selector_freep) struct selector *none = NULL;
@@ -92,15 +96,23 @@ static void selectors_come_from_json(void **state)
 /* kubernetes-api.md 2.5, 8.60 */
 static void field_selectors_look_into_the_object(void **state)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		json_lit("{'metadata':{'name':'x'},'spec':{'nodeName':'a,b','unschedulable':true},'status':{'successful':3}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'metadata':{'name':'x'},'spec':{'nodeName':'a,b','unschedulable':"
+				      "true},'status':{'successful':3}}");
 	static const struct {
 		const char *text;
 		bool want;
 	} cases[] = {
-		{ "metadata.name=x", true }, { "metadata.name==x", true }, { "metadata.name!=x", false }, { "metadata.name=y", false },
-		{ "spec.nodeName=a\\,b,metadata.name=x", true }, { "spec.other=", true }, { "spec.unschedulable=true", true },
-		{ "status.successful=3", true }, { "", true }, { "spec.other!=", false },
+		{ "metadata.name=x", true },
+		{ "metadata.name==x", true },
+		{ "metadata.name!=x", false },
+		{ "metadata.name=y", false },
+		{ "spec.nodeName=a\\,b,metadata.name=x", true },
+		{ "spec.other=", true },
+		{ "spec.unschedulable=true", true },
+		{ "status.successful=3", true },
+		{ "", true },
+		{ "spec.other!=", false },
 	};
 	static const char *const bad[] = { "metadata.name", "=x", "a=b=c", "a=\\x", "a!b" };
 

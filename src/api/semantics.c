@@ -17,7 +17,8 @@ static bool is_core(const struct kind *k, const char *kind)
 	return str_empty(k->group) && str_eq(k->kind, kind);
 }
 
-static int invalid_if_any(const struct write_rules *r, const struct json *o, const struct causes *c, struct err *e)
+static int invalid_if_any(
+	const struct write_rules *r, const struct json *o, const struct causes *c, struct err *e)
 {
 	if (!c->len)
 		return 0;
@@ -26,8 +27,8 @@ static int invalid_if_any(const struct write_rules *r, const struct json *o, con
 
 /* ---- create ---- */
 
-static int place_in_namespace(const struct write_rules *r, struct json_doc *d, struct json *meta, const char *ns,
-	struct err *e)
+static int place_in_namespace(
+	const struct write_rules *r, struct json_doc *d, struct json *meta, const char *ns, struct err *e)
 {
 	const char *have = json_str_or(json_get(meta, "namespace"), "");
 
@@ -37,7 +38,8 @@ static int place_in_namespace(const struct write_rules *r, struct json_doc *d, s
 	}
 	if (*have && ns && !str_eq(have, ns))
 		return err_set(e, ERR_BAD_REQUEST,
-			"the namespace of the provided object does not match the namespace sent on the request");
+			"the namespace of the provided object does not match the namespace sent on the "
+			"request");
 	if (ns)
 		json_set_str(d, meta, "namespace", ns);
 	return 0;
@@ -52,10 +54,11 @@ static void make_name(struct json_doc *d, struct json *meta, const char *suffix5
 	json_set_strf(d, meta, "name", "%.*s%s", GENERATE_BASE_MAX, base, suffix5);
 }
 
-int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d, struct causes *c, struct err *e)
+int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d,
+	struct causes *c, struct err *e)
 {
-	static const char *const cleared[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation",
-		"resourceVersion" };
+	static const char *const cleared[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+		"generation", "resourceVersion" };
 	CLEANUP(causes_done) struct causes local = { 0 };
 	struct json *o = json_root(d);
 	struct json *meta = json_need_obj(d, o, "metadata");
@@ -64,7 +67,8 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 	if (!c)
 		c = &local;
 	if (json_str_len(json_get(meta, "resourceVersion")))
-		return err_set(e, ERR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
+		return err_set(
+			e, ERR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
 	if (place_in_namespace(r, d, meta, in->ns, e) < 0)
 		return -1;
 	make_name(d, meta, in->suffix5);
@@ -83,22 +87,26 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 
 /* ---- update ---- */
 
-static int check_identity(const struct write_rules *r, const struct obj *old, struct json_doc *d, struct json *meta,
-	struct err *e)
+static int check_identity(const struct write_rules *r, const struct obj *old, struct json_doc *d,
+	struct json *meta, struct err *e)
 {
-	const char *name = json_str_or(json_get(meta, "name"), ""), *ns = json_str_or(json_get(meta, "namespace"), "");
+	const char *name = json_str_or(json_get(meta, "name"), ""),
+		   *ns = json_str_or(json_get(meta, "namespace"), "");
 	const char *uid = json_str_or(json_get(meta, "uid"), "");
 
 	if (!str_eq(name, obj_name(old)))
-		return err_set(e, ERR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)", name,
+		return err_set(e, ERR_BAD_REQUEST,
+			"the name of the object (%s) does not match the name on the URL (%s)", name,
 			obj_name(old));
 	if (*ns && r->kind->namespaced && !str_eq(ns, obj_namespace(old)))
 		return err_set(e, ERR_BAD_REQUEST,
-			"the namespace of the provided object does not match the namespace sent on the request");
+			"the namespace of the provided object does not match the namespace sent on the "
+			"request");
 	if (*uid && !str_eq(uid, obj_uid(old))) {
 		CLEANUP(mem_freep) char *gr = kind_group_resource(r->kind);
 		return err_set(e, ERR_CONFLICT,
-			"Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in precondition: %s, UID in object "
+			"Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in "
+			"precondition: %s, UID in object "
 			"meta: %s",
 			gr, obj_name(old), uid, obj_uid(old));
 	}
@@ -106,14 +114,15 @@ static int check_identity(const struct write_rules *r, const struct obj *old, st
 	return 0;
 }
 
-static int check_version(const struct write_rules *r, const struct obj *old, const struct json *meta, struct causes *c,
-	struct err *e)
+static int check_version(const struct write_rules *r, const struct obj *old, const struct json *meta,
+	struct causes *c, struct err *e)
 {
 	const char *rv = json_str_or(json_get(meta, "resourceVersion"), "");
 	uint64_t n = 0;
 
 	if (*rv && !str_to_u64(rv, &n))
-		return err_set(e, ERR_BAD_REQUEST, "resourceVersion: Invalid value: \"%.64s\": must be a number", rv);
+		return err_set(e, ERR_BAD_REQUEST,
+			"resourceVersion: Invalid value: \"%.64s\": must be a number", rv);
 	if (!n) {
 		if (!r->needs_rv)
 			return 0;
@@ -156,7 +165,8 @@ static void restore_member(struct json_doc *d, struct json *o, const struct json
 static void keep_all_but_status(struct json_doc *d, const struct json *old)
 {
 	struct json *was = json_root(d), *o = json_copy(d, old);
-	const struct json *status = json_get(was, "status"), *managed = json_get(json_get(was, "metadata"), "managedFields");
+	const struct json *status = json_get(was, "status"),
+			  *managed = json_get(json_get(was, "metadata"), "managedFields");
 
 	if (status)
 		json_set_copy(d, o, "status", status);
@@ -171,12 +181,14 @@ static void guard_finalizers(const struct json *o, const struct json *old, struc
 {
 	CLEANUP(str_done) struct str added = { 0 };
 
-	JSON_EACH(it, json_get(meta_of(o), "finalizers"))
+	JSON_EACH (it, json_get(meta_of(o), "finalizers"))
 		if (json_is_str(it.val) && !meta_has_finalizer(old, json_str(it.val)))
 			str_addf(&added, "%s\"%s\"", added.len ? ", " : "", json_str(it.val));
 	if (added.len)
 		cause_forbidden(c, FINALIZERS_PATH,
-			"no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}", added.data);
+			"no new finalizers can be added if the object is being deleted, found new finalizers "
+			"[]string{%s}",
+			added.data);
 }
 
 static bool is_time_key(const char *key)
@@ -188,14 +200,14 @@ static bool same_but_time(const struct json *a, const struct json *b)
 {
 	size_t na = 0, nb = 0;
 
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		if (is_time_key(it.key))
 			continue;
 		na++;
 		if (!json_eq(it.val, json_get(b, it.key)))
 			return false;
 	}
-	JSON_EACH(it, b)
+	JSON_EACH (it, b)
 		nb += !is_time_key(it.key);
 	return na == nb;
 }
@@ -217,7 +229,7 @@ static bool same_members(const struct json *a, const struct json *b, const char 
 {
 	size_t na = 0, nb = 0;
 
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		if (str_in(it.key, skip))
 			continue;
 		const struct json *other = json_getn(b, it.key, it.key_len);
@@ -225,18 +237,19 @@ static bool same_members(const struct json *a, const struct json *b, const char 
 			return false;
 		na++;
 	}
-	JSON_EACH(it, b)
+	JSON_EACH (it, b)
 		nb += !str_in(it.key, skip);
 	return na == nb;
 }
 
 static bool same_object(const struct json *a, const struct json *b)
 {
-	static const char *const in_root[] = { "metadata", NULL }, *const in_meta[] = { "managedFields", NULL };
+	static const char *const in_root[] = { "metadata", NULL }, *const in_meta[] = { "managedFields",
+		NULL };
 	const struct json *ma = json_get(a, "metadata"), *mb = json_get(b, "metadata");
 
 	return same_members(a, b, in_root) && same_members(ma, mb, in_meta) &&
-		same_managed(json_get(ma, "managedFields"), json_get(mb, "managedFields"));
+	       same_managed(json_get(ma, "managedFields"), json_get(mb, "managedFields"));
 }
 
 static bool counts(enum gen_rule rule, const struct json *a, const struct json *b)
@@ -255,13 +268,14 @@ static bool counts(enum gen_rule rule, const struct json *a, const struct json *
 	case GEN_ALL_BUT_STATUS:
 		return !same_members(a, b, meta_status);
 	case GEN_ALL_BUT_META:
-		return !same_members(a, b, meta_status) || !json_eq(json_get(a, "status"), json_get(b, "status"));
+		return !same_members(a, b, meta_status) ||
+		       !json_eq(json_get(a, "status"), json_get(b, "status"));
 	}
 	return false;
 }
 
-int write_update(const struct write_rules *r, enum write_part part, const struct obj *old, struct json_doc *d, int64_t now_ms,
-	bool *ret_same, struct causes *c, struct err *e)
+int write_update(const struct write_rules *r, enum write_part part, const struct obj *old, struct json_doc *d,
+	int64_t now_ms, bool *ret_same, struct causes *c, struct err *e)
 {
 	CLEANUP(causes_done) struct causes local = { 0 };
 	const struct json *was = obj_json(old);
@@ -300,19 +314,21 @@ int write_update(const struct write_rules *r, enum write_part part, const struct
 static bool has_finalizers(const struct json *o, bool namespace)
 {
 	return json_len(json_get(meta_of(o), "finalizers")) ||
-		(namespace && json_len(json_at(o, "/spec/finalizers")));
+	       (namespace && json_len(json_at(o, "/spec/finalizers")));
 }
 
 bool write_is_gone(const struct json *o)
 {
 	const struct json *meta = meta_of(o);
-	bool namespace = str_eq(json_get_str(o, "kind"), "Namespace") && str_eq(json_get_str(o, "apiVersion"), "v1");
+	bool namespace =
+		str_eq(json_get_str(o, "kind"), "Namespace") && str_eq(json_get_str(o, "apiVersion"), "v1");
 
 	return !json_is_null(json_get(meta, "deletionTimestamp")) && !has_finalizers(o, namespace) &&
-		json_i64(json_get(meta, "deletionGracePeriodSeconds")) == 0;
+	       json_i64(json_get(meta, "deletionGracePeriodSeconds")) == 0;
 }
 
-static int check_preconditions(const struct write_rules *r, const struct obj *old, const struct json *options, struct err *e)
+static int check_preconditions(
+	const struct write_rules *r, const struct obj *old, const struct json *options, struct err *e)
 {
 	const struct json *p = json_get(options, "preconditions");
 	const char *uid = json_get_str(p, "uid"), *rv = json_get_str(p, "resourceVersion");
@@ -321,12 +337,14 @@ static int check_preconditions(const struct write_rules *r, const struct obj *ol
 
 	if (uid && !str_eq(uid, obj_uid(old)))
 		return err_set(e, ERR_CONFLICT,
-			"Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in precondition: %s, UID in object "
+			"Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in "
+			"precondition: %s, UID in object "
 			"meta: %s",
 			gr, obj_name(old), uid, obj_uid(old));
 	if (rv && (!str_to_u64(rv, &n) || n != obj_rv(old)))
 		return err_set(e, ERR_CONFLICT,
-			"Operation cannot be fulfilled on %s \"%s\": the ResourceVersion in the precondition (%s) does not match the "
+			"Operation cannot be fulfilled on %s \"%s\": the ResourceVersion in the precondition "
+			"(%s) does not match the "
 			"ResourceVersion in record (%" PRIu64 "). The object might have been modified",
 			gr, obj_name(old), rv, obj_rv(old));
 	return 0;
@@ -335,7 +353,8 @@ static int check_preconditions(const struct write_rules *r, const struct obj *ol
 static const char foreground[] = "foregroundDeletion", orphan[] = "orphan";
 
 /* Sets the two finalizers of garbage collection as the policy says; without one they stay as they are. */
-static int apply_policy(struct json_doc *d, struct json *o, const struct json *options, bool *ret_changed, struct err *e)
+static int apply_policy(
+	struct json_doc *d, struct json *o, const struct json *options, bool *ret_changed, struct err *e)
 {
 	const char *policy = json_get_str(options, "propagationPolicy");
 	const struct json *orphan_dependents = json_get(options, "orphanDependents");
@@ -347,7 +366,8 @@ static int apply_policy(struct json_doc *d, struct json *o, const struct json *o
 		return 0;
 	if (!str_eq(policy, "Background") && !str_eq(policy, "Foreground") && !str_eq(policy, "Orphan"))
 		return err_set(e, ERR_INVALID,
-			"DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%.64s\": supported "
+			"DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: "
+			"\"%.64s\": supported "
 			"values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
 			policy);
 	*ret_changed |= meta_set_finalizer(d, o, foreground, *policy == 'F');
@@ -376,7 +396,8 @@ static int64_t grace_of(const struct write_rules *r, const struct json *o, const
 	if (is_core(r->kind, "Pod")) {
 		const char *phase = json_at_str(o, "/status/phase");
 
-		if (str_empty(json_at_str(o, "/spec/nodeName")) || str_eq(phase, "Succeeded") || str_eq(phase, "Failed"))
+		if (str_empty(json_at_str(o, "/spec/nodeName")) || str_eq(phase, "Succeeded") ||
+			str_eq(phase, "Failed"))
 			return 0;
 	}
 	return period;
@@ -402,8 +423,8 @@ static bool shorten(struct json_doc *d, struct json *meta, int64_t period)
 	return true;
 }
 
-int write_delete(const struct write_rules *r, const struct obj *old, const struct json *options, int64_t now_ms,
-	enum delete_outcome *ret_outcome, struct json_doc **ret, struct err *e)
+int write_delete(const struct write_rules *r, const struct obj *old, const struct json *options,
+	int64_t now_ms, enum delete_outcome *ret_outcome, struct json_doc **ret, struct err *e)
 {
 	bool changed = false, namespace = is_core(r->kind, "Namespace");
 

@@ -22,31 +22,33 @@ struct write_rules {
  * drops status where there is a status subresource. suffix5: five allowed characters for generateName, from the caller's
  * random source (semantics has none). uid likewise. Changes the draft. */
 struct create_in {
-	const char *ns;       /* of the URL; NULL for cluster-scoped */
+	const char *ns; /* of the URL; NULL for cluster-scoped */
 	const char *uid;
 	const char *suffix5;
 	int64_t now_ms;
 };
-int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d, struct causes *c, struct err *e);
+int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d,
+	struct causes *c, struct err *e);
 
 enum write_part { WRITE_MAIN, WRITE_STATUS };
 /* Turns a proposed object (draft d: whole object after PUT or patch) into what is to be stored over `old`: checks uid and
  * resourceVersion (409), restores server-owned metadata, keeps status or everything but status, counts the generation, guards
  * finalizers of a terminating object. *ret_same: nothing changed (managedFields times ignored): no write, no event. */
-int write_update(const struct write_rules *r, enum write_part part, const struct obj *old, struct json_doc *d, int64_t now_ms,
-		 bool *ret_same, struct causes *c, struct err *e);
+int write_update(const struct write_rules *r, enum write_part part, const struct obj *old, struct json_doc *d,
+	int64_t now_ms, bool *ret_same, struct causes *c, struct err *e);
 
 /* DELETE. options: DeleteOptions tree or NULL. Result: remove now, or store a marked object (draft in *ret), or nothing to
  * do (already terminating, nothing shortened). */
 enum delete_outcome { DELETE_NOW, DELETE_MARKED, DELETE_UNCHANGED };
-int write_delete(const struct write_rules *r, const struct obj *old, const struct json *options, int64_t now_ms,
-		 enum delete_outcome *ret_outcome, struct json_doc **ret, struct err *e);
+int write_delete(const struct write_rules *r, const struct obj *old, const struct json *options,
+	int64_t now_ms, enum delete_outcome *ret_outcome, struct json_doc **ret, struct err *e);
 /* After an update: a terminating object without finalizers (and grace over) goes. */
 bool write_is_gone(const struct json *o);
 
 /* Name checks, adding causes. */
 bool name_is_dns1123_label(const char *s);
 bool name_is_dns1123_subdomain(const char *s);
-bool name_is_label_key(const char *s);   /* qualified name */
+bool name_is_label_key(const char *s); /* qualified name */
 bool name_is_label_value(const char *s);
-void meta_validate(const struct write_rules *r, const struct json *o, struct causes *c); /* labels, annotations, owners, ... */
+void meta_validate(const struct write_rules *r, const struct json *o,
+	struct causes *c); /* labels, annotations, owners, ... */

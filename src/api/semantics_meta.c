@@ -11,21 +11,26 @@
 #define SUBDOMAIN_MAX 253
 #define ANNOTATIONS_BYTES_MAX (256 * 1024)
 
-#define LABEL_TEXT \
-	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end " \
-	"with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is " \
+#define LABEL_TEXT                                                                                        \
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must " \
+	"start and end "                                                                                  \
+	"with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "    \
 	"'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-#define SUBDOMAIN_TEXT \
-	"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " \
-	"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " \
+#define SUBDOMAIN_TEXT                                                                                    \
+	"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', " \
+	"and must start "                                                                                 \
+	"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "       \
 	"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-#define LABEL_KEY_TEXT \
-	"name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an " \
+#define LABEL_KEY_TEXT                                                                                       \
+	"name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with "   \
+	"an "                                                                                                \
 	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is " \
 	"'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-#define LABEL_VALUE_TEXT \
-	"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start " \
-	"and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation " \
+#define LABEL_VALUE_TEXT                                                                                     \
+	"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and " \
+	"must start "                                                                                        \
+	"and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "   \
+	"for validation "                                                                                    \
 	"is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
 static bool is_lower_alnum(char c)
@@ -137,13 +142,14 @@ static void check_labels(const struct json *labels, struct causes *c)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 
-	JSON_EACH(it, labels) {
+	JSON_EACH (it, labels) {
 		const char *value = json_str_or(it.val, "");
 
 		if (!name_is_label_key(it.key))
 			cause_invalid(c, "metadata.labels", json_new_str(d, it.key), "%s", LABEL_KEY_TEXT);
 		if (strlen(value) > LABEL_MAX)
-			cause_invalid(c, "metadata.labels", it.val, "must be no more than %d bytes", LABEL_MAX);
+			cause_invalid(
+				c, "metadata.labels", it.val, "must be no more than %d bytes", LABEL_MAX);
 		else if (!name_is_label_value(value))
 			cause_invalid(c, "metadata.labels", it.val, "%s", LABEL_VALUE_TEXT);
 	}
@@ -153,12 +159,13 @@ static void check_annotations(const struct json *annotations, struct causes *c)
 {
 	size_t total = 0;
 
-	JSON_EACH(it, annotations) {
+	JSON_EACH (it, annotations) {
 		CLEANUP(mem_freep) char *lower = str_lower(it.key);
 
 		if (!name_is_label_key(lower)) {
 			CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-			cause_invalid(c, "metadata.annotations", json_new_str(d, it.key), "%s", LABEL_KEY_TEXT);
+			cause_invalid(
+				c, "metadata.annotations", json_new_str(d, it.key), "%s", LABEL_KEY_TEXT);
 		}
 		total += it.key_len + json_str_len(it.val);
 	}
@@ -171,11 +178,12 @@ static void check_owners(const struct json *owners, struct causes *c)
 	static const char *const needed[] = { "apiVersion", "kind", "name", "uid" };
 	const char *controller = NULL;
 
-	JSON_EACH(it, owners) {
+	JSON_EACH (it, owners) {
 		for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
 			if (json_str_len(json_get(it.val, needed[i])))
 				continue;
-			CLEANUP(mem_freep) char *path = str_printf("metadata.ownerReferences[%zu].%s", it.i, needed[i]);
+			CLEANUP(mem_freep)
+			char *path = str_printf("metadata.ownerReferences[%zu].%s", it.i, needed[i]);
 			cause_invalid(c, path, json_get(it.val, needed[i]), "must not be empty");
 		}
 		if (!json_bool(json_get(it.val, "controller")))
@@ -183,7 +191,8 @@ static void check_owners(const struct json *owners, struct causes *c)
 		const char *name = json_str_or(json_get(it.val, "name"), "");
 		if (controller)
 			cause_invalid(c, "metadata.ownerReferences", owners,
-				"Only one reference can have Controller set to true. Found \"true\" in references for %s and %s",
+				"Only one reference can have Controller set to true. Found \"true\" in "
+				"references for %s and %s",
 				controller, name);
 		controller = name;
 	}
@@ -191,7 +200,7 @@ static void check_owners(const struct json *owners, struct causes *c)
 
 static void check_finalizers(const struct json *finalizers, struct causes *c)
 {
-	JSON_EACH(it, finalizers) {
+	JSON_EACH (it, finalizers) {
 		if (name_is_label_key(json_str_or(it.val, "")))
 			continue;
 		CLEANUP(mem_freep) char *path = str_printf("metadata.finalizers[%zu]", it.i);

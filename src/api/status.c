@@ -27,8 +27,9 @@ static void add_cause(struct causes *c, const char *reason, const char *field, c
 		return;
 	}
 	c->items = mem_grow(c->items, &c->cap, c->len + 1, sizeof(*c->items));
-	c->items[c->len++] =
-		(struct cause){ .reason = reason, .message = message, .field = mem_strdup(field ? field : "") };
+	c->items[c->len++] = (struct cause){
+		.reason = reason, .message = message, .field = mem_strdup(field ? field : "")
+	};
 }
 
 /* Cut at a character boundary. */
@@ -105,7 +106,8 @@ void cause_forbidden(struct causes *c, const char *field, const char *fmt, ...)
 	add_cause(c, "FieldValueForbidden", field, str_take(&s));
 }
 
-void cause_not_supported(struct causes *c, const char *field, const struct json *value, const char *const *allowed)
+void cause_not_supported(
+	struct causes *c, const char *field, const struct json *value, const char *const *allowed)
 {
 	struct str s = { 0 };
 
@@ -124,7 +126,8 @@ void cause_not_supported(struct causes *c, const char *field, const struct json 
 void cause_too_long(struct causes *c, const char *field, size_t max_bytes)
 {
 	if (c)
-		add_cause(c, "FieldValueTooLong", field, str_printf("Too long: may not be more than %zu bytes", max_bytes));
+		add_cause(c, "FieldValueTooLong", field,
+			str_printf("Too long: may not be more than %zu bytes", max_bytes));
 }
 
 static const char *type_name(const struct json *v)
@@ -155,8 +158,8 @@ void cause_type(struct causes *c, const char *field, const char *want, const str
 
 	if (c)
 		add_cause(c, "FieldValueTypeInvalid", field,
-			str_printf("Invalid value: \"%s\": %s in body must be of type %s: \"%s\"", name, field, want,
-				name));
+			str_printf("Invalid value: \"%s\": %s in body must be of type %s: \"%s\"", name,
+				field, want, name));
 }
 
 void cause_text(struct causes *c, const char *reason, const char *field, const char *fmt, ...)
@@ -184,7 +187,8 @@ static void add_subject(struct str *s, const char *what, const struct kind *k, c
 static bool said_before(const struct causes *c, size_t i)
 {
 	for (size_t j = 0; j < i; j++)
-		if (str_eq(c->items[j].field, c->items[i].field) && str_eq(c->items[j].message, c->items[i].message))
+		if (str_eq(c->items[j].field, c->items[i].field) &&
+			str_eq(c->items[j].message, c->items[i].message))
 			return true;
 	return false;
 }
@@ -203,7 +207,8 @@ static void add_causes_text(struct str *s, const struct causes *c)
 			continue;
 		if (n++)
 			str_add(s, ", ");
-		str_addf(s, "%s: %s", str_empty(c->items[i].field) ? "<nil>" : c->items[i].field, c->items[i].message);
+		str_addf(s, "%s: %s", str_empty(c->items[i].field) ? "<nil>" : c->items[i].field,
+			c->items[i].message);
 	}
 	if (c->dropped)
 		str_addf(s, ", and %zu more", c->dropped);
@@ -229,7 +234,8 @@ int causes_to_err(const struct causes *c, const struct kind *k, const char *name
 }
 
 /* The text of an error is bounded, that of a Status need not be: if this error came from these causes, say it all. */
-static char *full_message(const struct err *e, const struct kind *k, const char *name, const struct causes *causes)
+static char *full_message(
+	const struct err *e, const struct kind *k, const char *name, const struct causes *causes)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
@@ -283,7 +289,8 @@ static struct json_doc *new_status(const char *outcome)
 	return d;
 }
 
-struct json_doc *status_from_err(const struct err *e, const struct kind *k, const char *name, const struct causes *causes)
+struct json_doc *status_from_err(
+	const struct err *e, const struct kind *k, const char *name, const struct causes *causes)
 {
 	struct json_doc *d = new_status("Failure");
 	struct json *s = json_root(d);
@@ -330,7 +337,8 @@ int status_to_err(const struct json *status, int http_status, struct err *e)
 	return err_set(e, ec, "%s", message);
 }
 
-static int err_about(struct err *e, enum err_code code, const struct kind *k, const char *name, const char *tail)
+static int err_about(
+	struct err *e, enum err_code code, const struct kind *k, const char *name, const char *tail)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
@@ -354,7 +362,8 @@ int err_conflict(struct err *e, const struct kind *k, const char *name)
 
 	add_subject(&s, k->plural, k, name);
 	return err_set(e, ERR_CONFLICT,
-		"Operation cannot be fulfilled on %s: the object has been modified; please apply your changes to the "
+		"Operation cannot be fulfilled on %s: the object has been modified; please apply your "
+		"changes to the "
 		"latest version and try again",
 		str_cstr(&s));
 }

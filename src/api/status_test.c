@@ -9,11 +9,15 @@
 
 #include "base/mem.h"
 
-static const struct kind widgets = { .group = "demo.io", .version = "v1", .kind = "Widget", .plural = "widgets",
-	.namespaced = true };
-static const struct kind pods = { .group = "", .version = "v1", .kind = "Pod", .plural = "pods", .namespaced = true };
+static const struct kind widgets = {
+	.group = "demo.io", .version = "v1", .kind = "Widget", .plural = "widgets", .namespaced = true
+};
+static const struct kind pods = {
+	.group = "", .version = "v1", .kind = "Pod", .plural = "pods", .namespaced = true
+};
 
-static void expect_message(const struct causes *c, size_t i, const char *reason, const char *field, const char *text)
+static void expect_message(
+	const struct causes *c, size_t i, const char *reason, const char *field, const char *text)
 {
 	assert_true(i < c->len);
 	assert_string_equal(c->items[i].reason, reason);
@@ -47,7 +51,8 @@ static void causes_read_as_in_kubernetes(void **state)
 	expect_message(&c, 4, "FieldValueForbidden", "spec.f", "Forbidden: may not change");
 	expect_message(&c, 5, "FieldValueNotSupported", "spec.e",
 		"Unsupported value: \"x\": supported values: \"A\", \"B\"");
-	expect_message(&c, 6, "FieldValueTooLong", "metadata.annotations", "Too long: may not be more than 262144 bytes");
+	expect_message(&c, 6, "FieldValueTooLong", "metadata.annotations",
+		"Too long: may not be more than 262144 bytes");
 	expect_message(&c, 7, "FieldValueTypeInvalid", "spec.foo",
 		"Invalid value: \"string\": spec.foo in body must be of type integer: \"string\"");
 	expect_message(&c, 8, "FieldValueInvalid", "spec.v", "verbatim text");
@@ -95,7 +100,8 @@ static void status_has_plural_except_for_invalid(void **state)
 	err_not_found(&e, &widgets, "x");
 	assert_string_equal(e.msg, "widgets.demo.io \"x\" not found");
 	CLEANUP(json_doc_freep) struct json_doc *d = status_from_err(&e, &widgets, "x", NULL);
-	CLEANUP(json_doc_freep) struct json_doc *want = json_lit(
+	CLEANUP(json_doc_freep)
+	struct json_doc *want = json_lit(
 		"{'kind':'Status','apiVersion':'v1','metadata':{},'status':'Failure','message':'',"
 		"'reason':'NotFound','details':{'name':'x','group':'demo.io','kind':'widgets'},'code':404}");
 	json_set_str(want, json_root(want), "message", "widgets.demo.io \"x\" not found");
@@ -115,9 +121,9 @@ static void status_reads_back(void **state)
 	struct err e = { 0 }, back = { 0 };
 
 	err_conflict(&e, &widgets, "x");
-	assert_string_equal(e.msg,
-		"Operation cannot be fulfilled on widgets.demo.io \"x\": the object has been modified; please apply your "
-		"changes to the latest version and try again");
+	assert_string_equal(e.msg, "Operation cannot be fulfilled on widgets.demo.io \"x\": the object has "
+				   "been modified; please apply your "
+				   "changes to the latest version and try again");
 	CLEANUP(json_doc_freep) struct json_doc *d = status_from_err(&e, &widgets, "x", NULL);
 	assert_int_equal(status_to_err(json_root(d), 409, &back), -1);
 	assert_int_equal(back.code, ERR_CONFLICT);
@@ -136,8 +142,10 @@ static void status_reads_back(void **state)
 static void success_carries_the_uid(void **state)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = status_success(&pods, "p", "u");
-	CLEANUP(json_doc_freep) struct json_doc *want = json_lit("{'kind':'Status','apiVersion':'v1','metadata':{},"
-								 "'status':'Success','details':{'name':'p','kind':'pods','uid':'u'}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *want =
+		json_lit("{'kind':'Status','apiVersion':'v1','metadata':{},"
+			 "'status':'Success','details':{'name':'p','kind':'pods','uid':'u'}}");
 
 	assert_true(json_eq(json_root(d), json_root(want)));
 }
