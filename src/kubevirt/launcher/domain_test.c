@@ -45,8 +45,7 @@ static struct json_doc *guide_with(const char *pointer, const char *value)
 static struct domain *read_ok(const char *pointer, const char *value, const char *host)
 {
 	CLEANUP(json_doc_freep)
-	struct json_doc *d = guide_with(pointer, value),
-			*h = host ? json_lit(host) : NULL;
+	struct json_doc *d = guide_with(pointer, value), *h = host ? json_lit(host) : NULL;
 	struct domain *dom = NULL;
 	struct err e = { 0 };
 

@@ -83,7 +83,7 @@ static void decide_end(struct launcher *l, enum wire_phase p, const char *reason
 /* Exit without anybody having asked for it. */
 static void decide_crash(struct launcher *l, int wait_status)
 {
-	CLEANUP(mem_freep) char *path = file_join(l->dir, "qemu.log"), *line = last_line(path);
+	CLEANUP(mem_freep) char *path = file_join(l->dir, "qemu.log"), *line = last_line(path, "qemu-system");
 	char msg[512];
 
 	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL && oom_kill_count() > l->oom_kills &&
@@ -108,6 +108,8 @@ void guest_exited(void *arg, pid_t pid, int wait_status)
 	(void)pid;
 	l->qemu_pid = 0;
 	loop_child_free(TAKE(l->qemu_child));
+	if (!l->end.known && prepare_retry(l, wait_status))
+		return;
 	decide_crash(l, wait_status); /* only if nothing was decided before */
 	if (l->prep.at != P_DONE && l->prep.at != P_FAILED)
 		prepare_cancel(l);
@@ -353,18 +355,34 @@ static void on_reset(struct launcher *l, const struct json *data)
 	wire_server_event(l->server, "guest-reboot", json_root(d));
 }
 
+/* The VMI's name of a disk, from QEMU's name of its block node. */
+static const char *disk_of_node(const struct launcher *l, const char *node)
+{
+	char own[VM_NODE_NAME_MAX];
+
+	for (size_t i = 0; i < l->domain->n_disks; i++) {
+		vm_node_name(l->domain->disks[i].name, own);
+		if (str_eq(own, node))
+			return l->domain->disks[i].name;
+	}
+	return node;
+}
+
 static void on_io_error(struct launcher *l, const struct json *data)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	const char *node = json_get_str(data, "node-name"), *device = json_get_str(data, "device");
-	struct json *o = json_new_obj(d);
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct json *o;
 
+	/* Every request in flight fails with an event of its own: one is enough until the guest runs again. */
+	if (!str_eq(json_get_str(data, "action"), "stop") || l->io_error)
+		return;
+	l->io_error = true;
+	d = json_doc_new();
+	o = json_new_obj(d);
 	json_set_root(d, o);
-	json_set_str(d, o, "disk", str_empty(device) ? node : device);
+	json_set_str(d, o, "disk", disk_of_node(l, json_get_str(data, "node-name")));
 	json_set_bool(d, o, "nospace", json_bool(json_get(data, "nospace")));
 	json_set_str(d, o, "message", json_get_str(data, "reason"));
-	if (str_eq(json_get_str(data, "action"), "stop"))
-		l->io_error = true;
 	log_warn("disk %s: %s", json_str_or(json_get(o, "disk"), "?"),
 		json_str_or(json_get(o, "message"), "I/O error"));
 	wire_server_event(l->server, "io-error", o);

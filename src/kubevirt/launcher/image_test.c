@@ -261,8 +261,7 @@ static void a_large_file_survives_and_too_large_is_refused(void **state)
 	make_seed(d, VOL_NO_CLOUD, big, NULL);
 	if (file_exists("/usr/bin/mcopy")) {
 		CLEANUP(mem_freep)
-		char *seed = file_join(d->path, "seed.img"),
-		     *copy = file_join(d->path, "copy");
+		char *seed = file_join(d->path, "seed.img"), *copy = file_join(d->path, "copy");
 		char *argv[] = { "mcopy", "-i", seed, "::/user-data", copy, NULL };
 
 		assert_int_equal(proc_wait(argv, NULL, &e), 0);

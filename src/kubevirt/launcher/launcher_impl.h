@@ -63,8 +63,8 @@ struct launcher {
 	/* running */
 	pid_t qemu_pid, passt_pid[VM_NICS_MAX];
 	struct loop_child *qemu_child, *passt_child[VM_NICS_MAX];
-	bool passt_failed; /* then slirp */
-	bool restart_without_passt;
+	bool passt_failed;                     /* then slirp */
+	bool restart_without_passt, plain_cpu; /* plain_cpu: -cpu host made QEMU abort */
 	struct qmp *qmp;
 	struct resize *resize;
 	struct console *console;
@@ -91,7 +91,8 @@ void prepare_failed(struct launcher *l, const char *reason, const struct err *e)
 int spawn_network(struct launcher *l, struct err *e);
 int spawn_qemu(struct launcher *l, struct err *e);
 void spawn_done(struct launcher *l); /* kills and forgets what is left */
-char *last_line(const char *path);   /* of a log; NULL if there is none. Caller frees */
+/* What a program said last in its log, preferably a line that starts with its name; NULL: nothing. Caller frees. */
+char *last_line(const char *path, const char *name);
 
 /* guest.c: QEMU's events, its end, stopping */
 extern const struct qmp_ops guest_qmp_ops;
@@ -106,6 +107,8 @@ extern const struct sm_state stop_states[];
 
 /* prepare.c, called by guest.c */
 void prepare_qmp_ready(struct launcher *l);
+bool prepare_retry(
+	struct launcher *l, int wait_status); /* QEMU ended: true if it was started again in another way */
 
 /* verbs.c */
 void verbs_dispatch(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call);

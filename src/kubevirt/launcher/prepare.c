@@ -8,13 +8,16 @@
 #include "kubevirt/launcher/seed.h"
 #include "qemu/qmp_cmds.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TOOL_LIMIT_MS 30000 /* qemu-img, qemu -machine help */
 #define BALLOON_PATH "/machine/peripheral/balloon0"
 #define QEMU_DEFAULT "qemu-system-x86_64"
+#define KVM_PLAIN_CPU "kvm64" /* where -cpu host is not possible (qemu.md 1) */
 
 static const struct sm_state prep_states[] = {
 	[P_NEW] = { "new", SM_TO(P_PROBE) | SM_TO(P_MACHINE) | SM_TO(P_FAILED) },
@@ -54,7 +57,7 @@ static void fill_config(struct launcher *l)
 	c->name = d->full;
 	c->uuid = d->uuid;
 	c->machine = l->machine;
-	c->cpu = c->accel == VM_KVM || d->cpu_model ? d->cpu_model : NULL;
+	c->cpu = d->cpu_model ? d->cpu_model : l->plain_cpu ? KVM_PLAIN_CPU : NULL;
 	c->memory = d->memory;
 	c->max_memory = d->max_memory;
 	c->sockets = d->sockets;
@@ -327,18 +330,38 @@ static void on_cont(void *arg, const struct json *ret, const struct err *e)
 	guest_running(l);
 }
 
-void prepare_qmp_ready(struct launcher *l)
+/* Everything anew but the disks. */
+static void relaunch(struct launcher *l)
 {
 	struct err e;
 
+	spawn_done(l);
+	fill_config(l);
+	if (spawn_network(l, &e) < 0 || spawn_qemu(l, &e) < 0)
+		prepare_failed(l, "StartFailed", &e);
+}
+
+bool prepare_retry(struct launcher *l, int wait_status)
+{
+	bool aborted = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT;
+
+	if (l->prep.at != P_GREETING || !aborted || l->config->accel != VM_KVM || l->domain->cpu_model ||
+		l->plain_cpu)
+		return false;
+	l->plain_cpu = true;
+	log_warn("QEMU aborted with -cpu host, starting it again with -cpu %s", KVM_PLAIN_CPU);
+	relaunch(l);
+	return true;
+}
+
+void prepare_qmp_ready(struct launcher *l)
+{
 	if (l->prep.at != P_GREETING)
 		return;
 	if (l->restart_without_passt) {
 		l->restart_without_passt = false;
-		spawn_done(l);
 		log_warn("starting QEMU again with its own user network");
-		if (spawn_network(l, &e) < 0 || spawn_qemu(l, &e) < 0)
-			prepare_failed(l, "StartFailed", &e);
+		relaunch(l);
 		return;
 	}
 	sm_move(&l->prep, P_SETUP);

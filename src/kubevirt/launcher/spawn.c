@@ -19,23 +19,38 @@
 /* The descriptors QEMU inherits, in proc_spec's order: PROC_FD_BASE and up. */
 enum { FD_QMP, FD_RESCUE, FD_CONSOLE, FD_AGENT, FD_NET };
 
-char *last_line(const char *path)
+/* Programs put their name in front of an error and hints behind it: the last line with the name, else the last one. */
+static char *pick_line(char *text, const char *name)
+{
+	char *rest = text, *last = NULL, *named = NULL;
+
+	for (char *line; (line = str_next(&rest, '\n'));) {
+		line[strcspn(line, "\r")] = '\0';
+		if (!*line)
+			continue;
+		last = line;
+		if (name && str_starts(line, name))
+			named = line;
+	}
+	if (!named && !last)
+		return NULL;
+	return mem_strdup(named ? named : last);
+}
+
+char *last_line(const char *path, const char *name)
 {
 	CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buf[LOG_TAIL + 1], *start;
 	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	char buf[LOG_TAIL + 1];
 	ssize_t n;
 
 	if (size <= 0)
 		return NULL;
 	n = pread(fd, buf, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
-	while (n > 0 && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
-		n--;
 	if (n <= 0)
 		return NULL;
 	buf[n] = '\0';
-	start = strrchr(buf, '\n');
-	return mem_strdup(start ? start + 1 : buf);
+	return pick_line(buf, name);
 }
 
 static int open_log(struct launcher *l, const char *name, int *ret, struct err *e)
@@ -61,7 +76,7 @@ static void passt_exited(void *arg, pid_t pid, int wait_status)
 	}
 	if (l->qemu_pid <= 0 && l->prep.at >= P_GREETING)
 		return; /* it ends with its QEMU */
-	why = last_line(path);
+	why = last_line(path, NULL);
 	log_warn("passt ended (wait status %d): %s", wait_status, why ? why : "no message");
 	if (l->prep.at < P_DONE) {
 		l->passt_failed = true;

@@ -150,8 +150,9 @@ void state_push_due(void *arg)
 	size_t len;
 	struct err e;
 
-	wire_server_event(l->server, "state", json_root(d));
+	/* The file first: who was told may look there. */
 	text = json_write(json_root(d), &len);
 	if (file_write(path, text, len, 0600, &e) < 0)
 		log_warn("%s", e.msg);
+	wire_server_event(l->server, "state", json_root(d));
 }
