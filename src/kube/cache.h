@@ -11,18 +11,20 @@ struct cache;
 struct cache_opts {
 	const char *ns, *label_selector, *field_selector;
 };
-struct cache *cache_new(struct kube_client *c, const struct kind *k, const struct cache_opts *o /* or NULL */);
+struct cache *cache_new(
+	struct kube_client *c, const struct kind *k, const struct cache_opts *o /* or NULL */);
 void cache_free(struct cache *c);
 const struct kind *cache_kind(const struct cache *c);
 /* Handlers run in the order added, for every change, also during the first list. old NULL: added; new NULL: deleted. */
 typedef void cache_fn(void *arg, const struct obj *old, const struct obj *new);
 void cache_on_change(struct cache *c, cache_fn *fn, void *arg);
 void cache_on_synced(struct cache *c, loop_fn *fn, void *arg); /* once, when the first list is in */
-void cache_on_moved(struct cache *c, loop_fn *fn, void *arg); /* each time cache_rv() has moved, also by a bookmark */
+void cache_on_moved(
+	struct cache *c, loop_fn *fn, void *arg); /* each time cache_rv() has moved, also by a bookmark */
 void cache_start(struct cache *c);
 void cache_relist(struct cache *c); /* list again now; what is there stays meanwhile */
 bool cache_synced(const struct cache *c);
-uint64_t cache_rv(const struct cache *c); /* everything up to here has been seen */
+uint64_t cache_rv(const struct cache *c);                      /* everything up to here has been seen */
 bool cache_covers(const struct cache *c, const struct obj *o); /* o is within its namespace and selectors */
 
 const struct obj *cache_get(const struct cache *c, const char *key); /* borrowed until the next turn; NULL */
@@ -38,5 +40,6 @@ size_t cache_indexes(const struct cache *c);
 size_t cache_index_len(const struct cache *c, int index, const char *value);
 const struct obj *cache_index_at(const struct cache *c, int index, const char *value, size_t i);
 /* Ready-made index functions. */
-void index_by_owner_uid(const struct obj *o, index_emit_fn *emit, void *emit_arg);  /* every ownerReference uid */
+void index_by_owner_uid(
+	const struct obj *o, index_emit_fn *emit, void *emit_arg); /* every ownerReference uid */
 void index_by_namespace(const struct obj *o, index_emit_fn *emit, void *emit_arg);

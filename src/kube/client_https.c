@@ -36,7 +36,8 @@ static void token_refresh(struct https *t)
 
 	if (!t->token_path || stat(t->token_path, &st) < 0)
 		return;
-	if (t->token && st.st_ino == t->token_file.st_ino && st.st_mtim.tv_sec == t->token_file.st_mtim.tv_sec &&
+	if (t->token && st.st_ino == t->token_file.st_ino &&
+		st.st_mtim.tv_sec == t->token_file.st_mtim.tv_sec &&
 		st.st_mtim.tv_nsec == t->token_file.st_mtim.tv_nsec)
 		return;
 	if (file_read(t->token_path, TOKEN_BYTES_MAX, &text, &len, &e) < 0) {

@@ -48,6 +48,8 @@ void call_release(struct kube_call *h);
 void call_start(struct kube_call *h, const struct kube_request *r);
 /* Any status of 400 and above becomes an error; the body is a Status object if the server is one of ours. */
 int answer_error(int status, const void *body, size_t len, struct err *e);
-void path_add(struct str *path, const char *name, const char *value); /* "?name=value" or "&name=value", encoded */
+void path_add(
+	struct str *path, const char *name, const char *value); /* "?name=value" or "&name=value", encoded */
 
-struct kube_transport https_transport(struct loop *l, const struct kube_config *c, struct err *e); /* call NULL: failed */
+struct kube_transport https_transport(
+	struct loop *l, const struct kube_config *c, struct err *e); /* call NULL: failed */

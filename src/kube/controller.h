@@ -18,8 +18,9 @@ struct event_recorder;
 
 struct look; /* what decide() may see */
 const struct obj *look_get(const struct look *l, const struct kind *k, const char *key);
-struct cache *look_cache(const struct look *l, const struct kind *k); /* read only; MUST be among the watches */
-int64_t look_now(const struct look *l);                               /* wall clock, ms */
+struct cache *look_cache(
+	const struct look *l, const struct kind *k); /* read only; MUST be among the watches */
+int64_t look_now(const struct look *l);              /* wall clock, ms */
 const void *look_env(const struct look *l); /* the controller's fixed settings (struct passed at start) */
 uint64_t look_random(const struct look *l); /* seeded in tests: for back-off jitter and names */
 
@@ -41,21 +42,26 @@ struct controller {
 	void (*decide)(const struct look *l, const char *key, struct plan *out);
 	struct controller_watch watches[CONTROLLER_WATCHES_MAX]; /* ends with kind NULL */
 	/* For plan_action(): starts it; done(done_arg, NULL or error) exactly once, possibly before returning. */
-	void (*action)(void *env, const struct intent *i, void (*done)(void *done_arg, const struct err *e), void *done_arg);
+	void (*action)(void *env, const struct intent *i, void (*done)(void *done_arg, const struct err *e),
+		void *done_arg);
 	int workers; /* keys in flight at once; 0: 16 */
 };
 
 /* Caches are shared by all controllers of a program: one per kind (and selector). */
 struct controller_set;
 struct controller_set *controllers_new(struct kube_client *c, const char *component /* event source */);
-void controllers_set_host(struct controller_set *s, const char *host); /* source.host of events: the node; before start */
-struct event_recorder *controllers_events(struct controller_set *s);   /* for events that no plan records */
+void controllers_set_host(
+	struct controller_set *s, const char *host); /* source.host of events: the node; before start */
+struct event_recorder *controllers_events(struct controller_set *s); /* for events that no plan records */
 void controllers_add(struct controller_set *s, const struct controller *c, void *env);
 void controllers_start(struct controller_set *s);
 void controllers_free(struct controller_set *s);
-struct cache *controllers_cache(struct controller_set *s, const struct kind *k); /* made if needed, before start */
-void controllers_kick(struct controller_set *s, const char *controller, const char *key); /* something outside changed */
-bool controllers_idle(const struct controller_set *s); /* nothing queued (but for later), nothing in flight, all synced */
+struct cache *controllers_cache(
+	struct controller_set *s, const struct kind *k); /* made if needed, before start */
+void controllers_kick(
+	struct controller_set *s, const char *controller, const char *key); /* something outside changed */
+bool controllers_idle(
+	const struct controller_set *s); /* nothing queued (but for later), nothing in flight, all synced */
 void controllers_seed(struct controller_set *s, uint64_t seed); /* for look_random() */
 /* Prometheus text of queue depth, passes, failures, durations, per controller. */
 void controllers_metrics(const struct controller_set *s, struct str *out);

@@ -9,21 +9,23 @@
 struct fake_api;
 struct fake_api *fake_api_new(struct loop *l);
 void fake_api_free(struct fake_api *f); /* after its clients */
-void fake_api_add_kind(struct fake_api *f, const struct kind *k); /* schema from k->fields, if any: prunes, defaults, validates */
+void fake_api_add_kind(struct fake_api *f,
+	const struct kind *k); /* schema from k->fields, if any: prunes, defaults, validates */
 /* PUT and PATCH of this subresource write the main object. Known without being told: status, pods/resize, pods/binding,
  * pods/eviction. */
 void fake_api_sub_writes_main(struct fake_api *f, const struct kind *k, const char *sub);
 /* Deletes what all owners have left behind, and what a foreground deletion waits for. Off at first. */
 void fake_api_collect_orphans(struct fake_api *f, bool on);
 /* Admission as a webhook would do it: may change the draft (mutating) or refuse. old NULL on create, o NULL on delete. */
-typedef int fake_admit_fn(void *arg, const struct kind *k, const char *sub, struct json_doc *d, struct json *o,
-			  const struct json *old, struct causes *c, struct err *e);
+typedef int fake_admit_fn(void *arg, const struct kind *k, const char *sub, struct json_doc *d,
+	struct json *o, const struct json *old, struct causes *c, struct err *e);
 void fake_api_admit(struct fake_api *f, fake_admit_fn *fn, void *arg);
 struct kube_transport fake_api_transport(struct fake_api *f, const char *user); /* one per client */
 
 /* Direct access for tests. o in json_lit() style documents; taken. */
 const struct obj *fake_api_get(struct fake_api *f, const struct kind *k, const char *key);
-const struct obj *fake_api_put(struct fake_api *f, const struct kind *k, struct json_doc *o); /* replaces; no admission */
+const struct obj *fake_api_put(
+	struct fake_api *f, const struct kind *k, struct json_doc *o); /* replaces; no admission */
 void fake_api_remove(struct fake_api *f, const struct kind *k, const char *key);
 size_t fake_api_len(struct fake_api *f, const struct kind *k);
 const struct obj *fake_api_at(struct fake_api *f, const struct kind *k, size_t i);

@@ -71,15 +71,15 @@ struct fake_call {
 	char *ns;
 	struct selector *labels;
 	struct field_selector *fields;
-	uint64_t seen;          /* everything up to here has been looked at */
-	uint64_t told;          /* newest version the watcher has heard of */
+	uint64_t seen;           /* everything up to here has been looked at */
+	uint64_t told;           /* newest version the watcher has heard of */
 	bool initial, bookmarks; /* initial: all objects first */
-	int64_t ends;           /* mono ms */
+	int64_t ends;            /* mono ms */
 };
 
 bool fake_chance(struct fake_api *f, int per_mille);
 int64_t fake_latency(struct fake_api *f);
-void fake_call_arm(struct fake_call *c, int64_t in_ms); /* the earlier of this and what is armed */
+void fake_call_arm(struct fake_call *c, int64_t in_ms);       /* the earlier of this and what is armed */
 void fake_call_end(struct fake_call *c, const struct err *e); /* done(), frees */
 void fake_call_free(struct fake_call *c);
 
@@ -94,8 +94,8 @@ struct obj *fake_with_rv(const struct obj *o, uint64_t rv);
 /* verbs: fills status and answer, or makes the call a watch */
 void fake_serve(struct fake_call *c);
 /* DELETE: a Status or an object; NULL and e on failure. */
-struct json_doc *fake_delete(struct fake_api *f, struct fake_kind *fk, const char *key, const struct json *options,
-			     struct err *e);
+struct json_doc *fake_delete(
+	struct fake_api *f, struct fake_kind *fk, const char *key, const struct json *options, struct err *e);
 
 /* watches */
 void fake_watch_notify(struct fake_api *f, const struct fake_kind *fk); /* something happened to this kind */

@@ -14,7 +14,7 @@ struct lease_ops {
 };
 struct lease;
 struct lease *lease_new(struct kube_client *c, const char *ns, const char *name, const char *identity,
-			const struct lease_ops *ops, void *arg);
+	const struct lease_ops *ops, void *arg);
 bool lease_is_leader(const struct lease *l);
 /* Gives the lease back (done() when the server has it, or failed), then frees. */
 void lease_release(struct lease *l, loop_fn *done, void *arg);

@@ -29,7 +29,7 @@ struct intent {
 	bool warning;
 	/* actions */
 	const char *action; /* static text */
-	bool guarded;        /* a patch that begins with a test of the resourceVersion: its failure is a conflict */
+	bool guarded; /* a patch that begins with a test of the resourceVersion: its failure is a conflict */
 	bool ignore_missing; /* NOT_FOUND (delete) or EXISTS (create) counts as done */
 };
 struct plan;
@@ -38,22 +38,28 @@ void plan_free(struct plan *p);
 void plan_clear(struct plan *p);
 
 void plan_create(struct plan *p, const struct kind *k, struct json_doc *o);
-void plan_ensure(struct plan *p, const struct kind *k, struct json_doc *o); /* a create that is content if it exists */
+void plan_ensure(
+	struct plan *p, const struct kind *k, struct json_doc *o); /* a create that is content if it exists */
 /* POST to a subresource: "binding", "eviction" */
-void plan_create_sub(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *o);
+void plan_create_sub(
+	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *o);
 void plan_update(struct plan *p, const struct kind *k, const char *sub, struct json_doc *o);
 /* ops: array of RFC 6902 operations */
-void plan_patch_json(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *ops);
-void plan_patch_merge(struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *patch);
+void plan_patch_json(
+	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *ops);
+void plan_patch_merge(
+	struct plan *p, const struct kind *k, const char *key, const char *sub, struct json_doc *patch);
 void plan_patch(struct plan *p, const struct kind *k, const char *key, const char *sub, enum kube_patch type,
-		struct json_doc *patch);
+	struct json_doc *patch);
 /* Turns what is (old) into what should be (draft) by one JSON patch guarded by a test of metadata.resourceVersion; nothing if
  * they are equal. sub "status" compares and sends only /status. Returns true if something was planned. */
-bool plan_change(struct plan *p, const struct kind *k, const struct obj *old, const char *sub, struct json_doc *draft);
+bool plan_change(
+	struct plan *p, const struct kind *k, const struct obj *old, const char *sub, struct json_doc *draft);
 /* uid precondition and grace (-1: default) */
-void plan_delete(struct plan *p, const struct kind *k, const char *key, const char *uid, int64_t grace_seconds);
-void plan_event(struct plan *p, const struct obj *about, bool warning, const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+void plan_delete(
+	struct plan *p, const struct kind *k, const char *key, const char *uid, int64_t grace_seconds);
+void plan_event(struct plan *p, const struct obj *about, bool warning, const char *reason, const char *fmt,
+	...) __attribute__((format(printf, 5, 6)));
 /* Carried out by the controller's own action function (a node agent starting a process, a handler telling a launcher). */
 void plan_action(struct plan *p, const char *action, const char *key, struct json_doc *args);
 void plan_again_at(struct plan *p, int64_t wall_ms); /* look at this key again then; the earliest wins */
