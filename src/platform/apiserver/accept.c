@@ -32,7 +32,8 @@ static char *trim(char *s)
 /* Parameters that do not make another representation. */
 static bool param_ignored(const char *p)
 {
-	return strncasecmp(p, "charset=", 8) == 0 || strncasecmp(p, "q=", 2) == 0 || strncasecmp(p, "pretty=", 7) == 0;
+	return strncasecmp(p, "charset=", 8) == 0 || strncasecmp(p, "q=", 2) == 0 ||
+	       strncasecmp(p, "pretty=", 7) == 0;
 }
 
 static bool media_parse(const char *s, size_t len, struct media *m)

@@ -22,12 +22,13 @@ typedef void node_proxy_fn(void *arg, const struct node_request *r);
 
 struct apiserver_spec {
 	const char *data_dir; /* pki/ and kubeconfig go here */
-	const char *host;     /* to listen on besides 127.0.0.1, e.g. the bridge address; NULL: none. May be added later */
-	int port;             /* 0: any free one */
+	const char *
+		host; /* to listen on besides 127.0.0.1, e.g. the bridge address; NULL: none. May be added later */
+	int port; /* 0: any free one */
 	struct store *store;
-	const char *const *extra_sans; /* names and addresses for the serving certificate; NULL-terminated or NULL */
-	const char *service_cidr;      /* NULL: 10.96.0.0/16 */
-	node_proxy_fn *node_proxy;     /* may be set later; NULL: 503 */
+	const char *const
+		*extra_sans; /* names and addresses for the serving certificate; NULL-terminated or NULL */
+	node_proxy_fn *node_proxy; /* may be set later; NULL: 503 */
 	void *node_proxy_arg;
 	bool bare; /* no ServiceAccount admission, no default ServiceAccounts: for suites without controllers */
 };
@@ -48,4 +49,4 @@ const char *apiserver_kubeconfig(const struct apiserver *s); /* DIR/kubeconfig, 
 const char *apiserver_ca_pem(const struct apiserver *s);
 /* A service-account token as the token subresource would give it; pod may be NULL. The caller frees. */
 int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod,
-		    int64_t seconds, char **ret, struct err *e);
+	int64_t seconds, char **ret, struct err *e);

@@ -21,15 +21,16 @@ int impersonate(struct apiserver *s, struct request *r, struct err *e);
 /* ---- tokens ---- */
 /* audiences: any of them has to be in the token; NULL-terminated, NULL: the server's own. */
 int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
-		struct strv *ret_audiences /* or NULL */, struct err *e);
+	struct strv *ret_audiences /* or NULL */, struct err *e);
 struct token_spec {
 	const struct obj *account;
-	const struct obj *bound;  /* pod, secret or node, or NULL */
-	const char *bound_kind;   /* "pod", "secret", "node" */
+	const struct obj *bound;      /* pod, secret or node, or NULL */
+	const char *bound_kind;       /* "pod", "secret", "node" */
 	const char *const *audiences; /* NULL: the server's own */
 	int64_t seconds;
 };
-int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e);
+int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms,
+	struct err *e);
 void token_cache_free(struct apiserver *s);
 
 /* ---- authorization ---- */
@@ -48,8 +49,11 @@ int access_denied(const struct access *a, const char *reason, struct err *e);
 typedef bool rule_fn(void *arg, const struct json *rule);
 void access_each_rule(struct apiserver *s, const struct user *u, const char *ns, rule_fn *fn, void *arg);
 bool rule_covers(const struct json *rule, const struct access *a);
+/* {username, uid, groups, extra} */
+void user_to_json(struct json_doc *d, struct json *to, const struct user *u);
 bool user_in(const struct user *u, const char *group);
 
 /* ---- reviews: POST only, answered, not stored (review.c) ---- */
 void server_review(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
-void server_token_request(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
+void server_token_request(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

@@ -103,16 +103,24 @@ int authenticate(struct apiserver *s, struct request *r, struct err *e)
 }
 
 /* ---- impersonation ---- */
-static int may_impersonate(struct apiserver *s, const struct user *u, const char *group, const char *plural, const char *sub,
-	const char *ns, const char *name, struct err *e)
+static int may_impersonate(struct apiserver *s, const struct user *u, const char *group, const char *plural,
+	const char *sub, const char *ns, const char *name, struct err *e)
 {
-	struct access a = { .user = u, .resource_request = true, .verb = "impersonate", .group = group, .version = "v1",
-			    .plural = plural, .sub = sub, .ns = ns, .name = name };
+	struct access a = { .user = u,
+		.resource_request = true,
+		.verb = "impersonate",
+		.group = group,
+		.version = "v1",
+		.plural = plural,
+		.sub = sub,
+		.ns = ns,
+		.name = name };
 
 	return access_allowed(s, &a, NULL) ? 0 : access_denied(&a, NULL, e);
 }
 
-static int impersonate_name(struct apiserver *s, const struct user *u, const char *name, struct user *to, struct err *e)
+static int impersonate_name(
+	struct apiserver *s, const struct user *u, const char *name, struct user *to, struct err *e)
 {
 	static const char prefix[] = "system:serviceaccount:";
 	CLEANUP(mem_freep) char *ns = NULL;
@@ -133,8 +141,8 @@ static int impersonate_name(struct apiserver *s, const struct user *u, const cha
 	return 0;
 }
 
-static int impersonate_header(struct apiserver *s, const struct user *u, const struct http_header *h, struct user *to,
-	struct err *e)
+static int impersonate_header(struct apiserver *s, const struct user *u, const struct http_header *h,
+	struct user *to, struct err *e)
 {
 	if (strcasecmp(h->name, "Impersonate-Group") == 0) {
 		if (may_impersonate(s, u, "", "groups", NULL, NULL, h->value, e) < 0)
@@ -146,7 +154,8 @@ static int impersonate_header(struct apiserver *s, const struct user *u, const s
 		free(to->uid);
 		to->uid = mem_strdup(h->value);
 	} else if (strncasecmp(h->name, "Impersonate-Extra-", 18) == 0) {
-		if (may_impersonate(s, u, "authentication.k8s.io", "userextras", h->name + 18, NULL, h->value, e) < 0)
+		if (may_impersonate(
+			    s, u, "authentication.k8s.io", "userextras", h->name + 18, NULL, h->value, e) < 0)
 			return -1;
 		add_extra(to, h->name + 18, h->value);
 	}

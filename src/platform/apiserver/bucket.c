@@ -21,7 +21,7 @@ struct bucket {
 	size_t first, n_history, cap_history;
 	uint64_t since;
 	struct bucket_watch *watches, **watches_end; /* in the order added */
-	struct bucket_watch *walk; /* next one of a walk under way */
+	struct bucket_watch *walk;                   /* next one of a walk under way */
 	size_t n_watches;
 };
 
@@ -241,10 +241,11 @@ void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now
 {
 	size_t i = bucket_seek(b, obj_key(o));
 	bool found = at_key(b, i, obj_key(o));
-	struct bucket_change c = {
-		.rev = rev, .type = found ? BUCKET_MODIFIED : BUCKET_ADDED, .old = found ? b->objs[i] : NULL, .obj = o,
-		.at_ms = now_ms
-	};
+	struct bucket_change c = { .rev = rev,
+		.type = found ? BUCKET_MODIFIED : BUCKET_ADDED,
+		.old = found ? b->objs[i] : NULL,
+		.obj = o,
+		.at_ms = now_ms };
 
 	history_add(b, &c);
 	if (found) {
@@ -278,8 +279,8 @@ void bucket_load(struct bucket *b, const struct obj *o)
 	map_insert(b, bucket_seek(b, obj_key(o)), o);
 }
 
-void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o, bool deleted,
-	int64_t now_ms)
+void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o,
+	bool deleted, int64_t now_ms)
 {
 	struct bucket_change c = { .rev = rev, .old = old, .obj = o, .at_ms = now_ms };
 
@@ -348,7 +349,8 @@ static struct past *past_collect(const struct bucket *b, uint64_t rev, size_t *r
 	return sorted;
 }
 
-void bucket_each_at(struct bucket *b, uint64_t rev, const char *from, const char *prefix, bucket_each_fn *fn, void *arg)
+void bucket_each_at(
+	struct bucket *b, uint64_t rev, const char *from, const char *prefix, bucket_each_fn *fn, void *arg)
 {
 	size_t n_past, p = 0, i = bucket_seek(b, from);
 	struct past *past = past_collect(b, rev, &n_past);

@@ -35,8 +35,8 @@ void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now
 void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64_t now_ms);
 /* At start: an object as stored; and a change of the past, oldest first. Past changes tell nobody. */
 void bucket_load(struct bucket *b, const struct obj *o);
-void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o, bool deleted,
-			int64_t now_ms);
+void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o,
+	bool deleted, int64_t now_ms);
 /* In place, without a change of revision (defaults of a changed schema). */
 void bucket_replace(struct bucket *b, size_t i, struct obj *o /* taken */);
 
@@ -60,7 +60,8 @@ void bucket_compact(struct bucket *b);                /* drops parsed trees */
 
 /* The objects in [from, to) by key as they were at revision rev (>= bucket_since()). fn false: stop. */
 typedef bool bucket_each_fn(void *arg, const struct obj *o);
-void bucket_each_at(struct bucket *b, uint64_t rev, const char *from, const char *prefix, bucket_each_fn *fn, void *arg);
+void bucket_each_at(
+	struct bucket *b, uint64_t rev, const char *from, const char *prefix, bucket_each_fn *fn, void *arg);
 
 /* ---- watchers ---- */
 struct bucket_watch {

@@ -26,7 +26,7 @@ void server_normalize(struct json_doc *d)
 	size_t i = 0;
 	bool fine = true;
 
-	JSON_EACH(it, root) {
+	JSON_EACH (it, root) {
 		if (i < ARRAY_LEN(first) && !str_eq(it.key, first[i]))
 			fine = false;
 		if (++i == ARRAY_LEN(first))
@@ -70,8 +70,8 @@ static void commit_done(void *arg, uint64_t rev, const struct err *e)
 	free(c);
 }
 
-static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, bool removal, uint64_t rev, uint64_t expect,
-	commit_fn *done, void *arg)
+static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, bool removal, uint64_t rev,
+	uint64_t expect, commit_fn *done, void *arg)
 {
 	CLEANUP(str_done) struct str key = { 0 }, value = { 0 };
 	struct commit *c = MEM_NEW(struct commit);
@@ -86,12 +86,16 @@ static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, b
 	}
 	bucket_queue(b, obj_key(o), removal ? NULL : o, rev);
 	s->commits++;
-	store_write(s->store,
-		&(struct store_write){ .key = key.data, .value = removal ? NULL : value.data, .len = value.len,
-			.expect = expect, .done = commit_done, .arg = c });
+	store_write(s->store, &(struct store_write){ .key = key.data,
+				      .value = removal ? NULL : value.data,
+				      .len = value.len,
+				      .expect = expect,
+				      .done = commit_done,
+				      .arg = c });
 }
 
-void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect, commit_fn *done, void *arg)
+void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect,
+	commit_fn *done, void *arg)
 {
 	uint64_t rev = store_next(s->store);
 
@@ -108,6 +112,15 @@ void server_remove(struct apiserver *s, struct bucket *b, const struct obj *old,
 	commit_start(s, b, server_last_state(old, rev), true, rev, obj_rv(old), done, arg);
 }
 
+const struct obj *server_env_get(
+	const struct write_env *env, const char *group, const char *plural, const char *key)
+{
+	struct resource *res = registry_storage(env->server->registry, group, plural);
+	uint64_t rev;
+
+	return res ? bucket_latest(server_bucket_of(env->server, res), key, &rev) : NULL;
+}
+
 void server_make(struct apiserver *s, const char *group, const char *plural, struct json_doc *doc)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = doc;
@@ -118,8 +131,13 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	char uid[37], suffix[6] = "xxxxx";
 	uint64_t rev;
 	CLEANUP(mem_freep) char *key = NULL;
-	struct create_in in = { .ns = json_get_str(meta, "namespace"), .uid = uid, .suffix5 = suffix,
-				.now_ms = loop_wall_ms(s->loop) };
+	struct write_env env = {
+		.now_ms = loop_wall_ms(s->loop), .sub = "", .get = server_env_get, .server = s
+	};
+	struct create_in in = { .ns = json_get_str(meta, "namespace"),
+		.uid = uid,
+		.suffix5 = suffix,
+		.now_ms = loop_wall_ms(s->loop) };
 
 	MUST(res);
 	key = kind_key(in.ns, json_get_str(meta, "name"));
@@ -129,7 +147,8 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	schema_default(resource_schema(res), d, json_root(d));
 	if (res->def->hooks.deflt)
 		res->def->hooks.deflt(d, json_root(d));
-	if (write_create(&res->rules, &in, d, &c, &e) < 0)
+	if (write_create(&res->rules, &in, d, &c, &e) < 0 ||
+		(res->def->hooks.prepare && res->def->hooks.prepare(&env, d, json_root(d), NULL, &e) < 0))
 		log_error("apiserver: make %s '%s': %s", plural, key, e.msg);
 	else
 		server_put(s, server_bucket_of(s, res), TAKE(d), 0, NULL, NULL);

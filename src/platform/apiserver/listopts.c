@@ -56,7 +56,8 @@ static int continue_read(const char *token, struct listopts *o, struct err *e)
 		d = json_parse(str_cstr(&text), text.len, NULL);
 	start = d ? json_get_str(json_root(d), "start") : NULL;
 	if (!start || !str_eq(json_get_str(json_root(d), "v"), "meta.k8s.io/v1"))
-		return err_set(e, ERR_BAD_REQUEST, "continue key is not valid: illegal base64 data or unknown version");
+		return err_set(e, ERR_BAD_REQUEST,
+			"continue key is not valid: illegal base64 data or unknown version");
 	o->has_continue = true;
 	o->cont_rv = json_u64(json_get(json_root(d), "rv"));
 	o->cont_key = mem_strdup(start);
@@ -88,9 +89,11 @@ static int selectors_read(struct request *r, const struct resource *res, struct 
 	}
 	for (size_t i = 0; field_selector_each(o->fields, &i, &path);)
 		if (!selectable(res, path))
-			return err_set(e, ERR_BAD_REQUEST, "Unable to find \"%s/%s, Resource=%s\" that match label selector \"%s\","
-				" field selector \"%s\": field label not supported: %s", res->kind->group,
-				res->kind->version, res->kind->plural, labels ? labels : "", fields, path);
+			return err_set(e, ERR_BAD_REQUEST,
+				"Unable to find \"%s/%s, Resource=%s\" that match label selector \"%s\","
+				" field selector \"%s\": field label not supported: %s",
+				res->kind->group, res->kind->version, res->kind->plural, labels ? labels : "",
+				fields, path);
 	return 0;
 }
 
@@ -117,8 +120,8 @@ static int numbers_read(struct request *r, struct listopts *o, struct err *e)
 	if (str_empty(rv))
 		return 0;
 	if (!str_to_u64(rv, &o->rv))
-		return err_set(e, ERR_BAD_REQUEST, "Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", rv,
-			rv);
+		return err_set(e, ERR_BAD_REQUEST,
+			"Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": invalid syntax", rv, rv);
 	o->has_rv = true;
 	return 0;
 }
@@ -131,7 +134,9 @@ static int match_read(struct request *r, struct listopts *o, struct causes *c)
 
 	if (str_empty(v))
 		return 0;
-	o->match = str_eq(v, "Exact") ? RV_MATCH_EXACT : str_eq(v, "NotOlderThan") ? RV_MATCH_NOT_OLDER : RV_MATCH_NONE;
+	o->match = str_eq(v, "Exact")          ? RV_MATCH_EXACT
+		   : str_eq(v, "NotOlderThan") ? RV_MATCH_NOT_OLDER
+					       : RV_MATCH_NONE;
 	if (o->match == RV_MATCH_NONE)
 		cause_not_supported(c, "resourceVersionMatch", json_new_str(d, v), match_names);
 	return 0;
@@ -154,7 +159,8 @@ static void check_list(const struct listopts *o, struct causes *c)
 	if (o->match == RV_MATCH_NONE)
 		return;
 	if (o->has_continue)
-		cause_forbidden(c, "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+		cause_forbidden(c, "resourceVersionMatch",
+			"resourceVersionMatch is forbidden when continue is provided");
 	if (!o->has_rv)
 		cause_forbidden(c, "resourceVersionMatch",
 			"resourceVersionMatch is forbidden unless resourceVersion is provided");
@@ -163,11 +169,12 @@ static void check_list(const struct listopts *o, struct causes *c)
 			"resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 }
 
-static int parts_read(struct request *r, struct resource *res, bool watch, struct listopts *o, struct causes *c,
-	struct err *e)
+static int parts_read(struct request *r, struct resource *res, bool watch, struct listopts *o,
+	struct causes *c, struct err *e)
 {
-	static const struct kind list_options = { .group = "meta.k8s.io", .version = "v1", .kind = "ListOptions",
-						  .plural = "listoptions" };
+	static const struct kind list_options = {
+		.group = "meta.k8s.io", .version = "v1", .kind = "ListOptions", .plural = "listoptions"
+	};
 	const char *cont = request_query(r, "continue");
 
 	o->initial = request_query(r, "sendInitialEvents") ? query_true(r, "sendInitialEvents") : -1;
@@ -189,7 +196,8 @@ static int parts_read(struct request *r, struct resource *res, bool watch, struc
 	return c->len > 0 ? causes_to_err(c, &list_options, "", e) : 0;
 }
 
-int listopts_read(struct request *r, struct resource *res, const struct reqinfo *i, bool watch, struct listopts *ret)
+int listopts_read(
+	struct request *r, struct resource *res, const struct reqinfo *i, bool watch, struct listopts *ret)
 {
 	struct listopts o = { 0 };
 	CLEANUP(causes_done) struct causes c = { 0 };

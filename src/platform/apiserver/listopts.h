@@ -9,9 +9,9 @@
 
 enum rv_match { RV_MATCH_NONE, RV_MATCH_EXACT, RV_MATCH_NOT_OLDER };
 struct listopts {
-	struct selector *labels;      /* NULL: all */
+	struct selector *labels;       /* NULL: all */
 	struct field_selector *fields; /* NULL: all */
-	char *prefix;  /* of keys: "ns/" or "" */
+	char *prefix;                  /* of keys: "ns/" or "" */
 	bool has_rv;
 	uint64_t rv;
 	enum rv_match match;
@@ -25,7 +25,8 @@ struct listopts {
 	int initial; /* sendInitialEvents: -1 not given, 0, 1 */
 };
 /* On failure the request is answered. */
-int listopts_read(struct request *r, struct resource *res, const struct reqinfo *i, bool watch, struct listopts *ret);
+int listopts_read(
+	struct request *r, struct resource *res, const struct reqinfo *i, bool watch, struct listopts *ret);
 void listopts_done(struct listopts *o);
 bool listopts_match(const struct listopts *o, const struct obj *obj); /* selectors only */
 bool listopts_selects(const struct listopts *o);                      /* there are selectors */

@@ -30,7 +30,8 @@ static int pair_read(const char *dir, const char *name, struct key_pair *ret, st
 	CLEANUP(mem_freep) char *key = str_printf("%s/%s.key", dir, name);
 	struct key_pair kp = { 0 };
 
-	if (file_read(crt, PEM_MAX, &kp.cert_pem, NULL, e) < 0 || file_read(key, PEM_MAX, &kp.key_pem, NULL, e) < 0) {
+	if (file_read(crt, PEM_MAX, &kp.cert_pem, NULL, e) < 0 ||
+		file_read(key, PEM_MAX, &kp.key_pem, NULL, e) < 0) {
 		key_pair_done(&kp);
 		return -1;
 	}
@@ -65,16 +66,17 @@ static bool pair_good(const struct key_pair *kp, const struct cert_spec *spec, i
 
 	if (cert_info(kp->cert_pem, &info, NULL) < 0)
 		return false;
-	good = cert_key_match(kp->cert_pem, kp->key_pem) && info.not_after_ms > now_ms + PKI_RENEW_DAYS * DAY_MS &&
-		str_eq(info.common_name, spec->common_name) && has_all(&info.dns_names, spec->dns_names) &&
-		has_all(&info.ip_addrs, spec->ip_addrs);
+	good = cert_key_match(kp->cert_pem, kp->key_pem) &&
+	       info.not_after_ms > now_ms + PKI_RENEW_DAYS * DAY_MS &&
+	       str_eq(info.common_name, spec->common_name) && has_all(&info.dns_names, spec->dns_names) &&
+	       has_all(&info.ip_addrs, spec->ip_addrs);
 	cert_info_done(&info);
 	return good;
 }
 
 /* ca NULL: self-signed. *made tells that a new one was written: what it signed is void then. */
-static int pair_need(const char *dir, const char *name, struct cert_spec *spec, const struct key_pair *ca, bool renew,
-	int64_t now_ms, struct key_pair *ret, bool *made, struct err *e)
+static int pair_need(const char *dir, const char *name, struct cert_spec *spec, const struct key_pair *ca,
+	bool renew, int64_t now_ms, struct key_pair *ret, bool *made, struct err *e)
 {
 	struct err missing = { 0 };
 
@@ -111,7 +113,7 @@ static void add_san(struct strv *dns, struct strv *ips, const char *san)
 static void usual_sans(struct strv *dns, struct strv *ips)
 {
 	static const char *const usual[] = { "127.0.0.1", "localhost", "kubernetes", "kubernetes.default",
-					     "kubernetes.default.svc", "kubernetes.default.svc.cluster.local" };
+		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local" };
 	char host[256] = "";
 
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
@@ -120,8 +122,8 @@ static void usual_sans(struct strv *dns, struct strv *ips)
 		add_san(dns, ips, host);
 }
 
-static int serving_need(struct pki *p, const char *dir, const struct strv *dns, const struct strv *ips, bool renew,
-	int64_t now_ms, bool *made, struct err *e)
+static int serving_need(struct pki *p, const char *dir, const struct strv *dns, const struct strv *ips,
+	bool renew, int64_t now_ms, bool *made, struct err *e)
 {
 	struct cert_spec spec = { .common_name = "kube-apiserver", .server = true };
 
@@ -169,7 +171,8 @@ static int pem_hash(const char *pem, char ret[SHA256_HEX_LEN + 1], struct err *e
 	return 0;
 }
 
-static int clients_need(struct pki *p, const char *dir, bool new_ca, bool new_front, int64_t now_ms, struct err *e)
+static int clients_need(
+	struct pki *p, const char *dir, bool new_ca, bool new_front, int64_t now_ms, struct err *e)
 {
 	static const char *const masters[] = { "system:masters", NULL };
 	struct cert_spec admin = { .common_name = "kubernetes-admin", .orgs = masters, .client = true };
@@ -178,7 +181,8 @@ static int clients_need(struct pki *p, const char *dir, bool new_ca, bool new_fr
 
 	if (pair_need(dir, "admin", &admin, &p->ca, new_ca, now_ms, &p->admin, &made, e) < 0)
 		return -1;
-	return pair_need(dir, "front-proxy-client", &front, &p->front_ca, new_front, now_ms, &p->front_client, &made, e);
+	return pair_need(dir, "front-proxy-client", &front, &p->front_ca, new_front, now_ms, &p->front_client,
+		&made, e);
 }
 
 int pki_load(struct pki *p, const char *dir, const char *const *sans, int64_t now_ms, struct err *e)
@@ -194,7 +198,8 @@ int pki_load(struct pki *p, const char *dir, const char *const *sans, int64_t no
 		add_san(&dns, &ips, sans[i]);
 	if (file_mkdirs(dir, 0700, e) < 0 || sa_key_need(p, dir, e) < 0 ||
 		pair_need(dir, "ca", &ca, NULL, false, now_ms, &p->ca, &new_ca, e) < 0 ||
-		pair_need(dir, "front-proxy-ca", &front, NULL, false, now_ms, &p->front_ca, &new_front, e) < 0 ||
+		pair_need(dir, "front-proxy-ca", &front, NULL, false, now_ms, &p->front_ca, &new_front, e) <
+			0 ||
 		serving_need(p, dir, &dns, &ips, new_ca, now_ms, &made, e) < 0 ||
 		clients_need(p, dir, new_ca, new_front, now_ms, e) < 0)
 		return -1;

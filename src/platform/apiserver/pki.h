@@ -12,7 +12,7 @@
 struct pki {
 	struct key_pair ca, serving, admin;
 	struct key_pair front_ca, front_client;
-	char *sa_key;             /* PEM */
+	char *sa_key; /* PEM */
 	char sa_key_id[SHA256_HEX_LEN + 1];
 	char front_issuer[SHA256_HEX_LEN + 1]; /* http_req_client_issuer() of the front proxy's CA */
 };

@@ -47,7 +47,8 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 			if (!gv)
 				break;
 			for (size_t j = 0; j < gv->n; j++)
-				if (!gv->items[j]->def->not_storage && str_eq(gv->items[j]->storage, r->storage))
+				if (!gv->items[j]->def->not_storage &&
+					str_eq(gv->items[j]->storage, r->storage))
 					stored = gv->items[j];
 		}
 	}
@@ -112,7 +113,8 @@ void metadata_only(const struct obj *o, struct str *out)
 	str_addc(out, '}');
 }
 
-void reply_object(struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+void reply_object(
+	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
 {
 	CLEANUP(obj_unrefp) struct obj *v = object_present(res, o);
 	CLEANUP(str_done) struct str out = { 0 };

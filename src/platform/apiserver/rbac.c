@@ -2,6 +2,7 @@
 /* Role-based access control, evaluated on the objects in memory (kubernetes-api.md 5.2): any allow wins. */
 #include "platform/apiserver/auth.h"
 
+#include "api/selector.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@ static const char *or_empty(const char *s)
 /* ---- rules ---- */
 static bool list_has(const struct json *list, const char *s)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		if (str_eq(json_str(it.val), "*") || str_eq(json_str(it.val), s))
 			return true;
 	}
@@ -25,9 +26,10 @@ static bool list_has(const struct json *list, const char *s)
 
 static bool resource_matches(const struct json *list, const char *plural, const char *sub)
 {
-	CLEANUP(mem_freep) char *full = str_empty(sub) ? mem_strdup(plural) : str_printf("%s/%s", plural, sub);
+	CLEANUP(mem_freep)
+	char *full = str_empty(sub) ? mem_strdup(plural) : str_printf("%s/%s", plural, sub);
 
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *r = json_str_or(it.val, "");
 
 		if (str_eq(r, "*") || str_eq(r, full))
@@ -40,7 +42,7 @@ static bool resource_matches(const struct json *list, const char *plural, const 
 
 static bool path_matches(const struct json *list, const char *path)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *u = json_str_or(it.val, "");
 		size_t n = strlen(u);
 
@@ -63,7 +65,7 @@ bool rule_covers(const struct json *rule, const struct access *a)
 		return false;
 	if (json_len(names) == 0)
 		return true;
-	JSON_EACH(it, names) {
+	JSON_EACH (it, names) {
 		if (!str_empty(a->name) && str_eq(json_str(it.val), a->name))
 			return true;
 	}
@@ -73,7 +75,8 @@ bool rule_covers(const struct json *rule, const struct access *a)
 /* ---- bindings ---- */
 static bool subject_is(const struct json *subject, const struct user *u, const char *binding_ns)
 {
-	const char *kind = json_str_or(json_get(subject, "kind"), ""), *name = json_str_or(json_get(subject, "name"), "");
+	const char *kind = json_str_or(json_get(subject, "kind"), ""),
+		   *name = json_str_or(json_get(subject, "name"), "");
 	const char *ns = json_get_str(subject, "namespace");
 	static const char prefix[] = "system:serviceaccount:";
 	const char *rest;
@@ -92,7 +95,7 @@ static bool subject_is(const struct json *subject, const struct user *u, const c
 
 static bool binding_applies(const struct obj *binding, const struct user *u)
 {
-	JSON_EACH(it, json_get(obj_json(binding), "subjects")) {
+	JSON_EACH (it, json_get(obj_json(binding), "subjects")) {
 		if (subject_is(it.val, u, obj_namespace(binding)))
 			return true;
 	}
@@ -107,6 +110,35 @@ struct rbac_walk {
 	struct str *reason;
 };
 
+static bool walk_rules(struct rbac_walk *w, const struct obj *role)
+{
+	JSON_EACH (it, json_get(obj_json(role), "rules")) {
+		if (!w->fn(w->arg, it.val))
+			return false;
+	}
+	return true;
+}
+
+/* An aggregated role is what its selectors select, as of now. */
+static bool walk_aggregate(struct rbac_walk *w, const struct json *selectors)
+{
+	const struct bucket *b = server_bucket(w->s, RBAC_GROUP "clusterroles");
+	bool more = true;
+
+	JSON_EACH (it, selectors) {
+		CLEANUP(selector_freep) struct selector *sel = NULL;
+		const struct obj *o;
+
+		if (!more || selector_from_json(it.val, &sel, NULL) < 0)
+			continue;
+		for (size_t i = 0; more && (o = bucket_at(b, i)); i++)
+			if (!json_get(obj_json(o), "aggregationRule") &&
+				selector_matches(sel, json_at(obj_json(o), "/metadata/labels")))
+				more = walk_rules(w, o);
+	}
+	return more;
+}
+
 /* False: fn wants no more. */
 static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 {
@@ -114,19 +146,18 @@ static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 	bool cluster = str_eq(json_get_str(ref, "kind"), "ClusterRole");
 	const char *name = json_str_or(json_get(ref, "name"), "");
 	CLEANUP(mem_freep) char *key = kind_key(cluster ? NULL : obj_namespace(binding), name);
-	const struct obj *role = server_get(w->s, cluster ? RBAC_GROUP "clusterroles" : RBAC_GROUP "roles", key);
+	const struct obj *role =
+		server_get(w->s, cluster ? RBAC_GROUP "clusterroles" : RBAC_GROUP "roles", key);
 
 	if (!role) {
 		if (w->reason)
-			str_addf(w->reason, "%s%s.rbac.authorization.k8s.io \"%s\" not found", w->reason->len ? ", " : "",
-				cluster ? "clusterrole" : "role", name);
+			str_addf(w->reason, "%s%s.rbac.authorization.k8s.io \"%s\" not found",
+				w->reason->len ? ", " : "", cluster ? "clusterrole" : "role", name);
 		return true;
 	}
-	JSON_EACH(it, json_get(obj_json(role), "rules")) {
-		if (!w->fn(w->arg, it.val))
-			return false;
-	}
-	return true;
+	if (json_at(obj_json(role), "/aggregationRule/clusterRoleSelectors"))
+		return walk_aggregate(w, json_at(obj_json(role), "/aggregationRule/clusterRoleSelectors"));
+	return walk_rules(w, role);
 }
 
 static bool walk_bindings(struct rbac_walk *w, const char *storage, const char *prefix)
@@ -194,8 +225,9 @@ int access_denied(const struct access *a, const char *reason, struct err *e)
 			str_addf(&m, ".%s", a->group);
 		if (!str_empty(a->name))
 			str_addf(&m, " \"%s\"", a->name);
-		str_addf(&m, " is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\" ", user, a->verb,
-			a->plural, str_empty(a->sub) ? "" : "/", or_empty(a->sub), or_empty(a->group));
+		str_addf(&m, " is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\" ",
+			user, a->verb, a->plural, str_empty(a->sub) ? "" : "/", or_empty(a->sub),
+			or_empty(a->group));
 		if (str_empty(a->ns))
 			str_add(&m, "at the cluster scope");
 		else

@@ -77,10 +77,14 @@ static int list_expired(struct list *l)
 
 	if (l->o.has_continue)
 		err_set(&e, ERR_EXPIRED,
-			"The provided continue parameter is too old to display a consistent list result. You can start a new list "
-			"without the continue parameter, or use the continue token in this response to retrieve the remainder of "
-			"the results. Continuing with the provided token results in an inconsistent list - objects that were "
-			"created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+			"The provided continue parameter is too old to display a consistent list result. You "
+			"can start a new list "
+			"without the continue parameter, or use the continue token in this response to "
+			"retrieve the remainder of "
+			"the results. Continuing with the provided token results in an inconsistent list - "
+			"objects that were "
+			"created, modified, or deleted between the time the first chunk was returned and now "
+			"may show up in the "
 			"list.");
 	else
 		err_set(&e, ERR_EXPIRED, "The resourceVersion for the provided list is too old.");
@@ -94,8 +98,8 @@ static int list_expired(struct list *l)
 static int gather(struct list *l)
 {
 	struct bucket *b = server_bucket_of(l->s, l->res);
-	bool exact = l->o.match == RV_MATCH_EXACT || (l->o.has_rv && l->o.rv > 0 && l->o.limit > 0 &&
-		l->o.match == RV_MATCH_NONE);
+	bool exact = l->o.match == RV_MATCH_EXACT ||
+		     (l->o.has_rv && l->o.rv > 0 && l->o.limit > 0 && l->o.match == RV_MATCH_NONE);
 	uint64_t at = l->o.has_continue ? l->o.cont_rv : exact ? l->o.rv : 0;
 	const char *from = l->o.has_continue ? l->o.cont_key : l->o.prefix;
 
@@ -127,8 +131,9 @@ static void add_item(const struct list *l, const struct obj *o, struct str *out)
 {
 	size_t len, head;
 	const char *text = obj_text(o, &len);
-	const char *meta = l->res->origin == ORIGIN_BUILTIN && str_starts(text, "{\"apiVersion\":\"") ?
-		memmem(text, len < 512 ? len : 512, "\"metadata\":", 11) : NULL;
+	const char *meta = l->res->origin == ORIGIN_BUILTIN && str_starts(text, "{\"apiVersion\":\"")
+				   ? memmem(text, len < 512 ? len : 512, "\"metadata\":", 11)
+				   : NULL;
 
 	if (!meta) {
 		str_addn(out, text, len);
@@ -149,7 +154,8 @@ static void add_objects(const struct list *l, const struct list_meta *m, struct 
 		size += len + 1;
 	}
 	str_reserve(out, size);
-	str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind, kind_api_version(l->res->kind, av));
+	str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind,
+		kind_api_version(l->res->kind, av));
 	add_meta(l, m, out);
 	str_add(out, ",\"items\":[");
 	for (size_t i = 0; i < l->n; i++) {
@@ -185,8 +191,9 @@ static void reply_yaml(struct request *r, const struct str *json)
 static void list_reply(struct list *l)
 {
 	CLEANUP(mem_freep) char *token = l->next_obj ? continue_token(l->rv, obj_key(l->next_obj)) : NULL;
-	struct list_meta m = { .rv = l->rv, .next = token,
-			       .remaining = token && !listopts_selects(&l->o) ? l->left : -1 };
+	struct list_meta m = {
+		.rv = l->rv, .next = token, .remaining = token && !listopts_selects(&l->o) ? l->left : -1
+	};
 	CLEANUP(str_done) struct str out = { 0 };
 	enum shape shape;
 

@@ -20,6 +20,20 @@ struct registry *registry_new(void)
 }
 
 /* ---- entries ---- */
+static const struct column age_alone[] = {
+	{ .name = "Age",
+		.type = "date",
+		.doc = "CreationTimestamp is a timestamp representing the server time when this object was "
+		       "created.",
+		.path = ".metadata.creationTimestamp" },
+	{ .name = NULL },
+};
+
+static const struct column *columns_of(const struct resource *r)
+{
+	return r->def->columns ? r->def->columns : age_alone;
+}
+
 struct resource *resource_ref(struct resource *r)
 {
 	r->refs++;
@@ -31,7 +45,7 @@ void resource_unref(struct resource *r)
 	if (!r || --r->refs > 0)
 		return;
 	if (r->column_paths)
-		for (size_t i = 0; r->def->columns && r->def->columns[i].name; i++)
+		for (size_t i = 0; columns_of(r)[i].name; i++)
 			jsonpath_free(r->column_paths[i]);
 	free(r->column_paths);
 	schema_free(r->schema);
@@ -82,6 +96,18 @@ const struct subresource *resource_sub(const struct resource *r, const char *nam
 	return NULL;
 }
 
+/* Looked up each time: the CRD's tree comes and goes. */
+const struct json *resource_crd_schema(const struct resource *r)
+{
+	if (!r->crd)
+		return NULL;
+	JSON_EACH (it, json_at(obj_json(r->crd), "/spec/versions")) {
+		if (str_eq(json_get_str(it.val, "name"), r->kind->version))
+			return json_at(it.val, "/schema/openAPIV3Schema");
+	}
+	return NULL;
+}
+
 static struct json_doc *openapi_make(const struct resource *r)
 {
 	struct json_doc *d;
@@ -90,7 +116,7 @@ static struct json_doc *openapi_make(const struct resource *r)
 
 	if (r->kind->fields)
 		return fields_kind_schema(r->kind->fields);
-	d = r->def->openapi ? json_doc_from(r->def->openapi) : json_doc_new();
+	d = json_doc_from(resource_crd_schema(r));
 	root = json_root(d);
 	if (!json_is_obj(root)) {
 		root = json_new_obj(d);
@@ -118,7 +144,8 @@ const struct schema *resource_schema(struct resource *r)
 	struct err e = { 0 };
 
 	if (!r->schema && schema_make(r, &r->schema, &c, &e) < 0)
-		mem_bug(e.msg, __FILE__, __LINE__); /* CRDs are compiled when added; a built-in table is ours */
+		mem_bug(e.msg, __FILE__,
+			__LINE__); /* CRDs are compiled when added; a built-in table is ours */
 	causes_done(&c);
 	return r->schema;
 }
@@ -130,17 +157,9 @@ const struct json *resource_openapi(struct resource *r)
 	return json_root(r->openapi);
 }
 
-static const struct column age_alone[] = {
-	{ .name = "Age",
-	  .type = "date",
-	  .doc = "CreationTimestamp is a timestamp representing the server time when this object was created.",
-	  .path = ".metadata.creationTimestamp" },
-	{ .name = NULL },
-};
-
 const struct column *resource_columns(struct resource *r, struct jsonpath *const **ret_paths, size_t *ret_n)
 {
-	const struct column *columns = r->def->columns ? r->def->columns : age_alone;
+	const struct column *columns = columns_of(r);
 	size_t n = 0;
 
 	while (columns[n].name)
@@ -253,7 +272,8 @@ struct group_version *registry_need_gv(struct registry *g, const char *group, co
 	return gv;
 }
 
-void registry_set_priority(struct registry *g, const char *group, const char *version, int group_prio, int version_prio)
+void registry_set_priority(
+	struct registry *g, const char *group, const char *version, int group_prio, int version_prio)
 {
 	struct group_version *gv = registry_need_gv(g, group, version);
 
@@ -337,11 +357,11 @@ int registry_add_crd(struct registry *g, const struct resource_def *def, const s
 	struct resource *r = resource_new(def);
 
 	r->origin = ORIGIN_CRD;
+	r->crd = obj_ref(crd);
 	if (schema_make(r, &r->schema, c, e) < 0) {
 		resource_unref(r);
 		return -1;
 	}
-	r->crd = obj_ref(crd);
 	r->owned = owned;
 	r->free_owned = free_owned;
 	entry_insert(g, r);
@@ -387,7 +407,8 @@ uint64_t registry_changes(const struct registry *g)
 	return g->changes;
 }
 
-struct resource *registry_find(const struct registry *g, const char *group, const char *version, const char *plural)
+struct resource *registry_find(
+	const struct registry *g, const char *group, const char *version, const char *plural)
 {
 	const struct group_version *gv = gv_find(g, group, version);
 	bool found = false;

@@ -30,8 +30,8 @@ enum {
 
 /* Discovery's "pods/eviction". kind.has_status and has_scale need an entry as well. */
 struct subresource {
-	const char *name;                    /* "status"; NULL ends the array */
-	const char *group, *version, *kind;  /* of its body; group NULL: those of the resource itself */
+	const char *name;                   /* "status"; NULL ends the array */
+	const char *group, *version, *kind; /* of its body; group NULL: those of the resource itself */
 	unsigned verbs;
 };
 
@@ -39,17 +39,18 @@ struct subresource {
 typedef struct json *column_fn(struct json_doc *d, const struct json *o, int64_t now_ms);
 /* Column after the first one, Name, which every kind has. */
 struct column {
-	const char *name;  /* NULL ends the array */
-	const char *type;  /* "string", "integer", "number", "boolean", "date" */
+	const char *name;   /* NULL ends the array */
+	const char *type;   /* "string", "integer", "number", "boolean", "date" */
 	const char *format; /* "name", ... or NULL */
 	const char *doc;
-	int priority;       /* > 0: with -o wide only */
-	const char *path;   /* JSONPath; type date makes an age of it. Or NULL and: */
+	int priority;     /* > 0: with -o wide only */
+	const char *path; /* JSONPath; type date makes an age of it. Or NULL and: */
 	column_fn *cell;
 };
 
 struct scale_paths { /* dotted with a leading dot, as in a CRD: ".spec.replicas" */
-	const char *spec_replicas, *status_replicas, *selector; /* selector: label selector text or tree; may be NULL */
+	const char *spec_replicas, *status_replicas,
+		*selector; /* selector: label selector text or tree; may be NULL */
 };
 
 /* What the rules of a kind may look at besides the object. */
@@ -58,7 +59,8 @@ struct write_env {
 	bool dry_run;
 	const char *sub; /* "" or the subresource written to */
 	/* Another object as of now, queued writes included; NULL if there is none. Borrowed until the next turn. */
-	const struct obj *(*get)(const struct write_env *env, const char *group, const char *plural, const char *key);
+	const struct obj *(*get)(
+		const struct write_env *env, const char *group, const char *plural, const char *key);
 	struct apiserver *server; /* for the server's own hooks */
 };
 struct resource_hooks {
@@ -67,31 +69,34 @@ struct resource_hooks {
 	void (*deflt)(struct json_doc *d, struct json *o);
 	/* What the server decides itself: after mutating admission and write_create()/write_update(), before validation (Secret's
 	 * stringData, Pod's qosClass and phase, Service's clusterIP). old NULL: create. */
-	int (*prepare)(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old, struct err *e);
+	int (*prepare)(const struct write_env *env, struct json_doc *d, struct json *o,
+		const struct json *old, struct err *e);
 	/* Beyond the schema. old NULL: create. */
-	void (*validate)(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);
+	void (*validate)(
+		const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);
 	/* Between the stored shape and this version's, for one store with two shapes (events). NULL: only apiVersion differs. */
 	void (*to_stored)(struct json_doc *d, struct json *o);
 	void (*from_stored)(struct json_doc *d, struct json *o);
 };
 
 struct resource_def {
-	struct kind kind;         /* kind.fields describes it, or openapi does */
-	struct write_rules rules; /* .kind is filled in by the registry; name_max 0: 253 */
-	unsigned verbs;           /* 0: VERBS_ALL */
+	struct kind kind; /* kind.fields describes it; a CRD's openAPIV3Schema is read from resource.crd */
+	struct write_rules rules;               /* .kind is filled in by the registry; name_max 0: 253 */
+	unsigned verbs;                         /* 0: VERBS_ALL */
 	const struct subresource *subresources; /* or NULL */
 	const struct column *columns;           /* NULL: Age alone */
-	const char *const *selectable; /* field selectors besides metadata.name, metadata.namespace; NULL-terminated or NULL */
-	struct scale_paths scale;      /* with kind.has_scale */
+	const char *const *
+		selectable; /* field selectors besides metadata.name, metadata.namespace; NULL-terminated or NULL */
+	struct scale_paths scale; /* with kind.has_scale */
 	struct resource_hooks hooks;
-	const char *list_kind;         /* NULL: KindList */
-	const char *storage;           /* NULL: "plural" or "group/plural". Versions with the same storage are one set of objects */
-	bool not_storage;     /* another version is the stored one */
-	bool transient;       /* POST only, answered from a function, never stored (reviews): see apiserver/review.c */
-	bool delete_returns;  /* DELETE always answers the object (Pod, Service, ServiceAccount, Namespace, PVC) */
-	int64_t ttl_seconds;  /* objects vanish after this; 0: never */
-	const char *deprecation;     /* text of the Warning header for a deprecated version, or NULL */
-	const struct json *openapi;  /* CRDs: openAPIV3Schema, owned by the CRD object */
+	const char *list_kind; /* NULL: KindList */
+	const char *
+		storage; /* NULL: "plural" or "group/plural". Versions with the same storage are one set of objects */
+	bool not_storage; /* another version is the stored one */
+	bool transient; /* POST only, answered from a function, never stored (reviews): see apiserver/review.c */
+	bool delete_returns; /* DELETE always answers the object (Pod, Service, ServiceAccount, Namespace, PVC) */
+	int64_t ttl_seconds;     /* objects vanish after this; 0: never */
+	const char *deprecation; /* text of the Warning header for a deprecated version, or NULL */
 };
 
 /* ---- what is served ---- */
@@ -101,7 +106,7 @@ struct resource {
 	const struct kind *kind; /* &def->kind */
 	struct write_rules rules;
 	enum resource_origin origin;
-	const struct obj *crd; /* ORIGIN_CRD: referenced */
+	const struct obj *crd;     /* ORIGIN_CRD: referenced */
 	char *list_kind, *storage; /* never NULL */
 	/* private to registry.c and the server */
 	unsigned refs;
@@ -120,6 +125,8 @@ const struct subresource *resource_sub(const struct resource *r, const char *nam
 const struct schema *resource_schema(struct resource *r);
 /* The OpenAPI v3 schema of the whole kind, apiVersion, kind and metadata included; made at first use, kept. */
 const struct json *resource_openapi(struct resource *r);
+/* A CRD's openAPIV3Schema of this version, borrowed until the next turn; NULL for built-in kinds. */
+const struct json *resource_crd_schema(const struct resource *r);
 /* Columns after Name (Age alone if the kind has none); *ret_paths[i] is compiled, or NULL where columns[i].cell is set. */
 const struct column *resource_columns(struct resource *r, struct jsonpath *const **ret_paths, size_t *ret_n);
 
@@ -127,10 +134,10 @@ const struct column *resource_columns(struct resource *r, struct jsonpath *const
 struct group_version {
 	char *group, *version;
 	int group_priority, version_priority; /* higher first */
-	bool remote, available;  /* available is always true of local ones */
+	bool remote, available;               /* available is always true of local ones */
 	const struct obj *remote_resources; /* remote: the backend's APIResourceList as last seen, or NULL */
-	uint64_t changed;        /* registry_changes() when anything in it last changed */
-	struct resource **items; /* by plural */
+	uint64_t changed;                   /* registry_changes() when anything in it last changed */
+	struct resource **items;            /* by plural */
 	size_t n;
 };
 
@@ -144,18 +151,20 @@ struct resource *registry_add(struct registry *g, const struct resource_def *def
 /* A CRD's version. owned is freed with the entry and usually is what def lives in. On failure nothing is added or freed:
  * the schema is compiled here. */
 int registry_add_crd(struct registry *g, const struct resource_def *def, const struct obj *crd, void *owned,
-		     void (*free_owned)(void *), struct causes *c, struct err *e);
+	void (*free_owned)(void *), struct causes *c, struct err *e);
 void registry_remove(struct registry *g, const char *group, const char *version, const char *plural);
 /* Priorities of a group version, made if absent (built-in defaults: "" 18000, others 17000 downwards; CRDs 1000/100). */
 struct group_version *registry_need_gv(struct registry *g, const char *group, const char *version);
-void registry_set_priority(struct registry *g, const char *group, const char *version, int group_prio, int version_prio);
+void registry_set_priority(
+	struct registry *g, const char *group, const char *version, int group_prio, int version_prio);
 void registry_set_remote(struct registry *g, const char *group, const char *version, bool available,
-			 const struct obj *resources /* or NULL: unknown */);
+	const struct obj *resources /* or NULL: unknown */);
 void registry_remove_remote(struct registry *g, const char *group, const char *version);
 void registry_touch(struct registry *g, struct group_version *gv); /* something about it changed */
 
 /* NULL if not served. group "" is core. */
-struct resource *registry_find(const struct registry *g, const char *group, const char *version, const char *plural);
+struct resource *registry_find(
+	const struct registry *g, const char *group, const char *version, const char *plural);
 struct resource *registry_find_kind(const struct registry *g, const char *api_version, const char *kind);
 /* The stored version of a group's resource, whichever that is. */
 struct resource *registry_storage(const struct registry *g, const char *group, const char *plural);

@@ -59,9 +59,8 @@ static const char *verb_of(const struct request *r, const struct reqinfo *i)
 
 static const char *path_verb(const char *method)
 {
-	static const char *const verbs[][2] = { { "GET", "get" },       { "HEAD", "head" },     { "POST", "post" },
-						{ "PUT", "put" },       { "PATCH", "patch" },   { "DELETE", "delete" },
-						{ "OPTIONS", "options" } };
+	static const char *const verbs[][2] = { { "GET", "get" }, { "HEAD", "head" }, { "POST", "post" },
+		{ "PUT", "put" }, { "PATCH", "patch" }, { "DELETE", "delete" }, { "OPTIONS", "options" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (str_eq(verbs[i][0], method))

@@ -477,7 +477,8 @@ void request_reply_obj(struct request *r, int status, const struct obj *o)
 	request_reply(r, status, "application/json", text, len);
 }
 
-void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name, const struct causes *c)
+void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name,
+	const struct causes *c)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = status_from_err(e, k, name, c);
 

@@ -24,7 +24,8 @@ void user_copy(struct user *to, const struct user *from);
 const char *request_method(const struct request *r);
 const char *request_path(const struct request *r);     /* decoded, without query */
 const char *request_raw_path(const struct request *r); /* as sent, with query */
-const char *request_query(const struct request *r, const char *name); /* first value, decoded; NULL if absent */
+const char *request_query(
+	const struct request *r, const char *name); /* first value, decoded; NULL if absent */
 bool request_query_each(const struct request *r, size_t *i, const char **ret_name, const char **ret_value);
 const char *request_header(const struct request *r, const char *name);
 const char *request_body(const struct request *r, size_t *ret_len);
@@ -32,14 +33,16 @@ const struct user *request_user(const struct request *r);
 struct http_req *request_http(const struct request *r); /* NULL in process: no upgrades there */
 
 void request_add_header(struct request *r, const char *name, const char *value); /* before the answer */
-void request_warn(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* Warning: 299 - "..." */
+void request_warn(struct request *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3))); /* Warning: 299 - "..." */
 /* Ends the request; the body is copied. */
 void request_reply(struct request *r, int status, const char *type, const void *body, size_t len);
 void request_reply_json(struct request *r, int status, const struct json *v);
 void request_reply_text(struct request *r, int status, const char *text); /* text/plain */
 void request_reply_obj(struct request *r, int status, const struct obj *o);
 /* The error as a Status; k, name, causes may be NULL. */
-void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name, const struct causes *c);
+void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name,
+	const struct causes *c);
 void request_stream(struct request *r, int status, const char *type);
 void request_write(struct request *r, const void *data, size_t len);
 size_t request_pending(const struct request *r); /* unsent bytes; 0 in process */

@@ -9,7 +9,8 @@ typedef void request_serve_fn(void *arg, struct request *r);
 /* Lives as long as the HTTP request. */
 struct request *request_new_http(struct loop *l, struct http_req *h);
 /* A transport whose requests are served by fn, as the given user; answers arrive in a later turn. */
-struct kube_transport request_transport(struct loop *l, request_serve_fn *fn, void *arg, const struct user *u);
+struct kube_transport request_transport(
+	struct loop *l, request_serve_fn *fn, void *arg, const struct user *u);
 
 struct user *request_user_mut(struct request *r);
 /* Authentication is done: the user of an in-process request is fixed from the start. */

@@ -74,6 +74,13 @@ const struct obj *server_get(struct apiserver *s, const char *storage, const cha
 	return found ? bucket_get(s->buckets[at], key) : NULL;
 }
 
+const struct kind *server_resource_kind(struct apiserver *s, const char *group, const char *plural)
+{
+	const struct resource *r = registry_storage(s->registry, group, plural);
+
+	return r ? r->kind : NULL;
+}
+
 uint64_t server_revision(const struct apiserver *s)
 {
 	return store_revision(s->store);

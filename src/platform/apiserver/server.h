@@ -19,6 +19,7 @@ struct webhooks;
 struct aggregator;
 struct metrics;
 struct crds;
+struct namespaces;
 struct token_cache;
 struct rev_wait;
 
@@ -29,7 +30,7 @@ struct apiserver {
 	struct bucket **buckets; /* by storage */
 	size_t n_buckets, cap_buckets;
 	struct pki pki;
-	char *data_dir, *kubeconfig, *service_cidr;
+	char *data_dir, *kubeconfig;
 	int port;
 	bool bare, stopping;
 	struct http_server *http;
@@ -41,14 +42,16 @@ struct apiserver {
 	struct webhooks *webhooks;
 	struct aggregator *aggregator;
 	struct crds *crds;
+	struct namespaces *namespaces;
 	struct watch *watches; /* every open watch */
 	struct rev_wait *waits;
 	/* The line of the newest change, as all plain watchers of one resource get it. */
 	struct str line;
 	uint64_t line_rev;
 	struct resource *line_res; /* compared only */
-	struct loop_timer *tick;      /* bookmarks, history, trees: only while somebody watches or something changed */
-	unsigned commits;             /* queued in the store */
+	struct loop_timer
+		*tick;    /* bookmarks, history, trees: only while somebody watches or something changed */
+	unsigned commits; /* queued in the store */
 	struct token_cache *tokens;
 };
 
@@ -58,6 +61,7 @@ struct bucket *server_bucket_of(struct apiserver *s, struct resource *r);
 void server_drop_bucket(struct apiserver *s, const char *storage);
 /* Shorthand for internal lookups: the built-in resource's stored object as acknowledged. */
 const struct obj *server_get(struct apiserver *s, const char *storage, const char *key);
+const struct kind *server_resource_kind(struct apiserver *s, const char *group, const char *plural);
 uint64_t server_revision(const struct apiserver *s);
 int server_load(struct apiserver *s, struct err *e);
 void server_store_key(const struct bucket *b, const char *key, struct str *out);
@@ -68,13 +72,17 @@ struct obj *server_last_state(const struct obj *old, uint64_t rev);
 typedef void commit_fn(void *arg, const struct obj *o, const struct err *e);
 /* Queues the draft (taken) as the new state of key, which is at revision `expect` now (bucket_latest()). done() comes after
  * memory and watchers have it, with the stored object. */
-void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect, commit_fn *done, void *arg);
+void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect,
+	commit_fn *done, void *arg);
 /* Removes; done() gets the last state, with the deletion's revision. */
 void server_remove(struct apiserver *s, struct bucket *b, const struct obj *old, commit_fn *done, void *arg);
 /* apiVersion, kind, metadata first: lists cut the first two off by that. */
 void server_normalize(struct json_doc *d);
 /* Makes an object of the server's own unless it exists (queued counts). doc: whole object, taken. */
 void server_make(struct apiserver *s, const char *group, const char *plural, struct json_doc *doc);
+/* For write_env.get. */
+const struct obj *server_env_get(
+	const struct write_env *env, const char *group, const char *plural, const char *key);
 void server_after_change(struct apiserver *s); /* housekeeping is due some time */
 /* Calls back when the revision has been reached or after REVISION_WAIT_MS (false). Returns a handle to cancel with. */
 typedef void rev_wait_fn(void *arg, bool reached);
@@ -89,14 +97,19 @@ struct obj *object_present(struct resource *r, const struct obj *o);
 void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *d);
 
 /* ---- request handling ---- */
-void server_serve(void *arg, struct request *r);                       /* handler.c: everything starts here */
-void server_read(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);  /* read.c: get, list */
-void server_watch(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* watch.c */
+void server_http(void *arg, struct http_req *h);
+void server_serve(void *arg, struct request *r); /* handler.c: everything starts here */
+void server_read(struct apiserver *s, struct request *r, struct resource *res,
+	const struct reqinfo *i); /* read.c: get, list */
+void server_watch(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* watch.c */
 void server_watches_end(struct apiserver *s);
 void server_watches_tick(struct apiserver *s, int64_t now_mono);
-void server_write(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* write.c */
+void server_write(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* write.c */
 /* The object as the client wants it: JSON, YAML, Table, metadata only. */
-void reply_object(struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o);
+void reply_object(
+	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o);
 /* True for "Table" and so on; fails the request (406) and returns -1 if nothing fits. */
 enum shape { SHAPE_JSON, SHAPE_TABLE, SHAPE_METADATA, SHAPE_YAML };
 int request_shape(struct request *r, bool list, enum shape *ret);

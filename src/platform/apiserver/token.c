@@ -69,7 +69,7 @@ static int check_audience(const struct json *aud, const char *const *wanted, str
 		wanted = own;
 	if (json_is_str(aud) && str_in(json_str(aud), wanted))
 		strv_add(&hit, json_str(aud));
-	JSON_EACH(it, aud) {
+	JSON_EACH (it, aud) {
 		if (json_is_arr(aud) && json_str(it.val) && str_in(json_str(it.val), wanted))
 			strv_add(&hit, json_str(it.val));
 	}
@@ -81,8 +81,8 @@ static int check_audience(const struct json *aud, const char *const *wanted, str
 }
 
 /* The object a token is bound to is still the one it was made for. */
-static int check_bound(struct apiserver *s, const struct json *k8s, const char *member, const char *storage, const char *ns,
-	struct err *e)
+static int check_bound(struct apiserver *s, const struct json *k8s, const char *member, const char *storage,
+	const char *ns, struct err *e)
 {
 	const struct json *ref = json_get(k8s, member);
 	CLEANUP(mem_freep) char *key = NULL;
@@ -134,7 +134,8 @@ int token_check(struct apiserver *s, const char *token, const char *const *audie
 	if (!str_eq(json_get_str(claims, "sub"), sub))
 		return err_set(e, ERR_UNAUTHORIZED, "subject of the token does not match");
 	if (check_bound(s, k8s, "serviceaccount", "serviceaccounts", ns, e) < 0 ||
-		check_bound(s, k8s, "pod", "pods", ns, e) < 0 || check_bound(s, k8s, "secret", "secrets", ns, e) < 0 ||
+		check_bound(s, k8s, "pod", "pods", ns, e) < 0 ||
+		check_bound(s, k8s, "secret", "secrets", ns, e) < 0 ||
 		check_audience(json_get(claims, "aud"), audiences, ret_audiences, e) < 0)
 		return -1;
 	fill_user(claims, ns, ret);
@@ -149,7 +150,8 @@ static void add_ref(struct json_doc *d, struct json *k8s, const char *member, co
 	json_set_str(d, ref, "uid", obj_uid(o));
 }
 
-int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e)
+int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms,
+	struct err *e)
 {
 	static const char *const own[] = { AUTH_ISSUER, NULL };
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
@@ -173,19 +175,22 @@ int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, i
 	add_ref(d, k8s, "serviceaccount", spec->account);
 	if (spec->bound)
 		add_ref(d, k8s, spec->bound_kind, spec->bound);
-	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(spec->account), obj_name(spec->account));
+	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(spec->account),
+		obj_name(spec->account));
 	json_write_to(c, &text);
 	if (ret_expires_ms)
 		*ret_expires_ms = (now + spec->seconds) * 1000;
 	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
 }
 
-int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod, int64_t seconds,
-	char **ret, struct err *e)
+int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod,
+	int64_t seconds, char **ret, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, service_account);
-	struct token_spec spec = { .account = server_get(s, "serviceaccounts", key), .bound = pod, .bound_kind = "pod",
-				   .seconds = seconds };
+	struct token_spec spec = { .account = server_get(s, "serviceaccounts", key),
+		.bound = pod,
+		.bound_kind = "pod",
+		.seconds = seconds };
 
 	if (!spec.account)
 		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", service_account);

@@ -28,8 +28,8 @@ struct watch {
 	enum table_include include;
 	enum watch_state state;
 	bool table_head_sent, initial_bookmark, waiting; /* waiting: for the client to take what is sent */
-	uint64_t pos;            /* everything up to here is delivered */
-	struct obj **initial;    /* what is still to be sent as ADDED: a snapshot */
+	uint64_t pos;                                    /* everything up to here is delivered */
+	struct obj **initial;                            /* what is still to be sent as ADDED: a snapshot */
 	size_t n_initial, at_initial;
 	uint64_t initial_rv;
 	struct rev_wait *wait;
@@ -75,7 +75,8 @@ static void line_object(struct watch *w, const struct obj *o, bool bookmark, str
 	const char *text;
 
 	if (w->shape == SHAPE_TABLE) {
-		table_row(w->res, o, !w->table_head_sent, bookmark, w->include, loop_wall_ms(w->s->loop), out);
+		table_row(
+			w->res, o, !w->table_head_sent, bookmark, w->include, loop_wall_ms(w->s->loop), out);
 		w->table_head_sent = true;
 	} else if (w->shape == SHAPE_METADATA) {
 		metadata_only(o, out);
@@ -323,7 +324,8 @@ void server_watches_tick(struct apiserver *s, int64_t now_mono)
 		if (w->waiting && now_mono - w->stuck_since > WATCH_STUCK_MS) {
 			struct request *r = w->r;
 
-			log_info("apiserver: a watcher of %s takes nothing and is closed", w->res->kind->plural);
+			log_info("apiserver: a watcher of %s takes nothing and is closed",
+				w->res->kind->plural);
 			watch_free(w);
 			request_kill(r);
 		} else if (!w->waiting && now_mono >= w->bookmark_at) {
@@ -399,8 +401,8 @@ static void watch_waited(void *arg, bool reached)
 		watch_run(w);
 		return;
 	}
-	err_set(&e, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu", (unsigned long long)w->o.rv,
-		(unsigned long long)server_revision(w->s));
+	err_set(&e, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu",
+		(unsigned long long)w->o.rv, (unsigned long long)server_revision(w->s));
 	watch_free(w);
 	request_fail(r, &e, NULL, NULL, NULL);
 }
@@ -418,8 +420,14 @@ void server_watch(struct apiserver *s, struct request *r, struct resource *res, 
 		return;
 	}
 	w = MEM_NEW(struct watch);
-	*w = (struct watch){ .s = s, .r = r, .res = resource_ref(res), .o = o, .shape = shape,
-			     .include = request_include(r), .next = s->watches, .prev = &s->watches };
+	*w = (struct watch){ .s = s,
+		.r = r,
+		.res = resource_ref(res),
+		.o = o,
+		.shape = shape,
+		.include = request_include(r),
+		.next = s->watches,
+		.prev = &s->watches };
 	w->bw.change = watch_changed;
 	w->bw.gone = watch_gone;
 	if (w->next)

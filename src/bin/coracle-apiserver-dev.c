@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API server alone, for developing what talks to it; `coracle server` takes its place.
+ *
+ *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/apiserver/apiserver.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+int main(int argc, char **argv)
+{
+	CLEANUP(loop_freep) struct loop *l = NULL;
+	CLEANUP(mem_freep) char *db = NULL;
+	struct apiserver_spec spec = { 0 };
+	struct apiserver *s;
+	struct loop_signal *term, *intr;
+	struct err e = { 0 };
+	int64_t port = 0;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: coracle-apiserver-dev DATA_DIR [PORT] [--bare]\n");
+		return 2;
+	}
+	log_init("apiserver", LOG_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 2; i < argc; i++)
+		if (str_eq(argv[i], "--bare"))
+			spec.bare = true;
+		else if (!str_to_i64(argv[i], 0, 65535, &port))
+			return 2;
+	l = loop_new();
+	spec.data_dir = argv[1];
+	spec.port = (int)port;
+	db = file_join(argv[1], "state.db");
+	if (file_mkdirs(argv[1], 0700, &e) < 0 || !(spec.store = store_sqlite_open(l, db, &e)) ||
+		!(s = apiserver_new(l, &spec, &e))) {
+		log_error("%s", e.msg);
+		return 1;
+	}
+	printf("%s\n", apiserver_kubeconfig(s));
+	fflush(stdout);
+	term = loop_signal_new(l, SIGTERM, stop, l);
+	intr = loop_signal_new(l, SIGINT, stop, l);
+	loop_run(l);
+	loop_signal_free(term);
+	loop_signal_free(intr);
+	apiserver_free(s);
+	store_free(spec.store);
+	return 0;
+}

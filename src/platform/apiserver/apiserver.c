@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting and stopping the server. */
+#include "platform/apiserver/apiserver.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/config.h"
+#include "platform/apiserver/admission.h"
+#include "platform/apiserver/aggregate.h"
+#include "platform/apiserver/auth.h"
+#include "platform/apiserver/bootstrap.h"
+#include "platform/apiserver/crd.h"
+#include "platform/apiserver/metrics.h"
+#include "platform/apiserver/server.h"
+
+#include <string.h>
+
+/* Housekeeping while there is anything to keep: bookmarks, old history, parsed trees. Idle servers set no timer. */
+#define TICK_MS 10000
+/* Smaller collections keep their trees: they are what rules and selectors look at all the time. */
+#define COMPACT_FROM 512
+
+void server_random(struct apiserver *s, void *buf, size_t n)
+{
+	(void)s;
+	crypto_random(buf, n);
+}
+
+static void tick(void *arg)
+{
+	struct apiserver *s = arg;
+	int64_t now = loop_mono_ms(s->loop);
+	bool again = s->watches != NULL;
+
+	server_watches_tick(s, now);
+	for (size_t i = 0; i < s->n_buckets; i++) {
+		struct bucket *b = s->buckets[i];
+
+		bucket_forget(b, now);
+		if (bucket_len(b) >= COMPACT_FROM)
+			bucket_compact(b);
+		again |= bucket_change_at(b, BUCKET_HISTORY_MIN) != NULL;
+	}
+	if (again)
+		loop_timer_set(s->tick, TICK_MS);
+}
+
+void server_after_change(struct apiserver *s)
+{
+	if (!loop_timer_armed(s->tick))
+		loop_timer_set(s->tick, TICK_MS);
+}
+
+/* ---- TLS ---- */
+static int renew_tls(struct apiserver *s, struct err *e)
+{
+	CLEANUP(mem_freep) char *cas = str_printf("%s%s", s->pki.ca.cert_pem, s->pki.front_ca.cert_pem);
+	const struct tls_server_spec spec = {
+		.cert_pem = s->pki.serving.cert_pem, .key_pem = s->pki.serving.key_pem, .client_ca_pem = cas
+	};
+	CLEANUP(tls_unrefp) struct tls_ctx *tls = tls_server_new(&spec, e);
+
+	if (!tls)
+		return -1;
+	if (s->http) {
+		http_server_set_tls(s->http, tls);
+		return 0;
+	}
+	s->http = http_server_new(
+		s->loop, &(struct http_server_spec){
+				 .tls = tls, .handler = server_http, .arg = s, .body_max = BODY_READ_MAX });
+	return 0;
+}
+
+void server_http(void *arg, struct http_req *h)
+{
+	struct apiserver *s = arg;
+
+	server_serve(s, request_new_http(s->loop, h));
+}
+
+static int write_kubeconfig(struct apiserver *s, struct err *e)
+{
+	struct kube_config c = { .host = (char *)"127.0.0.1",
+		.port = s->port,
+		.ca_pem = s->pki.ca.cert_pem,
+		.cert_pem = s->pki.admin.cert_pem,
+		.key_pem = s->pki.admin.key_pem,
+		.namespace = (char *)"default" };
+	CLEANUP(mem_freep) char *text = kube_config_text(&c, "coracle");
+
+	s->kubeconfig = file_join(s->data_dir, "kubeconfig");
+	return file_write_atomic(s->kubeconfig, text, strlen(text), 0600, e);
+}
+
+/* ---- starting ---- */
+static void make_buckets(struct apiserver *s)
+{
+	const struct group_version *gv;
+
+	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++)
+		for (size_t j = 0; j < gv->n; j++)
+			if (!gv->items[j]->def->transient)
+				server_bucket_of(s, gv->items[j]);
+}
+
+static int load_pki(struct apiserver *s, const struct apiserver_spec *spec, struct err *e)
+{
+	CLEANUP(mem_freep) char *dir = file_join(s->data_dir, "pki");
+	CLEANUP(strv_done) struct strv sans = { 0 };
+
+	for (size_t i = 0; spec->extra_sans && spec->extra_sans[i]; i++)
+		strv_add(&sans, spec->extra_sans[i]);
+	if (spec->host)
+		strv_add(&sans, spec->host);
+	return pki_load(&s->pki, dir, (const char *const *)strv_argv(&sans), loop_wall_ms(s->loop), e);
+}
+
+static int listen_all(struct apiserver *s, const struct apiserver_spec *spec, struct err *e)
+{
+	if (renew_tls(s, e) < 0 || http_server_listen(s->http, "127.0.0.1", spec->port, &s->port, e) < 0)
+		return -1;
+	if (spec->host && !str_eq(spec->host, "127.0.0.1") &&
+		http_server_listen(s->http, spec->host, s->port, NULL, e) < 0)
+		return -1;
+	return write_kubeconfig(s, e);
+}
+
+static int start(struct apiserver *s, const struct apiserver_spec *spec, struct err *e)
+{
+	if (file_mkdirs(s->data_dir, 0700, e) < 0 || load_pki(s, spec, e) < 0)
+		return -1;
+	builtin_register(s->registry);
+	make_buckets(s);
+	if (server_load(s, e) < 0)
+		return -1;
+	s->crds = crds_new(s);
+	bootstrap_make(s);
+	s->namespaces = namespaces_new(s);
+	while (s->commits > 0)
+		loop_step(s->loop, -1);
+	if (store_trouble(s->store)) {
+		err_copy(e, store_trouble(s->store));
+		return err_wrap(e, "write the first objects");
+	}
+	s->discovery = discovery_new(s->registry);
+	s->openapi = openapi_new(s->registry);
+	s->webhooks = webhooks_new(s);
+	s->aggregator = aggregator_new(s);
+	return listen_all(s, spec, e);
+}
+
+struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spec, struct err *e)
+{
+	struct apiserver *s = MEM_NEW(struct apiserver);
+
+	s->loop = l;
+	s->store = spec->store;
+	s->data_dir = mem_strdup(spec->data_dir);
+	s->bare = spec->bare;
+	s->node_proxy = spec->node_proxy;
+	s->node_proxy_arg = spec->node_proxy_arg;
+	s->registry = registry_new();
+	s->metrics = metrics_new();
+	s->tick = loop_timer_new(l, tick, s);
+	if (start(s, spec, e) < 0) {
+		err_wrap(e, "start the API server in '%s'", spec->data_dir);
+		apiserver_free(s);
+		return NULL;
+	}
+	log_info("apiserver: listening on 127.0.0.1:%d, revision %llu", s->port,
+		(unsigned long long)server_revision(s));
+	return s;
+}
+
+/* Writes under way are answered: they are queued or will be refused. */
+static void finish_commits(struct apiserver *s)
+{
+	s->stopping = true;
+	while (s->commits > 0 && loop_step(s->loop, 1000))
+		;
+}
+
+void apiserver_free(struct apiserver *s)
+{
+	if (!s)
+		return;
+	finish_commits(s);
+	server_watches_end(s);
+	aggregator_free(s->aggregator);
+	webhooks_free(s->webhooks);
+	namespaces_free(s->namespaces);
+	crds_free(s->crds);
+	if (s->http)
+		http_server_free(s->http);
+	discovery_free(s->discovery);
+	openapi_free(s->openapi);
+	for (size_t i = 0; i < s->n_buckets; i++)
+		bucket_free(s->buckets[i]);
+	free(s->buckets);
+	registry_free(s->registry);
+	metrics_free(s->metrics);
+	token_cache_free(s);
+	loop_timer_free(s->tick);
+	str_done(&s->line);
+	pki_done(&s->pki);
+	free(s->data_dir);
+	free(s->kubeconfig);
+	free(s);
+}
+
+/* ---- what others ask of it ---- */
+int apiserver_port(const struct apiserver *s)
+{
+	return s->port;
+}
+
+int apiserver_listen(struct apiserver *s, const char *host, struct err *e)
+{
+	CLEANUP(mem_freep) char *dir = file_join(s->data_dir, "pki");
+	int made = pki_add_san(&s->pki, dir, host, loop_wall_ms(s->loop), e);
+
+	if (made < 0 || (made > 0 && renew_tls(s, e) < 0))
+		return -1;
+	return http_server_listen(s->http, host, s->port, NULL, e);
+}
+
+void apiserver_set_node_proxy(struct apiserver *s, node_proxy_fn *fn, void *arg)
+{
+	s->node_proxy = fn;
+	s->node_proxy_arg = arg;
+}
+
+struct kube_transport apiserver_transport(struct apiserver *s, const char *user, const char *const *groups)
+{
+	static const char *const masters[] = { GROUP_MASTERS, NULL };
+	struct user u = { .name = mem_strdup(user) };
+	struct kube_transport t;
+
+	for (groups = groups ? groups : masters; *groups; groups++)
+		strv_add(&u.groups, *groups);
+	if (!user_in(&u, GROUP_AUTHENTICATED))
+		strv_add(&u.groups, GROUP_AUTHENTICATED);
+	t = request_transport(s->loop, server_serve, s, &u);
+	user_done(&u);
+	return t;
+}
+
+const char *apiserver_kubeconfig(const struct apiserver *s)
+{
+	return s->kubeconfig;
+}
+
+const char *apiserver_ca_pem(const struct apiserver *s)
+{
+	return s->pki.ca.cert_pem;
+}

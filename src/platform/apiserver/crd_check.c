@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is wrong with a CustomResourceDefinition, and the status a good one gets (kubernetes-api.md 4). */
+#include "platform/apiserver/crd.h"
+
+#include "api/meta.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+#include <string.h>
+
+static void check_versions(const struct json *spec, struct causes *c)
+{
+	size_t i = 0, storages = 0;
+
+	JSON_EACH (it, json_get(spec, "versions")) {
+		CLEANUP(mem_freep) char *at = str_printf("spec.versions[%zu].schema.openAPIV3Schema", i++);
+		CLEANUP(causes_done) struct causes found = { 0 };
+		const struct json *schema = json_at(it.val, "/schema/openAPIV3Schema");
+		struct schema *compiled = NULL;
+		struct err e = { 0 };
+
+		storages += json_bool(json_get(it.val, "storage"));
+		if (!json_is_obj(schema)) {
+			cause_required(c, at, "schemas are required");
+			continue;
+		}
+		if (schema_compile(schema, at, &compiled, &found, &e) < 0 && found.len == 0)
+			cause_invalid(c, at, NULL, "%s", e.msg);
+		for (size_t k = 0; k < found.len; k++)
+			cause_text(
+				c, found.items[k].reason, found.items[k].field, "%s", found.items[k].message);
+		schema_free(compiled);
+	}
+	if (i == 0)
+		cause_required(c, "spec.versions", "must have at least one version");
+	else if (storages != 1)
+		cause_invalid(c, "spec.versions", json_get(spec, "versions"),
+			"must have exactly one version marked as storage version");
+}
+
+static void check_names(const struct json *o, struct causes *c)
+{
+	const struct json *spec = json_get(o, "spec");
+	const char *group = json_str_or(json_get(spec, "group"), ""),
+		   *plural = json_str_or(json_at(spec, "/names/plural"), "");
+	static const char *const scopes[] = { "Cluster", "Namespaced", NULL };
+	CLEANUP(mem_freep) char *want = str_printf("%s.%s", plural, group);
+
+	if (!*group)
+		cause_required(c, "spec.group", "");
+	else if (!strchr(group, '.'))
+		cause_invalid(
+			c, "spec.group", json_get(spec, "group"), "should be a domain with at least one dot");
+	if (!*plural)
+		cause_required(c, "spec.names.plural", "");
+	else if (!name_is_dns1123_label(plural))
+		cause_invalid(
+			c, "spec.names.plural", json_at(spec, "/names/plural"), "must be a DNS-1123 label");
+	if (str_empty(json_at_str(spec, "/names/kind")))
+		cause_required(c, "spec.names.kind", "");
+	if (!str_eq(json_at_str(o, "/metadata/name"), want))
+		cause_invalid(c, "metadata.name", json_at(o, "/metadata/name"),
+			"must be spec.names.plural+\".\"+spec.group");
+	if (!json_get(spec, "scope"))
+		cause_required(c, "spec.scope", "");
+	else if (!str_in(json_str_or(json_get(spec, "scope"), ""), scopes))
+		cause_not_supported(c, "spec.scope", json_get(spec, "scope"), scopes);
+}
+
+static void check_fixed(const struct json *o, const struct json *old, struct causes *c)
+{
+	static const char *const fixed[] = { "/spec/group", "/spec/names/plural", "/spec/scope",
+		"/spec/names/kind" };
+	static const char *const names[] = { "spec.group", "spec.names.plural", "spec.scope",
+		"spec.names.kind" };
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		if (!json_eq(json_at(o, fixed[i]), json_at(old, fixed[i])))
+			cause_invalid(c, names[i], json_at(o, fixed[i]), "field is immutable");
+	JSON_EACH (it, json_at(old, "/status/storedVersions")) {
+		bool found = false;
+
+		JSON_EACH (v, json_at(o, "/spec/versions"))
+			found |= str_eq(json_get_str(v.val, "name"), json_str(it.val));
+		if (!found)
+			cause_invalid(c, "status.storedVersions[0]", it.val, "must appear in spec.versions");
+	}
+}
+
+void crd_check(struct op *op, struct causes *c)
+{
+	const struct json *o = json_root(op->draft), *old = op->old ? obj_json(op->old) : NULL;
+
+	check_names(o, c);
+	if (old)
+		check_fixed(o, old, c);
+	/* compiling schemas is what takes time: only when they changed */
+	if (!old || !json_eq(json_get(json_get(o, "spec"), "versions"),
+			    json_get(json_get(old, "spec"), "versions")))
+		check_versions(json_get(o, "spec"), c);
+}
+
+/* ---- names: first come, first served ---- */
+static bool names_clash(const struct json *names, const char *what)
+{
+	const char *self[] = { json_get_str(names, "plural"), json_get_str(names, "singular") };
+
+	for (size_t i = 0; i < ARRAY_LEN(self); i++)
+		if (str_eq(self[i], what))
+			return true;
+	JSON_EACH (it, json_get(names, "shortNames")) {
+		if (str_eq(json_str(it.val), what))
+			return true;
+	}
+	return false;
+}
+
+static const char *clash_with(const struct json *mine, const struct json *theirs)
+{
+	static const char *const members[] = { "plural", "singular" };
+	static const char *const reasons[] = { "PluralConflict", "SingularConflict" };
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		if (json_get_str(mine, members[i]) && names_clash(theirs, json_get_str(mine, members[i])))
+			return reasons[i];
+	JSON_EACH (it, json_get(mine, "shortNames")) {
+		if (json_str(it.val) && names_clash(theirs, json_str(it.val)))
+			return "ShortNamesConflict";
+	}
+	if (str_eq(json_get_str(mine, "kind"), json_get_str(theirs, "kind")))
+		return "KindConflict";
+	if (str_eq(json_get_str(mine, "listKind"), json_get_str(theirs, "listKind")))
+		return "ListKindConflict";
+	return NULL;
+}
+
+static const char *find_clash(struct op *op, const char **ret_other)
+{
+	const struct json *spec = json_get(json_root(op->draft), "spec");
+	const struct bucket *b = server_bucket(op->s, CRD_STORAGE);
+	const struct obj *o;
+
+	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
+		const struct json *other = obj_json(o);
+		const char *reason;
+
+		if (str_eq(obj_name(o), json_at_str(json_root(op->draft), "/metadata/name")) ||
+			!str_eq(json_at_str(other, "/spec/group"), json_get_str(spec, "group")))
+			continue;
+		reason = clash_with(json_get(spec, "names"), json_at(other, "/status/acceptedNames"));
+		if (reason) {
+			*ret_other = obj_name(o);
+			return reason;
+		}
+	}
+	return NULL;
+}
+
+static void note_stored(struct json_doc *d, struct json *o)
+{
+	struct json *stored = json_need_arr(d, json_need_obj(d, o, "status"), "storedVersions");
+
+	JSON_EACH (it, json_at(o, "/spec/versions")) {
+		bool there = false;
+
+		JSON_EACH (s, stored)
+			there |= str_eq(json_str(s.val), json_get_str(it.val, "name"));
+		if (json_bool(json_get(it.val, "storage")) && !there)
+			json_append_str(d, stored, json_str_or(json_get(it.val, "name"), ""));
+	}
+}
+
+void crd_prepare(struct op *op)
+{
+	struct json_doc *d = op->draft;
+	struct json *o = json_root(d), *status = json_need_obj(d, o, "status");
+	int64_t now = loop_wall_ms(op->s->loop);
+	const char *other = NULL, *reason;
+
+	if (!op->old)
+		meta_set_finalizer(d, o, CRD_FINALIZER, true);
+	if (op->old && obj_deleting(op->old))
+		return;
+	reason = find_clash(op, &other);
+	note_stored(d, o);
+	if (reason) {
+		CLEANUP(mem_freep) char *m = str_printf("a name is already in use by %s", other);
+
+		cond_set(d, status, "NamesAccepted", "False", reason, m, now);
+		if (!cond_is(json_get(status, "conditions"), "Established", "True"))
+			cond_set(d, status, "Established", "False", "NotAccepted",
+				"not all names are accepted", now);
+		if (!json_get(status, "acceptedNames")) {
+			struct json *none = json_need_obj(d, status, "acceptedNames");
+
+			json_set_str(d, none, "plural", "");
+			json_set_str(d, none, "kind", "");
+		}
+		return;
+	}
+	json_set_copy(d, status, "acceptedNames", json_at(o, "/spec/names"));
+	cond_set(d, status, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
+	cond_set(d, status, "Established", "True", "InitialNamesAccepted",
+		"the initial names have been accepted", now);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of every request: who, on whose behalf, what, may they, and then to whom it goes. */
+#include "platform/apiserver/aggregate.h"
+#include "platform/apiserver/auth.h"
+#include "platform/apiserver/metrics.h"
+#include "platform/apiserver/server.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+/* ---- documents and health ---- */
+static bool serve_health(struct apiserver *s, struct request *r, const char *path)
+{
+	static const char *const roots[] = { "/healthz", "/livez", "/readyz" };
+	static const char *const checks[] = { "ping", "store" };
+	const struct err *trouble = store_trouble(s->store);
+	CLEANUP(str_done) struct str out = { 0 };
+	const char *name = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(roots) && !name; i++)
+		if (str_starts(path, roots[i]) &&
+			(path[strlen(roots[i])] == '\0' || path[strlen(roots[i])] == '/'))
+			name = path + strlen(roots[i]);
+	if (!name)
+		return false;
+	name += *name == '/';
+	if (*name && !str_eq(name, checks[0]) && !str_eq(name, checks[1])) {
+		request_reply_text(r, 404, "404 page not found\n");
+		return true;
+	}
+	if (str_eq(name, "ping"))
+		trouble = NULL;
+	if (!trouble && !request_query(r, "verbose")) {
+		request_reply_text(r, 200, "ok");
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		if (*name && !str_eq(name, checks[i]))
+			continue;
+		str_addf(&out, trouble && i == 1 ? "[-]%s failed: %s\n" : "[+]%s ok%s\n", checks[i],
+			trouble && i == 1 ? trouble->msg : "");
+	}
+	str_addf(&out, "%s check %s\n", path + 1, trouble ? "failed" : "passed");
+	request_reply_text(r, trouble ? 500 : 200, out.data);
+	return true;
+}
+
+static void serve_jwks(struct apiserver *s, struct request *r)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	struct err e = { 0 };
+
+	if (jwks_text(s->pki.sa_key, s->pki.sa_key_id, &text, &e) < 0)
+		request_fail(r, &e, NULL, NULL, NULL);
+	else
+		request_reply(r, 200, "application/jwk-set+json", text, strlen(text));
+}
+
+static void serve_openid(struct request *r)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *d =
+		json_lit("{'issuer':'" AUTH_ISSUER "','jwks_uri':'" AUTH_ISSUER "/openid/v1/jwks',"
+			 "'response_types_supported':['id_token'],'subject_types_supported':['public'],"
+			 "'id_token_signing_alg_values_supported':['ES256']}");
+
+	request_reply_json(r, 200, json_root(d));
+}
+
+static void serve_root(struct apiserver *s, struct request *r)
+{
+	static const char *const fixed[] = { "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
+		"/readyz", "/version", "/openid/v1/jwks", "/.well-known/openid-configuration" };
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *o = json_new_obj(d), *paths;
+	const struct group_version *gv;
+
+	json_set_root(d, o);
+	paths = json_need_arr(d, o, "paths");
+	json_append_str(d, paths, "/api");
+	json_append_str(d, paths, "/apis");
+	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++)
+		json_append(d, paths,
+			json_new_strf(d, str_empty(gv->group) ? "/api%s/%s" : "/apis/%s/%s", gv->group,
+				gv->version));
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		json_append_str(d, paths, fixed[i]);
+	request_reply_json(r, 200, o);
+}
+
+/* "/apis/G/V" of a remote group version is the backend's to answer. */
+static const struct group_version *remote_document(struct apiserver *s, const char *path)
+{
+	CLEANUP(mem_freep) char *copy = NULL;
+	char *rest, *group, *version;
+	const struct group_version *gv;
+
+	if (!str_starts(path, "/apis/"))
+		return NULL;
+	rest = copy = mem_strdup(path + 6);
+	group = str_next(&rest, '/');
+	version = rest ? str_next(&rest, '/') : NULL;
+	gv = version && (!rest || !*rest) ? registry_gv(s->registry, group, version) : NULL;
+	return gv && gv->remote ? gv : NULL;
+}
+
+static void serve_document(struct apiserver *s, struct request *r, const char *path)
+{
+	const struct group_version *remote = remote_document(s, path);
+
+	if (remote)
+		aggregate_proxy(s, r, remote->group, remote->version);
+	else if (serve_health(s, r, path))
+		return;
+	else if (str_eq(path, "/metrics"))
+		metrics_serve(s, r);
+	else if (str_eq(path, "/openid/v1/jwks"))
+		serve_jwks(s, r);
+	else if (str_eq(path, "/.well-known/openid-configuration"))
+		serve_openid(r);
+	else if (str_eq(path, "/") || str_eq(path, ""))
+		serve_root(s, r);
+	else if (!discovery_serve(s->discovery, r) && !openapi_serve(s->openapi, r))
+		request_reply_text(r, 404, "404 page not found\n");
+}
+
+/* ---- resources ---- */
+static unsigned verb_bit(const char *verb)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} bits[] = { { "get", VERB_GET }, { "list", VERB_LIST }, { "watch", VERB_WATCH },
+		{ "create", VERB_CREATE }, { "update", VERB_UPDATE }, { "patch", VERB_PATCH },
+		{ "delete", VERB_DELETE }, { "deletecollection", VERB_DELETECOLLECTION } };
+
+	for (size_t i = 0; i < ARRAY_LEN(bits); i++)
+		if (str_eq(bits[i].name, verb))
+			return bits[i].bit;
+	return 0;
+}
+
+static void fail_no_resource(struct request *r)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	err_set(&e, ERR_NOT_FOUND, "the server could not find the requested resource");
+	d = status_from_err(&e, NULL, NULL, NULL);
+	json_need_obj(d, json_root(d), "details");
+	request_reply_json(r, 404, json_root(d));
+}
+
+static void fail_method(struct request *r)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	err_set(&e, ERR_METHOD_NOT_ALLOWED,
+		"the server does not allow this method on the requested resource");
+	d = status_from_err(&e, NULL, NULL, NULL);
+	json_need_obj(d, json_root(d), "details");
+	request_reply_json(r, 405, json_root(d));
+}
+
+static bool group_is_builtin(const struct group_version *gv)
+{
+	for (size_t i = 0; i < gv->n; i++)
+		if (gv->items[i]->origin == ORIGIN_BUILTIN)
+			return true;
+	return false;
+}
+
+/* Does the path fit the resource's scope, and the verb the resource? Answers the request if not. */
+static bool fits(struct request *r, const struct resource *res, const struct reqinfo *i)
+{
+	const struct subresource *sub = i->sub ? resource_sub(res, i->sub) : NULL;
+	bool is_ns = str_empty(res->kind->group) && str_eq(res->kind->plural, "namespaces");
+	unsigned verbs = sub ? sub->verbs : resource_verbs(res), bit = verb_bit(i->verb);
+	bool any_ns = res->kind->namespaced && !i->ns;
+
+	if ((i->sub && !sub) || (!res->kind->namespaced && i->ns && !is_ns)) {
+		fail_no_resource(r);
+		return false;
+	}
+	if (any_ns && bit != VERB_LIST && bit != VERB_WATCH &&
+		!(bit == VERB_CREATE && !i->name && res->def->transient)) {
+		if (i->name || res->origin == ORIGIN_CRD)
+			fail_no_resource(r);
+		else
+			fail_method(r);
+		return false;
+	}
+	if ((verbs & bit) && (bit != VERB_CREATE || !i->name || sub) && (bit != VERB_UPDATE || i->name) &&
+		(bit != VERB_PATCH || i->name))
+		return true;
+	fail_method(r);
+	return false;
+}
+
+static void serve_node(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(mem_freep) char *key = kind_key(i->ns, i->name);
+	const struct obj *pod = bucket_get(server_bucket_of(s, res), key);
+	struct err e = { 0 };
+
+	if (!pod)
+		err_not_found(&e, res->kind, i->name);
+	else if (str_empty(json_at_str(obj_json(pod), "/spec/nodeName")))
+		err_set(&e, ERR_BAD_REQUEST, "pod %s does not have a host assigned", i->name);
+	else if (!s->node_proxy || !request_http(r))
+		err_set(&e, ERR_UNAVAILABLE, "no node agent to ask");
+	if (e.code != ERR_NONE) {
+		request_fail(r, &e, res->kind, i->name, NULL);
+		return;
+	}
+	s->node_proxy(s->node_proxy_arg,
+		&(struct node_request){ .verb = i->sub, .pod = pod, .http = request_http(r) });
+}
+
+static bool is_node_verb(const struct resource *res, const char *sub)
+{
+	static const char *const verbs[] = { "log", "exec", "attach", "portforward", NULL };
+
+	return sub && str_in(sub, verbs) && str_empty(res->kind->group) && str_eq(res->kind->plural, "pods");
+}
+
+static void serve_resource(struct apiserver *s, struct request *r, const struct reqinfo *i)
+{
+	const struct group_version *gv = registry_gv(s->registry, i->group, i->version);
+	struct resource *res = registry_find(s->registry, i->group, i->version, i->plural);
+
+	if (gv && gv->remote) {
+		aggregate_proxy(s, r, i->group, i->version);
+		return;
+	}
+	if (!res && (!gv || !group_is_builtin(gv))) {
+		request_reply_text(r, 404, "404 page not found\n");
+		return;
+	}
+	if (!res) {
+		fail_no_resource(r);
+		return;
+	}
+	request_set_label(r, i->verb, res->kind->plural);
+	if (res->def->deprecation)
+		request_warn(r, "%s", res->def->deprecation);
+	if (!fits(r, res, i))
+		return;
+	if (is_node_verb(res, i->sub))
+		serve_node(s, r, res, i);
+	else if (res->def->transient)
+		server_review(s, r, res, i);
+	else if (str_eq(i->verb, "watch"))
+		server_watch(s, r, res, i);
+	else if ((str_eq(i->verb, "get") && !str_eq(i->sub, "scale")) || str_eq(i->verb, "list"))
+		server_read(s, r, res, i);
+	else
+		server_write(s, r, res, i);
+}
+
+/* ---- everybody's way in ---- */
+static bool may(struct apiserver *s, struct request *r, const struct reqinfo *i, struct err *e)
+{
+	CLEANUP(str_done) struct str reason = { 0 };
+	struct access a = { .user = request_user(r),
+		.resource_request = i->resource_request,
+		.verb = i->verb,
+		.group = i->group,
+		.version = i->version,
+		.plural = i->plural,
+		.sub = i->sub,
+		.ns = i->ns,
+		.name = i->name,
+		.path = i->path };
+
+	if (access_allowed(s, &a, &reason))
+		return true;
+	access_denied(&a, reason.data, e);
+	return false;
+}
+
+static void fail_forbidden(struct request *r, const struct reqinfo *i, const struct err *e)
+{
+	const struct kind k = { .group = i->group ? i->group : "",
+		.version = i->version,
+		.kind = i->plural,
+		.plural = i->plural };
+
+	request_fail(r, e, i->resource_request ? &k : NULL, i->name, NULL);
+}
+
+void server_serve(void *arg, struct request *r)
+{
+	struct apiserver *s = arg;
+	struct reqinfo i = { 0 };
+	struct err e = { 0 };
+	size_t len;
+
+	request_body(r, &len);
+	request_on_status(r, metrics_count, s);
+	if (authenticate(s, r, &e) < 0) {
+		request_fail(r, &e, NULL, NULL, NULL);
+		return;
+	}
+	reqinfo_read(r, &i);
+	request_set_label(r, i.verb, "");
+	if (impersonate(s, r, &e) < 0 || !may(s, r, &i, &e)) {
+		fail_forbidden(r, &i, &e);
+	} else if (len > BODY_MAX) {
+		err_set(&e, ERR_TOO_LARGE, "Request entity too large: limit is %d", BODY_MAX);
+		request_fail(r, &e, NULL, NULL, NULL);
+	} else if (i.resource_request) {
+		serve_resource(s, r, &i);
+	} else {
+		serve_document(s, r, i.path);
+	}
+	reqinfo_done(&i);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions that are answered and not stored: who am I, may somebody, whose token is this (kubernetes-api.md 1.5, 5.3). */
+#include "platform/apiserver/auth.h"
+#include "platform/apiserver/write.h"
+
+#include "base/mem.h"
+#include "base/time.h"
+
+#include <string.h>
+
+/* ---- users as trees ---- */
+void user_to_json(struct json_doc *d, struct json *to, const struct user *u)
+{
+	if (!str_empty(u->name))
+		json_set_str(d, to, "username", u->name);
+	if (!str_empty(u->uid))
+		json_set_str(d, to, "uid", u->uid);
+	for (size_t i = 0; i < u->groups.len; i++)
+		json_append_str(d, json_need_arr(d, to, "groups"), u->groups.items[i]);
+	for (size_t i = 0; i < u->extra.len; i++) {
+		const char *eq = strchr(u->extra.items[i], '=');
+		CLEANUP(mem_freep)
+		char *key = mem_strndup(u->extra.items[i], (size_t)(eq - u->extra.items[i]));
+
+		json_append_str(d, json_need_arr(d, json_need_obj(d, to, "extra"), key), eq + 1);
+	}
+}
+
+static void user_from_spec(const struct json *spec, struct user *u)
+{
+	u->name = mem_strdup(json_str_or(json_get(spec, "user"), ""));
+	u->uid = mem_strdup(json_str_or(json_get(spec, "uid"), ""));
+	JSON_EACH (it, json_get(spec, "groups")) {
+		if (json_str(it.val))
+			strv_add(&u->groups, json_str(it.val));
+	}
+}
+
+/* ---- access ---- */
+static void access_from(const struct json *spec, const struct user *u, struct access *a)
+{
+	const struct json *r = json_get(spec, "resourceAttributes"),
+			  *n = json_get(spec, "nonResourceAttributes");
+
+	*a = (struct access){ .user = u, .resource_request = json_is_obj(r) };
+	a->verb = json_str_or(json_get(r ? r : n, "verb"), "");
+	a->group = json_get_str(r, "group");
+	a->version = json_get_str(r, "version");
+	a->plural = json_str_or(json_get(r, "resource"), "");
+	a->sub = json_get_str(r, "subresource");
+	a->ns = json_get_str(r, "namespace");
+	a->name = json_get_str(r, "name");
+	a->path = json_str_or(json_get(n, "path"), "");
+}
+
+static int review_access(struct apiserver *s, struct request *r, const char *plural, const char *ns,
+	struct json_doc *d, struct err *e)
+{
+	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status;
+	CLEANUP(str_done) struct str reason = { 0 };
+	struct user other = { 0 };
+	const struct user *u = request_user(r);
+	struct access a;
+	bool allowed;
+
+	if (json_is_obj(json_get(spec, "resourceAttributes")) ==
+		json_is_obj(json_get(spec, "nonResourceAttributes")))
+		return err_set(e, ERR_INVALID,
+			"%s is invalid: spec.resourceAttributes: Invalid value: exactly one of "
+			"nonResourceAttributes or resourceAttributes must be specified",
+			plural);
+	if (str_eq(plural, "subjectaccessreviews") || str_eq(plural, "localsubjectaccessreviews")) {
+		user_from_spec(spec, &other);
+		u = &other;
+	}
+	access_from(spec, u, &a);
+	if (str_eq(plural, "localsubjectaccessreviews") && !str_eq(a.ns, ns)) {
+		user_done(&other);
+		return err_set(e, ERR_BAD_REQUEST, "spec.resourceAttributes.namespace must match namespace");
+	}
+	allowed = access_allowed(s, &a, &reason);
+	user_done(&other);
+	json_set(d, o, "status", json_new_obj(d));
+	status = json_get(o, "status");
+	json_set_bool(d, status, "allowed", allowed);
+	if (reason.len > 0 && !allowed)
+		json_set_strf(d, status, "reason", "RBAC: %s", reason.data);
+	return 0;
+}
+
+/* ---- rules ---- */
+struct rules_out {
+	struct json_doc *d;
+	struct json *status;
+};
+
+static bool add_rule(void *arg, const struct json *rule)
+{
+	struct rules_out *out = arg;
+	static const char *const members[] = { "verbs", "apiGroups", "resources", "resourceNames" };
+	struct json *to = json_new_obj(out->d);
+	bool paths = json_len(json_get(rule, "nonResourceURLs")) > 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		if (json_get(rule, members[i]) && (!paths || i == 0))
+			json_set_copy(out->d, to, members[i], json_get(rule, members[i]));
+	if (paths)
+		json_set_copy(out->d, to, "nonResourceURLs", json_get(rule, "nonResourceURLs"));
+	json_append(out->d, json_get(out->status, paths ? "nonResourceRules" : "resourceRules"), to);
+	return true;
+}
+
+static int review_rules(struct apiserver *s, struct request *r, struct json_doc *d, struct err *e)
+{
+	struct json *o = json_root(d);
+	const char *ns = json_at_str(o, "/spec/namespace");
+	struct rules_out out = { .d = d };
+
+	if (str_empty(ns))
+		return err_set(e, ERR_BAD_REQUEST, "no namespace on request");
+	json_set(d, o, "status", json_new_obj(d));
+	out.status = json_get(o, "status");
+	json_set(d, out.status, "resourceRules", json_new_arr(d));
+	json_set(d, out.status, "nonResourceRules", json_new_arr(d));
+	json_set_bool(d, out.status, "incomplete", false);
+	if (user_in(request_user(r), GROUP_MASTERS)) {
+		CLEANUP(json_doc_freep)
+		struct json_doc *all = json_lit("[{'verbs':['*'],'apiGroups':['*'],'resources':['*']},{'"
+						"verbs':['*'],'nonResourceURLs':['*']}]");
+
+		add_rule(&out, json_item(json_root(all), 0));
+		add_rule(&out, json_item(json_root(all), 1));
+	}
+	access_each_rule(s, request_user(r), ns, add_rule, &out);
+	return 0;
+}
+
+/* ---- tokens ---- */
+static char **audiences_of(const struct json *list, struct strv *v)
+{
+	JSON_EACH (it, list) {
+		if (json_str(it.val))
+			strv_add(v, json_str(it.val));
+	}
+	return v->len > 0 ? strv_argv(v) : NULL;
+}
+
+static int review_token(struct apiserver *s, struct json_doc *d)
+{
+	struct json *o = json_root(d), *status;
+	CLEANUP(strv_done) struct strv wanted = { 0 };
+	CLEANUP(strv_done) struct strv got = { 0 };
+	const char *token = json_at_str(o, "/spec/token");
+	char **audiences = audiences_of(json_at(o, "/spec/audiences"), &wanted);
+	struct user u = { 0 };
+	struct err e = { 0 };
+
+	json_set(d, o, "status", json_new_obj(d));
+	status = json_get(o, "status");
+	if (str_empty(token)) {
+		json_set_str(d, status, "error", "no token in the request");
+	} else if (token_check(s, token, (const char *const *)audiences, &u, &got, &e) < 0) {
+		json_set_str(d, status, "error", e.msg);
+	} else {
+		json_set_bool(d, status, "authenticated", true);
+		user_to_json(d, json_need_obj(d, status, "user"), &u);
+		for (size_t i = 0; i < got.len; i++)
+			json_append_str(d, json_need_arr(d, status, "audiences"), got.items[i]);
+	}
+	user_done(&u);
+	return 0;
+}
+
+static int review_self(struct request *r, struct json_doc *d)
+{
+	struct json *o = json_root(d);
+
+	json_set(d, o, "status", json_new_obj(d));
+	user_to_json(d, json_need_obj(d, json_get(o, "status"), "userInfo"), request_user(r));
+	return 0;
+}
+
+void server_review(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	const char *plural = res->kind->plural;
+	char av[KIND_API_VERSION_MAX];
+	struct err e = { 0 };
+	int ret = body_decode(s, r, res, &d, NULL, &e);
+
+	if (ret == 0 && !json_is_obj(json_root(d)))
+		ret = err_set(&e, ERR_BAD_REQUEST, "the body is no object");
+	if (ret == 0) {
+		json_set_str(d, json_root(d), "apiVersion", kind_api_version(res->kind, av));
+		json_set_str(d, json_root(d), "kind", res->kind->kind);
+		json_need_obj(d, json_root(d), "metadata");
+		if (str_eq(plural, "tokenreviews"))
+			ret = review_token(s, d);
+		else if (str_eq(plural, "selfsubjectreviews"))
+			ret = review_self(r, d);
+		else if (str_eq(plural, "selfsubjectrulesreviews"))
+			ret = review_rules(s, r, d, &e);
+		else
+			ret = review_access(s, r, plural, i->ns, d, &e);
+	}
+	if (ret < 0)
+		request_fail(r, &e, res->kind, NULL, NULL);
+	else
+		request_reply_json(r, 201, json_root(d));
+}
+
+/* ---- serviceaccounts/token ---- */
+static int bound_object(
+	struct apiserver *s, const struct json *ref, const char *ns, struct token_spec *spec, struct err *e)
+{
+	static const char *const kinds[][3] = { { "Pod", "pod", "pods" }, { "Secret", "secret", "secrets" } };
+	const char *kind = json_str_or(json_get(ref, "kind"), ""), *uid = json_get_str(ref, "uid");
+	CLEANUP(mem_freep) char *key = kind_key(ns, json_str_or(json_get(ref, "name"), ""));
+
+	if (!json_is_obj(ref))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!str_eq(kind, kinds[i][0]))
+			continue;
+		spec->bound_kind = kinds[i][1];
+		spec->bound = server_get(s, kinds[i][2], key);
+		if (!spec->bound)
+			return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", kinds[i][2],
+				json_str_or(json_get(ref, "name"), ""));
+		if (!str_empty(uid) && !str_eq(uid, obj_uid(spec->bound)))
+			return err_set(e, ERR_CONFLICT,
+				"Operation cannot be fulfilled on %s \"%s\": the UID in the bound object "
+				"reference (%s) does not match the UID in record (%s). The object might have "
+				"been deleted and then "
+				"recreated",
+				kinds[i][2], obj_name(spec->bound), uid, obj_uid(spec->bound));
+		return 0;
+	}
+	return err_set(e, ERR_INVALID,
+		"TokenRequest.authentication.k8s.io \"\" is invalid: spec.boundObjectRef.kind: Unsupported "
+		"value: \"%.64s\"",
+		kind);
+}
+
+static int token_request(struct apiserver *s, const struct reqinfo *i, struct json_doc *d, struct err *e)
+{
+	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status;
+	const struct json *seconds = json_get(spec, "expirationSeconds");
+	CLEANUP(strv_done) struct strv audiences = { 0 };
+	CLEANUP(mem_freep) char *key = kind_key(i->ns, i->name);
+	CLEANUP(mem_freep) char *token = NULL;
+	struct token_spec t = { .account = server_get(s, "serviceaccounts", key), .seconds = TOKEN_SECONDS };
+	char when[TIME_TEXT_MAX];
+	int64_t expires;
+
+	if (!t.account)
+		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", i->name);
+	if (json_is_int(seconds))
+		t.seconds = json_i64(seconds);
+	if (t.seconds < TOKEN_SECONDS_MIN || t.seconds > TOKEN_SECONDS_MAX)
+		return err_set(e, ERR_INVALID,
+			"TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid "
+			"value: %lld: may not specify a duration %s",
+			(long long)t.seconds,
+			t.seconds < TOKEN_SECONDS_MIN ? "less than 10 minutes" : "larger than 2^32 seconds");
+	t.audiences = (const char *const *)audiences_of(json_get(spec, "audiences"), &audiences);
+	if (bound_object(s, json_get(spec, "boundObjectRef"), i->ns, &t, e) < 0 ||
+		token_make(s, &t, &token, &expires, e) < 0)
+		return -1;
+	json_set_i64(d, spec, "expirationSeconds", t.seconds);
+	if (audiences.len == 0)
+		json_append_str(d, json_need_arr(d, spec, "audiences"), AUTH_ISSUER);
+	json_set(d, o, "status", json_new_obj(d));
+	status = json_get(o, "status");
+	json_set_str(d, status, "token", token);
+	json_set_str(d, status, "expirationTimestamp", time_rfc3339(expires, when));
+	json_set_str(d, json_need_obj(d, o, "metadata"), "name", i->name);
+	json_set_str(d, json_need_obj(d, o, "metadata"), "namespace", i->ns);
+	return 0;
+}
+
+void server_token_request(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	if (body_decode(s, r, NULL, &d, NULL, &e) < 0) {
+		request_fail(r, &e, NULL, NULL, NULL);
+		return;
+	}
+	json_set_str(d, json_root(d), "apiVersion", "authentication.k8s.io/v1");
+	json_set_str(d, json_root(d), "kind", "TokenRequest");
+	if (token_request(s, i, d, &e) < 0)
+		request_fail(r, &e, e.code == ERR_NOT_FOUND ? res->kind : NULL, i->name, NULL);
+	else
+		request_reply_json(r, 201, json_root(d));
+}

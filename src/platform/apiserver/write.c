@@ -1,0 +1,683 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes. Each goes through the same stages, which are functions of the table below; webhooks make it wait between two of
+ * them. What it builds on may have changed meanwhile: then it starts again, unless the client named the version it means. */
+#include "platform/apiserver/write.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+struct op *op_new(struct apiserver *s, struct resource *res, enum op_kind kind, const struct user *u,
+	const char *ns, const char *name)
+{
+	struct op *op = MEM_NEW(struct op);
+
+	op->s = s;
+	op->res = resource_ref(res);
+	op->kind = kind;
+	op->ns = mem_strdup(res->kind->namespaced && ns ? ns : "");
+	op->name = name ? mem_strdup(name) : NULL;
+	op->key = name ? kind_key(op->ns, name) : NULL;
+	op->sub = mem_strdup("");
+	user_copy(&op->user, u);
+	return op;
+}
+
+void op_free(struct op *op)
+{
+	admission_cancel(op->admission);
+	server_wait_cancel(op->wait);
+	resource_unref(op->res);
+	free(op->ns);
+	free(op->name);
+	free(op->key);
+	free(op->sub);
+	free(op->manager);
+	user_done(&op->user);
+	json_doc_free(op->input);
+	json_doc_free(op->draft);
+	json_doc_free(op->status);
+	obj_unref(op->old);
+	obj_unref(op->result);
+	strv_done(&op->warnings);
+	causes_done(&op->causes);
+	free(op);
+}
+
+static struct write_env env_of(struct op *op)
+{
+	return (struct write_env){ .now_ms = loop_wall_ms(op->s->loop),
+		.dry_run = op->dry_run,
+		.sub = op->sub,
+		.get = server_env_get,
+		.server = op->s };
+}
+
+static struct bucket *bucket_of(struct op *op)
+{
+	return server_bucket_of(op->s, op->res);
+}
+
+/* ---- stages: 0 go on, 1 wait, -1 failed ---- */
+enum { STAGE_GO = 0, STAGE_WAIT = 1, STAGE_FAIL = -1 };
+
+/* What the write builds on, and the draft. Also where another try begins. */
+static int stage_base(struct op *op)
+{
+	bool creates = op->kind == OP_CREATE;
+
+	obj_unref(op->old);
+	op->old = NULL;
+	op->old_rev = 0;
+	op->created = false;
+	if (!creates)
+		op->old = obj_ref(bucket_latest(bucket_of(op), op->key, &op->old_rev));
+	if (!creates && !op->old) {
+		bool may_create =
+			str_empty(op->sub) && ((op->kind == OP_UPDATE && op->res->rules.create_on_update) ||
+						      (op->kind == OP_PATCH && op->patch == OP_PATCH_APPLY));
+
+		if (!may_create)
+			return err_not_found(&op->err, op->res->kind, op->name);
+		creates = true;
+	}
+	op->created = creates;
+	if (op->kind == OP_DELETE)
+		return special_check(op);
+	if (op_make_draft(op) < 0)
+		return STAGE_FAIL;
+	return special_check(op);
+}
+
+static void apply_defaults(struct op *op)
+{
+	if (str_eq(op->sub, "scale"))
+		return;
+	schema_default(resource_schema(op->res), op->draft, json_root(op->draft));
+	if (op->res->def->hooks.deflt)
+		op->res->def->hooks.deflt(op->draft, json_root(op->draft));
+}
+
+static const char *operation_of(const struct op *op)
+{
+	return op->kind == OP_DELETE ? "DELETE" : op->created ? "CREATE" : "UPDATE";
+}
+
+static void admitted(void *arg, struct json_doc *status, struct json_doc *object)
+{
+	struct op *op = arg;
+
+	op->admission = NULL;
+	if (status) {
+		op->status = status;
+		json_doc_free(object);
+		err_set(&op->err, ERR_FORBIDDEN, "refused by a webhook");
+		op->done(op);
+		return;
+	}
+	if (object) {
+		json_doc_free(op->draft);
+		op->draft = object;
+		schema_prune(resource_schema(op->res), json_root(object), NULL);
+		apply_defaults(op);
+	}
+	op_run(op);
+}
+
+static int call_webhooks(struct op *op, bool mutating)
+{
+	static const char *const kinds[] = { "CreateOptions", "UpdateOptions", "PatchOptions",
+		"DeleteOptions" };
+	const struct json *object = op->draft ? json_root(op->draft) : NULL;
+	const char *name = op->name ? op->name : json_at_str(object, "/metadata/name");
+	struct admission_in in = { .res = op->res,
+		.sub = op->sub,
+		.operation = operation_of(op),
+		.ns = op->ns,
+		.name = name ? name : "",
+		.user = &op->user,
+		.dry_run = op->dry_run,
+		.old = op->old,
+		.object = object,
+		.options = op->kind == OP_DELETE && op->input ? json_root(op->input) : NULL,
+		.options_kind = kinds[op->kind] };
+
+	op->admission = admission_start(op->s, mutating, &in, &op->warnings, admitted, op);
+	return op->admission ? STAGE_WAIT : STAGE_GO;
+}
+
+static int stage_mutate(struct op *op)
+{
+	if (op->draft)
+		apply_defaults(op);
+	return call_webhooks(op, true);
+}
+
+static void note_manager(struct op *op)
+{
+	char av[KIND_API_VERSION_MAX];
+	struct apply_opts opts = { .manager = op->manager,
+		.subresource = op->sub,
+		.api_version = kind_api_version(op->res->kind, av),
+		.now_ms = loop_wall_ms(op->s->loop) };
+
+	if (!op->manager || (op->kind == OP_PATCH && op->patch == OP_PATCH_APPLY))
+		return;
+	managed_fields_update(resource_schema(op->res), op->old ? obj_json(op->old) : NULL, op->draft,
+		json_root(op->draft), &opts);
+}
+
+static void random_suffix(struct apiserver *s, char ret[6])
+{
+	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+	uint32_t n[5];
+
+	server_random(s, n, sizeof(n));
+	for (int i = 0; i < 5; i++)
+		ret[i] = letters[n[i] % (sizeof(letters) - 1)];
+	ret[5] = '\0';
+}
+
+static int finish_create(struct op *op)
+{
+	char uid[37], suffix[6];
+	struct create_in in = { .ns = op->res->kind->namespaced ? op->ns : NULL,
+		.uid = uid,
+		.suffix5 = suffix,
+		.now_ms = loop_wall_ms(op->s->loop) };
+	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
+
+	crypto_uuid(uid);
+	random_suffix(op->s, suffix);
+	if (op->kind != OP_CREATE) {
+		json_set_str(op->draft, meta, "name", op->name);
+		json_remove(meta, "resourceVersion");
+	}
+	return write_create(&op->res->rules, &in, op->draft, &op->causes, &op->err);
+}
+
+static enum write_part part_of(const struct op *op)
+{
+	return str_eq(op->sub, "status") || str_eq(op->sub, "approval") ? WRITE_STATUS : WRITE_MAIN;
+}
+
+static int finish_update(struct op *op)
+{
+	return write_update(&op->res->rules, part_of(op), op->old, op->draft, loop_wall_ms(op->s->loop),
+		&op->same, &op->causes, &op->err);
+}
+
+/* Everything that is wrong with the object, in one answer. */
+static int check_object(struct op *op)
+{
+	const struct json *old = op->old ? obj_json(op->old) : NULL, *o = json_root(op->draft);
+	struct write_env env = env_of(op);
+	const char *name = json_at_str(o, "/metadata/name");
+	bool wrong_type = false;
+
+	schema_validate(resource_schema(op->res), o, old, &op->causes);
+	if (op->res->def->hooks.validate && op->causes.len == 0)
+		op->res->def->hooks.validate(&env, o, old, &op->causes);
+	if (op->causes.len == 0)
+		return STAGE_GO;
+	for (size_t i = 0; i < op->causes.len; i++)
+		wrong_type |= str_eq(op->causes.items[i].reason, "FieldValueTypeInvalid");
+	causes_to_err(&op->causes, op->res->kind, name ? name : "", &op->err);
+	/* kube-apiserver's decoder never lets these through for its own kinds */
+	if (wrong_type && op->res->origin == ORIGIN_BUILTIN) {
+		err_set(&op->err, ERR_BAD_REQUEST,
+			"%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal: %s: %s",
+			op->res->kind->kind, op->res->kind->version, op->res->kind->kind,
+			op->causes.items[0].field, op->causes.items[0].message);
+		causes_done(&op->causes);
+	}
+	return STAGE_FAIL;
+}
+
+static int prepare_object(struct op *op)
+{
+	const struct json *old = op->old ? obj_json(op->old) : NULL;
+	struct write_env env = env_of(op);
+
+	if (op->res->def->hooks.prepare &&
+		op->res->def->hooks.prepare(&env, op->draft, json_root(op->draft), old, &op->err) < 0)
+		return STAGE_FAIL;
+	return special_prepare(op);
+}
+
+/* The prepared object may again be what is stored: a PUT of stringData that changes nothing, say. */
+static void compare_again(struct op *op)
+{
+	CLEANUP(json_doc_freep) struct json_doc *copy = NULL;
+	struct causes c = { 0 };
+	struct err e = { 0 };
+	bool same = false;
+
+	if (op->created || op->same)
+		return;
+	copy = json_doc_from(json_root(op->draft));
+	if (write_update(&op->res->rules, part_of(op), op->old, copy, loop_wall_ms(op->s->loop), &same, &c,
+		    &e) == 0)
+		op->same = same;
+	causes_done(&c);
+}
+
+static int stage_finish(struct op *op)
+{
+	int ret;
+
+	if (op->kind == OP_DELETE)
+		return STAGE_GO;
+	note_manager(op);
+	object_to_stored(op->s, op->res, op->draft);
+	op->same = false;
+	ret = op->created ? finish_create(op) : finish_update(op);
+	if (ret < 0) {
+		if (op->err.code == ERR_INVALID && op->causes.len > 0)
+			check_object(op);
+		return STAGE_FAIL;
+	}
+	if (op->same)
+		return STAGE_GO;
+	if (prepare_object(op) < 0 || check_object(op) < 0)
+		return STAGE_FAIL;
+	if (op->res->def->hooks.prepare && str_empty(op->sub))
+		compare_again(op);
+	return STAGE_GO;
+}
+
+static int stage_validate(struct op *op)
+{
+	return op->same ? STAGE_GO : call_webhooks(op, false);
+}
+
+/* ---- committing ---- */
+static void committed(void *arg, const struct obj *o, const struct err *e)
+{
+	struct op *op = arg;
+
+	if (e)
+		err_copy(&op->err, e);
+	else if (!op->result)
+		op->result = obj_ref(o);
+	op->done(op);
+}
+
+static void no_op_durable(void *arg, bool reached)
+{
+	struct op *op = arg;
+
+	op->wait = NULL;
+	if (!reached)
+		err_set(&op->err, ERR_INTERNAL, "the store did not confirm an earlier write");
+	op->done(op);
+}
+
+/* The object as it is answers, once it is durable. */
+static int finish_same(struct op *op)
+{
+	op->result = obj_ref(op->old);
+	if (op->old_rev > server_revision(op->s)) {
+		op->wait = server_wait_revision(op->s, op->old_rev, no_op_durable, op);
+		return STAGE_WAIT;
+	}
+	op->done(op);
+	return STAGE_WAIT;
+}
+
+/* What was read at the beginning is no longer what is there. */
+static bool overtaken(struct op *op)
+{
+	uint64_t rev;
+	const struct obj *now;
+
+	if (op->created)
+		return false;
+	now = bucket_latest(bucket_of(op), op->key, &rev);
+	return now != op->old;
+}
+
+static int again(struct op *op)
+{
+	if (++op->tries >= WRITE_TRIES_MAX)
+		return err_conflict(&op->err, op->res->kind, op->name);
+	op->stage = 0;
+	json_doc_free(op->draft);
+	op->draft = NULL;
+	return STAGE_GO;
+}
+
+static int exists(struct op *op, const struct obj *o)
+{
+	err_exists(&op->err, op->res->kind, obj_name(o));
+	if (obj_deleting(o))
+		err_wrap(&op->err, "object is being deleted");
+	return STAGE_FAIL;
+}
+
+static int commit_create(struct op *op)
+{
+	const struct json *meta = json_get(json_root(op->draft), "metadata");
+	const char *name = json_get_str(meta, "name");
+	CLEANUP(mem_freep) char *key = kind_key(op->ns, name);
+	uint64_t rev;
+	const struct obj *there = bucket_latest(bucket_of(op), key, &rev);
+
+	if (there && op->kind == OP_CREATE && !str_empty(json_get_str(meta, "generateName")) &&
+		str_empty(json_at_str(json_root(op->input), "/metadata/name")) &&
+		++op->name_tries < GENERATE_NAME_TRIES_MAX)
+		return again(op);
+	if (there && op->kind == OP_CREATE)
+		return exists(op, there);
+	if (there)
+		return again(op); /* apply or PUT found nothing at first */
+	if (op->dry_run) {
+		op->result = obj_from_doc(TAKE(op->draft));
+		op->done(op);
+		return STAGE_WAIT;
+	}
+	server_put(op->s, bucket_of(op), TAKE(op->draft), 0, committed, op);
+	return STAGE_WAIT;
+}
+
+static int commit_delete(struct op *op)
+{
+	const struct json *options = op->input ? json_root(op->input) : NULL;
+	struct json_doc *marked = NULL;
+
+	if (write_delete(&op->res->rules, op->old, options, loop_wall_ms(op->s->loop), &op->outcome, &marked,
+		    &op->err) < 0)
+		return STAGE_FAIL;
+	if (op->outcome == DELETE_UNCHANGED || op->dry_run) {
+		json_doc_free(marked);
+		return finish_same(op);
+	}
+	if (op->outcome == DELETE_NOW)
+		server_remove(op->s, bucket_of(op), op->old, committed, op);
+	else
+		server_put(op->s, bucket_of(op), marked, op->old_rev, committed, op);
+	return STAGE_WAIT;
+}
+
+static int commit_update(struct op *op)
+{
+	if (op->same)
+		return finish_same(op);
+	if (op->dry_run) {
+		op->result = obj_from_doc(TAKE(op->draft));
+		op->done(op);
+		return STAGE_WAIT;
+	}
+	if (write_is_gone(json_root(op->draft))) {
+		/* answered as it would have been stored, with the old revision (2.4) */
+		op->outcome = DELETE_NOW;
+		op->result = obj_from_doc(TAKE(op->draft));
+		server_remove(op->s, bucket_of(op), op->result, committed, op);
+		return STAGE_WAIT;
+	}
+	server_put(op->s, bucket_of(op), TAKE(op->draft), op->old_rev, committed, op);
+	return STAGE_WAIT;
+}
+
+static int stage_commit(struct op *op)
+{
+	if (op->s->stopping)
+		return err_set(&op->err, ERR_UNAVAILABLE, "the server is stopping");
+	if (overtaken(op))
+		return again(op);
+	if (op->kind == OP_DELETE)
+		return commit_delete(op);
+	return op->created ? commit_create(op) : commit_update(op);
+}
+
+/* STAGE_WAIT from the last one means that the result came or will come through op->done. */
+static int (*const stages[])(
+	struct op *op) = { stage_base, stage_mutate, stage_finish, stage_validate, stage_commit };
+
+void op_run(struct op *op)
+{
+	while (op->stage < ARRAY_LEN(stages)) {
+		int ret = stages[op->stage++](op);
+
+		if (ret == STAGE_WAIT)
+			return;
+		if (ret == STAGE_FAIL) {
+			op->done(op);
+			return;
+		}
+	}
+}
+
+/* ---- answering ---- */
+static void send_warnings(struct op *op)
+{
+	for (size_t i = 0; i < op->warnings.len; i++)
+		request_warn(op->r, "%s", op->warnings.items[i]);
+}
+
+static void reply_status(struct op *op, struct json_doc *d)
+{
+	int code = (int)json_i64(json_get(json_root(d), "code"));
+
+	request_reply_json(op->r, code ? code : 500, json_root(d));
+}
+
+static void reply_deleted(struct op *op)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+
+	if (op->outcome == DELETE_NOW && !op->res->def->delete_returns) {
+		d = status_success(op->res->kind, op->name, obj_uid(op->result));
+		request_reply_json(op->r, 200, json_root(d));
+		return;
+	}
+	reply_object(op->s, op->r, op->res, 200, op->result);
+}
+
+static void reply_scale(struct op *op)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = scale_from(op->res, op->result, &op->err);
+
+	if (d)
+		request_reply_json(op->r, 200, json_root(d));
+	else
+		request_fail(op->r, &op->err, op->res->kind, op->name, NULL);
+}
+
+static void op_reply(struct op *op)
+{
+	if (op->r && op->status) {
+		send_warnings(op);
+		reply_status(op, op->status);
+	} else if (op->r && op->err.code != ERR_NONE) {
+		const char *name = op->name    ? op->name
+				   : op->draft ? json_at_str(json_root(op->draft), "/metadata/name")
+					       : NULL;
+
+		send_warnings(op);
+		request_fail(op->r, &op->err, op->res->kind, name, &op->causes);
+	} else if (op->r) {
+		send_warnings(op);
+		if (op->kind == OP_DELETE)
+			reply_deleted(op);
+		else if (str_eq(op->sub, "scale"))
+			reply_scale(op);
+		else
+			reply_object(op->s, op->r, op->res, op->created ? 201 : 200, op->result);
+	}
+	op_free(op);
+}
+
+static void op_aborted(void *arg)
+{
+	struct op *op = arg;
+
+	op->r = NULL; /* what was begun is finished */
+}
+
+/* ---- collections ---- */
+struct collection {
+	struct apiserver *s;
+	struct request *r;
+	struct resource *res;
+	struct json_doc *options;
+	const struct obj **items;
+	size_t n, cap, left;
+	struct err err;
+};
+
+static void collection_aborted(void *arg)
+{
+	((struct collection *)arg)->r = NULL;
+}
+
+static void collection_end(struct collection *c)
+{
+	CLEANUP(str_done) struct str out = { 0 };
+	char av[KIND_API_VERSION_MAX];
+	size_t len;
+
+	if (c->r && c->err.code != ERR_NONE) {
+		request_fail(c->r, &c->err, c->res->kind, NULL, NULL);
+	} else if (c->r) {
+		str_addf(&out,
+			"{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
+			"\"items\":[",
+			c->res->list_kind, kind_api_version(c->res->kind, av),
+			(unsigned long long)server_revision(c->s));
+		for (size_t i = 0; i < c->n; i++) {
+			const char *text = obj_text(c->items[i], &len);
+
+			str_add(&out, i ? "," : "");
+			str_addn(&out, text, len);
+		}
+		str_add(&out, "]}\n");
+		request_reply(c->r, 200, "application/json", out.data, out.len);
+	}
+	for (size_t i = 0; i < c->n; i++)
+		obj_unref(c->items[i]);
+	free(c->items);
+	resource_unref(c->res);
+	json_doc_free(c->options);
+	free(c);
+}
+
+static void collection_item_done(struct op *op)
+{
+	struct collection *c = op->arg;
+
+	if (op->err.code != ERR_NONE && op->err.code != ERR_NOT_FOUND && c->err.code == ERR_NONE)
+		err_copy(&c->err, &op->err);
+	op_free(op);
+	if (--c->left == 0)
+		collection_end(c);
+}
+
+static void collection_run(struct collection *c, const struct user *u, bool dry_run)
+{
+	c->left = c->n + 1;
+	for (size_t i = 0; i < c->n; i++) {
+		struct op *op =
+			op_new(c->s, c->res, OP_DELETE, u, obj_namespace(c->items[i]), obj_name(c->items[i]));
+
+		op->input = json_doc_from(json_root(c->options));
+		op->dry_run = dry_run;
+		op->done = collection_item_done;
+		op->arg = c;
+		op_run(op);
+	}
+	if (--c->left == 0)
+		collection_end(c);
+}
+
+static void delete_collection(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	struct op *reader = op_new(s, res, OP_DELETE, request_user(r), i->ns, NULL);
+	struct collection *c;
+	struct listopts o;
+	const struct obj *item;
+	struct bucket *b = server_bucket_of(s, res);
+
+	reader->r = r;
+	if (op_read_body(reader) < 0 || op_read_options(reader) < 0) {
+		request_fail(r, &reader->err, res->kind, NULL, &reader->causes);
+		op_free(reader);
+		return;
+	}
+	if (listopts_read(r, res, i, false, &o) < 0) {
+		op_free(reader);
+		return;
+	}
+	c = MEM_NEW(struct collection);
+	*c = (struct collection){ .s = s, .r = r, .res = resource_ref(res), .options = TAKE(reader->input) };
+	for (size_t at = bucket_seek(b, o.prefix);
+		(item = bucket_at(b, at)) && str_starts(obj_key(item), o.prefix); at++) {
+		if (!listopts_match(&o, item))
+			continue;
+		c->items = mem_grow(c->items, &c->cap, c->n + 1, sizeof(*c->items));
+		c->items[c->n++] = obj_ref(item);
+	}
+	listopts_done(&o);
+	request_on_abort(r, collection_aborted, c);
+	collection_run(c, request_user(r), reader->dry_run);
+	op_free(reader);
+}
+
+/* ---- from the handler ---- */
+static enum op_kind kind_of(const struct reqinfo *i)
+{
+	return str_eq(i->verb, "create")   ? OP_CREATE
+	       : str_eq(i->verb, "update") ? OP_UPDATE
+	       : str_eq(i->verb, "patch")  ? OP_PATCH
+					   : OP_DELETE;
+}
+
+static void serve_scale(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(mem_freep) char *key = kind_key(res->kind->namespaced ? i->ns : NULL, i->name);
+	const struct obj *o = bucket_get(server_bucket_of(s, res), key);
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	if (!o)
+		err_not_found(&e, res->kind, i->name);
+	else
+		d = scale_from(res, o, &e);
+	if (d)
+		request_reply_json(r, 200, json_root(d));
+	else
+		request_fail(r, &e, res->kind, i->name, NULL);
+}
+
+void server_write(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	struct op *op;
+	bool read;
+
+	if (str_eq(i->verb, "get")) {
+		serve_scale(s, r, res, i);
+		return;
+	}
+	if (server_write_action(s, r, res, i))
+		return;
+	if (str_eq(i->verb, "deletecollection")) {
+		delete_collection(s, r, res, i);
+		return;
+	}
+	op = op_new(s, res, kind_of(i), request_user(r), i->ns, i->name);
+	op->r = r;
+	op->done = op_reply;
+	if (i->sub) {
+		free(op->sub);
+		op->sub = mem_strdup(i->sub);
+	}
+	request_on_abort(r, op_aborted, op);
+	read = op->kind == OP_DELETE ? op_read_body(op) == 0 && op_read_options(op) == 0
+				     : op_read_options(op) == 0 && op_read_body(op) == 0;
+	if (read)
+		op_run(op);
+	else
+		op_reply(op);
+}

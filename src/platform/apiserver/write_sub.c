@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Subresources that are not a part of their object: scale, binding, eviction, finalize (kubernetes-api.md 1.5, 2.3). */
+#include "platform/apiserver/write.h"
+
+#include "api/meta.h"
+#include "base/mem.h"
+#include "base/time.h"
+
+#include <string.h>
+
+/* ".spec.replicas" -> "/spec/replicas" */
+static char *pointer_of(const char *dotted)
+{
+	char *p = mem_strdup(dotted);
+
+	for (char *c = p; *c; c++)
+		if (*c == '.')
+			*c = '/';
+	return p;
+}
+
+static const struct json *at_dotted(const struct json *o, const char *dotted)
+{
+	CLEANUP(mem_freep) char *p = str_empty(dotted) ? NULL : pointer_of(dotted);
+
+	return p ? json_at(o, p) : NULL;
+}
+
+/* ---- scale ---- */
+static char *selector_of(const struct json *v)
+{
+	CLEANUP(selector_freep) struct selector *s = NULL;
+	struct str out = { 0 };
+
+	if (json_is_str(v))
+		return mem_strdup(json_str(v));
+	if (json_is_obj(v) && selector_from_json(v, &s, NULL) == 0)
+		selector_text(s, &out);
+	return str_take(&out);
+}
+
+struct json_doc *scale_from(const struct resource *res, const struct obj *o, struct err *e)
+{
+	static const char *const copied[] = { "name", "namespace", "uid", "resourceVersion",
+		"creationTimestamp" };
+	const struct json *root = obj_json(o);
+	CLEANUP(mem_freep) char *selector = selector_of(at_dotted(root, res->def->scale.selector));
+	struct json_doc *d = json_lit(
+		"{'kind':'Scale','apiVersion':'autoscaling/v1','metadata':{},'spec':{},'status':{}}");
+	struct json *s = json_root(d), *meta = json_get(s, "metadata");
+
+	(void)e;
+	for (size_t i = 0; i < ARRAY_LEN(copied); i++)
+		if (json_get(meta_of(root), copied[i]))
+			json_set_copy(d, meta, copied[i], json_get(meta_of(root), copied[i]));
+	json_set_i64(
+		d, json_get(s, "spec"), "replicas", json_i64(at_dotted(root, res->def->scale.spec_replicas)));
+	json_set_i64(d, json_get(s, "status"), "replicas",
+		json_i64(at_dotted(root, res->def->scale.status_replicas)));
+	if (*selector)
+		json_set_str(d, json_get(s, "status"), "selector", selector);
+	return d;
+}
+
+int scale_into(struct op *op, const struct json *scale)
+{
+	const struct json *n = json_at(scale, "/spec/replicas");
+	const char *rv = json_at_str(scale, "/metadata/resourceVersion");
+	CLEANUP(mem_freep) char *p = NULL;
+	struct json *root;
+
+	if (str_empty(op->res->def->scale.spec_replicas))
+		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
+	if (n && (!json_is_int(n) || json_i64(n) < 0)) {
+		cause_invalid(&op->causes, "spec.replicas", n, "must be greater than or equal to 0");
+		return causes_to_err(&op->causes, op->res->kind, op->name, &op->err);
+	}
+	p = pointer_of(op->res->def->scale.spec_replicas);
+	op->draft = obj_draft(op->old);
+	root = json_root(op->draft);
+	json_put(op->draft, root, p, json_new_i64(op->draft, json_i64(n)));
+	if (!str_empty(rv))
+		json_set_str(op->draft, json_need_obj(op->draft, root, "metadata"), "resourceVersion", rv);
+	return 0;
+}
+
+/* ---- namespaces/finalize ---- */
+int finalize_into(struct op *op)
+{
+	CLEANUP(json_doc_freep) struct json_doc *body = TAKE(op->draft);
+	const struct json *rv = json_at(json_root(body), "/metadata/resourceVersion");
+	struct json *root;
+
+	op->draft = obj_draft(op->old);
+	root = json_root(op->draft);
+	json_set(op->draft, json_need_obj(op->draft, root, "spec"), "finalizers", json_new_arr(op->draft));
+	JSON_EACH (it, json_at(json_root(body), "/spec/finalizers")) {
+		json_append(op->draft, json_at(root, "/spec/finalizers"), json_copy(op->draft, it.val));
+	}
+	if (json_str(rv))
+		json_set_copy(op->draft, json_need_obj(op->draft, root, "metadata"), "resourceVersion", rv);
+	return 0;
+}
+
+/* ---- pods/binding ---- */
+int binding_into(struct op *op)
+{
+	const struct json *b = json_root(op->input);
+	const char *node = json_at_str(b, "/target/name"), *uid = json_at_str(b, "/metadata/uid");
+	const char *now = json_at_str(obj_json(op->old), "/spec/nodeName");
+	struct json *meta;
+
+	if (str_empty(node)) {
+		cause_required(&op->causes, "target.name", "");
+		return causes_to_err(&op->causes, op->res->kind, op->name, &op->err);
+	}
+	if (!str_empty(now))
+		return err_set(&op->err, ERR_CONFLICT,
+			"Operation cannot be fulfilled on pods/binding \"%s\": pod %s is already assigned to "
+			"node \"%s\"",
+			op->name, op->name, now);
+	if (obj_deleting(op->old))
+		return err_set(&op->err, ERR_CONFLICT,
+			"Operation cannot be fulfilled on pods/binding \"%s\": pod %s is being deleted, "
+			"cannot be assigned to a host",
+			op->name, op->name);
+	if (!str_empty(uid) && !str_eq(uid, obj_uid(op->old)))
+		return err_set(&op->err, ERR_CONFLICT,
+			"Operation cannot be fulfilled on pods/binding \"%s\": Precondition failed: UID in "
+			"precondition: %s, UID in "
+			"object meta: %s",
+			op->name, uid, obj_uid(op->old));
+	op->draft = obj_draft(op->old);
+	json_set_str(op->draft, json_need_obj(op->draft, json_root(op->draft), "spec"), "nodeName", node);
+	meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
+	JSON_EACH (it, json_at(b, "/metadata/annotations")) {
+		json_set_copy(op->draft, json_need_obj(op->draft, meta, "annotations"), it.key, it.val);
+	}
+	return 0;
+}
+
+void binding_status(struct op *op)
+{
+	struct json *status = json_need_obj(op->draft, json_root(op->draft), "status");
+
+	cond_set(op->draft, status, "PodScheduled", "True", NULL, NULL, loop_wall_ms(op->s->loop));
+}
+
+static void reply_done(struct request *r, const struct op *op)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+
+	for (size_t i = 0; i < op->warnings.len; i++)
+		request_warn(r, "%s", op->warnings.items[i]);
+	if (op->status) {
+		int code = (int)json_i64(json_get(json_root(op->status), "code"));
+
+		request_reply_json(r, code ? code : 500, json_root(op->status));
+		return;
+	}
+	if (op->err.code != ERR_NONE) {
+		request_fail(r, &op->err, op->res->kind, op->name, &op->causes);
+		return;
+	}
+	d = json_lit("{'kind':'Status','apiVersion':'v1','metadata':{},'status':'Success','code':201}");
+	request_reply_json(r, 201, json_root(d));
+}
+
+static void action_done(struct op *op)
+{
+	if (op->r)
+		reply_done(op->r, op);
+	op_free(op);
+}
+
+static void action_aborted(void *arg)
+{
+	((struct op *)arg)->r = NULL;
+}
+
+static struct op *action_new(struct apiserver *s, struct request *r, struct resource *res,
+	const struct reqinfo *i, enum op_kind kind)
+{
+	struct op *op = op_new(s, res, kind, request_user(r), i->ns, i->name);
+
+	op->r = r;
+	op->done = action_done;
+	request_on_abort(r, action_aborted, op);
+	return op;
+}
+
+static void fail_action(struct op *op)
+{
+	action_done(op);
+}
+
+static void serve_binding(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	struct op *op = action_new(s, r, res, i, OP_UPDATE);
+
+	free(op->sub);
+	op->sub = mem_strdup("binding");
+	if (op_read_options(op) < 0 || body_decode(s, r, NULL, &op->input, NULL, &op->err) < 0)
+		fail_action(op);
+	else
+		op_run(op);
+}
+
+/* ---- pods/eviction ---- */
+struct eviction {
+	struct op *op;         /* the deletion that it comes to */
+	struct json_doc *body; /* Eviction */
+	struct resource *res;
+	bool validating;
+	struct admission *admission;
+};
+
+static void eviction_free(struct eviction *v)
+{
+	admission_cancel(v->admission);
+	json_doc_free(v->body);
+	free(v);
+}
+
+static void disruption_refused(struct op *op, const struct obj *pdb)
+{
+	const struct json *st = json_get(obj_json(pdb), "status");
+	struct json_doc *d;
+
+	cause_text(&op->causes, "DisruptionBudget", "",
+		"The disruption budget %s needs %lld healthy pods and has %lld currently", obj_name(pdb),
+		(long long)json_i64(json_get(st, "desiredHealthy")),
+		(long long)json_i64(json_get(st, "currentHealthy")));
+	err_set(&op->err, ERR_TOO_MANY_REQUESTS,
+		"Cannot evict pod as it would violate the pod's disruption budget.");
+	d = status_from_err(&op->err, NULL, NULL, &op->causes);
+	op->status = d;
+}
+
+static bool pod_counts(const struct obj *pod)
+{
+	const char *phase = json_at_str(obj_json(pod), "/status/phase");
+
+	return !obj_deleting(pod) && !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed") &&
+	       !str_eq(phase, "Pending");
+}
+
+/* The one budget that covers the pod; -1 if there are several. */
+static int find_budget(struct op *op, const struct obj *pod, const struct obj **ret)
+{
+	const struct bucket *b = server_bucket(op->s, "policy/poddisruptionbudgets");
+	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
+	const struct obj *o;
+
+	*ret = NULL;
+	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix);
+		i++) {
+		CLEANUP(selector_freep) struct selector *s = NULL;
+
+		if (selector_from_json(json_at(obj_json(o), "/spec/selector"), &s, NULL) < 0 ||
+			!selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
+			continue;
+		if (*ret)
+			return err_set(&op->err, ERR_INTERNAL,
+				"This pod has more than one PodDisruptionBudget, which the eviction "
+				"subresource does not support.");
+		*ret = o;
+	}
+	return 0;
+}
+
+/* Takes one of the allowed disruptions; queued writes count, so two evictions can not share one. */
+static int take_disruption(struct op *op, const struct obj *found)
+{
+	struct bucket *b = server_bucket(op->s, "policy/poddisruptionbudgets");
+	uint64_t rev;
+	const struct obj *pdb = bucket_latest(b, obj_key(found), &rev);
+	int64_t left = pdb ? json_i64(json_at(obj_json(pdb), "/status/disruptionsAllowed")) : 1;
+	char now[TIME_TEXT_MAX];
+	struct json_doc *d;
+	struct json *st;
+
+	if (left <= 0) {
+		disruption_refused(op, pdb);
+		return -1;
+	}
+	if (!pdb || op->dry_run)
+		return 0;
+	d = obj_draft(pdb);
+	st = json_need_obj(d, json_root(d), "status");
+	json_set_i64(d, st, "disruptionsAllowed", left - 1);
+	json_set_str(d, json_need_obj(d, st, "disruptedPods"), op->name,
+		time_rfc3339(loop_wall_ms(op->s->loop), now));
+	server_put(op->s, b, d, rev, NULL, NULL);
+	return 0;
+}
+
+static int eviction_allowed(struct op *op)
+{
+	const struct obj *pod = bucket_get(server_bucket_of(op->s, op->res), op->key), *pdb;
+
+	if (!pod)
+		return err_not_found(&op->err, op->res->kind, op->name);
+	if (!pod_counts(pod))
+		return 0;
+	if (find_budget(op, pod, &pdb) < 0)
+		return -1;
+	return pdb ? take_disruption(op, pdb) : 0;
+}
+
+static void eviction_step(struct eviction *v);
+static void eviction_admitted(void *arg, struct json_doc *status, struct json_doc *object)
+{
+	struct eviction *v = arg;
+	struct op *op = v->op;
+
+	v->admission = NULL;
+	if (object) {
+		json_doc_free(v->body);
+		v->body = object;
+	}
+	if (status) {
+		op->status = status;
+		err_set(&op->err, ERR_FORBIDDEN, "refused by a webhook");
+		eviction_free(v);
+		action_done(op);
+		return;
+	}
+	eviction_step(v);
+}
+
+static bool eviction_hooks(struct eviction *v, bool mutating)
+{
+	struct op *op = v->op;
+	struct admission_in in = { .res = op->res,
+		.sub = "eviction",
+		.operation = "CREATE",
+		.ns = op->ns,
+		.name = op->name,
+		.user = &op->user,
+		.dry_run = op->dry_run,
+		.object = json_root(v->body),
+		.options_kind = "CreateOptions" };
+
+	v->admission = admission_start(op->s, mutating, &in, &op->warnings, eviction_admitted, v);
+	return v->admission != NULL;
+}
+
+static void eviction_step(struct eviction *v)
+{
+	struct op *op = v->op;
+
+	if (!v->validating) {
+		v->validating = true;
+		if (eviction_hooks(v, false))
+			return;
+	}
+	op->input = json_doc_from(json_get(json_root(v->body), "deleteOptions"));
+	eviction_free(v);
+	if (eviction_allowed(op) < 0)
+		action_done(op);
+	else
+		op_run(op);
+}
+
+static void serve_eviction(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	struct op *op = action_new(s, r, res, i, OP_DELETE);
+	struct eviction *v = MEM_NEW(struct eviction);
+
+	v->op = op;
+	if (op_read_options(op) < 0 || body_decode(s, r, NULL, &v->body, NULL, &op->err) < 0) {
+		eviction_free(v);
+		fail_action(op);
+		return;
+	}
+	JSON_EACH (it, json_at(json_root(v->body), "/deleteOptions/dryRun")) {
+		op->dry_run |= str_eq(json_str(it.val), "All");
+	}
+	if (!eviction_hooks(v, true))
+		eviction_step(v);
+}
+
+/* ---- dispatch ---- */
+bool server_write_action(
+	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	bool core = str_empty(res->kind->group) && str_eq(i->verb, "create") && i->sub;
+
+	if (core && str_eq(res->kind->plural, "pods") && str_eq(i->sub, "binding"))
+		serve_binding(s, r, res, i);
+	else if (core && str_eq(res->kind->plural, "pods") && str_eq(i->sub, "eviction"))
+		serve_eviction(s, r, res, i);
+	else if (core && str_eq(res->kind->plural, "serviceaccounts") && str_eq(i->sub, "token"))
+		server_token_request(s, r, res, i);
+	else
+		return false;
+	return true;
+}
