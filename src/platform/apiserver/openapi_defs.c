@@ -204,18 +204,9 @@ static void defs_drain(struct defs *s)
 	}
 }
 
-/* Not resource_openapi(): that one stays in memory. */
-static const struct json *crd_schema(const struct resource *r)
-{
-	JSON_EACH(it, r->crd ? json_at(obj_json(r->crd), "/spec/versions") : NULL)
-		if (str_eq(json_get_str(it.val, "name"), r->kind->version))
-			return json_at(it.val, "/schema/openAPIV3Schema");
-	return NULL;
-}
-
 static struct json *kind_schema(struct defs *s, const struct resource *r)
 {
-	const struct json *crd = crd_schema(r);
+	const struct json *crd = resource_crd_schema(r); /* resource_openapi() would stay in memory */
 	struct json *schema;
 
 	if (r->kind->fields) {

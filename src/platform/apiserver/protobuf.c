@@ -497,6 +497,15 @@ static int read_envelope(struct envelope *n, struct reader r, struct err *e)
 	return got;
 }
 
+/* A group whose name starts like another's must not be read by its tables. */
+static bool is_ours(const char *api_version)
+{
+	static const char *const plain[] = { "apps", "batch", "policy", "autoscaling", NULL };
+	CLEANUP(mem_freep) char *group = mem_strndup(api_version, strcspn(api_version, "/"));
+
+	return !strchr(api_version, '/') || str_in(group, plain) || str_ends(group, ".k8s.io");
+}
+
 /* "rbac.authorization.k8s.io/v1", "Role" -> rbac.v1.Role. Options may come in any group's version. */
 static const struct protobuf_message *message_of(const char *api_version, const char *kind)
 {
@@ -506,6 +515,8 @@ static const struct protobuf_message *message_of(const char *api_version, const 
 
 	if (str_in(kind, options))
 		snprintf(name, sizeof(name), "meta.v1.%s", kind);
+	else if (!is_ours(api_version))
+		return NULL;
 	else if (slash)
 		snprintf(name, sizeof(name), "%.*s.%s.%s", (int)strcspn(api_version, "./"), api_version, slash + 1, kind);
 	else
@@ -517,15 +528,6 @@ static int unsupported(struct err *e)
 {
 	return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, "the body of the request was in an unknown format - accepted media types include: "
 		"application/json, application/yaml");
-}
-
-/* A group whose name starts like another's must not be read by its tables. */
-static bool is_ours(const char *api_version)
-{
-	static const char *const plain[] = { "apps", "batch", "policy", "autoscaling", NULL };
-	CLEANUP(mem_freep) char *group = mem_strndup(api_version, strcspn(api_version, "/"));
-
-	return !strchr(api_version, '/') || str_in(group, plain) || str_ends(group, ".k8s.io");
 }
 
 int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len, struct json_doc **ret,
@@ -553,7 +555,7 @@ int protobuf_decode(const struct registry *g, struct resource *want, const void 
 	}
 	if (str_empty(n.kind) || str_empty(n.api_version))
 		return err_set(e, ERR_BAD_REQUEST, "Object 'Kind' is missing in the protobuf body");
-	m = is_ours(n.api_version) ? message_of(n.api_version, n.kind) : NULL;
+	m = message_of(n.api_version, n.kind);
 	if (!m)
 		return unsupported(e);
 	o = json_new_obj(d);
