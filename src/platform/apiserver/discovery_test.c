@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/apiserver/serve_test.h"
 
+#include <stdio.h>
+
 #define AS(version) "application/json;g=apidiscovery.k8s.io;v=" version ";as=APIGroupDiscoveryList"
 #define ACCEPT_CURRENT AS("v2") "," AS("v2beta1") ",application/json"
 
