@@ -164,14 +164,32 @@ static void strip(struct fset *s, const char *const *names)
 	}
 }
 
-void managers_strip(struct fset *s)
+static void keep_status_only(struct fset *s)
 {
-	static const char *const root[] = { "apiVersion", "kind", NULL };
+	struct fset only = { 0 };
+	const struct fset *status = fset_kid(s, "f:status");
+
+	if (status)
+		fset_add(fset_need(&only, "f:status"), status);
+	fset_done(s);
+	s->kids = only.kids;
+	s->n = only.n;
+	s->cap = only.cap;
+}
+
+void managers_strip(struct fset *s, const char *subresource)
+{
+	static const char *const root[] = { "apiVersion", "kind", "status", NULL };
 	static const char *const in_meta[] = { "name", "namespace", "creationTimestamp", "selfLink", "uid",
 		"generation", "managedFields", "resourceVersion", "deletionTimestamp",
 		"deletionGracePeriodSeconds", NULL };
 	struct fset *meta;
 
+	s->member = false;
+	if (str_eq(subresource, "status")) {
+		keep_status_only(s);
+		return;
+	}
 	strip(s, root);
 	meta = fset_kid(s, "f:metadata");
 	if (meta) {

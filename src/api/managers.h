@@ -24,5 +24,6 @@ struct manager *managers_find(const struct managers *m, const char *name, const 
 struct manager *managers_add(struct managers *m, const char *name, const char *operation,
 	const char *api_version, const char *subresource);
 void manager_touch(struct manager *m, int64_t now_ms);
-/* Takes what the server or the URL decides out of a set: names, uid, versions, managedFields. */
-void managers_strip(struct fset *s);
+/* Takes what the server or the URL decides out of a set: names, uid, versions, managedFields; and what the endpoint does not
+ * write: all but the status through "status", the status through every other. */
+void managers_strip(struct fset *s, const char *subresource);

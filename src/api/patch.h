@@ -22,7 +22,8 @@ struct apply_opts {
 	const char *manager;
 	const char *api_version;
 	bool force;
-	const char *subresource; /* "" for the main one */
+	const char *
+		subresource; /* "" for the main one; through "status" only status is owned, else all but it */
 	int64_t now_ms;
 };
 int patch_apply(const struct schema *s, const struct json *current, const struct json *applied,

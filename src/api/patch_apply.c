@@ -42,11 +42,12 @@ static int check_request(
 		json_get_str(applied, "kind"), unknown.items[0]);
 }
 
-static void set_of_object(const struct schema *s, const struct json *o, struct fset *ret)
+static void set_of_object(
+	const struct schema *s, const struct json *o, const char *subresource, struct fset *ret)
 {
 	fset_of(s, o, ret);
 	fset_tidy(ret);
-	managers_strip(ret);
+	managers_strip(ret, subresource);
 }
 
 /* Owners of the live object. One nobody ever kept books of belongs to a manager made up for it. */
@@ -59,7 +60,7 @@ static void read_owners(
 	if (!live || json_len(list))
 		return;
 	struct manager *m = managers_add(ret, first_apply, "Update", o->api_version, "");
-	set_of_object(s, live, &m->fields);
+	set_of_object(s, live, "", &m->fields);
 	manager_touch(m, o->now_ms);
 }
 
@@ -163,7 +164,7 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 
 	if (check_request(s, applied, o, e) < 0)
 		return -1;
-	set_of_object(s, applied, &listed);
+	set_of_object(s, applied, o->subresource, &listed);
 	read_owners(s, current, o, &all);
 	struct manager *self = managers_find(
 		&all, o->manager, "Apply", o->api_version, o->subresource ? o->subresource : "");
@@ -173,7 +174,7 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 	if (current) {
 		fset_differing(s, applied, current, &differing);
 		fset_tidy(&differing);
-		managers_strip(&differing);
+		managers_strip(&differing, o->subresource);
 	}
 	if (settle_conflicts(&all, self, &differing, o->force, causes, e) < 0)
 		return -1;
@@ -224,8 +225,8 @@ void managed_fields_update(const struct schema *s, const struct json *old, struc
 		fset_of(s, o, &changed);
 	fset_tidy(&changed);
 	fset_tidy(&removed);
-	managers_strip(&changed);
-	managers_strip(&removed);
+	managers_strip(&changed, sub);
+	managers_strip(&removed, sub);
 	for (size_t i = 0; i < all.n; i++) {
 		fset_subtract(&all.items[i].fields, &removed, true);
 		fset_subtract(&all.items[i].fields, &changed, false);

@@ -348,6 +348,30 @@ static void many_updaters_are_summed_up(void **state)
 	assert_int_equal(json_len(json_at(owned(d, "ancient-changes", "Update"), "/f:spec/f:map")), 11);
 }
 
+/* kubernetes-api.md 8.24, 8.25: what an endpoint does not write, nobody gets to own through it. */
+static void each_endpoint_keeps_its_own_books(void **state)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *next = NULL;
+	struct apply_opts o = {
+		.manager = "kubelet", .api_version = "demo.io/v1", .subresource = "status", .now_ms = NOW
+	};
+
+	update_as(&d, "kubectl", "'spec':{'a':'1'},'status':{'phase':'New'}");
+	expect_owned(d, "kubectl", "Update", "{'f:spec':{'f:a':{}}}");
+	next = json_lit("{" HEAD ",'spec':{'a':'2'},'status':{'phase':'Ready'}}");
+	managed_fields_update(schema, json_root(d), next, json_root(next), &o);
+	expect_owned(next, "kubelet", "Update", "{'f:status':{'f:phase':{}}}");
+	expect_owned(next, "kubectl", "Update", "{'f:spec':{'f:a':{}}}");
+	/* a main write with another status changes no books at all */
+	CLEANUP(json_doc_freep) struct json_doc *same = json_doc_from(json_root(next));
+	json_put_str(same, json_root(same), "/status/phase", "Gone");
+	o.subresource = "";
+	managed_fields_update(schema, json_root(next), same, json_root(same), &o);
+	assert_true(json_eq(json_at(json_root(same), "/metadata/managedFields"),
+		json_at(json_root(next), "/metadata/managedFields")));
+}
+
 /* ---- random configurations ---- */
 
 static uint64_t seed = 88172645463325252u;
@@ -441,6 +465,7 @@ int main(void)
 		cmocka_unit_test(other_writes_take_what_they_change),
 		cmocka_unit_test(creating_owns_everything),
 		cmocka_unit_test(many_updaters_are_summed_up),
+		cmocka_unit_test(each_endpoint_keeps_its_own_books),
 		cmocka_unit_test(random_appliers_keep_the_rules),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
