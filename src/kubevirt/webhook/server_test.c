@@ -29,9 +29,11 @@ struct answered {
 	void *inner;
 	int status;
 	char *body;
+	struct answered *next; /* those passed on are freed at the end */
 };
 
 struct world {
+	struct answered *passed_on;
 	struct loop *loop;
 	struct fake_api *api;
 	struct kube_transport inner;
@@ -79,6 +81,8 @@ static void *transport_call(void *self, const struct kube_request *r)
 		x->body = json_write(json_root(d), NULL);
 	} else {
 		x->inner = x->w->inner.call(x->w->inner.self, r);
+		x->next = x->w->passed_on;
+		x->w->passed_on = x;
 		return x;
 	}
 	x->timer = loop_timer_new(x->w->loop, answer, x);
@@ -89,8 +93,10 @@ static void *transport_call(void *self, const struct kube_request *r)
 static void transport_cancel(void *self, void *handle)
 {
 	struct answered *x = handle;
-	if (x->inner)
+	if (x->inner) {
 		x->w->inner.cancel(x->w->inner.self, x->inner);
+		return;
+	}
 	loop_timer_free(x->timer);
 	free(x->body);
 	free(x);
@@ -280,6 +286,11 @@ static int teardown(void **state)
 	for (int i = 0; i < 5; i++)
 		loop_step(w->loop, 10);
 	kube_client_free(w->client);
+	while (w->passed_on) {
+		struct answered *x = w->passed_on;
+		w->passed_on = x->next;
+		free(x);
+	}
 	fake_api_free(w->api);
 	tls_unref(w->as_proxy);
 	tls_unref(w->as_nobody);
