@@ -55,7 +55,8 @@ static void reply_aggregated(struct discovery *d, struct request *r, bool core, 
 	struct kept *k = &d->kept[core][form];
 
 	if (k->changes != registry_changes(d->registry)) {
-		CLEANUP(json_doc_freep) struct json_doc *doc =
+		CLEANUP(json_doc_freep)
+		struct json_doc *doc =
 			discovery_aggregated(d->registry, core, form == FORM_V2 ? "v2" : "v2beta1");
 
 		str_clear(&k->text);
@@ -70,8 +71,10 @@ static void reply_aggregated(struct discovery *d, struct request *r, bool core, 
 /* {"versions":["v1"]}: an answer even if no core resource is served (1.1). */
 static struct json_doc *core_versions(const struct request *r)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'kind':'APIVersions','versions':['v1'],"
-		"'serverAddressByClientCIDRs':[{'clientCIDR':'0.0.0.0/0','serverAddress':''}]}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d =
+		json_lit("{'kind':'APIVersions','versions':['v1'],"
+			 "'serverAddressByClientCIDRs':[{'clientCIDR':'0.0.0.0/0','serverAddress':''}]}");
 	const char *host = request_header(r, "Host");
 
 	if (host)
@@ -91,14 +94,16 @@ static void serve_root(struct discovery *d, struct request *r, bool core)
 		reply_aggregated(d, r, core, (enum form)form);
 		return;
 	}
-	CLEANUP(json_doc_freep) struct json_doc *doc = core ? core_versions(r) : discovery_group_list(d->registry);
+	CLEANUP(json_doc_freep)
+	struct json_doc *doc = core ? core_versions(r) : discovery_group_list(d->registry);
 	request_add_header(r, "Vary", "Accept");
 	reply_legacy(r, doc);
 }
 
 static bool serve_group(struct discovery *d, struct request *r, const char *group)
 {
-	CLEANUP(json_doc_freep) struct json_doc *doc = str_empty(group) ? NULL : discovery_group(d->registry, group);
+	CLEANUP(json_doc_freep)
+	struct json_doc *doc = str_empty(group) ? NULL : discovery_group(d->registry, group);
 
 	if (doc && document_method_ok(r))
 		reply_legacy(r, doc);
@@ -129,9 +134,13 @@ static bool serve_version(struct discovery *d, struct request *r, const char *gr
 
 static void serve_server_version(struct request *r)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'major':'" DOCUMENT_KUBE_MAJOR "','minor':'" DOCUMENT_KUBE_MINOR
-		"','gitVersion':'" DOCUMENT_GIT_VERSION "','gitCommit':'" CORACLE_VERSION "','gitTreeState':'clean',"
-		"'buildDate':'1970-01-01T00:00:00Z','goVersion':'','compiler':'cc','platform':'" PLATFORM "'}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"{'major':'" DOCUMENT_KUBE_MAJOR "','minor':'" DOCUMENT_KUBE_MINOR
+		"','gitVersion':'" DOCUMENT_GIT_VERSION "','gitCommit':'" CORACLE_VERSION
+		"','gitTreeState':'clean',"
+		"'buildDate':'1970-01-01T00:00:00Z','goVersion':'','compiler':'cc','platform':'" PLATFORM
+		"'}");
 
 	reply_legacy(r, d);
 }

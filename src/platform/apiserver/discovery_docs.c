@@ -109,7 +109,7 @@ struct json_doc *discovery_group(const struct registry *g, const char *group)
 			continue;
 		d = doc_of_kind("APIGroup", "v1");
 		o = group_json(d, g, &i);
-		JSON_EACH(it, o)
+		JSON_EACH (it, o)
 			json_set_copy(d, json_root(d), it.key, it.val);
 		return d;
 	}
@@ -146,7 +146,8 @@ static void put_resource(struct json_doc *d, struct json *list, const struct res
 	json_append(d, list, o);
 }
 
-static void put_subresource(struct json_doc *d, struct json *list, const struct resource *r, const struct subresource *s)
+static void put_subresource(
+	struct json_doc *d, struct json *list, const struct resource *r, const struct subresource *s)
 {
 	struct json *o = json_new_obj(d);
 
@@ -179,7 +180,8 @@ struct json_doc *discovery_resource_list(const struct group_version *gv)
 }
 
 /* ---- aggregated ---- */
-static void put_response_kind(struct json_doc *d, struct json *o, const char *group, const char *version, const char *kind)
+static void put_response_kind(
+	struct json_doc *d, struct json *o, const char *group, const char *version, const char *kind)
 {
 	struct json *k = json_need_obj(d, o, "responseKind");
 
@@ -214,12 +216,16 @@ static struct json *aggregated_resource(struct json_doc *d, const struct resourc
 }
 
 /* ---- the backend's legacy list, as aggregated entries ---- */
-static void put_remote_kind(struct json_doc *d, struct json *o, const struct json *entry, const struct group_version *gv)
+static void put_remote_kind(
+	struct json_doc *d, struct json *o, const struct json *entry, const struct group_version *gv)
 {
 	const char *group = json_get_str(entry, "group"), *version = json_get_str(entry, "version");
 
-	put_response_kind(d, o, str_empty(version) ? gv->group : group ? group : "", str_empty(version) ? gv->version : version,
-		json_str_or(json_get(entry, "kind"), ""));
+	put_response_kind(d, o,
+		str_empty(version) ? gv->group
+		: group            ? group
+				   : "",
+		str_empty(version) ? gv->version : version, json_str_or(json_get(entry, "kind"), ""));
 }
 
 static void put_copy(struct json_doc *d, struct json *o, const char *key, const struct json *v)
@@ -230,7 +236,7 @@ static void put_copy(struct json_doc *d, struct json *o, const char *key, const 
 
 static struct json *remote_find(struct json *resources, const char *name, size_t len)
 {
-	JSON_EACH(it, resources) {
+	JSON_EACH (it, resources) {
 		const char *have = json_get_str(it.val, "resource");
 
 		if (strlen(have) == len && strncmp(have, name, len) == 0)
@@ -241,7 +247,8 @@ static struct json *remote_find(struct json *resources, const char *name, size_t
 
 /* Some backends list subresources of resources that only others serve: the parent then has no kind of its own, which
  * clients take as long as responseKind is there. */
-static struct json *remote_need(struct json_doc *d, struct json *resources, const char *name, size_t len, bool namespaced)
+static struct json *remote_need(
+	struct json_doc *d, struct json *resources, const char *name, size_t len, bool namespaced)
 {
 	struct json *o = remote_find(resources, name, len);
 
@@ -257,8 +264,8 @@ static struct json *remote_need(struct json_doc *d, struct json *resources, cons
 	return o;
 }
 
-static void put_remote_entry(struct json_doc *d, struct json *resources, const struct json *entry,
-	const struct group_version *gv)
+static void put_remote_entry(
+	struct json_doc *d, struct json *resources, const struct json *entry, const struct group_version *gv)
 {
 	const char *name = json_str_or(json_get(entry, "name"), "");
 	const char *slash = strchr(name, '/');
@@ -295,7 +302,7 @@ static struct json *aggregated_version(struct json_doc *d, const struct group_ve
 		for (size_t i = 0; i < gv->n; i++)
 			json_append(d, resources, aggregated_resource(d, gv->items[i]));
 	} else if (fresh) {
-		JSON_EACH(it, json_get(obj_json(gv->remote_resources), "resources"))
+		JSON_EACH (it, json_get(obj_json(gv->remote_resources), "resources"))
 			put_remote_entry(d, resources, it.val, gv);
 	}
 	json_set_str(d, o, "freshness", fresh ? "Current" : "Stale");

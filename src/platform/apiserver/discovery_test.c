@@ -9,7 +9,7 @@
 /* The item of a list whose member `key` is `value`. */
 static const struct json *named(const struct json *list, const char *key, const char *value)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_at_str(it.val, key), value))
 			return it.val;
 	return NULL;
@@ -17,7 +17,7 @@ static const struct json *named(const struct json *list, const char *key, const 
 
 static bool has_text(const struct json *list, const char *text)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_str(it.val), text))
 			return true;
 	return false;
@@ -32,7 +32,8 @@ static void api_answers_v1_without_any_resource(void **state)
 
 	assert_string_equal(json_at_str(json_root(d), "/kind"), "APIVersions");
 	assert_string_equal(json_at_str(json_root(d), "/versions/0"), "v1");
-	assert_true(str_starts(json_at_str(json_root(d), "/serverAddressByClientCIDRs/0/serverAddress"), "127.0.0.1:"));
+	assert_true(str_starts(
+		json_at_str(json_root(d), "/serverAddressByClientCIDRs/0/serverAddress"), "127.0.0.1:"));
 	assert_true(json_is_arr(json_at(json_root(groups), "/groups")));
 	bed_free(b);
 }
@@ -85,24 +86,29 @@ static void both_forms_agree(void **state)
 	const struct json *apps = named(json_at(json_root(all), "/items"), "/metadata/name", "apps");
 	const struct json *deploy = named(json_at(apps, "/versions/0/resources"), "/resource", "deployments");
 	const struct json *entry = named(json_at(json_root(legacy), "/resources"), "/name", "deployments");
-	const struct json *scale = named(json_at(json_root(legacy), "/resources"), "/name", "deployments/scale");
+	const struct json *scale =
+		named(json_at(json_root(legacy), "/resources"), "/name", "deployments/scale");
 
 	assert_string_equal(json_at_str(deploy, "/responseKind/kind"), "Deployment");
 	assert_string_equal(json_at_str(deploy, "/responseKind/group"), "apps");
 	assert_string_equal(json_at_str(deploy, "/scope"), "Namespaced");
 	assert_true(has_text(json_get(deploy, "shortNames"), "deploy"));
 	assert_true(json_eq(json_get(deploy, "verbs"), json_get(entry, "verbs")));
-	assert_string_equal(json_at_str(named(json_get(deploy, "subresources"), "/subresource", "scale"), "/responseKind/group"),
+	assert_string_equal(json_at_str(named(json_get(deploy, "subresources"), "/subresource", "scale"),
+				    "/responseKind/group"),
 		"autoscaling");
 	assert_string_equal(json_at_str(entry, "/singularName"), "deployment");
 	assert_non_null(json_get(entry, "storageVersionHash"));
 	assert_string_equal(json_at_str(scale, "/group"), "autoscaling");
 	assert_string_equal(json_at_str(scale, "/kind"), "Scale");
 	assert_int_equal(json_len(json_at(json_root(core), "/items")), 1);
-	assert_non_null(named(json_at(json_root(core), "/items/0/versions/0/resources"), "/resource", "pods"));
+	assert_non_null(
+		named(json_at(json_root(core), "/items/0/versions/0/resources"), "/resource", "pods"));
 	assert_null(named(json_at(json_root(all), "/items"), "/metadata/name", ""));
 	assert_string_equal(json_at_str(json_root(v1), "/groupVersion"), "v1");
-	assert_string_equal(json_at_str(named(json_at(json_root(v1), "/resources"), "/name", "pods/eviction"), "/group"), "policy");
+	assert_string_equal(
+		json_at_str(named(json_at(json_root(v1), "/resources"), "/name", "pods/eviction"), "/group"),
+		"policy");
 	bed_free(b);
 }
 
@@ -132,25 +138,32 @@ static void a_custom_resource_is_there_at_once(void **state)
 static void remote_groups_are_merged_or_stale(void **state)
 {
 	struct bed *b = bed_new(true);
-	CLEANUP(json_doc_freep) struct json_doc *doc =
-		json_lit("{'kind':'APIResourceList','groupVersion':'sub.demo.io/v1','resources':["
-			 "{'name':'widgets/start','singularName':'','namespaced':true,'kind':'','verbs':['update']},"
-			 "{'name':'version','singularName':'version','namespaced':false,'kind':'Version','verbs':['get']}]}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *doc = json_lit(
+		"{'kind':'APIResourceList','groupVersion':'sub.demo.io/v1','resources':["
+		"{'name':'widgets/start','singularName':'','namespaced':true,'kind':'','verbs':['update']},"
+		"{'name':'version','singularName':'version','namespaced':false,'kind':'Version','verbs':['"
+		"get']}]}");
 	struct obj *o = obj_from_doc(TAKE(doc));
 	const struct json *gv;
 
 	registry_set_remote(b->registry, "sub.demo.io", "v1", true, o);
 	CLEANUP(json_doc_freep) struct json_doc *fresh = bed_json(b, "/apis", AS("v2"));
-	gv = json_at(named(json_at(json_root(fresh), "/items"), "/metadata/name", "sub.demo.io"), "/versions/0");
+	gv = json_at(
+		named(json_at(json_root(fresh), "/items"), "/metadata/name", "sub.demo.io"), "/versions/0");
 	assert_string_equal(json_at_str(gv, "/freshness"), "Current");
-	assert_string_equal(json_at_str(named(json_get(gv, "resources"), "/resource", "widgets"), "/subresources/0/subresource"),
+	assert_string_equal(json_at_str(named(json_get(gv, "resources"), "/resource", "widgets"),
+				    "/subresources/0/subresource"),
 		"start");
-	assert_string_equal(json_at_str(named(json_get(gv, "resources"), "/resource", "version"), "/responseKind/group"),
+	assert_string_equal(
+		json_at_str(named(json_get(gv, "resources"), "/resource", "version"), "/responseKind/group"),
 		"sub.demo.io");
-	assert_int_equal(bed_ask(b, "GET", "/apis/sub.demo.io/v1", NULL, NULL)->status, 404); /* the proxy's business */
+	assert_int_equal(bed_ask(b, "GET", "/apis/sub.demo.io/v1", NULL, NULL)->status,
+		404); /* the proxy's business */
 	registry_set_remote(b->registry, "sub.demo.io", "v1", false, o);
 	CLEANUP(json_doc_freep) struct json_doc *stale = bed_json(b, "/apis", AS("v2"));
-	gv = json_at(named(json_at(json_root(stale), "/items"), "/metadata/name", "sub.demo.io"), "/versions/0");
+	gv = json_at(
+		named(json_at(json_root(stale), "/items"), "/metadata/name", "sub.demo.io"), "/versions/0");
 	assert_string_equal(json_at_str(gv, "/freshness"), "Stale");
 	assert_int_equal(json_len(json_get(gv, "resources")), 0);
 	assert_int_equal(bed_ask(b, "GET", "/apis/sub.demo.io", NULL, NULL)->status, 200);
@@ -162,8 +175,9 @@ static void remote_groups_are_merged_or_stale(void **state)
 static void unknown_paths_are_not_answered_and_writes_refused(void **state)
 {
 	struct bed *b = bed_new(true);
-	static const char *const foreign[] = { "/apis/nope", "/apis/nope/v1", "/apis/apps/v9", "/apis/apps/v1/deployments", "/apix",
-		"/apis//", "/api/v2", "/apis/apps/v1/namespaces/x/deployments" };
+	static const char *const foreign[] = { "/apis/nope", "/apis/nope/v1", "/apis/apps/v9",
+		"/apis/apps/v1/deployments", "/apix", "/apis//", "/api/v2",
+		"/apis/apps/v1/namespaces/x/deployments" };
 
 	for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
 		assert_int_equal(bed_ask(b, "GET", foreign[i], NULL, NULL)->status, 404);

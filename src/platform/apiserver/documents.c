@@ -21,7 +21,8 @@ bool document_is_known(const struct request *r, const char *tag)
 	return str_eq(known, "*") || strstr(known, quoted);
 }
 
-void document_reply(struct request *r, const char *type, const char *tag, const char *cache, const void *body, size_t len)
+void document_reply(
+	struct request *r, const char *type, const char *tag, const char *cache, const void *body, size_t len)
 {
 	char quoted[DOCUMENT_TAG_MAX + 2];
 
@@ -41,7 +42,8 @@ bool document_method_ok(struct request *r)
 
 	if (str_eq(request_method(r), "GET") || str_eq(request_method(r), "HEAD"))
 		return true;
-	err_set(&e, ERR_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+	err_set(&e, ERR_METHOD_NOT_ALLOWED,
+		"the server does not allow this method on the requested resource");
 	request_fail(r, &e, NULL, NULL, NULL);
 	return false;
 }

@@ -16,6 +16,7 @@ void document_tag(const void *body, size_t len, char ret[DOCUMENT_TAG_MAX]); /* 
 /* Has the client this one already (If-None-Match)? */
 bool document_is_known(const struct request *r, const char *tag);
 /* 200 with the body, or 304 if the client has it; body may be NULL in the latter case. cache: the Cache-Control value. */
-void document_reply(struct request *r, const char *type, const char *tag, const char *cache, const void *body, size_t len);
+void document_reply(struct request *r, const char *type, const char *tag, const char *cache, const void *body,
+	size_t len);
 /* GET and HEAD pass; anything else is answered with 405, and false comes back. */
 bool document_method_ok(struct request *r);

@@ -93,7 +93,7 @@ struct json_doc *openapi_v2_doc(const struct registry *g)
 		openapi_paths(gv, true, d, json_get(json_root(d), "paths"));
 		openapi_definitions(gv, OPENAPI_V2_REF, d, definitions);
 	}
-	JSON_EACH(it, definitions)
+	JSON_EACH (it, definitions)
 		openapi_schema_to_v2(d, it.val);
 	return d;
 }
@@ -233,13 +233,15 @@ static void serve_v2(struct openapi *o, struct request *r)
 	}
 	if (text.len == 0 && !document_is_known(r, o->v2[protobuf].tag))
 		v2_text(o, protobuf, &text);
-	document_reply(r, v2_types[protobuf ? V2_PROTOBUF_DOT : V2_JSON], o->v2[protobuf].tag, CHECKED_CACHE, text.data, text.len);
+	document_reply(r, v2_types[protobuf ? V2_PROTOBUF_DOT : V2_JSON], o->v2[protobuf].tag, CHECKED_CACHE,
+		text.data, text.len);
 }
 
 bool openapi_serve(struct openapi *o, struct request *r)
 {
 	const char *path = request_path(r);
-	bool v2 = str_eq(path, "/openapi/v2"), index = str_eq(path, "/openapi/v3") || str_eq(path, "/openapi/v3/");
+	bool v2 = str_eq(path, "/openapi/v2"),
+	     index = str_eq(path, "/openapi/v3") || str_eq(path, "/openapi/v3/");
 
 	if (!v2 && !str_starts(path, "/openapi/v3"))
 		return false;

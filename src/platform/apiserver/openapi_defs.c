@@ -11,13 +11,15 @@
 
 FIELD_TABLE(openapi_list_meta_fields, META "ListMeta", "Metadata of a list.",
 	ROW_STR("continue", "Set if there is more; give it to the next request to go on."),
-	ROW_INT("remainingItemCount", "How many items are left."), ROW_STR("resourceVersion", "Version of the list."),
-	ROW_STR("selfLink", "No longer filled in."));
+	ROW_INT("remainingItemCount", "How many items are left."),
+	ROW_STR("resourceVersion", "Version of the list."), ROW_STR("selfLink", "No longer filled in."));
 
 FIELD_TABLE(openapi_delete_options_fields, META "DeleteOptions", "How to delete.",
 	ROW_STR("apiVersion", "Version of the schema."), ROW_STR("kind", "Kind of the object."),
-	ROW_STRS("dryRun", "All: do everything but the deletion."), ROW_INT("gracePeriodSeconds", "Seconds until the object goes."),
-	ROW_BOOL("orphanDependents", "Deprecated: use propagationPolicy."), ROW_OBJ("preconditions", "What must hold."),
+	ROW_STRS("dryRun", "All: do everything but the deletion."),
+	ROW_INT("gracePeriodSeconds", "Seconds until the object goes."),
+	ROW_BOOL("orphanDependents", "Deprecated: use propagationPolicy."),
+	ROW_OBJ("preconditions", "What must hold."),
 	ROW_STR("preconditions.resourceVersion", "Resource version the object must have."),
 	ROW_STR("preconditions.uid", "UID the object must have."),
 	ROW_ENUM("propagationPolicy", "Orphan|Background|Foreground", "What becomes of dependents."));
@@ -25,18 +27,21 @@ FIELD_TABLE(openapi_delete_options_fields, META "DeleteOptions", "How to delete.
 FIELD_TABLE(openapi_status_fields, META "Status", "How a request went.",
 	ROW_STR("apiVersion", "Version of the schema."), ROW_STR("kind", "Kind of the object."),
 	ROW_REF("metadata", openapi_list_meta_fields, "Metadata."), ROW_STR("status", "Success or Failure."),
-	ROW_STR("message", "For people."), ROW_STR("reason", "One CamelCase word."), ROW_I32("code", "HTTP status code."),
-	ROW_OBJ("details", "More about the reason."), ROW_STR("details.name", "Name of the object."),
-	ROW_STR("details.group", "Its group."), ROW_STR("details.kind", "Its kind or resource."), ROW_STR("details.uid", "Its UID."),
+	ROW_STR("message", "For people."), ROW_STR("reason", "One CamelCase word."),
+	ROW_I32("code", "HTTP status code."), ROW_OBJ("details", "More about the reason."),
+	ROW_STR("details.name", "Name of the object."), ROW_STR("details.group", "Its group."),
+	ROW_STR("details.kind", "Its kind or resource."), ROW_STR("details.uid", "Its UID."),
 	ROW_LIST("details.causes", "Causes."), ROW_STR("details.causes[].field", "Path of the field."),
-	ROW_STR("details.causes[].message", "For people."), ROW_STR("details.causes[].reason", "One CamelCase word."),
+	ROW_STR("details.causes[].message", "For people."),
+	ROW_STR("details.causes[].reason", "One CamelCase word."),
 	ROW_I32("details.retryAfterSeconds", "When to try again."));
 
 /* ---- quantities and ports: definitions of their own, so that clients show a name for them ---- */
 static const struct {
 	const char *name, *doc;
 } scalars[] = {
-	{ "io.k8s.apimachinery.pkg.api.resource.Quantity", "A number with a unit, such as 1500m, 2Gi or 10k." },
+	{ "io.k8s.apimachinery.pkg.api.resource.Quantity",
+		"A number with a unit, such as 1500m, 2Gi or 10k." },
 	{ "io.k8s.apimachinery.pkg.util.intstr.IntOrString", "A number or a text." },
 };
 
@@ -93,7 +98,8 @@ char *openapi_name(const struct resource *r)
 	if (r->origin == ORIGIN_CRD)
 		put_reversed(&name, k->group);
 	else
-		str_addf(&name, "io.k8s.api.%.*s.", (int)strcspn(k->group, "."), str_empty(k->group) ? "core" : k->group);
+		str_addf(&name, "io.k8s.api.%.*s.", (int)strcspn(k->group, "."),
+			str_empty(k->group) ? "core" : k->group);
 	str_addf(&name, "%s.%s", k->version, k->kind);
 	return str_take(&name);
 }
@@ -108,7 +114,8 @@ static void put_gvk(struct json_doc *d, struct json *schema, const struct kind *
 	json_append(d, json_need_arr(d, schema, "x-kubernetes-group-version-kind"), one);
 }
 
-static void put_described(struct defs *s, struct json *props, const char *key, struct json *v, const char *doc)
+static void put_described(
+	struct defs *s, struct json *props, const char *key, struct json *v, const char *doc)
 {
 	json_set_str(s->d, v, "description", doc);
 	json_set(s->d, props, key, v);
@@ -138,10 +145,13 @@ static void put_head(struct defs *s, struct json *schema, const struct field_tab
 
 	json_set_str(s->d, schema, "type", "object");
 	put_described(s, props, "apiVersion", string_schema(s->d),
-		"APIVersion defines the versioned schema of this representation of an object: its group and version.");
+		"APIVersion defines the versioned schema of this representation of an object: its group and "
+		"version.");
 	put_described(s, props, "kind", string_schema(s->d),
-		"Kind is a string value representing the REST resource this object represents, in CamelCase.");
-	put_described(s, props, "metadata", ref_around(s, meta), "Standard metadata: name, namespace, labels, annotations and more.");
+		"Kind is a string value representing the REST resource this object represents, in "
+		"CamelCase.");
+	put_described(s, props, "metadata", ref_around(s, meta),
+		"Standard metadata: name, namespace, labels, annotations and more.");
 }
 
 static void put_scalar(struct defs *s, size_t which)
@@ -179,7 +189,7 @@ static void refer_scalars(struct defs *s, struct json *schema)
 		json_append(s->d, json_need_arr(s->d, schema, "allOf"), ref);
 		return;
 	}
-	JSON_EACH(it, json_get(schema, "properties"))
+	JSON_EACH (it, json_get(schema, "properties"))
 		refer_scalars(s, it.val);
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
 		if (json_is_obj(json_get(schema, below[i])))
@@ -254,10 +264,12 @@ static void put_resource(struct defs *s, const struct resource *r)
 		put_list(s, r, name);
 }
 
-void openapi_definitions(const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas)
+void openapi_definitions(
+	const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas)
 {
 	CLEANUP(defs_done) struct defs s = { .d = d, .schemas = schemas, .ref_prefix = ref_prefix };
-	static const struct field_table *const always[] = { &openapi_delete_options_fields, &openapi_status_fields };
+	static const struct field_table *const always[] = { &openapi_delete_options_fields,
+		&openapi_status_fields };
 
 	for (size_t i = 0; i < gv->n; i++)
 		put_resource(&s, gv->items[i]);

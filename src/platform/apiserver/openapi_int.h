@@ -11,7 +11,8 @@
 /* "io.k8s.api.core.v1.Pod": the table's own name, or one made of group, version and kind. Caller frees. */
 char *openapi_name(const struct resource *r);
 /* Adds the schema of every kind of gv, its list, and everything these refer to; what is there already stays. */
-void openapi_definitions(const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas);
+void openapi_definitions(
+	const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas);
 /* Adds gv's paths, in the words of OpenAPI v3 or v2. */
 void openapi_paths(const struct group_version *gv, bool v2, struct json_doc *d, struct json *paths);
 

@@ -39,13 +39,15 @@ static const struct {
 	{ "dryRun", "string", "All: do everything but persist the result.", WRITES | DELETES },
 	{ "fieldManager", "string", "Name of the actor making these changes.", WRITES },
 	{ "fieldSelector", "string", "Select by fields.", LISTS },
-	{ "fieldValidation", "string", "What becomes of unknown and duplicate fields: Ignore, Warn or Strict.", WRITES },
+	{ "fieldValidation", "string",
+		"What becomes of unknown and duplicate fields: Ignore, Warn or Strict.", WRITES },
 	{ "force", "boolean", "Server-side apply: take fields over from other managers.", BIT(OP_PATCH) },
 	{ "gracePeriodSeconds", "integer", "Seconds until the object goes.", DELETES },
 	{ "labelSelector", "string", "Select by labels.", LISTS },
 	{ "limit", "integer", "How many items at most.", LISTS },
 	{ "orphanDependents", "boolean", "Deprecated: use propagationPolicy.", DELETES },
-	{ "propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground.", DELETES },
+	{ "propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground.",
+		DELETES },
 	{ "resourceVersion", "string", "How new the answer must be.", LISTS },
 	{ "resourceVersionMatch", "string", "How resourceVersion is meant.", LISTS },
 	{ "sendInitialEvents", "boolean", "Begin a watch with what is there.", LISTS },
@@ -79,8 +81,8 @@ static const char *const *consumed(const struct place *p, enum op op, size_t *n)
 }
 
 /* ---- parameters ---- */
-static void put_param(const struct place *p, struct json *list, const char *in, const char *name, const char *type,
-	const char *doc)
+static void put_param(const struct place *p, struct json *list, const char *in, const char *name,
+	const char *type, const char *doc)
 {
 	struct json *o = json_new_obj(p->d);
 
@@ -150,7 +152,8 @@ static void put_body(const struct place *p, struct json *o, enum op op)
 	}
 	body = json_need_obj(p->d, o, "requestBody");
 	for (size_t i = 0; i < n; i++)
-		json_set(p->d, json_need_obj(p->d, json_need_obj(p->d, body, "content"), types[i]), "schema", body_schema(p, op));
+		json_set(p->d, json_need_obj(p->d, json_need_obj(p->d, body, "content"), types[i]), "schema",
+			body_schema(p, op));
 	if (required)
 		json_set_bool(p->d, body, "required", true);
 }
@@ -198,7 +201,9 @@ static void add_capital(struct str *out, const char *word)
 static void put_id(const struct place *p, struct json *o, enum op op, bool in_namespace)
 {
 	const struct kind *k = p->r->kind;
-	CLEANUP(mem_freep) char *group = mem_strndup(k->group, p->r->origin == ORIGIN_CRD ? strlen(k->group) : strcspn(k->group, "."));
+	CLEANUP(mem_freep)
+	char *group =
+		mem_strndup(k->group, p->r->origin == ORIGIN_CRD ? strlen(k->group) : strcspn(k->group, "."));
 	CLEANUP(str_done) struct str id = { 0 };
 
 	str_add(&id, ops[op].id);
@@ -225,7 +230,8 @@ static void put_op(const struct place *p, struct json *item, enum op op, bool in
 	bool own = p->sub && p->sub->group;
 	struct json *o = json_new_obj(p->d), *gvk;
 
-	json_set_strf(p->d, o, "description", "%s %s%s%s", ops[op].does, p->sub ? p->sub->name : "", p->sub ? " of " : "", k->kind);
+	json_set_strf(p->d, o, "description", "%s %s%s%s", ops[op].does, p->sub ? p->sub->name : "",
+		p->sub ? " of " : "", k->kind);
 	put_id(p, o, op, in_namespace);
 	put_params(p, o, op);
 	put_body(p, o, op);
@@ -239,7 +245,8 @@ static void put_op(const struct place *p, struct json *item, enum op op, bool in
 }
 
 /* A path with the operations of `wanted` that the verbs allow; none: no path. */
-static void put_path(const struct place *p, const char *path, unsigned verbs, unsigned wanted, bool in_namespace)
+static void put_path(
+	const struct place *p, const char *path, unsigned verbs, unsigned wanted, bool in_namespace)
 {
 	struct json *item = NULL, *list;
 
@@ -263,10 +270,13 @@ static void put_resource(struct place *p)
 {
 	const struct kind *k = p->r->kind;
 	char api_version[KIND_API_VERSION_MAX];
-	CLEANUP(mem_freep) char *base =
+	CLEANUP(mem_freep)
+	char *base =
 		str_printf("%s/%s", str_empty(k->group) ? "/api" : "/apis", kind_api_version(k, api_version));
 	CLEANUP(mem_freep) char *everywhere = str_printf("%s/%s", base, k->plural);
-	CLEANUP(mem_freep) char *collection = str_printf("%s%s/%s", base, k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
+	CLEANUP(mem_freep)
+	char *collection =
+		str_printf("%s%s/%s", base, k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
 	CLEANUP(mem_freep) char *object = str_printf("%s/{name}", collection);
 	unsigned verbs = resource_verbs(p->r);
 
@@ -276,7 +286,8 @@ static void put_resource(struct place *p)
 		CLEANUP(mem_freep) char *path = str_printf("%s/%s", object, s->name);
 
 		p->sub = s;
-		put_path(p, path, s->verbs, BIT(OP_GET) | BIT(OP_PUT) | BIT(OP_PATCH) | BIT(OP_POST), k->namespaced);
+		put_path(p, path, s->verbs, BIT(OP_GET) | BIT(OP_PUT) | BIT(OP_PATCH) | BIT(OP_POST),
+			k->namespaced);
 		p->sub = NULL;
 	}
 	if (k->namespaced)
@@ -287,7 +298,9 @@ void openapi_paths(const struct group_version *gv, bool v2, struct json_doc *d, 
 {
 	for (size_t i = 0; i < gv->n; i++) {
 		CLEANUP(mem_freep) char *definition = openapi_name(gv->items[i]);
-		struct place p = { .d = d, .paths = paths, .v2 = v2, .r = gv->items[i], .definition = definition };
+		struct place p = {
+			.d = d, .paths = paths, .v2 = v2, .r = gv->items[i], .definition = definition
+		};
 
 		put_resource(&p);
 	}

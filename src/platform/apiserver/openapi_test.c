@@ -74,7 +74,7 @@ static void check_refs(const struct json *v, const struct json *schemas, const c
 		if (!json_get(schemas, ref + strlen(prefix)))
 			fail_msg("%s leads nowhere", ref);
 	}
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		check_refs(it.val, schemas, prefix);
 }
 
@@ -96,7 +96,7 @@ static void every_reference_resolves(void **state)
 
 static bool has_param(const struct json *op, const char *name)
 {
-	JSON_EACH(it, json_get(op, "parameters"))
+	JSON_EACH (it, json_get(op, "parameters"))
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return true;
 	return false;
@@ -110,18 +110,23 @@ static void patch_operations_say_what_they_take(void **state)
 	const struct json *patch, *crd;
 
 	bed_add_widgets(b, "Paint.");
-	CLEANUP(json_doc_freep) struct json_doc *apps = openapi_v3_doc(registry_gv(b->registry, "apps", "v1"));
-	CLEANUP(json_doc_freep) struct json_doc *demo = openapi_v3_doc(registry_gv(b->registry, "demo.io", "v1"));
-	patch = json_get(json_get(json_get(json_root(apps), "paths"), "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"),
+	CLEANUP(json_doc_freep)
+	struct json_doc *apps = openapi_v3_doc(registry_gv(b->registry, "apps", "v1"));
+	CLEANUP(json_doc_freep)
+	struct json_doc *demo = openapi_v3_doc(registry_gv(b->registry, "demo.io", "v1"));
+	patch = json_get(json_get(json_get(json_root(apps), "paths"),
+				 "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"),
 		"patch");
-	crd = json_get(json_get(json_get(json_root(demo), "paths"), "/apis/demo.io/v1/namespaces/{namespace}/widgets/{name}"),
+	crd = json_get(json_get(json_get(json_root(demo), "paths"),
+			       "/apis/demo.io/v1/namespaces/{namespace}/widgets/{name}"),
 		"patch");
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		assert_true(has_param(patch, wanted[i]));
 		assert_true(has_param(crd, wanted[i]));
 	}
 	assert_string_equal(json_at_str(patch, "/x-kubernetes-group-version-kind/kind"), "Deployment");
-	assert_non_null(json_get(json_at(patch, "/requestBody/content"), "application/strategic-merge-patch+json"));
+	assert_non_null(
+		json_get(json_at(patch, "/requestBody/content"), "application/strategic-merge-patch+json"));
 	assert_non_null(json_get(json_at(crd, "/requestBody/content"), "application/apply-patch+yaml"));
 	assert_null(json_get(json_at(crd, "/requestBody/content"), "application/strategic-merge-patch+json"));
 	bed_free(b);
@@ -133,7 +138,8 @@ static void kinds_are_found_by_group_version_and_kind(void **state)
 	const struct json *widget, *list;
 
 	bed_add_widgets(b, "Paint.");
-	CLEANUP(json_doc_freep) struct json_doc *d = openapi_v3_doc(registry_gv(b->registry, "demo.io", "v1"));
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = openapi_v3_doc(registry_gv(b->registry, "demo.io", "v1"));
 	widget = json_get(json_at(json_root(d), "/components/schemas"), "io.demo.v1.Widget");
 	list = json_get(json_at(json_root(d), "/components/schemas"), "io.demo.v1.WidgetList");
 	assert_string_equal(json_at_str(widget, "/x-kubernetes-group-version-kind/0/kind"), "Widget");
@@ -152,13 +158,15 @@ static void v2_schemas_have_v2_words_only(void **state)
 
 	bed_add_widgets(b, "Paint.");
 	CLEANUP(json_doc_freep) struct json_doc *d = openapi_v2_doc(b->registry);
-	spec = json_at(json_get(json_get(json_root(d), "definitions"), "io.demo.v1.Widget"), "/properties/spec/properties");
+	spec = json_at(json_get(json_get(json_root(d), "definitions"), "io.demo.v1.Widget"),
+		"/properties/spec/properties");
 	assert_string_equal(json_at_str(spec, "/port/type"), "string");
 	assert_string_equal(json_at_str(spec, "/port/format"), "int-or-string");
 	assert_null(json_at(spec, "/port/x-kubernetes-int-or-string"));
 	assert_null(json_at(spec, "/any/properties"));
 	assert_null(json_at(spec, "/maybe/nullable"));
-	strategy = json_at(json_get(json_get(json_root(d), "definitions"), "io.k8s.api.core.v1.PodSpec"), "/properties/containers");
+	strategy = json_at(json_get(json_get(json_root(d), "definitions"), "io.k8s.api.core.v1.PodSpec"),
+		"/properties/containers");
 	assert_string_equal(json_at_str(strategy, "/x-kubernetes-patch-merge-key"), "name");
 	bed_free(b);
 }
@@ -264,12 +272,12 @@ static void v2_protobuf_reads_as_a_document(void **state)
 	part = pb_entry(pb_find(doc, 9), 1, "io.demo.v1.Widget");
 	gvk = pb_find(pb_entry(part, 31, "x-kubernetes-group-version-kind"), 2);
 	assert_true(pb_is(&gvk, "[{\"group\":\"demo.io\",\"kind\":\"Widget\",\"version\":\"v1\"}]\n"));
-	part = pb_entry(pb_find(part, 25), 1, "spec");           /* properties */
+	part = pb_entry(pb_find(part, 25), 1, "spec"); /* properties */
 	part = pb_entry(pb_find(part, 25), 1, "color");
 	assert_true(part.at != NULL);
-	gvk = pb_find(part, 4);                                  /* description */
+	gvk = pb_find(part, 4); /* description */
 	assert_true(pb_is(&gvk, "Paint."));
-	gvk = pb_find(pb_find(part, 22), 1);                     /* type */
+	gvk = pb_find(pb_find(part, 22), 1); /* type */
 	assert_true(pb_is(&gvk, "string"));
 	bed_free(b);
 }

@@ -20,7 +20,8 @@ static void int_or_string_to_v2(struct json_doc *d, struct json *s)
 
 void openapi_schema_to_v2(struct json_doc *d, struct json *s)
 {
-	static const char *const gone[] = { "allOf", "anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations" };
+	static const char *const gone[] = { "allOf", "anyOf", "oneOf", "not", "nullable",
+		"x-kubernetes-validations" };
 	static const char *const kept_unknown[] = { "properties", "items", "required" };
 	static const char *const below[] = { "items", "additionalProperties" };
 	const char *ref = json_at_str(s, "/allOf/0/$ref");
@@ -38,7 +39,7 @@ void openapi_schema_to_v2(struct json_doc *d, struct json *s)
 	/* one array without items spoils the document for kubectl */
 	if (str_eq(json_get_str(s, "type"), "array") && !json_get(s, "items"))
 		json_remove(s, "type");
-	JSON_EACH(it, json_get(s, "properties"))
+	JSON_EACH (it, json_get(s, "properties"))
 		openapi_schema_to_v2(d, it.val);
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
 		if (json_is_obj(json_get(s, below[i])))
@@ -74,8 +75,8 @@ struct pb_msg {
 	size_t n;
 	int extensions; /* repeated NamedAny for "x-..." */
 };
-#define PB_MSG_OF(id, ext, ...)                                                         \
-	static const struct pb_field id##_fields[] = { __VA_ARGS__ };                   \
+#define PB_MSG_OF(id, ext, ...)                                       \
+	static const struct pb_field id##_fields[] = { __VA_ARGS__ }; \
 	static const struct pb_msg id = { id##_fields, ARRAY_LEN(id##_fields), ext }
 
 static const struct pb_msg pb_schema;
@@ -110,18 +111,18 @@ static const struct pb_msg pb_schema = { pb_schema_fields, ARRAY_LEN(pb_schema_f
 PB_MSG_OF(pb_info, 7, { "title", 1, PB_STR }, { "version", 2, PB_STR });
 PB_MSG_OF(pb_response, 5, { "description", 1, PB_STR }, { "schema", 2, PB_WRAPPED, &pb_schema });
 PB_MSG_OF(pb_response_value, 0, { "", 1, PB_MSG, &pb_response });
-PB_MSG_OF(pb_body, 6, { "description", 1, PB_STR }, { "name", 2, PB_STR }, { "in", 3, PB_STR }, { "required", 4, PB_BOOL },
-	{ "schema", 5, PB_MSG, &pb_schema });
-PB_MSG_OF(pb_query, 23, { "required", 1, PB_BOOL }, { "in", 2, PB_STR }, { "description", 3, PB_STR }, { "name", 4, PB_STR },
-	{ "type", 6, PB_STR }, { "uniqueItems", 20, PB_BOOL });
-PB_MSG_OF(pb_path, 22, { "required", 1, PB_BOOL }, { "in", 2, PB_STR }, { "description", 3, PB_STR }, { "name", 4, PB_STR },
-	{ "type", 5, PB_STR }, { "uniqueItems", 19, PB_BOOL });
-PB_MSG_OF(pb_operation, 13, { "tags", 1, PB_STRS }, { "description", 3, PB_STR }, { "operationId", 5, PB_STR },
-	{ "produces", 6, PB_STRS }, { "consumes", 7, PB_STRS }, { "parameters", 8, PB_PARAMS },
-	{ "responses", 9, PB_NAMED, &pb_response_value, 1 });
+PB_MSG_OF(pb_body, 6, { "description", 1, PB_STR }, { "name", 2, PB_STR }, { "in", 3, PB_STR },
+	{ "required", 4, PB_BOOL }, { "schema", 5, PB_MSG, &pb_schema });
+PB_MSG_OF(pb_query, 23, { "required", 1, PB_BOOL }, { "in", 2, PB_STR }, { "description", 3, PB_STR },
+	{ "name", 4, PB_STR }, { "type", 6, PB_STR }, { "uniqueItems", 20, PB_BOOL });
+PB_MSG_OF(pb_path, 22, { "required", 1, PB_BOOL }, { "in", 2, PB_STR }, { "description", 3, PB_STR },
+	{ "name", 4, PB_STR }, { "type", 5, PB_STR }, { "uniqueItems", 19, PB_BOOL });
+PB_MSG_OF(pb_operation, 13, { "tags", 1, PB_STRS }, { "description", 3, PB_STR },
+	{ "operationId", 5, PB_STR }, { "produces", 6, PB_STRS }, { "consumes", 7, PB_STRS },
+	{ "parameters", 8, PB_PARAMS }, { "responses", 9, PB_NAMED, &pb_response_value, 1 });
 PB_MSG_OF(pb_path_item, 10, { "get", 2, PB_MSG, &pb_operation }, { "put", 3, PB_MSG, &pb_operation },
-	{ "post", 4, PB_MSG, &pb_operation }, { "delete", 5, PB_MSG, &pb_operation }, { "patch", 8, PB_MSG, &pb_operation },
-	{ "parameters", 9, PB_PARAMS });
+	{ "post", 4, PB_MSG, &pb_operation }, { "delete", 5, PB_MSG, &pb_operation },
+	{ "patch", 8, PB_MSG, &pb_operation }, { "parameters", 9, PB_PARAMS });
 PB_MSG_OF(pb_document, 16, { "swagger", 1, PB_STR }, { "info", 2, PB_MSG, &pb_info },
 	{ "paths", 8, PB_NAMED, &pb_path_item, 2 }, { "definitions", 9, PB_NAMED, &pb_schema, 1 });
 
@@ -189,7 +190,7 @@ static void pb_named(struct str *out, const struct pb_field *f, const struct jso
 {
 	size_t at = pb_begin(out, f->num);
 
-	JSON_EACH(it, v) {
+	JSON_EACH (it, v) {
 		size_t entry = pb_begin(out, f->inner), value;
 
 		pb_bytes(out, 1, it.key, it.key_len);
@@ -204,10 +205,11 @@ static void pb_named(struct str *out, const struct pb_field *f, const struct jso
 /* ParametersItem.parameter = 1; Parameter.body = 1, .non_body = 2; NonBodyParameter.query = 3, .path = 4. */
 static void pb_params(struct str *out, int num, const struct json *list)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *in = json_get_str(it.val, "in");
 		bool body = str_eq(in, "body"), path = str_eq(in, "path");
-		size_t item = pb_begin(out, num), param = pb_begin(out, 1), one = pb_begin(out, body ? 1 : 2), inner;
+		size_t item = pb_begin(out, num), param = pb_begin(out, 1), one = pb_begin(out, body ? 1 : 2),
+		       inner;
 
 		if (body) {
 			pb_message(out, &pb_body, it.val);
@@ -238,7 +240,7 @@ static void pb_strings(struct str *out, int num, const struct json *v)
 {
 	if (json_is_str(v))
 		pb_bytes(out, num, json_str(v), json_str_len(v));
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if (json_is_str(it.val))
 			pb_bytes(out, num, json_str(it.val), json_str_len(it.val));
 }
@@ -282,7 +284,7 @@ static void pb_put(struct str *out, const struct pb_field *f, const struct json 
 		pb_end(out, at);
 		break;
 	case PB_MSGS:
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			pb_put(out, &(struct pb_field){ "", f->num, PB_MSG, f->msg }, it.val);
 		break;
 	case PB_WRAPPED:
@@ -297,7 +299,7 @@ static void pb_put(struct str *out, const struct pb_field *f, const struct json 
 		pb_any(out, f->num, v);
 		break;
 	case PB_ANYS:
-		JSON_EACH(it, v)
+		JSON_EACH (it, v)
 			pb_any(out, f->num, it.val);
 		break;
 	case PB_PARAMS:
@@ -325,7 +327,7 @@ static void pb_message(struct str *out, const struct pb_msg *m, const struct jso
 	}
 	if (!m->extensions)
 		return;
-	JSON_EACH(it, v)
+	JSON_EACH (it, v)
 		if (str_starts(it.key, "x-"))
 			pb_extension(out, m->extensions, it.key, it.key_len, it.val);
 }

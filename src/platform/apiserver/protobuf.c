@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX (JSON_DEPTH_MAX / 2 - 2) /* messages; a list between two of them is a level of its own in JSON */
+#define DEPTH_MAX \
+	(JSON_DEPTH_MAX / 2 - 2) /* messages; a list between two of them is a level of its own in JSON */
 
 static const char magic[4] = { 'k', '8', 's', '\0' };
 
@@ -97,7 +98,8 @@ struct decoder {
 	size_t depth;
 };
 
-static int decode_message(struct decoder *c, const struct protobuf_message *m, struct reader r, struct json *o);
+static int decode_message(
+	struct decoder *c, const struct protobuf_message *m, struct reader r, struct json *o);
 
 static int wrong_wire(struct decoder *c)
 {
@@ -256,7 +258,8 @@ static struct json *double_of(struct decoder *c, uint64_t bits)
 	double v;
 
 	memcpy(&v, &bits, sizeof(v));
-	return v == v && v - v == 0 ? json_new_num(c->d, v) : json_new_null(c->d); /* NaN and infinity are not JSON */
+	return v == v && v - v == 0 ? json_new_num(c->d, v)
+				    : json_new_null(c->d); /* NaN and infinity are not JSON */
 }
 
 static struct json *bytes_of(struct decoder *c, struct reader r)
@@ -329,8 +332,8 @@ static int decode_packed(struct decoder *c, struct reader r, struct json *list)
 	return 0;
 }
 
-static int decode_repeated(struct decoder *c, const struct protobuf_message *in, const struct protobuf_field *f,
-	const struct value *v, struct json *list)
+static int decode_repeated(struct decoder *c, const struct protobuf_message *in,
+	const struct protobuf_field *f, const struct value *v, struct json *list)
 {
 	struct json *item;
 
@@ -350,7 +353,9 @@ static struct json *empty_value(struct decoder *c, const struct protobuf_field *
 		return json_new_i64(c->d, 0);
 	if (f->scalar == 'L')
 		return json_new_arr(c->d);
-	return f->scalar == 'q' ? json_new_str(c->d, "0") : f->scalar ? json_new_null(c->d) : json_new_obj(c->d);
+	return f->scalar == 'q' ? json_new_str(c->d, "0")
+	       : f->scalar      ? json_new_null(c->d)
+				: json_new_obj(c->d);
 }
 
 static int decode_entry(struct decoder *c, const struct protobuf_message *in, const struct protobuf_field *f,
@@ -401,11 +406,14 @@ static int decode_field(struct decoder *c, const struct protobuf_message *m, con
 
 	switch (f->shape) {
 	case '^':
-		return v->wire == WIRE_BYTES ? decode_message(c, protobuf_field_message(m->name, f), v->data, o) : wrong_wire(c);
+		return v->wire == WIRE_BYTES
+			       ? decode_message(c, protobuf_field_message(m->name, f), v->data, o)
+			       : wrong_wire(c);
 	case '*':
 		return decode_repeated(c, m, f, v, need_container(c, o, f));
 	case '%':
-		return v->wire == WIRE_BYTES ? decode_entry(c, m, f, v->data, need_container(c, o, f)) : wrong_wire(c);
+		return v->wire == WIRE_BYTES ? decode_entry(c, m, f, v->data, need_container(c, o, f))
+					     : wrong_wire(c);
 	default:
 		break;
 	}
@@ -426,7 +434,8 @@ static bool field_find(const struct protobuf_message *m, int num, struct protobu
 	return false;
 }
 
-static int decode_message(struct decoder *c, const struct protobuf_message *m, struct reader r, struct json *o)
+static int decode_message(
+	struct decoder *c, const struct protobuf_message *m, struct reader r, struct json *o)
 {
 	struct value v;
 	int got;
@@ -509,7 +518,8 @@ static bool is_ours(const char *api_version)
 /* "rbac.authorization.k8s.io/v1", "Role" -> rbac.v1.Role. Options may come in any group's version. */
 static const struct protobuf_message *message_of(const char *api_version, const char *kind)
 {
-	static const char *const options[] = { "DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", NULL };
+	static const char *const options[] = { "DeleteOptions", "CreateOptions", "UpdateOptions",
+		"PatchOptions", NULL };
 	const char *slash = strchr(api_version, '/');
 	char name[256];
 
@@ -518,7 +528,8 @@ static const struct protobuf_message *message_of(const char *api_version, const 
 	else if (!is_ours(api_version))
 		return NULL;
 	else if (slash)
-		snprintf(name, sizeof(name), "%.*s.%s.%s", (int)strcspn(api_version, "./"), api_version, slash + 1, kind);
+		snprintf(name, sizeof(name), "%.*s.%s.%s", (int)strcspn(api_version, "./"), api_version,
+			slash + 1, kind);
 	else
 		snprintf(name, sizeof(name), "core.%s.%s", api_version, kind);
 	return protobuf_message(name);
@@ -526,12 +537,13 @@ static const struct protobuf_message *message_of(const char *api_version, const 
 
 static int unsupported(struct err *e)
 {
-	return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, "the body of the request was in an unknown format - accepted media types include: "
+	return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE,
+		"the body of the request was in an unknown format - accepted media types include: "
 		"application/json, application/yaml");
 }
 
-int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len, struct json_doc **ret,
-	struct err *e)
+int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len,
+	struct json_doc **ret, struct err *e)
 {
 	CLEANUP(envelope_done) struct envelope n = { 0 };
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();

@@ -27,7 +27,7 @@ struct protobuf_field {
 	int num;
 	const char *name, *type; /* not NUL-terminated */
 	size_t name_len, type_len;
-	char shape; /* '*', '%', '^' or 0 */
+	char shape;  /* '*', '%', '^' or 0 */
 	char scalar; /* the letter, or 0 for a message */
 	char keep_zero;
 };

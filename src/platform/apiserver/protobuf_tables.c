@@ -73,7 +73,8 @@ const struct protobuf_message *protobuf_field_message(const char *from, const st
 		return NULL;
 	if (memchr(f->type, '.', f->type_len))
 		package = 0;
-	if (snprintf(name, sizeof(name), "%.*s%.*s", package, from, (int)f->type_len, f->type) >= (int)sizeof(name))
+	if (snprintf(name, sizeof(name), "%.*s%.*s", package, from, (int)f->type_len, f->type) >=
+		(int)sizeof(name))
 		return NULL;
 	return protobuf_message(name);
 }

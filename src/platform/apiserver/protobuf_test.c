@@ -87,26 +87,28 @@ static void a_configmap_is_what_json_would_have_said(void **state)
 	struct str raw = { 0 }, meta = { 0 };
 
 	put_text(&meta, 1, "x");
-	put_text(&meta, 2, "");  /* generateName */
-	put_int(&meta, 7, 0);    /* generation */
-	put_text(&meta, 8, "");  /* creationTimestamp: the zero time */
+	put_text(&meta, 2, ""); /* generateName */
+	put_int(&meta, 7, 0);   /* generation */
+	put_text(&meta, 8, ""); /* creationTimestamp: the zero time */
 	put_entry(&meta, 11, "app", "a");
 	put_message(&raw, 1, &meta);
 	put_entry(&raw, 2, "a", "b");
 	put_entry(&raw, 2, "empty", "");
 	put_entry(&raw, 3, "bin", "q");
-	put_int(&raw, 4, 0); /* immutable: a pointer, so false was meant */
+	put_int(&raw, 4, 0);  /* immutable: a pointer, so false was meant */
 	put_int(&raw, 99, 1); /* of a later version */
 	expect("v1", "ConfigMap", &raw,
-		"{'kind':'ConfigMap','apiVersion':'v1','metadata':{'name':'x','creationTimestamp':null,'labels':{'app':'a'}},"
+		"{'kind':'ConfigMap','apiVersion':'v1','metadata':{'name':'x','creationTimestamp':null,'"
+		"labels':{'app':'a'}},"
 		"'data':{'a':'b','empty':''},'binaryData':{'bin':'cQ=='},'immutable':false}");
 }
 
 /* replicas 0 is wanted, "" is not */
 static void zero_counts_where_it_means_something(void **state)
 {
-	struct str raw = { 0 }, spec = { 0 }, template = { 0 }, pod = { 0 }, container = { 0 }, port = { 0 }, probe = { 0 },
-		   get = { 0 }, handler = { 0 }, number = { 0 }, resources = { 0 }, quantity = { 0 }, limit = { 0 };
+	struct str raw = { 0 }, spec = { 0 }, template = { 0 }, pod = { 0 }, container = { 0 }, port = { 0 },
+		   probe = { 0 }, get = { 0 }, handler = { 0 }, number = { 0 }, resources = { 0 },
+		   quantity = { 0 }, limit = { 0 };
 
 	put_int(&number, 1, 0);
 	put_int(&number, 2, 8080);
@@ -140,8 +142,10 @@ static void zero_counts_where_it_means_something(void **state)
 	put_message(&raw, 2, &spec);
 	put_text(&raw, 3, "");
 	expect("apps/v1", "Deployment", &raw,
-		"{'kind':'Deployment','apiVersion':'apps/v1','spec':{'replicas':0,'template':{'spec':{'containers':[{'name':'c',"
-		"'command':['sh','-c'],'ports':[{'containerPort':80}],'resources':{'limits':{'memory':'1Gi'}},"
+		"{'kind':'Deployment','apiVersion':'apps/"
+		"v1','spec':{'replicas':0,'template':{'spec':{'containers':[{'name':'c',"
+		"'command':['sh','-c'],'ports':[{'containerPort':80}],'resources':{'limits':{'memory':'1Gi'}}"
+		","
 		"'livenessProbe':{'httpGet':{'path':'/healthz','port':8080},'periodSeconds':10}}],"
 		"'terminationGracePeriodSeconds':0,'hostNetwork':true}}},'status':{}}");
 }
@@ -149,8 +153,8 @@ static void zero_counts_where_it_means_something(void **state)
 /* kubernetes-api.md 2.8: times, ports by name, packed numbers, raw JSON, lists in messages */
 static void the_small_messages_of_kubernetes_become_scalars(void **state)
 {
-	struct str raw = { 0 }, spec = { 0 }, time = { 0 }, port = { 0 }, number = { 0 }, extra = { 0 }, entry = { 0 }, ids = { 0 },
-		   context = { 0 };
+	struct str raw = { 0 }, spec = { 0 }, time = { 0 }, port = { 0 }, number = { 0 }, extra = { 0 },
+		   entry = { 0 }, ids = { 0 }, context = { 0 };
 
 	put_int(&time, 1, 1767323045);
 	put_int(&time, 2, 123456789);
@@ -190,7 +194,8 @@ static void the_small_messages_of_kubernetes_become_scalars(void **state)
 	put_message(&spec, 14, &context);
 	put_message(&raw, 2, &spec);
 	expect("v1", "Pod", &raw,
-		"{'kind':'Pod','apiVersion':'v1','spec':{'securityContext':{'supplementalGroups':[5,300,6]}}}");
+		"{'kind':'Pod','apiVersion':'v1','spec':{'securityContext':{'supplementalGroups':[5,300,6]}}"
+		"}");
 }
 
 /* kubernetes-api.md 8.14, 2.4: options come in any version */
@@ -200,8 +205,11 @@ static void delete_options_are_read_in_any_group(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
 		struct str raw = { 0 }, pre = { 0 };
-		CLEANUP(mem_freep) char *want = str_printf("{'kind':'DeleteOptions','apiVersion':'%s','gracePeriodSeconds':0,"
-			"'preconditions':{'uid':'u'},'propagationPolicy':'Background','dryRun':['All']}", versions[i]);
+		CLEANUP(mem_freep)
+		char *want = str_printf(
+			"{'kind':'DeleteOptions','apiVersion':'%s','gracePeriodSeconds':0,"
+			"'preconditions':{'uid':'u'},'propagationPolicy':'Background','dryRun':['All']}",
+			versions[i]);
 
 		put_int(&raw, 1, 0);
 		put_text(&pre, 1, "u");
@@ -214,8 +222,8 @@ static void delete_options_are_read_in_any_group(void **state)
 
 static void a_kind_without_a_table_is_refused_naming_json(void **state)
 {
-	static const char *const kinds[][2] = { { "kubevirt.io/v1", "VirtualMachine" }, { "v1", "Nope" }, { "apps.evil/v1", "Deployment" },
-		{ "apps/v1beta1", "Deployment" } };
+	static const char *const kinds[][2] = { { "kubevirt.io/v1", "VirtualMachine" }, { "v1", "Nope" },
+		{ "apps.evil/v1", "Deployment" }, { "apps/v1beta1", "Deployment" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct str raw = { 0 };
@@ -323,7 +331,8 @@ static void deep_nesting_is_refused(void **state)
 	put_message(&version, 4, &validation);
 	put_message(&spec, 7, &version);
 	put_message(&raw, 2, &spec);
-	CLEANUP(str_done) struct str body = envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw);
+	CLEANUP(str_done)
+	struct str body = envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw);
 	assert_null(decode(&body, &e));
 	assert_int_equal(e.code, ERR_BAD_REQUEST);
 }
@@ -388,8 +397,8 @@ static void every_builtin_kind_is_covered(void **state)
 			struct resource *r = gv->items[j];
 			struct str raw = { 0 };
 			char av[KIND_API_VERSION_MAX];
-			CLEANUP(str_done) struct str body =
-				envelope(kind_api_version(r->kind, av), r->kind->kind, &raw);
+			CLEANUP(str_done)
+			struct str body = envelope(kind_api_version(r->kind, av), r->kind->kind, &raw);
 			struct err e = { 0 };
 			CLEANUP(json_doc_freep) struct json_doc *d = decode(&body, &e);
 

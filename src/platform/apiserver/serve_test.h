@@ -103,11 +103,13 @@ static inline void bed_done(void *arg, const struct http_response *r, const stru
 }
 
 /* accept and known (If-None-Match) may be NULL. The answer is good until the next call. */
-static inline const struct served *bed_ask(struct bed *b, const char *method, const char *path, const char *accept,
-	const char *known)
+static inline const struct served *bed_ask(
+	struct bed *b, const char *method, const char *path, const char *accept, const char *known)
 {
 	struct http_header headers[2];
-	struct http_call_spec spec = { .method = method, .path = path, .headers = headers, .done = bed_done, .arg = b };
+	struct http_call_spec spec = {
+		.method = method, .path = path, .headers = headers, .done = bed_done, .arg = b
+	};
 	int64_t end = time_mono_now() + SERVE_WAIT_MS;
 
 	if (accept)
@@ -140,13 +142,19 @@ struct widget {
 
 static inline struct obj *widget_crd(const char *color_doc)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'metadata':{'name':'widgets.demo.io'},'spec':{'versions':[{'name':'v1',"
-		"'schema':{'openAPIV3Schema':{'type':'object','description':'A widget.','properties':{'spec':{'type':'object',"
-		"'description':'What is wanted.','properties':{'color':{'type':'string'},'port':{'x-kubernetes-int-or-string':true},"
-		"'any':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'a':{'type':'string'}}},"
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"{'metadata':{'name':'widgets.demo.io'},'spec':{'versions':[{'name':'v1',"
+		"'schema':{'openAPIV3Schema':{'type':'object','description':'A "
+		"widget.','properties':{'spec':{'type':'object',"
+		"'description':'What is "
+		"wanted.','properties':{'color':{'type':'string'},'port':{'x-kubernetes-int-or-string':true},"
+		"'any':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'a':{'type'"
+		":'string'}}},"
 		"'maybe':{'type':'string','nullable':true}}}}}}}]}}");
 
-	json_put_str(d, json_root(d), "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color/description",
+	json_put_str(d, json_root(d),
+		"/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/color/description",
 		color_doc);
 	return obj_from_doc(TAKE(d));
 }
@@ -162,10 +170,17 @@ static inline void bed_add_widgets_with(struct bed *b, const char *color_doc, co
 	struct causes c = { 0 };
 	struct err e = { 0 };
 
-	w->def = (struct resource_def){ .kind = { .group = "demo.io", .version = "v1", .kind = "Widget", .plural = "widgets",
-					    .singular = "widget", .short_names = shorts, .categories = categories,
-					    .namespaced = true, .has_status = true },
-		.subresources = subs, .columns = columns };
+	w->def = (struct resource_def){ .kind = { .group = "demo.io",
+						.version = "v1",
+						.kind = "Widget",
+						.plural = "widgets",
+						.singular = "widget",
+						.short_names = shorts,
+						.categories = categories,
+						.namespaced = true,
+						.has_status = true },
+		.subresources = subs,
+		.columns = columns };
 	if (registry_add_crd(b->registry, &w->def, crd, w, free, &c, &e) < 0)
 		fail_msg("%s", e.msg);
 }

@@ -42,7 +42,8 @@ static void put_text(struct str *out, const char *text)
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	size_t n = 0;
 
-	while ((unsigned char)text[n] >= 0x20 && (unsigned char)text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+	while ((unsigned char)text[n] >= 0x20 && (unsigned char)text[n] < 0x7f && text[n] != '"' &&
+		text[n] != '\\')
 		n++;
 	if (!text[n]) {
 		str_addc(out, '"');
@@ -189,7 +190,8 @@ static void put_object(struct str *out, enum table_include include, const struct
 		str_addn(out, text, len);
 		break;
 	case TABLE_METADATA:
-		str_add(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+		str_add(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/"
+			     "v1\",\"metadata\":");
 		meta = json_get(obj_json(o), "metadata");
 		if (meta)
 			json_write_to(meta, out);
@@ -211,7 +213,9 @@ static void put_row(struct str *out, const struct sheet *s, const struct obj *o,
 
 static void put_head(struct str *out, const struct list_meta *m)
 {
-	str_addf(out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"",
+	str_addf(out,
+		"{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/"
+		"v1\",\"metadata\":{\"resourceVersion\":\"%" PRIu64 "\"",
 		m->rv);
 	if (!str_empty(m->next)) {
 		str_add(out, ",\"continue\":");
@@ -238,8 +242,8 @@ void table_list(struct resource *r, const struct obj *const *items, size_t n, co
 	str_add(out, "]}\n");
 }
 
-void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark, enum table_include include,
-	int64_t now_ms, struct str *out)
+void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark,
+	enum table_include include, int64_t now_ms, struct str *out)
 {
 	struct sheet s = sheet_of(r, include, now_ms);
 	struct list_meta m = { .rv = obj_rv(o) };

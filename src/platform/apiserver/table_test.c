@@ -17,8 +17,8 @@ static struct obj *obj_lit(const char *text)
 	return obj_from_doc(json_lit(text));
 }
 
-static struct json_doc *row_of(struct resource *r, const struct obj *o, bool definitions, bool bookmark,
-	enum table_include include)
+static struct json_doc *row_of(
+	struct resource *r, const struct obj *o, bool definitions, bool bookmark, enum table_include include)
 {
 	CLEANUP(str_done) struct str out = { 0 };
 	struct json_doc *d;
@@ -36,7 +36,7 @@ static const struct json *cell(const struct json *table, const char *column)
 {
 	size_t i = 0;
 
-	JSON_EACH(it, json_get(table, "columnDefinitions")) {
+	JSON_EACH (it, json_get(table, "columnDefinitions")) {
 		if (str_eq(json_get_str(it.val, "name"), column))
 			return json_item(json_at(table, "/rows/0/cells"), i);
 		i++;
@@ -50,10 +50,11 @@ static void a_list_is_one_table(void **state)
 {
 	struct registry *g = registry_of_builtins();
 	struct resource *r = registry_find(g, "", "v1", "namespaces");
-	CLEANUP(obj_unrefp) struct obj *a =
-		obj_lit("{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'a','creationTimestamp':'" MINUTE_AGO
-			"'},'status':{'phase':'Active'}}");
-	CLEANUP(obj_unrefp) struct obj *b = obj_lit("{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'b'}}");
+	CLEANUP(obj_unrefp)
+	struct obj *a = obj_lit("{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'a','"
+				"creationTimestamp':'" MINUTE_AGO "'},'status':{'phase':'Active'}}");
+	CLEANUP(obj_unrefp)
+	struct obj *b = obj_lit("{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'b'}}");
 	const struct obj *items[] = { a, b };
 	struct list_meta m = { .rv = 42, .next = "to\"ken", .remaining = 3 };
 	CLEANUP(str_done) struct str out = { 0 };
@@ -98,12 +99,15 @@ static void watch_events_have_definitions_once(void **state)
 {
 	struct registry *g = registry_of_builtins();
 	struct resource *r = registry_find(g, "", "v1", "configmaps");
-	CLEANUP(obj_unrefp) struct obj *o = obj_lit("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c','namespace':'n',"
-		"'resourceVersion':'9'},'data':{'a':'1','b':'2'}}");
+	CLEANUP(obj_unrefp)
+	struct obj *o =
+		obj_lit("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c','namespace':'n',"
+			"'resourceVersion':'9'},'data':{'a':'1','b':'2'}}");
 	CLEANUP(json_doc_freep) struct json_doc *first = row_of(r, o, true, false, TABLE_NONE);
 	CLEANUP(json_doc_freep) struct json_doc *next = row_of(r, o, false, false, TABLE_OBJECT);
-	CLEANUP(obj_unrefp) struct obj *mark = obj_lit("{'kind':'ConfigMap','apiVersion':'v1','metadata':{'resourceVersion':'11',"
-		"'annotations':{'k8s.io/initial-events-end':'true'}}}");
+	CLEANUP(obj_unrefp)
+	struct obj *mark = obj_lit("{'kind':'ConfigMap','apiVersion':'v1','metadata':{'resourceVersion':'11',"
+				   "'annotations':{'k8s.io/initial-events-end':'true'}}}");
 	CLEANUP(json_doc_freep) struct json_doc *bookmark = row_of(r, mark, false, true, TABLE_METADATA);
 
 	assert_int_equal(json_i64(cell(json_root(first), "Data")), 2);
@@ -112,7 +116,9 @@ static void watch_events_have_definitions_once(void **state)
 	assert_string_equal(json_at_str(json_root(next), "/metadata/resourceVersion"), "9");
 	assert_string_equal(json_at_str(json_root(next), "/rows/0/object/data/a"), "1");
 	assert_string_equal(json_at_str(json_root(bookmark), "/metadata/resourceVersion"), "11");
-	assert_string_equal(json_at_str(json_root(bookmark), "/rows/0/object/metadata/annotations/k8s.io~1initial-events-end"), "true");
+	assert_string_equal(json_at_str(json_root(bookmark),
+				    "/rows/0/object/metadata/annotations/k8s.io~1initial-events-end"),
+		"true");
 	assert_int_equal(json_len(json_at(json_root(bookmark), "/rows/0/cells")),
 		json_len(json_at(json_root(first), "/columnDefinitions")));
 	registry_free(g);
@@ -122,11 +128,13 @@ static void watch_events_have_definitions_once(void **state)
 static void events_place_their_name_last(void **state)
 {
 	struct registry *g = registry_of_builtins();
-	CLEANUP(obj_unrefp) struct obj *o = obj_lit("{'apiVersion':'v1','kind':'Event','metadata':{'name':'e1','namespace':'n'},"
+	CLEANUP(obj_unrefp)
+	struct obj *o = obj_lit(
+		"{'apiVersion':'v1','kind':'Event','metadata':{'name':'e1','namespace':'n'},"
 		"'reason':'Started','type':'Normal','message':'say \\'hi\\'','lastTimestamp':'" MINUTE_AGO
 		"','involvedObject':{'kind':'Pod','name':'p'}}");
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		row_of(registry_find(g, "", "v1", "events"), o, true, false, TABLE_METADATA);
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = row_of(registry_find(g, "", "v1", "events"), o, true, false, TABLE_METADATA);
 	const struct json *t = json_root(d);
 
 	assert_string_equal(json_at_str(t, "/columnDefinitions/0/name"), "Last Seen");
@@ -142,7 +150,9 @@ static void events_place_their_name_last(void **state)
 static void custom_columns_print_by_their_type(void **state)
 {
 	static const struct column columns[] = {
-		{ .name = "Ready", .type = "string", .path = ".status.conditions[?(@.type=='Ready')].status" },
+		{ .name = "Ready",
+			.type = "string",
+			.path = ".status.conditions[?(@.type=='Ready')].status" },
 		{ .name = "Port", .type = "integer", .path = ".spec.ports[0]" },
 		{ .name = "Many", .type = "string", .path = ".spec.ports" },
 		{ .name = "On", .type = "boolean", .path = ".spec.on" },
@@ -156,13 +166,17 @@ static void custom_columns_print_by_their_type(void **state)
 		{ .name = NULL },
 	};
 	struct bed *b = bed_new(false);
-	CLEANUP(obj_unrefp) struct obj *o = obj_lit("{'apiVersion':'demo.io/v1','kind':'Widget','metadata':{'name':'w'},'spec':{"
-		"'ports':[80,81],'on':false,'name':'tab\\there','ratio':1.5,'since':'" MINUTE_AGO "','when':'soon'},"
+	CLEANUP(obj_unrefp)
+	struct obj *o = obj_lit(
+		"{'apiVersion':'demo.io/v1','kind':'Widget','metadata':{'name':'w'},'spec':{"
+		"'ports':[80,81],'on':false,'name':'tab\\there','ratio':1.5,'since':'" MINUTE_AGO
+		"','when':'soon'},"
 		"'status':{'conditions':[{'type':'A','status':'x'},{'type':'Ready','status':'True'}]}}");
 
 	bed_add_widgets_with(b, "Paint.", columns);
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		row_of(registry_find(b->registry, "demo.io", "v1", "widgets"), o, true, false, TABLE_METADATA);
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = row_of(
+		registry_find(b->registry, "demo.io", "v1", "widgets"), o, true, false, TABLE_METADATA);
 	const struct json *t = json_root(d);
 	assert_string_equal(json_str(cell(t, "Ready")), "True");
 	assert_int_equal(json_i64(cell(t, "Port")), 80);
@@ -183,12 +197,15 @@ static void custom_columns_print_by_their_type(void **state)
 static void a_custom_resource_without_columns_has_name_and_age(void **state)
 {
 	struct bed *b = bed_new(false);
-	CLEANUP(obj_unrefp) struct obj *o =
-		obj_lit("{'apiVersion':'demo.io/v1','kind':'Widget','metadata':{'name':'w','creationTimestamp':'" MINUTE_AGO "'}}");
+	CLEANUP(obj_unrefp)
+	struct obj *o =
+		obj_lit("{'apiVersion':'demo.io/"
+			"v1','kind':'Widget','metadata':{'name':'w','creationTimestamp':'" MINUTE_AGO "'}}");
 
 	bed_add_widgets(b, "Paint.");
-	CLEANUP(json_doc_freep) struct json_doc *d =
-		row_of(registry_find(b->registry, "demo.io", "v1", "widgets"), o, true, false, TABLE_METADATA);
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = row_of(
+		registry_find(b->registry, "demo.io", "v1", "widgets"), o, true, false, TABLE_METADATA);
 	assert_int_equal(json_len(json_get(json_root(d), "columnDefinitions")), 2);
 	assert_string_equal(json_at_str(json_root(d), "/rows/0/cells/1"), "60s");
 	bed_free(b);
@@ -200,32 +217,41 @@ static void every_kind_has_its_columns(void **state)
 	static const struct {
 		const char *group, *plural, *columns;
 	} kinds[] = {
-		{ "", "nodes", "Name Status Roles Age Version Internal-IP* External-IP* OS-Image* Kernel-Version* Container-Runtime*" },
+		{ "", "nodes",
+			"Name Status Roles Age Version Internal-IP* External-IP* OS-Image* Kernel-Version* "
+			"Container-Runtime*" },
 		{ "", "pods", "Name Ready Status Restarts Age IP* Node* Nominated-Node* Readiness-Gates*" },
-		{ "apps", "deployments", "Name Ready Up-to-date Available Age Containers* Images* Selector*" },
+		{ "apps", "deployments",
+			"Name Ready Up-to-date Available Age Containers* Images* Selector*" },
 		{ "apps", "daemonsets",
-			"Name Desired Current Ready Up-to-date Available Node-Selector Age Containers* Images* Selector*" },
+			"Name Desired Current Ready Up-to-date Available Node-Selector Age Containers* "
+			"Images* Selector*" },
 		{ "apps", "replicasets", "Name Desired Current Ready Age Containers* Images* Selector*" },
 		{ "batch", "jobs", "Name Status Completions Duration Age Containers* Images* Selector*" },
 		{ "", "services", "Name Type Cluster-IP External-IP Port(s) Age Selector*" },
 		{ "discovery.k8s.io", "endpointslices", "Name AddressType Ports Endpoints Age" },
-		{ "", "events", "Last-Seen Type Reason Object Subobject* Source* Message First-Seen* Count* Name*" },
+		{ "", "events",
+			"Last-Seen Type Reason Object Subobject* Source* Message First-Seen* Count* Name*" },
 		{ "", "configmaps", "Name Data Age" },
 		{ "", "secrets", "Name Type Data Age" },
 		{ "", "serviceaccounts", "Name Secrets Age" },
 		{ "", "namespaces", "Name Status Age" },
 		{ "", "persistentvolumeclaims",
-			"Name Status Volume Capacity Access-Modes StorageClass VolumeAttributesClass Age VolumeMode*" },
+			"Name Status Volume Capacity Access-Modes StorageClass VolumeAttributesClass Age "
+			"VolumeMode*" },
 		{ "apiextensions.k8s.io", "customresourcedefinitions", "Name Created-At" },
 		{ "rbac.authorization.k8s.io", "roles", "Name Created-At" },
 		{ "rbac.authorization.k8s.io", "clusterroles", "Name Created-At" },
-		{ "rbac.authorization.k8s.io", "rolebindings", "Name Role Age Users* Groups* ServiceAccounts*" },
-		{ "rbac.authorization.k8s.io", "clusterrolebindings", "Name Role Age Users* Groups* ServiceAccounts*" },
+		{ "rbac.authorization.k8s.io", "rolebindings",
+			"Name Role Age Users* Groups* ServiceAccounts*" },
+		{ "rbac.authorization.k8s.io", "clusterrolebindings",
+			"Name Role Age Users* Groups* ServiceAccounts*" },
 		{ "coordination.k8s.io", "leases", "Name Holder Age" },
 		{ "apiregistration.k8s.io", "apiservices", "Name Service Available Age" },
 		{ "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "Name Webhooks Age" },
 		{ "admissionregistration.k8s.io", "validatingwebhookconfigurations", "Name Webhooks Age" },
-		{ "policy", "poddisruptionbudgets", "Name Min-Available Max-Unavailable Allowed-Disruptions Age" },
+		{ "policy", "poddisruptionbudgets",
+			"Name Min-Available Max-Unavailable Allowed-Disruptions Age" },
 		{ "scheduling.k8s.io", "priorityclasses", "Name Value Global-Default Age PreemptionPolicy" },
 	};
 	struct registry *g = registry_of_builtins();
@@ -238,12 +264,13 @@ static void every_kind_has_its_columns(void **state)
 
 		assert_non_null(r);
 		CLEANUP(json_doc_freep) struct json_doc *d = row_of(r, o, true, false, TABLE_METADATA);
-		JSON_EACH(it, json_get(json_root(d), "columnDefinitions")) {
+		JSON_EACH (it, json_get(json_root(d), "columnDefinitions")) {
 			CLEANUP(mem_freep) char *name = mem_strdup(json_get_str(it.val, "name"));
 
 			for (char *p = name; *p; p++)
 				*p = *p == ' ' ? '-' : *p;
-			str_addf(&have, "%s%s%s", have.len ? " " : "", name, json_i64(json_get(it.val, "priority")) ? "*" : "");
+			str_addf(&have, "%s%s%s", have.len ? " " : "", name,
+				json_i64(json_get(it.val, "priority")) ? "*" : "");
 		}
 		if (str_eq(have.data, kinds[i].columns))
 			continue;
