@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kubevirt/virtctl/virtctl.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+static const struct command {
+	const char *name, *args;
+	size_t min_args, max_args;
+	virtctl_fn *fn;
+	const char *help;
+} commands[] = {
+	{ "start", "VM", 1, 1, verbs_run, "start a virtual machine" },
+	{ "stop", "VM", 1, 1, verbs_run, "stop a virtual machine" },
+	{ "restart", "VM", 1, 1, verbs_run, "restart a virtual machine" },
+	{ "migrate", "VM", 1, 1, verbs_run, "move a running virtual machine" },
+	{ "pause", "vm|vmi NAME", 2, 2, verbs_run, "hold a guest" },
+	{ "unpause", "vm|vmi NAME", 2, 2, verbs_run, "let a held guest go on" },
+	{ "console", "VM", 1, 1, console_run, "connect to the serial console; ^] ends" },
+	{ "version", "", 0, 0, version_run, "versions of virtctl and of the server" },
+	{ NULL },
+};
+
+static const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (str_eq(c->name, name))
+			return c;
+	return NULL;
+}
+
+static void usage(FILE *to)
+{
+	fputs("virtctl controls virtual machines.\n\nusage: virtctl [-n NAMESPACE] [--kubeconfig FILE] COMMAND ...\n\n", to);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(to, "  %-8s %-12s %s\n", c->name, c->args, c->help);
+	fputs("\noptions:\n"
+	      "  -n, --namespace NS     namespace; that of the kubeconfig unless given\n"
+	      "      --kubeconfig FILE  how to reach the server; $KUBECONFIG unless given\n"
+	      "      --paused           start: hold the guest before its first instruction\n"
+	      "      --force            restart, stop: with --grace-period\n"
+	      "      --grace-period N   seconds the guest may take to shut down\n"
+	      "      --addedNodeSelector K=V  migrate: labels that the target node must have\n"
+	      "      --timeout MINUTES  console: how long to wait for the guest (5)\n"
+	      "      --dry-run          check only\n"
+	      "  -c, --client           version: virtctl's own\n",
+		to);
+}
+
+enum { OPT_KUBECONFIG = 256, OPT_PAUSED, OPT_FORCE, OPT_GRACE, OPT_TIMEOUT, OPT_DRY_RUN, OPT_SELECTOR };
+
+static const struct option longs[] = { { "namespace", required_argument, NULL, 'n' },
+	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG }, { "paused", no_argument, NULL, OPT_PAUSED },
+	{ "force", no_argument, NULL, OPT_FORCE }, { "grace-period", required_argument, NULL, OPT_GRACE },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT }, { "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "addedNodeSelector", required_argument, NULL, OPT_SELECTOR }, { "client", no_argument, NULL, 'c' },
+	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+
+static int bad(const char *text, const char *what)
+{
+	fprintf(stderr, "virtctl: %s: %s\n", text, what);
+	return -1;
+}
+
+static int option(struct virtctl *v, int o)
+{
+	char *end;
+
+	switch (o) {
+	case 'n':
+		v->ns = optarg;
+		return 0;
+	case 'c':
+		v->client_only = true;
+		return 0;
+	case OPT_KUBECONFIG:
+		v->kubeconfig = optarg;
+		return 0;
+	case OPT_PAUSED:
+		v->paused = true;
+		return 0;
+	case OPT_FORCE:
+		v->force = true;
+		return 0;
+	case OPT_DRY_RUN:
+		v->dry_run = true;
+		return 0;
+	case OPT_SELECTOR:
+		v->node_selector = optarg;
+		return 0;
+	case OPT_GRACE:
+		if (!str_to_i64(optarg, 0, INT32_MAX, &v->grace_seconds))
+			return bad("--grace-period is not a number of seconds", optarg);
+		return 0;
+	case OPT_TIMEOUT:
+		v->timeout_minutes = strtod(optarg, &end);
+		if (!*optarg || *end || v->timeout_minutes < 0 || v->timeout_minutes > 1e6)
+			return bad("--timeout is not a number of minutes", optarg);
+		return 0;
+	default:
+		fputs("try virtctl --help\n", stderr);
+		return -1;
+	}
+}
+
+static int check(struct virtctl *v)
+{
+	const struct command *c = command_find(v->command);
+
+	if (!c)
+		return bad("unknown command", v->command);
+	if (v->n_args < c->min_args || v->n_args > c->max_args) {
+		fprintf(stderr, "usage: virtctl %s %s\n", c->name, c->args);
+		return -1;
+	}
+	if (c->max_args == 2 && !str_eq(v->args[0], "vm") && !str_eq(v->args[0], "vmi"))
+		return bad("vm or vmi is expected before the name, not", v->args[0]);
+	/* KubeVirt's virtctl takes both or none. */
+	if (v->force != (v->grace_seconds >= 0))
+		return bad("--force and --grace-period go together", v->command);
+	return 0;
+}
+
+int virtctl_parse(int argc, char **argv, struct virtctl *v)
+{
+	*v = (struct virtctl){ .grace_seconds = -1, .timeout_minutes = VIRTCTL_CONSOLE_TIMEOUT_MIN };
+	optind = 0; /* start afresh: tests parse many command lines */
+	for (int o; (o = getopt_long(argc, argv, "n:ch", longs, NULL)) != -1;) {
+		if (o == 'h') {
+			usage(stdout);
+			return 1;
+		}
+		if (option(v, o) < 0)
+			return -1;
+	}
+	if (optind == argc) {
+		usage(stderr);
+		return -1;
+	}
+	v->command = argv[optind++];
+	if (str_eq(v->command, "help")) {
+		usage(stdout);
+		return 1;
+	}
+	for (; optind < argc; optind++) {
+		if (v->n_args == ARRAY_LEN(v->args))
+			return bad("too many arguments", argv[optind]);
+		v->args[v->n_args++] = argv[optind];
+	}
+	return check(v);
+}
+
+static int connect_server(struct virtctl *v, struct err *e)
+{
+	if (v->client_only)
+		return 0;
+	if (kube_config_load(v->kubeconfig, &v->config, e) < 0)
+		return -1;
+	if (!v->ns)
+		v->ns = v->config.namespace;
+	v->loop = loop_new();
+	v->client = kube_client_new(v->loop, &v->config, e);
+	return v->client ? 0 : -1;
+}
+
+int virtctl_main(int argc, char **argv)
+{
+	struct virtctl v;
+	struct err e;
+	int rc = virtctl_parse(argc, argv, &v);
+
+	if (rc)
+		return rc < 0 ? 2 : 0;
+	log_init("virtctl", LOG_WARN);
+	signal(SIGPIPE, SIG_IGN);
+	rc = connect_server(&v, &e);
+	if (rc == 0)
+		rc = command_find(v.command)->fn(&v, &e);
+	if (rc < 0) {
+		fprintf(stderr, "%s\n", e.msg);
+		if (v.client && e.code != ERR_UNREACHABLE)
+			version_compare(&v);
+	}
+	kube_client_free(v.client);
+	loop_free(v.loop);
+	kube_config_done(&v.config);
+	return rc < 0 ? 1 : 0;
+}
