@@ -180,7 +180,7 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 		return -1;
 
 	CLEANUP(json_doc_freep) struct json_doc *d = current ? json_doc_from(current) : json_doc_new();
-	if (!current)
+	if (!json_is_obj(json_root(d)))
 		json_set_root(d, json_new_obj(d));
 	struct json *root = json_root(d);
 	fset_merge(d, s, root, applied);

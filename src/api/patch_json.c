@@ -230,6 +230,9 @@ int patch_json(const struct json *current, const struct json *patch, struct json
 			return err_set(e, ERR_INVALID, "%s", REJECTED);
 		deepens |= !str_eq(json_get_str(it.val, "op"), "test");
 	}
+	/* an object stays one: all behind this counts on it */
+	if (json_is_obj(current) && !json_is_obj(json_root(d)))
+		return err_set(e, ERR_INVALID, "%s", REJECTED);
 	if (deepens && !depth_ok(json_root(d), JSON_DEPTH_MAX))
 		return err_set(e, ERR_INVALID, "%s", REJECTED);
 	*ret = TAKE(d);

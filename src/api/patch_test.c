@@ -87,6 +87,7 @@ static void json_patch_refuses_with_the_fixed_text(void **state)
 		"[{'op':'test','path':'/l/5','value':null}]",
 		"[{'op':'add','path':'/a/b','value':1}]",
 		"[{'op':'move','from':'/o','path':'/o/p'}]",
+		"[{'op':'replace','path':'','value':'x'}]",
 		"[{'op':'replace','path':'/a','value':5},{'op':'test','path':'/a','value':1}]",
 	};
 
@@ -182,6 +183,8 @@ static void diffs_applied_give_the_other(void **state)
 		CLEANUP(json_doc_freep) struct json_doc *got = NULL;
 		struct err e = { 0 };
 
+		if (json_is_obj(a) && !json_is_obj(b))
+			continue; /* an object stays one */
 		if (patch_json(a, ops, &got, &e) < 0 || !json_eq(json_root(got), b)) {
 			CLEANUP(mem_freep) char *ta = json_write(a, NULL);
 			CLEANUP(mem_freep) char *tb = json_write(b, NULL);

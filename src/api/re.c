@@ -376,9 +376,9 @@ static bool dfa_matches(const struct dfa *d, const unsigned char *p, const unsig
 		size_t k = class_of(d, re_decode(&p, end));
 
 		state = d->next[state * d->n_classes + k];
-		/* nothing alive but what a new start brings, and that is the same set again: it stays so */
-		if ((d->flags[state] & DEAD) && d->next[state * d->n_classes] == state && p < end)
-			return d->flags[state] & ACCEPTS;
+		/* nothing alive but what a new start brings, and that is the same set again: so it stays */
+		if ((d->flags[state] & DEAD) && d->next[state * d->n_classes] == state)
+			p = end;
 	}
 	return d->flags[state] & (ACCEPTS | (p == end ? ACCEPTS_AT_END : 0));
 }

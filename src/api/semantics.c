@@ -61,9 +61,11 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 		"generation", "resourceVersion" };
 	CLEANUP(causes_done) struct causes local = { 0 };
 	struct json *o = json_root(d);
-	struct json *meta = json_need_obj(d, o, "metadata");
 	char buf[TIME_TEXT_MAX];
 
+	if (!json_is_obj(o))
+		return err_set(e, ERR_BAD_REQUEST, "not a JSON object");
+	struct json *meta = json_need_obj(d, o, "metadata");
 	if (!c)
 		c = &local;
 	if (json_str_len(json_get(meta, "resourceVersion")))
@@ -279,9 +281,11 @@ int write_update(const struct write_rules *r, enum write_part part, const struct
 {
 	CLEANUP(causes_done) struct causes local = { 0 };
 	const struct json *was = obj_json(old);
-	struct json *meta = json_need_obj(d, json_root(d), "metadata");
 
 	(void)now_ms;
+	if (!json_is_obj(json_root(d)))
+		return err_set(e, ERR_BAD_REQUEST, "not a JSON object");
+	struct json *meta = json_need_obj(d, json_root(d), "metadata");
 	if (!c)
 		c = &local;
 	if (check_identity(r, old, d, meta, e) < 0 || check_version(r, old, meta, c, e) < 0)
