@@ -58,7 +58,7 @@ struct domain {
 	int grace_s;
 	bool start_paused, rng, serial_console, allow_emulation;
 	const char *accelerator; /* "kvm", "tcg", or NULL: probe */
-	const char *network;     /* "passt", "slirp", or NULL: passt if it works */
+	const char *network;     /* "passt"; anything else: slirp */
 	const char *dns[3];
 	size_t n_dns;
 	const char *search;

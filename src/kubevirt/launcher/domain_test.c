@@ -205,6 +205,11 @@ static void passt_gets_addresses_and_ports(void **state)
 		"-S default.svc.cluster.local svc.cluster.local -t 80,443 -u 53");
 }
 
+static bool only_some(bool udp, uint16_t port)
+{
+	return !udp && port != 25;
+}
+
 static void slirp_gets_the_same(void **state)
 {
 	CLEANUP(domain_freep)
@@ -213,13 +218,29 @@ static void slirp_gets_the_same(void **state)
 	struct strv fwd = { 0 };
 	struct vm_nic n = { 0 };
 
-	net_slirp(d, &d->nics[0], &fwd, &n);
+	net_slirp(d, &d->nics[0], only_some, &fwd, &n);
 	assert_string_equal(n.net, "10.0.2.1/24");
 	assert_string_equal(n.dhcp_start, "10.0.2.2");
 	assert_string_equal(n.dns, "10.0.2.3");
 	assert_string_equal(fwd.items[0], "tcp::80-10.0.2.2:80");
 	assert_string_equal(fwd.items[1], "udp::53-10.0.2.2:53");
 	strv_done(&fwd);
+}
+
+static void without_a_list_the_privileged_ports_that_can_be_had_are_forwarded(void **state)
+{
+	CLEANUP(domain_freep) struct domain *d = read_ok(NULL, NULL, NULL);
+	struct strv fwd = { 0 }, v = { 0 };
+	struct vm_nic n = { 0 };
+
+	net_slirp(d, &d->nics[0], only_some, &fwd, &n);
+	assert_int_equal(fwd.len, 1022);
+	assert_true(strv_has(&fwd, "tcp::22-10.0.2.2:22"));
+	assert_false(strv_has(&fwd, "tcp::25-10.0.2.2:25"));
+	net_passt_argv(d, &d->nics[0], 10, &v);
+	assert_true(strv_has(&v, "1-1023"));
+	strv_done(&fwd);
+	strv_done(&v);
 }
 
 static void base64_is_read_strictly(void **state)
@@ -251,6 +272,7 @@ int main(void)
 		cmocka_unit_test(what_can_not_be_served_is_an_error_with_its_path),
 		cmocka_unit_test(passt_gets_addresses_and_ports),
 		cmocka_unit_test(slirp_gets_the_same),
+		cmocka_unit_test(without_a_list_the_privileged_ports_that_can_be_had_are_forwarded),
 		cmocka_unit_test(base64_is_read_strictly),
 	};
 

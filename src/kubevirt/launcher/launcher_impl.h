@@ -63,8 +63,7 @@ struct launcher {
 	/* running */
 	pid_t qemu_pid, passt_pid[VM_NICS_MAX];
 	struct loop_child *qemu_child, *passt_child[VM_NICS_MAX];
-	bool passt_failed;                     /* then slirp */
-	bool restart_without_passt, plain_cpu; /* plain_cpu: -cpu host made QEMU abort */
+	bool plain_cpu; /* -cpu host made QEMU abort */
 	struct qmp *qmp;
 	struct resize *resize;
 	struct console *console;

@@ -12,7 +12,9 @@ static void add_ports(const struct domain_nic *n, bool udp, struct strv *ret)
 		if (n->forwards[i].udp == udp)
 			str_addf(&list, "%s%u", list.len ? "," : "", n->forwards[i].port);
 	strv_add(ret, udp ? "-u" : "-t");
-	strv_add(ret, list.len ? list.data : n->all_ports && !udp ? NET_DEFAULT_PORTS : "none");
+	if (!list.len && n->all_ports && !udp)
+		str_addf(&list, "%d-%d", NET_DEFAULT_PORTS_FIRST, NET_DEFAULT_PORTS_LAST);
+	strv_add(ret, list.len ? list.data : "none");
 	str_done(&list);
 }
 
@@ -46,7 +48,14 @@ void net_passt_argv(const struct domain *d, const struct domain_nic *n, int fd, 
 	add_ports(n, true, ret);
 }
 
-void net_slirp(const struct domain *d, const struct domain_nic *n, struct strv *hostfwd, struct vm_nic *ret)
+static void forward(const struct domain_nic *n, bool udp, int port, struct strv *ret)
+{
+	strv_addf(ret, "%s::%d-%s:%d", udp ? "udp" : "tcp", port,
+		n->binding == NIC_MASQUERADE ? n->guest_ip : "", port);
+}
+
+void net_slirp(const struct domain *d, const struct domain_nic *n, net_can_bind_fn *can_bind,
+	struct strv *hostfwd, struct vm_nic *ret)
 {
 	ret->netdev = VM_NET_SLIRP;
 	if (n->binding == NIC_MASQUERADE) {
@@ -62,7 +71,9 @@ void net_slirp(const struct domain *d, const struct domain_nic *n, struct strv *
 			a, "%.*s%d", (int)(strrchr(n->gateway, '.') - n->gateway) + 1, n->gateway, last + 2);
 	}
 	for (size_t i = 0; i < n->n_forwards; i++)
-		strv_addf(hostfwd, "%s::%u-%s:%u", n->forwards[i].udp ? "udp" : "tcp", n->forwards[i].port,
-			n->binding == NIC_MASQUERADE ? n->guest_ip : "", n->forwards[i].port);
+		forward(n, n->forwards[i].udp, n->forwards[i].port, hostfwd);
+	for (int port = NET_DEFAULT_PORTS_FIRST; n->all_ports && port <= NET_DEFAULT_PORTS_LAST; port++)
+		if (can_bind(false, (uint16_t)port))
+			forward(n, false, port, hostfwd);
 	ret->hostfwd = hostfwd;
 }

@@ -358,12 +358,6 @@ void prepare_qmp_ready(struct launcher *l)
 {
 	if (l->prep.at != P_GREETING)
 		return;
-	if (l->restart_without_passt) {
-		l->restart_without_passt = false;
-		log_warn("starting QEMU again with its own user network");
-		relaunch(l);
-		return;
-	}
 	sm_move(&l->prep, P_SETUP);
 	qmp_send_qom_set(l->qmp,
 		&(struct qmp_qom_set){ .path = BALLOON_PATH,

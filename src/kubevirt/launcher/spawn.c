@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,6 +68,7 @@ static void passt_exited(void *arg, pid_t pid, int wait_status)
 {
 	struct launcher *l = arg;
 	CLEANUP(mem_freep) char *path = file_join(l->dir, "passt.log"), *why = NULL;
+	struct err e;
 
 	for (size_t i = 0; i < VM_NICS_MAX; i++) {
 		if (l->passt_pid[i] != pid)
@@ -78,10 +80,8 @@ static void passt_exited(void *arg, pid_t pid, int wait_status)
 		return; /* it ends with its QEMU */
 	why = last_line(path, NULL);
 	log_warn("passt ended (wait status %d): %s", wait_status, why ? why : "no message");
-	if (l->prep.at < P_DONE) {
-		l->passt_failed = true;
-		l->restart_without_passt = l->prep.at >= P_GREETING;
-	}
+	err_set(&e, ERR_SYSTEM, "passt ended: %s", why ? why : "no message");
+	prepare_failed(l, "StartFailed", &e); /* once the guest runs, it only has no network any more */
 }
 
 /* One end of the pair is left in config->nics[i].fd for QEMU. */
@@ -115,10 +115,18 @@ static int start_passt(struct launcher *l, size_t i, struct err *e)
 	return 0;
 }
 
+/* Which ports this process, and so QEMU, can listen on: one that it can not would keep QEMU from starting. */
+static bool port_free(bool udp, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	CLEANUP(fd_closep) int fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
 int spawn_network(struct launcher *l, struct err *e)
 {
-	bool want_slirp = str_eq(l->domain->network, "slirp") || l->passt_failed;
-	struct err why;
+	bool passt = str_eq(l->domain->network, NET_PASST);
 
 	for (size_t i = 0; i < l->domain->n_nics; i++) {
 		const struct domain_nic *n = &l->domain->nics[i];
@@ -129,17 +137,14 @@ int spawn_network(struct launcher *l, struct err *e)
 			.model = n->model,
 			.bootindex = n->boot_order,
 			.fd = -1 };
-		to->netdev = VM_NET_STREAM_FD;
-		if (!want_slirp && start_passt(l, i, &why) == 0)
+		if (passt) {
+			to->netdev = VM_NET_STREAM_FD;
+			if (start_passt(l, i, e) < 0)
+				return err_wrap(e, "interface \"%s\"", n->name);
 			continue;
-		if (str_eq(l->domain->network, "passt"))
-			return err_set(
-				e, ERR_INVALID, "starting passt: %s", l->passt_failed ? "it ended" : why.msg);
-		if (!want_slirp)
-			log_warn("passt can not be used, falling back to QEMU's own user network: %s",
-				why.msg);
+		}
 		strv_done(&l->hostfwd[i]);
-		net_slirp(l->domain, n, &l->hostfwd[i], to);
+		net_slirp(l->domain, n, port_free, &l->hostfwd[i], to);
 	}
 	l->config->n_nics = l->domain->n_nics;
 	return 0;

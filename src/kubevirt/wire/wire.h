@@ -35,7 +35,7 @@
  *             "error":"","guestTotal":952606720,"guestAvailable":901775360},     last two: bytes, once the balloon driver reports
  *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4},
  *   "guest":{"booted":true,"agent":false,"reboots":0},
- *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true}],
+ *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp"}],
  *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
  *   "startedAtMs":1767323045000}
  * "max" equals "guestAtBoot" when no room was reserved: set-memory above is then INVALID. Absent parts are unknown yet.
@@ -48,6 +48,7 @@
  *    "maxGuestBytes":4294967296,                               room; else domain.memory.maxGuest; else none
  *    "containerDisks":{"VOLUME":"/dir or file"},               default /var/run/kubevirt/container-disks/VOLUME
  *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},     contents of Secrets named by volumes
+ *    "network":"slirp"|"passt",                                default slirp: kubevirt/launcher/net.h
  *    "podMAC":"02:...","dns":["10.43.0.10"],"search":["default.svc.cluster.local"]}
  *
  * The final STATE is also left in state.json of the VM's directory (as is every other state, by rename). */
