@@ -9,6 +9,7 @@
 #include "platform/apiserver/admission.h"
 #include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/auth.h"
+#include "platform/apiserver/backend.h"
 #include "platform/apiserver/bootstrap.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/metrics.h"
@@ -190,6 +191,7 @@ void apiserver_free(struct apiserver *s)
 	server_watches_end(s);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
+	backends_free(s);
 	namespaces_free(s->namespaces);
 	crds_free(s->crds);
 	if (s->http)

@@ -20,6 +20,7 @@ struct aggregator;
 struct metrics;
 struct crds;
 struct namespaces;
+struct backend;
 struct token_cache;
 struct rev_wait;
 
@@ -42,6 +43,7 @@ struct apiserver {
 	struct webhooks *webhooks;
 	struct aggregator *aggregator;
 	struct crds *crds;
+	struct backend *backends; /* backend.h */
 	struct namespaces *namespaces;
 	struct watch *watches; /* every open watch */
 	struct rev_wait *waits;

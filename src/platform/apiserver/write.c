@@ -485,6 +485,21 @@ static void reply_scale(struct op *op)
 		request_fail(op->r, &op->err, op->res->kind, op->name, NULL);
 }
 
+/* A patch that does not apply is told without naming anything: details {} (2.1). */
+static void fail_named(struct op *op, const char *name)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+
+	if (op->err.code != ERR_INVALID || op->causes.len > 0 || op->kind != OP_PATCH ||
+		!str_eq(op->err.msg, "the server rejected our request due to an error in our request")) {
+		request_fail(op->r, &op->err, op->res->kind, name, &op->causes);
+		return;
+	}
+	d = status_from_err(&op->err, NULL, NULL, NULL);
+	json_need_obj(d, json_root(d), "details");
+	request_reply_json(op->r, 422, json_root(d));
+}
+
 static void op_reply(struct op *op)
 {
 	if (op->r && op->status) {
@@ -496,7 +511,7 @@ static void op_reply(struct op *op)
 					       : NULL;
 
 		send_warnings(op);
-		request_fail(op->r, &op->err, op->res->kind, name, &op->causes);
+		fail_named(op, name);
 	} else if (op->r) {
 		send_warnings(op);
 		if (op->kind == OP_DELETE)

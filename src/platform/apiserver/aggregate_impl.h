@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform/apiserver/aggregate_impl.h - between aggregate.c (who serves what, and do they answer) and proxy.c. */
+#pragma once
+
+#include "platform/apiserver/backend.h"
+
+#define FOLLOWED 4 /* APIServices, Services, Endpoints, EndpointSlices */
+
+struct remote;
+struct aggregator {
+	struct apiserver *s;
+	struct bucket_watch watches[FOLLOWED];
+	struct remote *remotes;
+};
+/* The pool for an APIService's backend, referenced. *ret_why: reason for the Available condition. */
+struct backend *aggregate_backend(struct apiserver *s, const char *name, const char **ret_why, struct err *e);

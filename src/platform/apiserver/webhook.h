@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform/apiserver/webhook.h - the configured webhooks, ready to be matched. Between webhook.c (configurations, matching) and
+ * admission.c (calling them). */
+#pragma once
+
+#include "api/selector.h"
+#include "platform/apiserver/admission.h"
+
+struct hook {
+	unsigned refs;
+	char *name;
+	bool mutating, ignore_failure, equivalent, reinvoke, dry_run_ok;
+	int timeout_ms;
+	struct json_doc *doc; /* the webhook's own entry, for its rules */
+	struct selector *namespaces, *objects;
+	/* where it is */
+	char *url;                     /* or */
+	char *service_ns, *service, *path;
+	int port;
+	char *ca_pem;
+};
+struct webhooks {
+	struct apiserver *s;
+	struct bucket_watch watches[2]; /* mutating, validating configurations */
+	bool stale;
+	struct hook **hooks[2];
+	size_t n[2];
+};
+void hook_unref(struct hook *h);
+/* The hooks of a kind in calling order, up to date. Borrowed until the next turn. */
+struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n);
+
+/* What is matched, and as which version the hook wants it. */
+struct hook_subject {
+	struct apiserver *s;
+	struct resource *res;
+	const char *sub, *operation, *ns;
+	const struct json *object, *old; /* either may be NULL */
+};
+/* The resource whose version to send, or NULL: not for this hook. */
+struct resource *hook_matches(const struct hook *h, const struct hook_subject *subject);
