@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* domain.memory.guest: rollout.md 2.4 (order of the checks, H4 to H9), 3.3, 4.2, 7.4; decisions 10 to 12. */
+#include "api/quantity.h"
+#include "base/mem.h"
+#include "kubevirt/api/defaults.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vm/vm_impl.h"
+
+#define PATH "spec.template.spec.domain.memory.guest"
+#define M "memory updated in template spec"
+#define NOT_SUPPORTED "memory hotplug not supported, "
+
+struct memory_case {
+	const struct vm_seen *seen;
+	const struct json *vmi, *domain; /* the VM's domain */
+	int64_t wanted, max, at_boot;
+};
+
+/* H7's texts are made of a fixed part and the failing check; meanings are static, so here they all are. */
+static const char *unsupported(const char *why)
+{
+	static const char *const texts[] = {
+		NOT_SUPPORTED "Memory hotplug is not compatible with realtime VMs",
+		NOT_SUPPORTED "Memory hotplug is not compatible with guest mapping passthrough",
+		NOT_SUPPORTED "Memory hotplug is not compatible with encrypted VMs",
+		NOT_SUPPORTED "Guest memory must be configured when memory hotplug is enabled",
+		NOT_SUPPORTED "Max guest memory must be configured when memory hotplug is enabled",
+		NOT_SUPPORTED "Guest memory is greater than the configured maxGuest memory",
+		NOT_SUPPORTED "Guest memory must be 2Mi aligned",
+		NOT_SUPPORTED "Guest memory must be 1Gi aligned",
+		NOT_SUPPORTED "MaxGuest must be 2Mi aligned",
+		NOT_SUPPORTED "MaxGuest must be 1Gi aligned",
+		NOT_SUPPORTED "Memory hotplug is only available for x86_64 and arm64 VMs",
+		NOT_SUPPORTED "Memory hotplug is only available for VMs with at least 1Gi of guest memory",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (str_eq(texts[i] + sizeof(NOT_SUPPORTED) - 1, why))
+			return texts[i];
+	return "memory hotplug not supported";
+}
+
+/* The first check that fails, or NULL: the change can go live. */
+static const char *first_refusal(const struct memory_case *m)
+{
+	const struct vm_seen *s = m->seen;
+	const char *why;
+
+	if (!gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG) && vmi_cond_is(m->vmi, COND_LIVE_MIGRATABLE, "False"))
+		return M ". Memory-hotplug is only available for migratable VMs"; /* H5; in place nothing migrates */
+	if (m->max < 0)
+		return M ". Memory-hotplug is not available for this VM configuration"
+			 " (the instance was started without room for more memory)"; /* H6, decision 12 */
+	why = memory_hotplug_check(m->domain, json_at_str(m->vmi, "/spec/architecture"), m->wanted, m->max);
+	if (why)
+		return unsupported(why); /* H7; it shadows H9 */
+	if (m->wanted < m->at_boot)
+		return M " to a value lower than what the VM started with"; /* H8 */
+	if (m->wanted > m->max)
+		return M " to a value higher than what's available"; /* H9 */
+	return NULL;
+}
+
+static void stage(struct edits *r, const struct json *was, const struct json *is, const char *why)
+{
+	struct change *c = rollout_add(r, PATH, was, is, LIVE_MEMORY);
+
+	c->staged = true;
+	c->why = why;
+}
+
+/* What the pod must have, from the template and the size at start, so that going back and forth ends where it began. rollout.md
+ * 3.3, 1.: the request follows the guest and is the guest's size at least; the limit keeps its distance unless the request had to
+ * jump. */
+static void set_resources(struct json_doc *d, struct json *vmi, const struct memory_case *m)
+{
+	const struct json *given = json_get(m->domain, "resources");
+	int64_t request = quantity_bytes(json_at(given, "/requests/memory"));
+	int64_t limit = quantity_bytes(json_at(given, "/limits/memory"));
+	int64_t delta = m->wanted - m->at_boot;
+	bool jumps = delta != 0 && request >= 0 && request + delta < m->wanted;
+	char text[QUANTITY_TEXT_MAX];
+
+	if (request < 0 && json_at(vmi, "/spec/domain/resources/requests/memory")) {
+		request = limit; /* admission copied it from the limit */
+		jumps = false;
+	}
+	if (request >= 0 && json_at(vmi, "/spec/domain/resources/requests/memory"))
+		json_put_str(d, vmi, "/spec/domain/resources/requests/memory",
+			quantity_bytes_text(jumps ? m->wanted : request + delta, text));
+	if (limit >= 0)
+		json_put_str(d, vmi, "/spec/domain/resources/limits/memory",
+			quantity_bytes_text(jumps ? limit : limit + delta, text));
+}
+
+static void apply(struct edits *r, const struct memory_case *m)
+{
+	struct json *vmi = rollout_vmi(m->seen, r);
+	char text[QUANTITY_TEXT_MAX];
+
+	json_put_str(r->vmi, vmi, "/spec/domain/memory/guest", quantity_bytes_text(m->wanted, text));
+	set_resources(r->vmi, vmi, m);
+}
+
+/* H4. The same value is not tried twice; another one is a new attempt (handoff.h, limit 12). */
+static bool failed_before(const struct memory_case *m)
+{
+	return vmi_cond_is(m->vmi, COND_HOT_MEMORY, "False") && vmi_hot_memory_target(m->vmi) == m->wanted;
+}
+
+/* Decision 19: what works neither in place nor by a migration waits for a restart; nobody is evicted for it. */
+static bool stuck(const struct memory_case *m)
+{
+	return str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"), HOT_MEMORY_NEEDS_MIGRATION) &&
+	       !(m->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE);
+}
+
+void rollout_memory(const struct vm_seen *s, struct edits *r)
+{
+	const struct json *vmi = obj_json(s->vmi), *template = json_at(obj_json(s->vm), "/spec/template/spec");
+	const struct json *guest = json_at(template, "/domain/memory/guest"), *now = json_at(vmi, "/spec/domain/memory/guest");
+	struct memory_case m = { .seen = s, .vmi = vmi, .domain = json_get(template, "domain"),
+		.wanted = quantity_bytes(guest), .max = vmi_guest_max(vmi), .at_boot = vmi_guest_at_boot(vmi) };
+	const char *why;
+
+	if (m.wanted < 0 || !now || vmi_guest_current(vmi) < 0 || m.at_boot < 0)
+		return;
+	if (rollout_live(s) && failed_before(&m)) {
+		stage(r, json_at(vmi, "/status/memory/guestCurrent"), guest,
+			M ". Memory-hotplug failed and is not available for this VM configuration");
+		return;
+	}
+	if (m.wanted == vmi_guest_wanted(vmi)) {
+		if (stuck(&m))
+			stage(r, json_at(vmi, "/status/memory/guestCurrent"), guest,
+				M ". The node can not give it in place and live migration is not enabled");
+		return;
+	}
+	if (!rollout_live(s)) {
+		stage(r, now, guest, M);
+		return;
+	}
+	why = first_refusal(&m);
+	if (why) {
+		stage(r, now, guest, why);
+		return;
+	}
+	rollout_add(r, PATH, now, guest, LIVE_MEMORY);
+	if (vmi_migrating(vmi))
+		rollout_busy(r, "HotPlugMemoryError", "memory hotplug waits for the end of a migration");
+	else if (vmi_phase(vmi) == VMI_RUNNING)
+		apply(r, &m);
+	/* else: the guest is being started with the value before; this one follows when it runs */
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what a pass has seen to its plan. The status goes first: what it records (failed starts, requests to start again) is
+ * evidence that the writes behind it destroy. */
+#include "api/meta.h"
+#include "base/mem.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vm/vm_impl.h"
+
+/* Our finalizer on the instance held it until what became of it was counted; virt-handler's is gone by then. */
+static void plan_let_go(const struct obj *vmi, struct plan *out)
+{
+	struct json_doc *d;
+
+	if (!obj_deleting(vmi) || meta_has_finalizer(obj_json(vmi), FINALIZER_VMI) ||
+		!meta_has_finalizer(obj_json(vmi), FINALIZER_VM))
+		return;
+	d = obj_draft(vmi);
+	meta_set_finalizer(d, json_root(d), FINALIZER_VM, false);
+	plan_change(out, &kind_vmi, vmi, NULL, d);
+}
+
+/* An instance whose VM is gone, or is another one of the same name by now: nobody else takes our finalizer off it. */
+static void plan_let_go_orphan(const struct vm_seen *s, struct plan *out)
+{
+	const struct json *owner = meta_controller_ref(obj_json(s->foreign));
+
+	if (str_eq(json_get_str(owner, "kind"), "VirtualMachine"))
+		plan_let_go(s->foreign, out);
+}
+
+static void plan_start(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
+{
+	CLEANUP(mem_freep) char *name = vm_revision_name(s->vm);
+
+	plan_ensure(out, &kind_controllerrevision, vm_revision_render(s->vm));
+	plan_create(out, &kind_vmi, vm_instance_render(s, t->paused));
+	plan_event(out, s->vm, false, "SuccessfulCreate",
+		"Started the virtual machine by creating the new virtual machine instance %s", obj_name(s->vm));
+	for (size_t i = 0; i < s->n_revisions; i++)
+		if (!str_eq(obj_name(s->revisions[i]), name))
+			plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]), obj_uid(s->revisions[i]), -1);
+}
+
+static void plan_stop(const struct vm_seen *s, struct plan *out)
+{
+	plan_delete(out, &kind_vmi, obj_key(s->vmi), obj_uid(s->vmi), -1);
+	plan_event(out, s->vm, false, "SuccessfulDelete",
+		"Stopped the virtual machine by deleting the virtual machine instance %s", obj_uid(s->vmi));
+}
+
+static bool restart_required(const struct json *status)
+{
+	return cond_is(json_get(status, "conditions"), COND_RESTART_REQUIRED, "True");
+}
+
+static void plan_restart_events(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
+{
+	bool was = restart_required(json_get(obj_json(s->vm), "status")), is = restart_required(t->status);
+	const struct json *c = cond_find(json_get(t->status, "conditions"), COND_RESTART_REQUIRED);
+
+	if (is && !was)
+		plan_event(out, s->vm, false, "RestartRequired", "%s", json_str_or(json_get(c, "message"), ""));
+	else if (was && !is)
+		plan_event(out, s->vm, false, "RestartNotRequired", "%s",
+			s->vmi ? "the running instance has everything that the template asks for again" :
+				 "there is no running instance that could differ from the template");
+}
+
+static void plan_live_events(const struct vm_seen *s, const struct edits *r, struct plan *out)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (!r->items[i].staged)
+			plan_event(out, s->vm, false, "LiveUpdate", "%s %s -> %s goes to the running instance",
+				r->items[i].path, r->items[i].was ? r->items[i].was : "(none)",
+				r->items[i].is ? r->items[i].is : "(none)");
+}
+
+static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
+{
+	struct json_doc *d = obj_draft(s->vm);
+	struct json *root = json_root(d), *spec = json_get(root, "spec");
+
+	meta_set_finalizer(d, root, FINALIZER_VM, true);
+	if (t->to_always && json_get(spec, "running"))
+		json_set_bool(d, spec, "running", true);
+	else if (t->to_always)
+		json_set_str(d, spec, "runStrategy", "Always");
+	plan_change(out, &kind_vm, s->vm, NULL, d);
+}
+
+static void turn_begin(const struct vm_seen *s, struct vm_turn *t)
+{
+	*t = (struct vm_turn){ .doc = obj_draft(s->vm) };
+	t->status = json_need_obj(t->doc, json_root(t->doc), "status");
+}
+
+/* The instance goes first, then the revisions, then the VM. */
+static void decide_going(const struct vm_seen *s, struct plan *out)
+{
+	struct edits none = { 0 };
+	struct vm_turn t;
+	struct json_doc *d;
+
+	if (!meta_has_finalizer(obj_json(s->vm), FINALIZER_VM))
+		return; /* somebody else's finalizer holds it; our part is done */
+	if (s->vmi) {
+		turn_begin(s, &t);
+		vm_status(s, &t, &none);
+		plan_change(out, &kind_vm, s->vm, "status", t.doc);
+		if (!obj_deleting(s->vmi))
+			plan_stop(s, out);
+		plan_let_go(s->vmi, out);
+		return;
+	}
+	for (size_t i = 0; i < s->n_revisions; i++)
+		plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]), obj_uid(s->revisions[i]), -1);
+	d = obj_draft(s->vm);
+	meta_set_finalizer(d, json_root(d), FINALIZER_VM, false);
+	plan_change(out, &kind_vm, s->vm, NULL, d);
+}
+
+static void decide_there(const struct vm_seen *s, struct plan *out)
+{
+	struct edits r;
+	struct vm_turn t;
+
+	turn_begin(s, &t);
+	vm_run(s, &t);
+	rollout_compute(s, &r);
+	vm_status(s, &t, &r);
+
+	plan_main(s, &t, out);
+	plan_restart_events(s, &t, out);
+	plan_change(out, &kind_vm, s->vm, "status", t.doc);
+	if (t.act == ACT_STOP) {
+		plan_stop(s, out);
+	} else if (t.act == ACT_START) {
+		plan_start(s, &t, out);
+	} else if (r.vmi && plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(r.vmi))) {
+		plan_live_events(s, &r, out);
+	}
+	if (s->vmi)
+		plan_let_go(s->vmi, out);
+	if (t.retry_at)
+		plan_again_at(out, t.retry_at);
+	rollout_done(&r);
+}
+
+void vm_decide_seen(const struct vm_seen *s, struct plan *out)
+{
+	if (s->foreign)
+		plan_let_go_orphan(s, out);
+	if (!s->vm)
+		return;
+	if (obj_deleting(s->vm))
+		decide_going(s, out);
+	else
+		decide_there(s, out);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/vm/vm_impl.h - one pass over one VM, in parts. Look (vm_look.c) fills struct vm_seen; everything behind it is pure:
+ * what is to run (vm_run.c, vm_backoff.c), what an edit means for the running instance (vm_rollout.c, rollout_*.c), what to
+ * report (vm_status.c), and the plan (vm.c). */
+#pragma once
+
+#include "kubevirt/api/live.h"
+#include "kubevirt/vm/vm.h"
+#include "kubevirt/vmi/facts.h"
+
+#define VM_REVISIONS_MAX 16 /* start revisions looked at; there are never more than two for long */
+
+/* All a pass may look at; borrowed, read only. */
+struct vm_seen {
+	const struct obj *vm;     /* NULL: gone */
+	const struct obj *vmi;    /* the instance, ours */
+	const struct obj *foreign; /* an instance of our name that is not ours */
+	const struct obj *revisions[VM_REVISIONS_MAX];
+	size_t n_revisions;
+	const struct obj *revision; /* the newest of them: how the instance was started */
+	const struct kv_config *config;
+	const struct vm_env *env;
+	int64_t now; /* wall ms */
+	uint64_t random;
+};
+
+/* ---- what is to run (kubevirt-api.md 3) ---- */
+#define RUN_STRATEGIES(X) \
+	X(ALWAYS, "Always")                 \
+	X(RERUN_ON_FAILURE, "RerunOnFailure") \
+	X(MANUAL, "Manual")                 \
+	X(HALTED, "Halted")                 \
+	X(ONCE, "Once")                     \
+	X(WAIT_AS_RECEIVER, "WaitAsReceiver")
+enum run_strategy {
+#define X(id, name) RUN_##id,
+	RUN_STRATEGIES(X)
+#undef X
+		RUN_MAX
+};
+enum run_inst { INST_NONE, INST_LIVE, INST_SUCCEEDED, INST_FAILED, INST_GOING, INST_MAX };
+enum run_act { ACT_KEEP, ACT_START, ACT_START_IF_ASKED, ACT_STOP };
+
+struct vm_turn {
+	enum run_strategy strategy;
+	enum run_inst inst;
+	enum run_act act;    /* never ACT_START_IF_ASKED */
+	bool paused;         /* start it paused */
+	bool to_always;      /* spec.runStrategy becomes Always: a paused start of a halted VM */
+	int64_t retry_at;    /* a start is due, but not before; 0: none waits */
+	struct json_doc *doc; /* the whole VM with its next status */
+	struct json *status;
+};
+enum run_strategy vm_run_strategy(const struct json *vm); /* runStrategy, else running, else Halted */
+const char *vm_run_strategy_name(enum run_strategy s);
+enum run_inst vm_run_inst(const struct vm_seen *s);
+enum run_act vm_run_table(enum run_strategy s, enum run_inst i);
+/* Decides act; changes stateChangeRequests, startFailure and runStrategy of t->status. */
+void vm_run(const struct vm_seen *s, struct vm_turn *t);
+/* startFailure: counts an instance that ended without ever having run, forgets when one ran. */
+void vm_backoff_count(const struct vm_seen *s, struct vm_turn *t);
+int64_t vm_backoff_until(const struct json *status); /* 0: none */
+int64_t vm_backoff_delay_ms(int64_t failures, uint64_t random);
+
+/* ---- start revisions and instances (rollout.md 2.1) ---- */
+char *vm_revision_name(const struct obj *vm); /* caller frees */
+bool vm_revision_of(const struct obj *revision, const struct obj *vm, int64_t *ret_generation);
+struct json_doc *vm_revision_render(const struct obj *vm);
+struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused);
+
+/* ---- edits against what runs (rollout.md 2.3-2.6) ---- */
+/* One field that differs. Texts are the change's own. */
+struct change {
+	char *path;       /* "spec.template.spec.domain.memory.guest", items of named lists as [name] */
+	char *was, *is;   /* compact JSON; NULL: absent */
+	enum live_class class;
+	bool staged;      /* waits for a restart; else it is being brought to the instance by this pass */
+	const char *why;  /* meaning, static text; NULL: it waits for the others */
+};
+struct edits {
+	bool known; /* there is an instance to compare with; else nothing below counts */
+	struct change *items;
+	size_t n, cap;
+	bool staged; /* any of them */
+	struct json_doc *vmi; /* the instance as it should be; NULL: as it is */
+	/* A live change that can not be made just now: VM condition Failure. */
+	const char *busy_reason;
+	char *busy_message;
+};
+void rollout_done(struct edits *r);
+void rollout_compute(const struct vm_seen *s, struct edits *ret);
+/* The message of RestartRequired; old: the one that stands there now, whose first meaning is kept while it holds. Caller frees. */
+char *rollout_message(const struct edits *r, const char *old);
+#define ROLLOUT_PATHS_MAX 10
+#define ROLLOUT_MESSAGE_MAX 1024
+#define ROLLOUT_VALUE_MAX 80
+
+struct change *rollout_add(struct edits *r, const char *path, const struct json *was, const struct json *is,
+			   enum live_class class);
+/* Differences between two trees that are (parts of) a VMI spec: at is the dotted path of the part below template.spec, "" for
+ * all. Semantic: null is empty, quantities by value, order of lists counts (rollout.md 2.3). */
+typedef void spec_diff_fn(void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b);
+void spec_diff(const char *at, const struct json *a, const struct json *b, spec_diff_fn *fn, void *arg);
+bool spec_same(const char *at, const struct json *a, const struct json *b);
+/* The live fields: each adds its change, staged or with its part of r->vmi. */
+void rollout_memory(const struct vm_seen *s, struct edits *r);
+void rollout_cpu(const struct vm_seen *s, struct edits *r);
+void rollout_placement(const struct vm_seen *s, struct edits *r);
+bool rollout_live(const struct vm_seen *s); /* LiveUpdate in force */
+struct json *rollout_vmi(const struct vm_seen *s, struct edits *r); /* root of r->vmi, made on first use */
+void rollout_busy(struct edits *r, const char *reason, const char *message);
+
+/* ---- report (kubevirt-api.md 3.1, 3.2) ---- */
+const char *vm_printable_status(const struct vm_seen *s, const struct vm_turn *t);
+void vm_status(const struct vm_seen *s, struct vm_turn *t, const struct edits *r);
+
+void vm_decide_seen(const struct vm_seen *s, struct plan *out);

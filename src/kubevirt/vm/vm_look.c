@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a pass of the VM controller looks at. */
+#include "api/meta.h"
+#include "base/mem.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/vm/vm_impl.h"
+
+static bool is_ours(const struct obj *vmi, const struct obj *vm)
+{
+	return vm && str_eq(json_get_str(meta_controller_ref(obj_json(vmi)), "uid"), obj_uid(vm));
+}
+
+static void look_revisions(const struct look *l, struct vm_seen *s)
+{
+	const struct cache *c = look_cache(l, &kind_controllerrevision);
+	const struct obj *o;
+	int64_t generation, newest = -1;
+
+	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++) {
+		if (obj_deleting(o) || !vm_revision_of(o, s->vm, &generation))
+			continue;
+		if (generation > newest) {
+			newest = generation;
+			s->revision = o;
+		}
+		if (s->n_revisions < VM_REVISIONS_MAX)
+			s->revisions[s->n_revisions++] = o;
+	}
+}
+
+static void vm_decide(const struct look *l, const char *key, struct plan *out)
+{
+	struct kv_config config;
+	struct vm_seen s = { .vm = look_get(l, &kind_vm, key), .config = &config, .env = look_env(l), .now = look_now(l) };
+	const struct obj *vmi = look_get(l, &kind_vmi, key);
+
+	if (!s.vm && !vmi)
+		return;
+	if (vmi && is_ours(vmi, s.vm))
+		s.vmi = vmi;
+	else
+		s.foreign = vmi;
+	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
+	s.random = look_random(l);
+	if (s.vm)
+		look_revisions(l, &s);
+	vm_decide_seen(&s, out);
+}
+
+/* The strategy, a gate or a maximum may have changed: every VM is looked at again. */
+static void key_every_vm(const struct look *l, const struct obj *o, key_emit_fn *emit, void *emit_arg)
+{
+	const struct obj *vm;
+
+	for (size_t i = 0; (vm = cache_at(look_cache(l, &kind_vm), i)); i++)
+		emit(emit_arg, obj_key(vm));
+}
+
+const struct controller vm_controller = {
+	.name = "vm",
+	.decide = vm_decide,
+	.watches = {
+		{ .kind = &kind_vm, .keys = key_self },
+		{ .kind = &kind_vmi, .keys = key_self }, /* an instance has its VM's name */
+		{ .kind = &kind_controllerrevision, .keys = key_owner, .index = index_by_owner_uid },
+		{ .kind = &kind_kubevirt, .keys = key_every_vm },
+	},
+};

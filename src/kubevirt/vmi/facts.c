@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kubevirt/vmi/facts.h"
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "base/time.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/names.h"
+
+static const struct {
+	const char *name;
+	bool final;
+} phases[VMI_PHASE_MAX] = {
+#define X(id, name, final) [VMI_##id] = { name, final },
+	VMI_PHASES(X)
+#undef X
+};
+
+enum vmi_phase vmi_phase(const struct json *vmi)
+{
+	const char *text = json_at_str(vmi, "/status/phase");
+
+	if (!text)
+		return VMI_UNSET;
+	for (int p = 0; p < VMI_PHASE_MAX; p++)
+		if (str_eq(phases[p].name, text))
+			return (enum vmi_phase)p;
+	return VMI_UNKNOWN;
+}
+
+const char *vmi_phase_name(enum vmi_phase p)
+{
+	return phases[p].name;
+}
+
+bool vmi_phase_final(enum vmi_phase p)
+{
+	return phases[p].final;
+}
+
+bool vmi_is_final(const struct json *vmi)
+{
+	return vmi && phases[vmi_phase(vmi)].final;
+}
+
+int64_t vmi_since(const struct json *vmi, enum vmi_phase p)
+{
+	int64_t ms;
+
+	JSON_EACH(it, json_at(vmi, "/status/phaseTransitionTimestamps")) {
+		const char *at = json_get_str(it.val, "phaseTransitionTimestamp");
+		if (str_eq(json_get_str(it.val, "phase"), phases[p].name) && at && time_parse(at, &ms))
+			return ms;
+	}
+	return 0;
+}
+
+bool vmi_was(const struct json *vmi, enum vmi_phase p)
+{
+	return vmi && (vmi_phase(vmi) == p || vmi_since(vmi, p) > 0);
+}
+
+const struct json *vmi_cond(const struct json *vmi, const char *type)
+{
+	return cond_find(json_at(vmi, "/status/conditions"), type);
+}
+
+bool vmi_cond_is(const struct json *vmi, const char *type, const char *status)
+{
+	return cond_is(json_at(vmi, "/status/conditions"), type, status);
+}
+
+bool vmi_migrating(const struct json *vmi)
+{
+	const struct json *m = json_at(vmi, "/status/migrationState");
+
+	return json_get_str(m, "startTimestamp") && !json_get_str(m, "endTimestamp");
+}
+
+int64_t vmi_guest_wanted(const struct json *vmi)
+{
+	return quantity_bytes(json_at(vmi, "/spec/domain/memory/guest"));
+}
+
+int64_t vmi_guest_max(const struct json *vmi)
+{
+	return quantity_bytes(json_at(vmi, "/spec/domain/memory/maxGuest"));
+}
+
+int64_t vmi_guest_at_boot(const struct json *vmi)
+{
+	return quantity_bytes(json_at(vmi, "/status/memory/guestAtBoot"));
+}
+
+int64_t vmi_guest_requested(const struct json *vmi)
+{
+	return quantity_bytes(json_at(vmi, "/status/memory/guestRequested"));
+}
+
+int64_t vmi_guest_current(const struct json *vmi)
+{
+	return quantity_bytes(json_at(vmi, "/status/memory/guestCurrent"));
+}
+
+int64_t vmi_hot_memory_target(const struct json *vmi)
+{
+	const char *text = meta_annotation(vmi, ANN_HOT_MEMORY_TARGET);
+	int64_t bytes;
+
+	if (text && str_to_i64(text, 0, INT64_MAX, &bytes))
+		return bytes;
+	return vmi_guest_wanted(vmi);
+}
+
+void kv_config_cached(const struct cache *kubevirts, struct kv_config *ret)
+{
+	const struct obj *cr = cache_at(kubevirts, 0);
+
+	kv_config_from(cr ? obj_json(cr) : NULL, ret);
+}
