@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define BALLOON_PATH "/machine/peripheral/balloon0"
@@ -368,6 +369,22 @@ static const char *disk_of_node(const struct launcher *l, const char *node)
 	return node;
 }
 
+/* The disk's file system was full: go on by itself once there is room (qemu.md 16.15). */
+void guest_space_due(void *arg)
+{
+	struct launcher *l = arg;
+	struct statvfs st;
+
+	if (!l->io_error || l->phase != WIRE_PHASE_PAUSED || !l->qmp)
+		return;
+	if (statvfs(l->dir, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= SPACE_ENOUGH) {
+		log_info("there is space again, the guest goes on");
+		qmp_send_cont(l->qmp, NULL, NULL, NULL);
+		return;
+	}
+	loop_timer_set(l->space, SPACE_EVERY_MS);
+}
+
 static void on_io_error(struct launcher *l, const struct json *data)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
@@ -377,6 +394,8 @@ static void on_io_error(struct launcher *l, const struct json *data)
 	if (!str_eq(json_get_str(data, "action"), "stop") || l->io_error)
 		return;
 	l->io_error = true;
+	if (json_bool(json_get(data, "nospace")))
+		loop_timer_set(l->space, SPACE_EVERY_MS);
 	d = json_doc_new();
 	o = json_new_obj(d);
 	json_set_root(d, o);

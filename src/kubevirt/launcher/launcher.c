@@ -50,6 +50,7 @@ int launcher_new(struct loop *loop, const struct launcher_spec *spec, struct lau
 	l->oom_kills = oom_kill_count();
 	l->push = loop_timer_new(loop, state_push_due, l);
 	l->balloon = loop_timer_new(loop, guest_balloon_due, l);
+	l->space = loop_timer_new(loop, guest_space_due, l);
 	l->console = console_new(loop);
 	if (wire_server_new(loop, l->socket, &ops, l, &l->server, e) < 0) {
 		launcher_free(l);
@@ -77,6 +78,7 @@ void launcher_free(struct launcher *l)
 	resize_free(l->resize);
 	loop_timer_free(l->push);
 	loop_timer_free(l->balloon);
+	loop_timer_free(l->space);
 	loop_timer_free(l->stop_timer);
 	if (l->term)
 		loop_signal_free(l->term);

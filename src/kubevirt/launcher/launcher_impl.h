@@ -18,6 +18,8 @@
 #define BALLOON_FAST_S 2
 #define BALLOON_SLOW_S 10
 #define BALLOON_FAST_FOR_MS 60000
+#define SPACE_EVERY_MS 2000
+#define SPACE_ENOUGH (64ull << 20)
 #define REBOOT_DEBOUNCE_MS \
 	5000 /* firmware resets once more: two RESET events are one reboot (qemu.md 16.13) */
 
@@ -68,7 +70,7 @@ struct launcher {
 	struct resize *resize;
 	struct console *console;
 	struct guest_stats stats;
-	struct loop_timer *balloon, *stop_timer;
+	struct loop_timer *balloon, *stop_timer, *space;
 	int64_t balloon_fast_until, stop_deadline, last_reset, started_wall;
 	bool user_paused, io_error, booted, agent;
 	int reboots;
@@ -97,6 +99,7 @@ char *last_line(const char *path, const char *name);
 extern const struct qmp_ops guest_qmp_ops;
 void guest_running(struct launcher *l); /* set up, cont was answered */
 void guest_balloon_due(void *arg);
+void guest_space_due(void *arg);
 void guest_exited(void *arg, pid_t pid, int wait_status);
 void guest_stop(struct launcher *l, int grace_s);
 void guest_kill(struct launcher *l, const char *reason, const char *message);
