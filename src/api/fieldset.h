@@ -42,8 +42,9 @@ void fset_compare(const struct schema *s, const struct json *old, const struct j
 /* Paths of `applied` whose value in live differs or is missing. */
 void fset_differing(
 	const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret);
-/* Merges applied into live, which belongs to d. */
-void fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied);
+/* Merges applied into live, which belongs to d. ERR_TOO_LARGE beyond MEMBERS_WORK_MAX. */
+int fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied,
+	struct err *e);
 /* Removes the members of `gone` from v unless `kept` has them or something below them. */
 void fset_remove_from(
 	const struct schema *s, struct json *v, const struct fset *gone, const struct fset *kept);

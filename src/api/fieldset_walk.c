@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/members.h"
 #include "api/schema_int.h"
 #include "base/mem.h"
 
@@ -154,8 +155,13 @@ void fset_of(const struct schema *s, const struct json *v, struct fset *ret)
 static void compare_maps(const struct schema *s, const struct json *old, const struct json *now,
 	struct fset *changed, struct fset *removed)
 {
+	CLEANUP(members_done) struct members was_members = { 0 };
+	CLEANUP(members_done) struct members is_members = { 0 };
+
+	members_init(&was_members, old);
+	members_init(&is_members, now);
 	JSON_EACH (it, now) {
-		const struct json *was = json_getn(old, it.key, it.key_len);
+		const struct json *was = members_get(&was_members, it.key, it.key_len);
 
 		if (was && json_eq(was, it.val))
 			continue;
@@ -168,7 +174,7 @@ static void compare_maps(const struct schema *s, const struct json *old, const s
 		}
 	}
 	JSON_EACH (it, old)
-		if (!json_getn(now, it.key, it.key_len))
+		if (!members_get(&is_members, it.key, it.key_len))
 			need_field(removed, it.key)->member = true;
 }
 
@@ -222,8 +228,11 @@ void fset_differing(
 	const struct schema *s, const struct json *applied, const struct json *live, struct fset *ret)
 {
 	if (granular_map(s, applied) && granular_map(s, live)) {
+		CLEANUP(members_done) struct members members = { 0 };
+
+		members_init(&members, live);
 		JSON_EACH (it, applied) {
-			const struct json *have = json_getn(live, it.key, it.key_len);
+			const struct json *have = members_get(&members, it.key, it.key_len);
 
 			if (have && json_eq(have, it.val))
 				continue;
@@ -257,8 +266,8 @@ void fset_differing(
 	}
 }
 
-static void merge_lists(
-	struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied)
+static int merge_lists(struct json_doc *d, const struct schema *s, struct json *live,
+	const struct json *applied, struct err *e)
 {
 	CLEANUP(index_done) struct index have = { 0 };
 
@@ -269,24 +278,33 @@ static void merge_lists(
 
 		if (!item)
 			json_append(d, live, json_copy(d, it.val));
-		else if (json_is_obj(item) && json_is_obj(it.val))
-			fset_merge(d, schema_items(s), item, it.val);
+		else if (json_is_obj(item) && json_is_obj(it.val) &&
+			 fset_merge(d, schema_items(s), item, it.val, e) < 0)
+			return -1;
 	}
+	return 0;
 }
 
-void fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied)
+int fset_merge(struct json_doc *d, const struct schema *s, struct json *live, const struct json *applied,
+	struct err *e)
 {
+	if (members_too_many(live, applied, e))
+		return -1;
 	JSON_EACH (it, applied) {
 		const struct schema *below = schema_member(s, it.key);
 		struct json *have = json_getn(live, it.key, it.key_len);
+		int r = 0;
 
 		if (granular_map(below, it.val) && granular_map(below, have))
-			fset_merge(d, below, have, it.val);
+			r = fset_merge(d, below, have, it.val, e);
 		else if (granular_list(below, it.val) && granular_list(below, have))
-			merge_lists(d, below, have, it.val);
+			r = merge_lists(d, below, have, it.val, e);
 		else if (!have || !json_eq(have, it.val))
-			json_set_copy(d, live, it.key, it.val);
+			json_setn(d, live, it.key, it.key_len, json_copy(d, it.val));
+		if (r < 0)
+			return -1;
 	}
+	return 0;
 }
 
 /* true: v itself should go. A container emptied here goes too, unless somebody holds it or it is a top member. */

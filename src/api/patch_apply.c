@@ -183,7 +183,8 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 	if (!json_is_obj(json_root(d)))
 		json_set_root(d, json_new_obj(d));
 	struct json *root = json_root(d);
-	fset_merge(d, s, root, applied);
+	if (fset_merge(d, s, root, applied, e) < 0)
+		return -1;
 	drop_unlisted(s, root, &all, self, &listed);
 	if (!fset_eq(&self->fields, &listed) || !self->time || !str_eq(self->api_version, o->api_version)) {
 		fset_done(&self->fields);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/members.h"
 #include "base/mem.h"
 
 struct diff {
@@ -62,8 +63,13 @@ static void diff(struct diff *x, const struct json *a, const struct json *b);
 
 static void diff_objects(struct diff *x, const struct json *a, const struct json *b)
 {
+	CLEANUP(members_done) struct members was = { 0 };
+	CLEANUP(members_done) struct members is = { 0 };
+
+	members_init(&was, a);
+	members_init(&is, b);
 	JSON_EACH (it, a) {
-		const struct json *now = json_getn(b, it.key, it.key_len);
+		const struct json *now = members_get(&is, it.key, it.key_len);
 		size_t len = enter(x, it.key);
 
 		if (now) {
@@ -75,7 +81,7 @@ static void diff_objects(struct diff *x, const struct json *a, const struct json
 		leave(x, len);
 	}
 	JSON_EACH (it, b) {
-		if (json_getn(a, it.key, it.key_len))
+		if (members_get(&was, it.key, it.key_len))
 			continue;
 		size_t len = enter(x, it.key);
 		json_set_copy(x->d, add_op(x, "add"), "value", it.val);

@@ -201,16 +201,6 @@ static const char *run(struct job *j, const struct json *op)
 	return "unknown op";
 }
 
-static bool depth_ok(const struct json *v, int left)
-{
-	if (left == 0)
-		return false;
-	JSON_EACH (it, v)
-		if (!depth_ok(it.val, left - 1))
-			return false;
-	return true;
-}
-
 int patch_json(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e)
 {
 	if (!json_is_arr(patch))
@@ -233,7 +223,7 @@ int patch_json(const struct json *current, const struct json *patch, struct json
 	/* an object stays one: all behind this counts on it */
 	if (json_is_obj(current) && !json_is_obj(json_root(d)))
 		return err_set(e, ERR_INVALID, "%s", REJECTED);
-	if (deepens && !depth_ok(json_root(d), JSON_DEPTH_MAX))
+	if (deepens && !json_depth_ok(json_root(d)))
 		return err_set(e, ERR_INVALID, "%s", REJECTED);
 	*ret = TAKE(d);
 	return 0;

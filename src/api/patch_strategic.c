@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "api/members.h"
 #include "base/mem.h"
 
 #define COMPARISONS_MAX 4000000 /* of list elements: long lists on both sides are refused */
@@ -278,6 +279,8 @@ static int merge_map(struct json_doc *d, const struct schema *s, struct json *in
 {
 	const char *directive = json_get_str(patch, "$patch");
 
+	if (members_too_many(into, patch, e))
+		return -1;
 	if (str_eq(directive, "replace") || str_eq(directive, "delete")) {
 		json_clear(into);
 		if (*directive == 'r')

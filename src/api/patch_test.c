@@ -135,6 +135,40 @@ static void merge_patch_follows_the_rfc(void **state)
 	expect(patch_merge, "{'a':1}", "{'a':{'b':null,'c':[null]}}", "{'a':{'c':[null]}}");
 }
 
+static struct json_doc *map_of(const char *prefix, int n)
+{
+	CLEANUP(str_done) struct str s = { 0 };
+	struct json_doc *d;
+	struct err e = { 0 };
+
+	str_add(&s, "{\"data\":{");
+	for (int i = 0; i < n; i++)
+		str_addf(&s, "%s\"%s%d\":\"v\"", i ? "," : "", prefix, i);
+	str_add(&s, "}}");
+	d = json_parse(s.data, s.len, &e);
+	if (!d)
+		fail_msg("%s", e.msg);
+	return d;
+}
+
+/* Two maps of as many members as fit a request must not keep the server for seconds. */
+static void large_maps_take_bounded_time(void **state)
+{
+	CLEANUP(json_doc_freep) struct json_doc *a = map_of("a", 100000);
+	CLEANUP(json_doc_freep) struct json_doc *b = map_of("b", 100000);
+	CLEANUP(json_doc_freep) struct json_doc *small = json_lit("{'data':{'b1':'w'}}");
+	CLEANUP(json_doc_freep) struct json_doc *ops = json_doc_new();
+	CLEANUP(json_doc_freep) struct json_doc *got = NULL;
+	struct json_doc *none = NULL;
+	struct err e = { 0 };
+
+	assert_int_equal(patch_merge(json_root(a), json_root(b), &none, &e), -1);
+	assert_int_equal(e.code, ERR_TOO_LARGE);
+	assert_int_equal(patch_merge(json_root(b), json_root(small), &got, &e), 0);
+	assert_int_equal(json_len(patch_diff(ops, json_root(b), json_root(got), false)), 1);
+	assert_int_equal(json_len(patch_diff(ops, json_root(a), json_root(b), false)), 200000);
+}
+
 /* ---- random trees ---- */
 
 static uint64_t seed = 88172645463325252u;
@@ -214,6 +248,7 @@ int main(void)
 		cmocka_unit_test(json_patch_refuses_with_the_fixed_text),
 		cmocka_unit_test(json_patch_is_bounded),
 		cmocka_unit_test(merge_patch_follows_the_rfc),
+		cmocka_unit_test(large_maps_take_bounded_time),
 		cmocka_unit_test(diffs_applied_give_the_other),
 		cmocka_unit_test(diffs_test_what_they_change),
 	};
