@@ -38,7 +38,7 @@ FIELD_TABLE(vmi_spec_fields, "VirtualMachineInstanceSpec", "What a running virtu
 	S("schedulerName", "Scheduler that places it."),
 	S("priorityClassName", "Priority class of its pod."),
 	S("serviceAccountName", "Service account of its pod."),
-	I("terminationGracePeriodSeconds", "How long the guest may take to shut down before it is switched off; 30 unless given.", .min = 0, .max = INT64_MAX),
+	I("terminationGracePeriodSeconds", "How long the guest may take to shut down before it is switched off; 30 unless given."),
 	S("evictionStrategy", "None, LiveMigrate, LiveMigrateIfPossible or External; the cluster's setting unless given."),
 	S("startStrategy", "Paused: the guest is held before its first instruction."),
 	S("hostname", "Host name of the guest; the instance's name unless given."),

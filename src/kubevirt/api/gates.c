@@ -79,8 +79,10 @@ void gates_warnings(const struct json *developer, const struct json *old, struct
 		if (!name || listed(before, name) || !gate_find(name, &g))
 			continue;
 		switch (gates[g].stage) {
-		case GATE_STAGE_GA:
 		case GATE_STAGE_SWITCH:
+			strv_addf(warnings, "feature gate %s is on by default: it can be removed from the list", name);
+			break;
+		case GATE_STAGE_GA:
 			strv_addf(warnings, "feature gate %s is generally available and always on: it can be removed from the list",
 				name);
 			break;

@@ -32,8 +32,8 @@ struct json *webhook_config_render(struct json_doc *d, enum hook_side side, cons
 	} configs[] = {
 		[HOOK_MUTATING] = { &kind_mutatingwebhook, "virt-api-mutator", KV_SERVICE_API, KV_VIRT_API },
 		[HOOK_VALIDATING] = { &kind_validatingwebhook, "virt-api-validator", KV_SERVICE_API, KV_VIRT_API },
-		[HOOK_OPERATOR] = { &kind_validatingwebhook, "virt-operator-validator", KV_SERVICE_OPERATOR_WEBHOOK,
-			KV_VIRT_OPERATOR },
+		/* KubeVirt's operator answers these itself; here virt-api does, under the name in its certificate. */
+		[HOOK_OPERATOR] = { &kind_validatingwebhook, "virt-operator-validator", KV_SERVICE_API, KV_VIRT_OPERATOR },
 	};
 	struct json *o = json_new_obj(d), *list = json_new_arr(d);
 	char version[KIND_API_VERSION_MAX];
