@@ -4,12 +4,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "kubevirt/launcher/launcher.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #define DEFAULT_DIR "/var/run/kubevirt/vm"
+#define DIR_WAIT_MS 30000 /* for virt-handler to make the directory ours (kubevirt/api/handoff.h) */
 
 struct options {
 	const char *dir, *socket, *qemu, *kvm;
@@ -63,6 +68,23 @@ static bool parse(int argc, char **argv, struct options *o)
 	return true;
 }
 
+/* A directory made by the mount belongs to root until virt-handler has seen the pod. */
+static void await_dir(const char *dir)
+{
+	int64_t left, end = time_mono_now() + DIR_WAIT_MS;
+	CLEANUP(fd_closep) int fd = inotify_init1(IN_CLOEXEC);
+	char buf[1024];
+
+	if (fd < 0 || inotify_add_watch(fd, dir, IN_ATTRIB) < 0)
+		return; /* not there yet: we make it */
+	while (access(dir, R_OK | W_OK | X_OK) < 0 && (left = end - time_mono_now()) > 0) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		if (poll(&p, 1, (int)left) > 0 && read(fd, buf, sizeof(buf)) < 0)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .dir = DEFAULT_DIR };
@@ -80,6 +102,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_init("virt-launcher", o.debug ? LOG_DEBUG : LOG_INFO);
+	await_dir(o.dir);
 	loop = loop_new();
 	if (launcher_new(loop,
 		    &(struct launcher_spec){ .dir = o.dir,
