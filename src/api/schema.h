@@ -20,7 +20,8 @@ void schema_prune(const struct schema *s, struct json *v, struct strv *unknown);
 void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
-/* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting); CEL rules with oldSelf. */
+/* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting).
+ * Rules of x-kubernetes-validations are kept but, but for `self == oldSelf`, not evaluated yet. */
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 

@@ -144,7 +144,8 @@ static void violations_read_as_in_kubernetes(void **state)
 		"'e':{'type':'string','enum':['A','B']},'p':{'type':'string','pattern':'^[a-z]+$'},"
 		"'t':{'type':'string','format':'date-time'},'q':{'x-kubernetes-int-or-string':true,"
 		"'anyOf':[{'type':'integer'},{'type':'string'}],'pattern':'^[0-9]+$'},"
-		"'set':{'type':'array','x-kubernetes-list-type':'set','maxItems':3,'items':{'type':'string'}}"
+		"'set':{'type':'array','x-kubernetes-list-type':'set','maxItems':3,'minItems':1,'items':{'"
+		"type':'string'}}"
 		","
 		"'map':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
 		"'items':{'type':'object','required':['k'],'properties':{'k':{'type':'string'}}}},"
@@ -182,6 +183,8 @@ static void violations_read_as_in_kubernetes(void **state)
 	expect_complaints(s, "{'spec':{'r':'x','set':['a','b','a']}}", "spec.set[2]: Duplicate value: \"a\"");
 	expect_complaints(s, "{'spec':{'r':'x','set':['a','b','c','d']}}",
 		"spec.set: Too many: 4: must have at most 3 items");
+	expect_complaints(s, "{'spec':{'r':'x','set':[]}}",
+		"spec.set: Invalid value: 0: spec.set in body should have at least 1 items");
 	expect_complaints(s, "{'spec':{'r':'x','map':[{'k':'a'},{'k':'a'}]}}",
 		"spec.map[1]: Duplicate value: {\"k\":\"a\"}");
 	expect_complaints(s, "{'spec':{'r':'x','map':[{}]}}", "spec.map[0].k: Required value");
@@ -211,17 +214,17 @@ static void junctors_are_evaluated(void **state)
 			"'all':{'type':'integer','allOf':[{'minimum':1},{'maximum':3}]}}}");
 
 	expect_complaints(s, "{'any':{'a':'1'},'one':{'b':'1'},'not':'y','all':2}", "");
-	expect_complaints(
-		s, "{'any':{}}", "any: Invalid value: {}: \"any\" must validate at least one schema (anyOf)");
+	expect_complaints(s, "{'any':{}}",
+		"any: Invalid value: \"\": \"any\" must validate at least one schema (anyOf)");
 	expect_complaints(s, "{'one':{}}",
-		"one: Invalid value: {}: \"one\" must validate one and only one schema (oneOf). Found none "
+		"one: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found none "
 		"valid");
 	expect_complaints(s, "{'one':{'a':'1','b':'2'}}",
-		"one: Invalid value: {\"a\":\"1\",\"b\":\"2\"}: \"one\" must validate one and only one "
+		"one: Invalid value: \"\": \"one\" must validate one and only one "
 		"schema (oneOf). "
 		"Found 2 valid alternatives");
 	expect_complaints(
-		s, "{'not':'x'}", "not: Invalid value: \"x\": \"not\" must not validate the schema (not)");
+		s, "{'not':'x'}", "not: Invalid value: \"\": \"not\" must not validate the schema (not)");
 	expect_complaints(
 		s, "{'all':5}", "all: Invalid value: 5: all in body should be less than or equal to 3");
 }

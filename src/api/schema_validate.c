@@ -60,6 +60,29 @@ static bool bad_type(const struct check *c, const struct jpath *at, const char *
 	return false;
 }
 
+/* A combination of schemas failed: upstream shows no value, and the path in quotes. */
+static bool bad_combination(const struct check *c, const struct jpath *at, const char *text)
+{
+	if (!c->causes)
+		return false;
+	CLEANUP(mem_freep) char *path = jpath_text(at);
+	cause_text(c->causes, "FieldValueInvalid", path, "Invalid value: \"\": \"%s\" %s", path, text);
+	return false;
+}
+
+/* Too few items or properties: the number is the value shown. */
+static bool bad_few(
+	const struct check *c, const struct jpath *at, size_t shown, int64_t min, const char *what)
+{
+	if (!c->causes)
+		return false;
+	CLEANUP(mem_freep) char *path = jpath_text(at);
+	cause_text(c->causes, "FieldValueInvalid", path,
+		"Invalid value: %zu: %s in body should have at least %lld %s", shown, path, (long long)min,
+		what);
+	return false;
+}
+
 static bool bad_many(const struct check *c, const struct jpath *at, size_t have, int64_t max)
 {
 	if (!c->causes)
@@ -328,7 +351,7 @@ static bool check_list(const struct check *c, const struct schema *s, const stru
 	if (s->max_items >= 0 && n > s->max_items)
 		ok = bad_many(c, at, (size_t)n, s->max_items);
 	if (and_then(c, ok) && n < s->min_items)
-		ok = bad_body(c, at, v, "should have at least %lld items", (long long)s->min_items);
+		ok = bad_few(c, at, (size_t)n, s->min_items, "items");
 	if (and_then(c, ok) && !check_unique(c, s, v, at))
 		ok = false;
 	if (s->items)
@@ -417,7 +440,7 @@ static bool check_object(const struct check *c, const struct schema *s, const st
 	if (and_then(c, ok) && s->max_props >= 0 && n > s->max_props)
 		ok = bad_many(c, at, (size_t)n, s->max_props);
 	if (and_then(c, ok) && n < s->min_props)
-		ok = bad_body(c, at, v, "should have at least %lld properties", (long long)s->min_props);
+		ok = bad_few(c, at, (size_t)n, s->min_props, "properties");
 	if (and_then(c, ok) && s->meta && !check_type_meta(c, s, v, at))
 		ok = false;
 	if (and_then(c, ok) && (s->slots || s->additional || s->meta) && !check_members(c, s, v, old, at))
@@ -438,6 +461,20 @@ static size_t count_valid(
 	return n;
 }
 
+static bool check_one_of(const struct check *c, const struct schema *s, const struct json *v,
+	const struct json *old, const struct jpath *at)
+{
+	static const char text[] = "must validate one and only one schema (oneOf). Found";
+	size_t n = count_valid(&s->one_of, v, old, c->ratchet);
+
+	if (n == 1)
+		return true;
+	CLEANUP(mem_freep)
+	char *whole =
+		n ? str_printf("%s %zu valid alternatives", text, n) : str_printf("%s none valid", text);
+	return bad_combination(c, at, whole);
+}
+
 static bool check_junctors(const struct check *c, const struct schema *s, const struct json *v,
 	const struct json *old, const struct jpath *at)
 {
@@ -447,25 +484,12 @@ static bool check_junctors(const struct check *c, const struct schema *s, const 
 	for (size_t i = 0; i < s->all_of.n && and_then(c, ok); i++)
 		if (!valid(c, s->all_of.items[i], v, old, at))
 			ok = false;
-	CLEANUP(mem_freep)
-	char *path = c->causes && (s->any_of.n || s->one_of.n || s->not_of) ? jpath_text(at) : NULL;
 	if (and_then(c, ok) && s->any_of.n && !count_valid(&s->any_of, v, old, c->ratchet))
-		ok = bad(c, at, v, "\"%s\" must validate at least one schema (anyOf)", path ? path : "");
-	if (and_then(c, ok) && s->one_of.n) {
-		size_t n = count_valid(&s->one_of, v, old, c->ratchet);
-
-		if (n == 0)
-			ok = bad(c, at, v,
-				"\"%s\" must validate one and only one schema (oneOf). Found none valid",
-				path ? path : "");
-		else if (n > 1)
-			ok = bad(c, at, v,
-				"\"%s\" must validate one and only one schema (oneOf). Found %zu valid "
-				"alternatives",
-				path ? path : "", n);
-	}
+		ok = bad_combination(c, at, "must validate at least one schema (anyOf)");
+	if (and_then(c, ok) && s->one_of.n && !check_one_of(c, s, v, old, at))
+		ok = false;
 	if (and_then(c, ok) && s->not_of && valid(&quiet, s->not_of, v, old, NULL))
-		ok = bad(c, at, v, "\"%s\" must not validate the schema (not)", path ? path : "");
+		ok = bad_combination(c, at, "must not validate the schema (not)");
 	return ok;
 }
 
