@@ -27,25 +27,53 @@ const struct sm_state stop_states[] = {
 
 /* ---- the end ---- */
 
+/* Where this process' memory group is: "N:memory:/path" (version 1) or "0::/path". In a container the path may lead nowhere and
+ * the group is what is mounted; so both are tried. */
+static void memory_group_files(struct strv *ret)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	char *rest;
+	size_t len;
+
+	if (file_read("/proc/self/cgroup", CGROUP_FILE_MAX, &text, &len, NULL) == 0) {
+		rest = text;
+		for (char *line; (line = str_next(&rest, '\n'));) {
+			char *controllers = strchr(line, ':'),
+			     *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+			if (!path)
+				continue;
+			*path++ = '\0';
+			if (str_eq(controllers + 1, "memory"))
+				strv_addf(ret, "/sys/fs/cgroup/memory%s/memory.oom_control", path);
+			else if (!controllers[1])
+				strv_addf(ret, "/sys/fs/cgroup%s/memory.events", path);
+		}
+	}
+	strv_add(ret, "/sys/fs/cgroup/memory.events");
+	strv_add(ret, "/sys/fs/cgroup/memory/memory.oom_control");
+}
+
 /* SIGKILL is what the kernel sends when a memory limit is hit: no event, no message (qemu.md 5.1). -1: not to be seen here. */
 int64_t oom_kill_count(void)
 {
-	static const char *const places[] = { "/sys/fs/cgroup/memory.events",
-		"/sys/fs/cgroup/memory/memory.oom_control" };
+	struct strv files = { 0 };
+	long long n = -1;
 
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+	memory_group_files(&files);
+	for (size_t i = 0; i < files.len && n < 0; i++) {
 		CLEANUP(mem_freep) char *text = NULL;
 		char *at;
 		size_t len;
-		long long n;
 
-		if (file_read(places[i], CGROUP_FILE_MAX, &text, &len, NULL) < 0)
+		if (file_read(files.items[i], CGROUP_FILE_MAX, &text, &len, NULL) < 0)
 			continue;
 		at = strstr(text, "oom_kill ");
-		if (at && sscanf(at, "oom_kill %lld", &n) == 1)
-			return n;
+		if (at && sscanf(at, "oom_kill %lld", &n) != 1)
+			n = -1;
 	}
-	return -1;
+	strv_done(&files);
+	return n;
 }
 
 static void linger_over(void *arg)
