@@ -25,6 +25,8 @@
 #define RETRY_MS 1000
 #define QUIET_MS 2000
 #define PIECE 4096
+#define GOODBYE_STEPS 5
+#define GOODBYE_STEP_MS 10
 #define UNSENT_MAX (64 * 1024)
 #define ANSWER_TIMEOUT_MS 30000
 #define TOKEN_MAX (64 * 1024)
@@ -41,7 +43,7 @@ struct console {
 	struct loop_fd *input;
 	struct loop_signal *term, *intr;
 	struct termios saved;
-	bool raw, sent, input_ended, status_shown, finished;
+	bool raw, connected, sent, input_ended, status_shown, finished;
 	int64_t started, deadline;
 	int64_t told; /* seconds waited, when last told */
 	int rc;
@@ -229,6 +231,7 @@ static void on_upgraded(void *arg, const struct http_response *r, struct http_st
 	fprintf(stderr, "Successfully connected to %s console.%s\n", c->v->args[0],
 		isatty(STDIN_FILENO) ? " The escape sequence is ^]" : "");
 	c->ws = ws_client(s);
+	c->connected = true;
 	ws_start(c->ws, &ops, c);
 	input_start(c);
 }
@@ -326,8 +329,8 @@ static void console_done(struct console *c)
 	terminal_restore(c);
 	if (c->ws)
 		ws_close(c->ws, 1000);
-	for (int i = 0; c->ws && i < 10; i++)
-		loop_step(c->v->loop, 10); /* let the close frame and the last input leave */
+	for (int i = 0; c->connected && i < GOODBYE_STEPS; i++)
+		loop_step(c->v->loop, GOODBYE_STEP_MS); /* let the close frame and the last input leave */
 	http_client_free(c->http);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->quiet);
