@@ -11,7 +11,8 @@
 #include "kube/client.h"
 #include "kubevirt/webhook/server.h"
 
-static const char usage[] = "usage: virt-api [--port N] [--host ADDRESS] [--namespace NS] [--kubeconfig FILE] [--handler-port N]\n"
+static const char usage[] = "usage: virt-api [--port N] [--host ADDRESS] [--namespace NS] [--kubeconfig "
+			    "FILE] [--handler-port N]\n"
 			    "                [--verbose] [--version]\n";
 
 struct program {
@@ -52,10 +53,12 @@ static int number(const char *text, int *ret)
 /* 0: go on; 1: done; -1: bad */
 static int options(int argc, char **argv, struct virt_api_spec *spec, const char **kubeconfig, bool *verbose)
 {
-	static const struct option longs[] = { { "port", required_argument, NULL, 'p' }, { "host", required_argument, NULL, 'H' },
-		{ "namespace", required_argument, NULL, 'n' }, { "kubeconfig", required_argument, NULL, 'k' },
+	static const struct option longs[] = { { "port", required_argument, NULL, 'p' },
+		{ "host", required_argument, NULL, 'H' }, { "namespace", required_argument, NULL, 'n' },
+		{ "kubeconfig", required_argument, NULL, 'k' },
 		{ "handler-port", required_argument, NULL, 'q' }, { "verbose", no_argument, NULL, 'v' },
-		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 } };
 
 	for (int o; (o = getopt_long(argc, argv, "p:n:vh", longs, NULL)) != -1;) {
 		switch (o) {
@@ -97,8 +100,10 @@ int main(int argc, char **argv)
 {
 	const char *ns = getenv("POD_NAMESPACE"), *kubeconfig = NULL;
 	struct program p = { 0 };
-	struct virt_api_spec spec = { .install_ns = str_empty(ns) ? KV_NAMESPACE_DEFAULT : ns, .port = KV_PORT_API,
-		.ready = on_ready, .arg = &p };
+	struct virt_api_spec spec = { .install_ns = str_empty(ns) ? KV_NAMESPACE_DEFAULT : ns,
+		.port = KV_PORT_API,
+		.ready = on_ready,
+		.arg = &p };
 	struct kube_config config = { 0 };
 	bool verbose = false;
 	struct err e;

@@ -101,7 +101,7 @@ static void read_migrations(const struct json *m, struct kv_migration_config *c)
 
 static void read_workload_update(const struct json *w, struct kv_config *c)
 {
-	JSON_EACH(it, json_get(w, "workloadUpdateMethods")) {
+	JSON_EACH (it, json_get(w, "workloadUpdateMethods")) {
 		if (str_eq(json_str(it.val), "LiveMigrate"))
 			c->workload_methods |= KV_UPDATE_LIVE_MIGRATE;
 		else if (str_eq(json_str(it.val), "Evict"))
@@ -122,7 +122,8 @@ static void read_workload_update(const struct json *w, struct kv_config *c)
 static void read_architectures(const struct json *conf, struct kv_config *c)
 {
 	for (int a = 0; a < KV_ARCH_MAX; a++) {
-		const struct json *of = json_get(json_get(conf, "architectureConfiguration"), arch_defaults[a].name);
+		const struct json *of =
+			json_get(json_get(conf, "architectureConfiguration"), arch_defaults[a].name);
 		c->machine_type[a] = arch_defaults[a].machine_type;
 		if (a == KV_ARCH_AMD64) { /* the fields from before there were architectures */
 			take_str(json_get(conf, "machineType"), &c->machine_type[a]);
@@ -213,7 +214,8 @@ void kv_config_from(const struct json *cr, struct kv_config *ret)
 	read_architectures(conf, ret);
 	read_migrations(json_get(conf, "migrations"), &ret->migrations);
 	read_workload_update(json_get(spec, "workloadUpdateStrategy"), ret);
-	ret->block_uninstall = str_eq(json_get_str(spec, "uninstallStrategy"), "BlockUninstallIfWorkloadsExist");
+	ret->block_uninstall =
+		str_eq(json_get_str(spec, "uninstallStrategy"), "BlockUninstallIfWorkloadsExist");
 }
 
 static void allowed_add(struct str *s, const char *pattern)
@@ -229,7 +231,7 @@ bool kv_machine_allowed(const struct kv_config *c, enum kv_arch a, const char *t
 	if (ret_allowed)
 		str_add(ret_allowed, "[");
 	if (c->emulated_machines[a]) {
-		JSON_EACH(it, c->emulated_machines[a]) {
+		JSON_EACH (it, c->emulated_machines[a]) {
 			const char *p = json_str(it.val);
 			ok = ok || (p && fnmatch(p, type, 0) == 0);
 			allowed_add(ret_allowed, p);

@@ -18,9 +18,9 @@ enum rollout { ROLLOUT_STAGE, ROLLOUT_LIVE_UPDATE };
 enum kv_workload_update { KV_UPDATE_LIVE_MIGRATE = 1, KV_UPDATE_EVICT = 2 };
 
 struct kv_migration_config {
-	int64_t parallel_per_cluster;   /* 5 */
-	int64_t parallel_outbound;      /* per node, 2 */
-	int64_t bandwidth_bytes;        /* per second; 0: unlimited. Below 1 MiB acts as 1 MiB, else whole MiB */
+	int64_t parallel_per_cluster; /* 5 */
+	int64_t parallel_outbound;    /* per node, 2 */
+	int64_t bandwidth_bytes; /* per second; 0: unlimited. Below 1 MiB acts as 1 MiB, else whole MiB */
 	int64_t completion_timeout_gib; /* seconds per GiB, 150 */
 	int64_t progress_timeout;       /* seconds, 150 */
 	int64_t max_downtime_ms;        /* 900 */
@@ -31,7 +31,7 @@ struct kv_migration_config {
 
 struct kv_config {
 	struct gate_set gates;
-	enum rollout rollout;     /* effective: Stage when unset or when VMLiveUpdateFeatures is disabled */
+	enum rollout rollout;      /* effective: Stage when unset or when VMLiveUpdateFeatures is disabled */
 	int64_t max_hotplug_ratio; /* 4 */
 	int64_t max_cpu_sockets;   /* 0: not set */
 	int64_t max_guest;         /* bytes; 0: not set */
@@ -40,24 +40,24 @@ struct kv_config {
 	unsigned workload_methods; /* enum kv_workload_update */
 	int64_t eviction_batch_size, eviction_batch_interval_ms;
 
-	const char *default_arch; /* "amd64", "arm64", "s390x" */
-	const char *cpu_model;    /* NULL: host-model (arm64: host-passthrough) */
-	int64_t cpu_allocation_ratio; /* 10 */
-	int64_t memory_overcommit;    /* percent, 100 */
-	int64_t cpu_request_milli;    /* 100 */
-	double overhead_ratio;        /* additionalGuestMemoryOverheadRatio, 1.0 */
+	const char *default_arch;        /* "amd64", "arm64", "s390x" */
+	const char *cpu_model;           /* NULL: host-model (arm64: host-passthrough) */
+	int64_t cpu_allocation_ratio;    /* 10 */
+	int64_t memory_overcommit;       /* percent, 100 */
+	int64_t cpu_request_milli;       /* 100 */
+	double overhead_ratio;           /* additionalGuestMemoryOverheadRatio, 1.0 */
 	const char *overhead_ratio_text; /* as written, or NULL */
 	bool use_emulation;
-	const char *eviction_strategy;  /* "None" */
-	const char *default_interface;  /* bridge, masquerade, ...: "bridge" */
-	bool permit_bridge;             /* bridge on the pod network, true */
-	const char *image_pull_policy;  /* of components and launchers, "IfNotPresent" */
-	const char *runtime_class;      /* NULL: none */
-	const struct json *node_selectors; /* of all launchers; NULL: none */
-	bool serial_console_log;        /* true */
-	int64_t balloon_stats_period;   /* seconds, 10 */
-	bool block_uninstall;           /* uninstallStrategy BlockUninstallIfWorkloadsExist */
-	int64_t vmis_per_node;          /* 110 */
+	const char *eviction_strategy;           /* "None" */
+	const char *default_interface;           /* bridge, masquerade, ...: "bridge" */
+	bool permit_bridge;                      /* bridge on the pod network, true */
+	const char *image_pull_policy;           /* of components and launchers, "IfNotPresent" */
+	const char *runtime_class;               /* NULL: none */
+	const struct json *node_selectors;       /* of all launchers; NULL: none */
+	bool serial_console_log;                 /* true */
+	int64_t balloon_stats_period;            /* seconds, 10 */
+	bool block_uninstall;                    /* uninstallStrategy BlockUninstallIfWorkloadsExist */
+	int64_t vmis_per_node;                   /* 110 */
 	const struct json *emulated_machines[3]; /* by enum kv_arch; NULL: the built-in list */
 	const char *machine_type[3];             /* by enum kv_arch */
 	struct kv_migration_config migrations;

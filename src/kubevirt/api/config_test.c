@@ -20,8 +20,8 @@ static struct kv_config config_of(const char *configuration, struct json_doc **k
 	return c;
 }
 
-#define CONFIG(c, text)                                                                                                \
-	CLEANUP(json_doc_freep) struct json_doc *c##_doc = NULL;                                                       \
+#define CONFIG(c, text)                                          \
+	CLEANUP(json_doc_freep) struct json_doc *c##_doc = NULL; \
 	struct kv_config c = config_of(text, &c##_doc)
 
 /* decision 1; rollout.md 6.3 the other way round */
@@ -43,9 +43,11 @@ static void unset_strategy_is_stage(void **s)
 /* decision 2 */
 static void live_update_gate_switched_off_holds_stage(void **s)
 {
-	CONFIG(off, "{'vmRolloutStrategy':'LiveUpdate','developerConfiguration':{'disabledFeatureGates':['VMLiveUpdateFeatures']}}");
+	CONFIG(off, "{'vmRolloutStrategy':'LiveUpdate','developerConfiguration':{'disabledFeatureGates':['"
+		    "VMLiveUpdateFeatures']}}");
 	assert_int_equal(off.rollout, ROLLOUT_STAGE);
-	CONFIG(on, "{'vmRolloutStrategy':'LiveUpdate','developerConfiguration':{'featureGates':['VMLiveUpdateFeatures']}}");
+	CONFIG(on, "{'vmRolloutStrategy':'LiveUpdate','developerConfiguration':{'featureGates':['"
+		   "VMLiveUpdateFeatures']}}");
 	assert_int_equal(on.rollout, ROLLOUT_LIVE_UPDATE);
 }
 
@@ -58,7 +60,7 @@ static void gates_follow_their_stage(void **s)
 	assert_true(gate_on(&dflt.gates, GATE_LIVE_MIGRATION));
 	assert_true(gate_on(&dflt.gates, GATE_IMAGE_VOLUME));
 	CONFIG(set, "{'developerConfiguration':{'featureGates':['CPUHotUnplug','ImageVolume','NoSuchGate'],"
-		"'disabledFeatureGates':['InPlaceHotplug','LiveMigration','ImageVolume']}}");
+		    "'disabledFeatureGates':['InPlaceHotplug','LiveMigration','ImageVolume']}}");
 	assert_false(gate_on(&set.gates, GATE_IN_PLACE_HOTPLUG));
 	assert_true(gate_on(&set.gates, GATE_CPU_HOT_UNPLUG));
 	assert_true(gate_on(&set.gates, GATE_LIVE_MIGRATION));
@@ -82,15 +84,17 @@ static void zero_values_do_not_override(void **s)
 static void both_batch_spellings_count_and_the_apis_wins(void **s)
 {
 	struct kv_config c;
-	CLEANUP(json_doc_freep) struct json_doc *guide = json_lit(
-		"{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['Evict'],'batchEvictSize':3,'batchEvictInterval':'2m'}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *guide = json_lit("{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['"
+					  "Evict'],'batchEvictSize':3,'batchEvictInterval':'2m'}}}");
 	kv_config_from(json_root(guide), &c);
 	assert_int_equal(c.eviction_batch_size, 3);
 	assert_int_equal(c.eviction_batch_interval_ms, 120000);
 	assert_int_equal(c.workload_methods, KV_UPDATE_EVICT);
-	CLEANUP(json_doc_freep) struct json_doc *both = json_lit(
-		"{'spec':{'workloadUpdateStrategy':{'batchEvictSize':3,'batchEvictionSize':7,'batchEvictionInterval':'30s',"
-		"'batchEvictInterval':'2m'}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *both = json_lit("{'spec':{'workloadUpdateStrategy':{'batchEvictSize':3,'"
+					 "batchEvictionSize':7,'batchEvictionInterval':'30s',"
+					 "'batchEvictInterval':'2m'}}}");
 	kv_config_from(json_root(both), &c);
 	assert_int_equal(c.eviction_batch_size, 7);
 	assert_int_equal(c.eviction_batch_interval_ms, 30000);
@@ -105,8 +109,9 @@ static void both_batch_spellings_count_and_the_apis_wins(void **s)
 static void listing_a_settled_gate_warns_once(void **s)
 {
 	CLEANUP(json_doc_freep) struct json_doc *before = json_lit("{'spec':{}}");
-	CLEANUP(json_doc_freep) struct json_doc *after = json_lit(
-		"{'spec':{'configuration':{'developerConfiguration':{'featureGates':['VMLiveUpdateFeatures']}}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *after = json_lit("{'spec':{'configuration':{'developerConfiguration':{'featureGates'"
+					  ":['VMLiveUpdateFeatures']}}}}");
 	struct strv w = { 0 };
 	kubevirt_warnings(json_root(after), json_root(before), &w);
 	assert_int_equal(w.len, 1);
@@ -157,18 +162,23 @@ static void refused(const char *kv, const char *what)
 static void bad_configurations_are_refused(void **s)
 {
 	refused("{'spec':{}}", NULL);
-	refused("{'spec':{'configuration':{'developerConfiguration':{'featureGates':['A'],'disabledFeatureGates':['A']}}}}",
+	refused("{'spec':{'configuration':{'developerConfiguration':{'featureGates':['A'],'"
+		"disabledFeatureGates':['A']}}}}",
 		"both enabled and disabled");
 	refused("{'spec':{'customizeComponents':{'patches':[{'patch':'{'}]}}}", "not valid JSON");
 	refused("{'spec':{'infra':{'replicas':0}}}", "can't be 0");
-	refused("{'spec':{'certificateRotateStrategy':{'selfSigned':{'ca':{'duration':'1h'},'server':{'duration':'2h'}}}}}",
+	refused("{'spec':{'certificateRotateStrategy':{'selfSigned':{'ca':{'duration':'1h'},'server':{'"
+		"duration':'2h'}}}}}",
 		"server.duration exceeds ca.duration");
-	refused("{'spec':{'certificateRotateStrategy':{'selfSigned':{'ca':{'renewBefore':'200h'}}}}}", "ca.renewBefore");
+	refused("{'spec':{'certificateRotateStrategy':{'selfSigned':{'ca':{'renewBefore':'200h'}}}}}",
+		"ca.renewBefore");
 	refused("{'spec':{'workloadUpdateStrategy':{'batchEvictionInterval':'soon'}}}", "not a duration");
-	refused("{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['Pray']}}}", "unknown workload update method");
+	refused("{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['Pray']}}}",
+		"unknown workload update method");
 
 	struct causes causes = { 0 };
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'spec':{'uninstallStrategy':'BlockUninstallIfWorkloadsExist'}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'spec':{'uninstallStrategy':'BlockUninstallIfWorkloadsExist'}}");
 	kubevirt_validate(json_root(d), NULL, 1, &causes);
 	assert_string_equal(causes.items[0].message, "Kubevirt is already created");
 	kubevirt_validate_delete(json_root(d), 0, &causes);

@@ -82,7 +82,8 @@ static struct json *subresources(struct json_doc *d, const struct kind *k)
 	return o;
 }
 
-static struct json *version(struct json_doc *d, const struct crd *c, const struct crd_version *v, const struct json *schema)
+static struct json *version(
+	struct json_doc *d, const struct crd *c, const struct crd_version *v, const struct json *schema)
 {
 	struct json *o = json_new_obj(d);
 	json_set_str(d, o, "name", v->name);
@@ -91,7 +92,8 @@ static struct json *version(struct json_doc *d, const struct crd *c, const struc
 	if (v->deprecated) {
 		json_set_bool(d, o, "deprecated", true);
 		json_set_strf(d, o, "deprecationWarning",
-			"%s/%s is now deprecated and will be removed in a future release.", c->kind->group, v->name);
+			"%s/%s is now deprecated and will be removed in a future release.", c->kind->group,
+			v->name);
 	}
 	json_set_copy(d, json_need_obj(d, o, "schema"), "openAPIV3Schema", schema);
 	if (c->kind->has_status || c->kind->has_scale)
@@ -114,7 +116,8 @@ struct json *crd_render(struct json_doc *d, const struct kind *k)
 	json_set_str(d, o, "kind", "CustomResourceDefinition");
 	struct json *meta = json_need_obj(d, o, "metadata");
 	json_set_str(d, meta, "name", name);
-	json_set_str(d, json_need_obj(d, meta, "labels"), k == &kind_kubevirt ? "operator.kubevirt.io" : "kubevirt.io", "");
+	json_set_str(d, json_need_obj(d, meta, "labels"),
+		k == &kind_kubevirt ? "operator.kubevirt.io" : "kubevirt.io", "");
 	struct json *spec = json_need_obj(d, o, "spec");
 	json_set_str(d, spec, "group", k->group);
 	json_set(d, spec, "names", names(d, k));

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "kubevirt/api/names.h"
 
-#define STAGE_ROOM_MIN_GUEST (3LL * 1024 * 1024 * 1024) /* decision 12: from here on room costs a guest nothing */
+#define STAGE_ROOM_MIN_GUEST \
+	(3LL * 1024 * 1024 * 1024) /* decision 12: from here on room costs a guest nothing */
 
 /* ---- small steps: set only what is missing ---- */
 
@@ -45,7 +46,7 @@ static void canonical_all(struct json_doc *d, struct json *map)
 {
 	CLEANUP(strv_done) struct strv keys = { 0 };
 
-	JSON_EACH(it, map)
+	JSON_EACH (it, map)
 		strv_add(&keys, it.key);
 	for (size_t i = 0; i < keys.len; i++)
 		canonical(d, map, keys.items[i]);
@@ -60,7 +61,8 @@ static void default_arch(struct json_doc *d, struct json *spec, const struct kv_
 		*ret = KV_ARCH_AMD64; /* validation refuses it */
 }
 
-static void default_machine(struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
+static void default_machine(
+	struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
 {
 	need_str(d, json_need_obj(d, domain, "machine"), "type", c->machine_type[arch]);
 }
@@ -75,7 +77,8 @@ static void default_cpu(struct json_doc *d, struct json *domain, const struct kv
 		json_set_copy(d, json_need_obj(d, res, "requests"), "cpu", limit);
 
 	struct json *cpu = json_need_obj(d, domain, "cpu");
-	if (!json_i64(json_get(cpu, "sockets")) && !json_i64(json_get(cpu, "cores")) && !json_i64(json_get(cpu, "threads"))) {
+	if (!json_i64(json_get(cpu, "sockets")) && !json_i64(json_get(cpu, "cores")) &&
+		!json_i64(json_get(cpu, "threads"))) {
 		struct quantity q;
 		const struct json *given = limit ? limit : json_at(res, "/requests/cpu");
 		int64_t sockets = quantity_from_json(given, &q, NULL) == 0 ? quantity_ceil(&q) : 1;
@@ -87,12 +90,13 @@ static void default_cpu(struct json_doc *d, struct json *domain, const struct kv
 		need_str(d, cpu, "model", c->cpu_model);
 	else
 		need_str(d, cpu, "model", arch == KV_ARCH_ARM64 ? "host-passthrough" : "host-model");
-	JSON_EACH(it, json_get(cpu, "features"))
+	JSON_EACH (it, json_get(cpu, "features"))
 		need_str(d, it.val, "policy", "require");
 }
 
 /* Sockets are reserved at every start (decision 12); arm64 has no CPU hotplug. */
-static void default_max_sockets(struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
+static void default_max_sockets(
+	struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
 {
 	struct json *cpu = json_get(domain, "cpu");
 	int64_t sockets = json_i64(json_get(cpu, "sockets"));
@@ -131,7 +135,8 @@ static void default_guest_memory(struct json_doc *d, struct json *domain)
 }
 
 /* Room for memory: VM or instance type, then cluster value, then ratio; dropped when the check of 4.2 fails on it. */
-static void default_max_guest(struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
+static void default_max_guest(
+	struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
 {
 	struct json *memory = json_get(domain, "memory");
 	int64_t guest = quantity_bytes(json_get(memory, "guest"));
@@ -149,7 +154,8 @@ static void default_max_guest(struct json_doc *d, struct json *domain, const str
 	json_set_str(d, memory, "maxGuest", quantity_bytes_text(max, text));
 }
 
-static void default_firmware(struct json_doc *d, struct json *domain, enum kv_arch arch, const struct defaults_in *in)
+static void default_firmware(
+	struct json_doc *d, struct json *domain, enum kv_arch arch, const struct defaults_in *in)
 {
 	struct json *features = json_need_obj(d, domain, "features");
 	if (!json_is_obj(json_get(features, "acpi")))
@@ -168,7 +174,7 @@ static void default_firmware(struct json_doc *d, struct json *domain, enum kv_ar
 
 static bool named(const struct json *list, const char *name)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return true;
 	return false;
@@ -194,16 +200,17 @@ static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch ar
 {
 	struct json *devices = json_need_obj(d, json_get(spec, "domain"), "devices");
 
-	JSON_EACH(it, json_get(spec, "volumes")) {
+	JSON_EACH (it, json_get(spec, "volumes")) {
 		const char *name = json_get_str(it.val, "name");
 		if (str_empty(name) || json_get(it.val, "memoryDump") || json_get(it.val, "containerPath") ||
-			named(json_get(devices, "disks"), name) || named(json_get(devices, "filesystems"), name))
+			named(json_get(devices, "disks"), name) ||
+			named(json_get(devices, "filesystems"), name))
 			continue;
 		struct json *disk = json_new_obj(d);
 		json_set_str(d, disk, "name", name);
 		json_append(d, json_need_arr(d, devices, "disks"), disk);
 	}
-	JSON_EACH(it, json_get(devices, "disks"))
+	JSON_EACH (it, json_get(devices, "disks"))
 		default_disk(d, it.val, arch);
 }
 
@@ -230,7 +237,7 @@ static void default_other_devices(struct json_doc *d, struct json *devices)
 		json_set_str(d, input, "name", "default-0");
 		json_append(d, json_need_arr(d, devices, "inputs"), input);
 	}
-	JSON_EACH(it, json_get(devices, "inputs")) {
+	JSON_EACH (it, json_get(devices, "inputs")) {
 		need_str(d, it.val, "bus", "usb");
 		need_str(d, it.val, "type", "tablet");
 	}
@@ -274,7 +281,7 @@ static void canonical_quantities(struct json_doc *d, struct json *spec)
 	canonical(d, json_get(domain, "memory"), "maxGuest");
 	canonical_all(d, json_at(domain, "/resources/requests"));
 	canonical_all(d, json_at(domain, "/resources/limits"));
-	JSON_EACH(it, json_get(spec, "volumes"))
+	JSON_EACH (it, json_get(spec, "volumes"))
 		canonical(d, json_get(it.val, "emptyDisk"), "capacity");
 }
 
@@ -294,7 +301,7 @@ void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaul
 	default_network(d, spec, c);
 	default_disks(d, spec, arch);
 	default_other_devices(d, json_get(domain, "devices"));
-	JSON_EACH(it, json_get(spec, "volumes"))
+	JSON_EACH (it, json_get(spec, "volumes"))
 		default_pull_policy(d, json_get(it.val, "containerDisk"));
 	default_pull_policy(d, json_at(domain, "/firmware/kernelBoot/container"));
 	need_str(d, spec, "evictionStrategy", c->eviction_strategy);
@@ -307,7 +314,8 @@ void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaul
 
 static void default_vmi_status(struct json_doc *d, struct json *vmi)
 {
-	const struct json *cpu = json_at(vmi, "/spec/domain/cpu"), *guest = json_at(vmi, "/spec/domain/memory/guest");
+	const struct json *cpu = json_at(vmi, "/spec/domain/cpu"),
+			  *guest = json_at(vmi, "/spec/domain/memory/guest");
 	static const char *const sizes[] = { "guestAtBoot", "guestCurrent", "guestRequested" };
 	static const char *const parts[] = { "cores", "sockets", "threads" };
 	struct json *status = json_need_obj(d, vmi, "status");

@@ -32,4 +32,5 @@ int64_t domain_memory_block(const struct json *domain);
 
 /* rollout.md 4.2, first failure wins: may this domain have its memory changed live? NULL if so, else why not (static text,
  * KubeVirt's wording). guest, max_guest in bytes, -1: not set. Architectures: amd64 and arm64 (decision 8). */
-const char *memory_hotplug_check(const struct json *domain, const char *arch, int64_t guest, int64_t max_guest);
+const char *memory_hotplug_check(
+	const struct json *domain, const char *arch, int64_t guest, int64_t max_guest);

@@ -20,9 +20,10 @@ static const char *const empty_devices = "'devices':{}";
 static struct json_doc *vmi(const char *configuration, const char *arch, const char *domain)
 {
 	CLEANUP(mem_freep) char *conf = str_printf("{'spec':{'configuration':{%s}}}", configuration);
-	CLEANUP(mem_freep) char *text = str_printf(
-		"{'metadata':{'name':'a','namespace':'b'},'spec':{'architecture':'%s','domain':{%s%s%s}}}", arch, empty_devices,
-		*domain ? "," : "", domain);
+	CLEANUP(mem_freep)
+	char *text = str_printf(
+		"{'metadata':{'name':'a','namespace':'b'},'spec':{'architecture':'%s','domain':{%s%s%s}}}",
+		arch, empty_devices, *domain ? "," : "", domain);
 	CLEANUP(json_doc_freep) struct json_doc *cr = json_lit(conf);
 	struct json_doc *d = json_lit(text);
 	struct kv_config c;
@@ -46,9 +47,11 @@ static void sockets_get_room(void **s)
 	assert_int_equal(json_i64(AT(one, "/spec/domain/cpu/maxSockets")), 4);
 	VMI(big, LIVE, "amd64", "'cpu':{'sockets':32,'cores':2,'threads':3}");
 	assert_int_equal(json_i64(AT(big, "/spec/domain/cpu/maxSockets")), 85);
-	VMI(cluster, LIVE ",'liveUpdateConfiguration':{'maxCpuSockets':10,'maxHotplugRatio':2}", "amd64", "'cpu':{'sockets':1}");
+	VMI(cluster, LIVE ",'liveUpdateConfiguration':{'maxCpuSockets':10,'maxHotplugRatio':2}", "amd64",
+		"'cpu':{'sockets':1}");
 	assert_int_equal(json_i64(AT(cluster, "/spec/domain/cpu/maxSockets")), 10);
-	VMI(own, LIVE ",'liveUpdateConfiguration':{'maxCpuSockets':48}", "amd64", "'cpu':{'sockets':1,'maxSockets':24}");
+	VMI(own, LIVE ",'liveUpdateConfiguration':{'maxCpuSockets':48}", "amd64",
+		"'cpu':{'sockets':1,'maxSockets':24}");
 	assert_int_equal(json_i64(AT(own, "/spec/domain/cpu/maxSockets")), 24);
 	VMI(raised, LIVE ",'liveUpdateConfiguration':{'maxCpuSockets':2}", "amd64", "'cpu':{'sockets':3}");
 	assert_int_equal(json_i64(AT(raised, "/spec/domain/cpu/maxSockets")), 3);
@@ -76,9 +79,11 @@ static void memory_gets_room_under_live_update(void **s)
 	assert_string_equal(TEXT(ratio, "/status/memory/guestAtBoot"), "1Gi");
 	assert_string_equal(TEXT(ratio, "/status/memory/guestCurrent"), "1Gi");
 	assert_string_equal(TEXT(ratio, "/status/memory/guestRequested"), "1Gi");
-	VMI(cluster, LIVE ",'liveUpdateConfiguration':{'maxGuest':'10Gi','maxHotplugRatio':2}", "amd64", "'memory':{'guest':'1Gi'}");
+	VMI(cluster, LIVE ",'liveUpdateConfiguration':{'maxGuest':'10Gi','maxHotplugRatio':2}", "amd64",
+		"'memory':{'guest':'1Gi'}");
 	assert_string_equal(TEXT(cluster, "/spec/domain/memory/maxGuest"), "10Gi");
-	VMI(own, LIVE ",'liveUpdateConfiguration':{'maxGuest':'10Gi'}", "amd64", "'memory':{'guest':'1Gi','maxGuest':'6144Mi'}");
+	VMI(own, LIVE ",'liveUpdateConfiguration':{'maxGuest':'10Gi'}", "amd64",
+		"'memory':{'guest':'1Gi','maxGuest':'6144Mi'}");
 	assert_string_equal(TEXT(own, "/spec/domain/memory/maxGuest"), "6Gi");
 	VMI(arm, LIVE, "arm64", "'memory':{'guest':'1Gi'}"); /* decision 8 */
 	assert_string_equal(TEXT(arm, "/spec/domain/memory/maxGuest"), "4Gi");
@@ -125,10 +130,13 @@ static void stage_reserves_room_only_for_large_guests(void **s)
 /* kubevirt-api.md 5 */
 static void a_vmi_is_completed(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'metadata':{'name':'a'},'spec':{'architecture':'amd64','domain':{'memory':{'guest':'1Gi'},'resources':{'limits':"
-		"{'cpu':'2'}},'devices':{'disks':[{'name':'cd','cdrom':{}}]}},'readinessProbe':{'guestAgentPing':{}},'volumes':["
-		"{'name':'boot','containerDisk':{'image':'registry:5000/a/b'}},{'name':'cd','containerDisk':{'image':'r:5/x:v1'}}]}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'metadata':{'name':'a'},'spec':{'architecture':'amd64','domain':{'"
+				      "memory':{'guest':'1Gi'},'resources':{'limits':"
+				      "{'cpu':'2'}},'devices':{'disks':[{'name':'cd','cdrom':{}}]}},'"
+				      "readinessProbe':{'guestAgentPing':{}},'volumes':["
+				      "{'name':'boot','containerDisk':{'image':'registry:5000/a/"
+				      "b'}},{'name':'cd','containerDisk':{'image':'r:5/x:v1'}}]}}");
 	struct kv_config c;
 	kv_config_from(NULL, &c);
 	const struct defaults_in in = { .config = &c, .uuid = UUID };
@@ -163,7 +171,8 @@ static void a_vmi_is_completed(void **s)
 
 static void a_vm_gets_its_identity_at_creation_only(void **s)
 {
-	static const char text[] = "{'metadata':{'name':'a'},'spec':{'template':{'spec':{'domain':{'devices':{}}}}}}";
+	static const char text[] =
+		"{'metadata':{'name':'a'},'spec':{'template':{'spec':{'domain':{'devices':{}}}}}}";
 	CLEANUP(json_doc_freep) struct json_doc *created = json_lit(text);
 	CLEANUP(json_doc_freep) struct json_doc *updated = json_lit(text);
 	CLEANUP(json_doc_freep) struct json_doc *cr = json_lit("{'status':{'defaultArchitecture':'arm64'}}");
@@ -176,7 +185,8 @@ static void a_vm_gets_its_identity_at_creation_only(void **s)
 	assert_string_equal(TEXT(created, "/spec/template/spec/domain/machine/type"), "virt");
 	assert_string_equal(TEXT(created, "/spec/template/spec/domain/firmware/uuid"), UUID);
 	assert_string_equal(TEXT(created, "/spec/template/spec/domain/firmware/serial"), "serial");
-	assert_string_equal(TEXT(created, "/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version"), "v3");
+	assert_string_equal(
+		TEXT(created, "/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version"), "v3");
 	assert_null(AT(created, "/spec/template/spec/domain/memory"));
 	vm_default(updated, json_root(updated), false, &in);
 	assert_null(AT(updated, "/spec/template/spec/domain/firmware"));
@@ -193,26 +203,33 @@ static void memory_check_answers_in_order(void **s)
 	} rows[] = {
 		{ "{}", "amd64", 1LL << 30, 4LL << 30, NULL },
 		{ "{}", "arm64", 1LL << 30, 4LL << 30, NULL },
-		{ "{'cpu':{'realtime':{}},'launchSecurity':{}}", "amd64", -1, -1, "Memory hotplug is not compatible with realtime VMs" },
+		{ "{'cpu':{'realtime':{}},'launchSecurity':{}}", "amd64", -1, -1,
+			"Memory hotplug is not compatible with realtime VMs" },
 		{ "{'cpu':{'numa':{'guestMappingPassthrough':{}}},'launchSecurity':{}}", "amd64", 1, 1,
 			"Memory hotplug is not compatible with guest mapping passthrough" },
-		{ "{'launchSecurity':{}}", "s390x", -1, -1, "Memory hotplug is not compatible with encrypted VMs" },
+		{ "{'launchSecurity':{}}", "s390x", -1, -1,
+			"Memory hotplug is not compatible with encrypted VMs" },
 		{ "{}", "amd64", -1, -1, "Guest memory must be configured when memory hotplug is enabled" },
-		{ "{}", "amd64", 1LL << 30, -1, "Max guest memory must be configured when memory hotplug is enabled" },
-		{ "{}", "amd64", 2LL << 30, 1LL << 30, "Guest memory is greater than the configured maxGuest memory" },
+		{ "{}", "amd64", 1LL << 30, -1,
+			"Max guest memory must be configured when memory hotplug is enabled" },
+		{ "{}", "amd64", 2LL << 30, 1LL << 30,
+			"Guest memory is greater than the configured maxGuest memory" },
 		{ "{}", "amd64", 1041LL << 20, 4LL << 30, "Guest memory must be 2Mi aligned" },
 		{ "{}", "amd64", 1042LL << 20, (4LL << 30) + 1, "MaxGuest must be 2Mi aligned" },
 		/* 6.53 */
-		{ "{'memory':{'hugepages':{'pageSize':'1Gi'}}}", "amd64", 2000000000, 16LL << 30, "Guest memory must be 1Gi aligned" },
+		{ "{'memory':{'hugepages':{'pageSize':'1Gi'}}}", "amd64", 2000000000, 16LL << 30,
+			"Guest memory must be 1Gi aligned" },
 		{ "{'memory':{'hugepages':{'pageSize':'1Gi'}}}", "amd64", 2LL << 30, (16LL << 30) + (2 << 20),
 			"MaxGuest must be 1Gi aligned" },
-		{ "{}", "s390x", 512LL << 20, 4LL << 30, "Memory hotplug is only available for x86_64 and arm64 VMs" },
+		{ "{}", "s390x", 512LL << 20, 4LL << 30,
+			"Memory hotplug is only available for x86_64 and arm64 VMs" },
 		{ "{}", "amd64", 512LL << 20, 4LL << 30,
 			"Memory hotplug is only available for VMs with at least 1Gi of guest memory" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(json_doc_freep) struct json_doc *d = json_lit(rows[i].domain);
-		const char *got = memory_hotplug_check(json_root(d), rows[i].arch, rows[i].guest, rows[i].max);
+		const char *got =
+			memory_hotplug_check(json_root(d), rows[i].arch, rows[i].guest, rows[i].max);
 		if (!str_eq(got, rows[i].text))
 			fail_msg("row %zu: %s", i, got ? got : "(allowed)");
 	}
@@ -223,7 +240,8 @@ static void vcpus_count_zero_as_one_and_do_not_overflow(void **s)
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'sockets':0,'cores':2,'threads':3}");
 	assert_int_equal(vcpu_count(NULL), 1);
 	assert_int_equal(vcpu_count(json_root(d)), 6);
-	CLEANUP(json_doc_freep) struct json_doc *huge = json_lit("{'sockets':4294967295,'cores':4294967295,'threads':4294967295}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *huge = json_lit("{'sockets':4294967295,'cores':4294967295,'threads':4294967295}");
 	assert_true(vcpu_count(json_root(huge)) == INT64_MAX);
 }
 

@@ -14,7 +14,7 @@ static const struct {
 
 static bool listed(const struct json *list, const char *name)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_str(it.val), name))
 			return true;
 	return false;
@@ -73,17 +73,20 @@ void gates_warnings(const struct json *developer, const struct json *old, struct
 {
 	const struct json *before = json_get(old, "featureGates");
 
-	JSON_EACH(it, json_get(developer, "featureGates")) {
+	JSON_EACH (it, json_get(developer, "featureGates")) {
 		const char *name = json_str(it.val);
 		enum gate g;
 		if (!name || listed(before, name) || !gate_find(name, &g))
 			continue;
 		switch (gates[g].stage) {
 		case GATE_STAGE_SWITCH:
-			strv_addf(warnings, "feature gate %s is on by default: it can be removed from the list", name);
+			strv_addf(warnings,
+				"feature gate %s is on by default: it can be removed from the list", name);
 			break;
 		case GATE_STAGE_GA:
-			strv_addf(warnings, "feature gate %s is generally available and always on: it can be removed from the list",
+			strv_addf(warnings,
+				"feature gate %s is generally available and always on: it can be removed "
+				"from the list",
 				name);
 			break;
 		case GATE_STAGE_DEPRECATED:

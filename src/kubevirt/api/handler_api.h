@@ -19,4 +19,5 @@
 #pragma once
 
 #define HANDLER_CONSOLE_PROTO "kubevirt-console"
-#define HANDLER_PATH_FMT "/v1/namespaces/%s/virtualmachineinstances/%s/%s" /* ns, name, console|pause|unpause|reset */
+#define HANDLER_PATH_FMT \
+	"/v1/namespaces/%s/virtualmachineinstances/%s/%s" /* ns, name, console|pause|unpause|reset */

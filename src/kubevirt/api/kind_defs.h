@@ -12,5 +12,5 @@
 #undef OWN
 #undef CLIENT
 
-extern const char *const category_all[];         /* {"all", NULL} */
+extern const char *const category_all[];        /* {"all", NULL} */
 extern const struct crd_version v1_and_alpha[]; /* v1 stored, v1alpha3 deprecated */

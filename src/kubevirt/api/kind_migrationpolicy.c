@@ -19,6 +19,7 @@ FIELD_TABLE(migrationpolicy_fields, NULL, "How some guests are moved.",
 );
 /* clang-format on */
 
-const struct kind kind_migrationpolicy = { "migrations.kubevirt.io", "v1alpha1", "MigrationPolicy", "migrationpolicies",
-	"migrationpolicy", NULL, NULL, .has_status = true, .fields = &migrationpolicy_fields };
+const struct kind kind_migrationpolicy = { "migrations.kubevirt.io", "v1alpha1", "MigrationPolicy",
+	"migrationpolicies", "migrationpolicy", NULL, NULL, .has_status = true,
+	.fields = &migrationpolicy_fields };
 const struct crd crd_migrationpolicy = { &kind_migrationpolicy, NULL, NULL };

@@ -4,13 +4,13 @@
 #include "base/mem.h"
 
 #define OWN(id)
-#define CLIENT(id, g, v, k, pl, sg, ns, st)                                                                          \
-	const struct kind kind_##id = { .group = g,                                                                  \
-		.version = v,                                                                                        \
-		.kind = k,                                                                                           \
-		.plural = pl,                                                                                        \
-		.singular = sg,                                                                                      \
-		.namespaced = ns,                                                                                    \
+#define CLIENT(id, g, v, k, pl, sg, ns, st)         \
+	const struct kind kind_##id = { .group = g, \
+		.version = v,                       \
+		.kind = k,                          \
+		.plural = pl,                       \
+		.singular = sg,                     \
+		.namespaced = ns,                   \
 		.has_status = st };
 #include "kubevirt/api/kinds.def"
 #undef OWN

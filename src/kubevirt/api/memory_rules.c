@@ -18,7 +18,8 @@ int64_t vcpu_count_sockets(const struct json *cpu, int64_t sockets)
 	int64_t per_socket, all;
 
 	/* The schema bounds each to 32 bits; the product of three may still be too much. */
-	if (__builtin_mul_overflow(at_least_one(json_get(cpu, "cores")), at_least_one(json_get(cpu, "threads")), &per_socket) ||
+	if (__builtin_mul_overflow(at_least_one(json_get(cpu, "cores")),
+		    at_least_one(json_get(cpu, "threads")), &per_socket) ||
 		__builtin_mul_overflow(per_socket, sockets > 0 ? sockets : 1, &all))
 		return INT64_MAX;
 	return all;
@@ -31,8 +32,8 @@ int64_t vcpu_count(const struct json *cpu)
 
 int64_t domain_guest_memory(const struct json *domain)
 {
-	static const char *const sources[] = { "/memory/guest", "/resources/requests/memory", "/resources/limits/memory",
-		"/memory/hugepages/pageSize" };
+	static const char *const sources[] = { "/memory/guest", "/resources/requests/memory",
+		"/resources/limits/memory", "/memory/hugepages/pageSize" };
 
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 		int64_t n = quantity_bytes(json_at(domain, sources[i]));
@@ -44,10 +45,12 @@ int64_t domain_guest_memory(const struct json *domain)
 
 int64_t domain_memory_block(const struct json *domain)
 {
-	return str_eq(json_at_str(domain, "/memory/hugepages/pageSize"), "1Gi") ? HOTPLUG_BLOCK_1G : HOTPLUG_BLOCK;
+	return str_eq(json_at_str(domain, "/memory/hugepages/pageSize"), "1Gi") ? HOTPLUG_BLOCK_1G
+										: HOTPLUG_BLOCK;
 }
 
-const char *memory_hotplug_check(const struct json *domain, const char *arch, int64_t guest, int64_t max_guest)
+const char *memory_hotplug_check(
+	const struct json *domain, const char *arch, int64_t guest, int64_t max_guest)
 {
 	int64_t block = domain_memory_block(domain);
 	bool huge = block == HOTPLUG_BLOCK_1G;

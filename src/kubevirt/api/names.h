@@ -31,15 +31,18 @@
 
 /* ---- certificates: Secrets (tls.crt, tls.key) and ConfigMap (ca-bundle) in the install namespace ---- */
 #define KV_SECRET_CA "kubevirt-ca"
-#define KV_SECRET_API "kubevirt-virt-api-certs"              /* server: virt-api.<ns>.svc */
-#define KV_SECRET_CONTROLLER "kubevirt-controller-certs"     /* server */
-#define KV_SECRET_OPERATOR "kubevirt-operator-certs"         /* server: kubevirt-operator-webhook.<ns>.svc */
-#define KV_SECRET_HANDLER "kubevirt-virt-handler-certs"      /* client: CN below; virt-api shows it to virt-handler */
-#define KV_SECRET_HANDLER_SERVER "kubevirt-virt-handler-server-certs" /* server: CN below is the name to verify */
+#define KV_SECRET_API "kubevirt-virt-api-certs"          /* server: virt-api.<ns>.svc */
+#define KV_SECRET_CONTROLLER "kubevirt-controller-certs" /* server */
+#define KV_SECRET_OPERATOR "kubevirt-operator-certs"     /* server: kubevirt-operator-webhook.<ns>.svc */
+#define KV_SECRET_HANDLER \
+	"kubevirt-virt-handler-certs" /* client: CN below; virt-api shows it to virt-handler */
+#define KV_SECRET_HANDLER_SERVER \
+	"kubevirt-virt-handler-server-certs" /* server: CN below is the name to verify */
 #define KV_CONFIGMAP_CA "kubevirt-ca"
 #define KV_CA_BUNDLE_KEY "ca-bundle"
 #define KV_CN_HANDLER_CLIENT "kubevirt.io:system:client:virt-handler"
-#define KV_CN_HANDLER_SERVER "kubevirt.io:system:node:virt-handler" /* also a DNS SAN of the server certificate */
+#define KV_CN_HANDLER_SERVER \
+	"kubevirt.io:system:node:virt-handler" /* also a DNS SAN of the server certificate */
 
 /* ---- labels ---- */
 #define LABEL_APP "kubevirt.io" /* on components: their name; on launchers: virt-launcher; on CRDs: "" */

@@ -6,7 +6,10 @@
 #include "api/fields.h"
 #include "kubevirt/api/live.h"
 
-#define ROW(p, t, text, ...) { .path = p, .type = t, .doc = text, __VA_ARGS__ }
+#define ROW(p, t, text, ...)                                   \
+	{                                                      \
+		.path = p, .type = t, .doc = text, __VA_ARGS__ \
+	}
 #define S(p, text, ...) ROW(p, F_STRING, text, __VA_ARGS__)
 #define I(p, text, ...) ROW(p, F_INT, text, __VA_ARGS__)
 #define I32(p, text, ...) ROW(p, F_INT32, text, __VA_ARGS__)

@@ -39,12 +39,14 @@ static void every_crd_compiles(void **s)
 	for (size_t i = 0; kinds_own[i]; i++) {
 		CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 		struct json *crd = crd_render(d, kinds_own[i]);
-		JSON_EACH(it, json_at(crd, "/spec/versions")) {
+		JSON_EACH (it, json_at(crd, "/spec/versions")) {
 			struct schema *schema = NULL;
 			struct causes causes = { 0 };
 			struct err e;
-			if (schema_compile(json_at(it.val, "/schema/openAPIV3Schema"), "schema", &schema, &causes, &e) < 0)
-				fail_msg("%s: %s (%s)", kinds_own[i]->kind, e.msg, causes.len ? causes.items[0].message : "");
+			if (schema_compile(json_at(it.val, "/schema/openAPIV3Schema"), "schema", &schema,
+				    &causes, &e) < 0)
+				fail_msg("%s: %s (%s)", kinds_own[i]->kind, e.msg,
+					causes.len ? causes.items[0].message : "");
 			schema_free(schema);
 			causes_done(&causes);
 		}
@@ -72,7 +74,8 @@ static void vm_crd_has_names_versions_and_columns(void **s)
 	assert_null(json_at(crd_render(d2, &kind_vmi), "/spec/versions/0/subresources"));
 	/* rollout.md 6.4 */
 	CLEANUP(json_doc_freep) struct json_doc *d3 = json_doc_new();
-	const struct json *strategy = json_at(crd_render(d3, &kind_kubevirt), "/spec/versions/0/schema/openAPIV3Schema"
+	const struct json *strategy = json_at(crd_render(d3, &kind_kubevirt),
+		"/spec/versions/0/schema/openAPIV3Schema"
 		"/properties/spec/properties/configuration/properties/vmRolloutStrategy");
 	assert_true(json_bool(json_get(strategy, "nullable")));
 	assert_int_equal(json_len(json_get(strategy, "enum")), 2);
@@ -94,45 +97,78 @@ static void what_users_write_is_kept(void **s)
 	struct schema *schema = schema_of(&kind_vm);
 	struct strv unknown = { 0 };
 	struct causes causes = { 0 };
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
-		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{'name':'a'},'spec':{'runStrategy':'Always',"
-		"'dataVolumeTemplates':[{'metadata':{'name':'dv'},'spec':{'storage':{'resources':{'requests':{'storage':'1Gi'}}},"
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"{'apiVersion':'kubevirt.io/"
+		"v1','kind':'VirtualMachine','metadata':{'name':'a'},'spec':{'runStrategy':'Always',"
+		"'dataVolumeTemplates':[{'metadata':{'name':'dv'},'spec':{'storage':{'resources':{'requests':"
+		"{'storage':'1Gi'}}},"
 		"'source':{'http':{'url':'http://x'}}}}],"
 		"'template':{'metadata':{'creationTimestamp':null,'labels':{'a':'b'}},'spec':{"
-		"'architecture':'amd64','hostname':'h','subdomain':'s','terminationGracePeriodSeconds':0,'evictionStrategy':'LiveMigrate',"
-		"'nodeSelector':{'a':'b'},'tolerations':[{'key':'k','operator':'Exists','effect':'NoSchedule'}],"
-		"'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[{'matchExpressions':"
-		"[{'key':'k','operator':'In','values':['v']}]}]}},'podAntiAffinity':{'preferredDuringSchedulingIgnoredDuringExecution':"
-		"[{'weight':1,'podAffinityTerm':{'topologyKey':'t','labelSelector':{'matchLabels':{'a':'b'}}}}]}},"
-		"'readinessProbe':{'httpGet':{'port':80},'initialDelaySeconds':120},'livenessProbe':{'guestAgentPing':{},'failureThreshold':10},"
-		"'accessCredentials':[{'sshPublicKey':{'source':{'secret':{'secretName':'k'}},'propagationMethod':{'noCloud':{}}}}],"
-		"'dnsPolicy':'None','dnsConfig':{'nameservers':['1.1.1.1'],'searches':['x'],'options':[{'name':'ndots','value':'2'}]},"
-		"'networks':[{'name':'default','pod':{'vmNetworkCIDR':'10.0.3.0/24'}},{'name':'m','multus':{'networkName':'n'}}],"
-		"'volumes':[{'name':'c','containerDisk':{'image':'i','imagePullPolicy':'Always','path':'/disk/x.img'}},"
-		"{'name':'ci','cloudInitNoCloud':{'userData':'#cloud-config','networkDataSecretRef':{'name':'n'}}},"
-		"{'name':'p','persistentVolumeClaim':{'claimName':'p','hotpluggable':true}},{'name':'d','dataVolume':{'name':'d'}},"
-		"{'name':'e','emptyDisk':{'capacity':'2Gi'}},{'name':'h','hostDisk':{'path':'/x','type':'DiskOrCreate','capacity':'1Gi'}},"
-		"{'name':'cm','configMap':{'name':'x','volumeLabel':'l'}},{'name':'s','secret':{'secretName':'x'}},"
-		"{'name':'sa','serviceAccount':{'serviceAccountName':'x'}},{'name':'sy','sysprep':{'configMap':{'name':'x'}}},"
-		"{'name':'da','downwardAPI':{'fields':[{'path':'l','fieldRef':{'fieldPath':'metadata.labels'}}]}},"
+		"'architecture':'amd64','hostname':'h','subdomain':'s','terminationGracePeriodSeconds':0,'"
+		"evictionStrategy':'LiveMigrate',"
+		"'nodeSelector':{'a':'b'},'tolerations':[{'key':'k','operator':'Exists','effect':'NoSchedule'"
+		"}],"
+		"'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'"
+		"nodeSelectorTerms':[{'matchExpressions':"
+		"[{'key':'k','operator':'In','values':['v']}]}]}},'podAntiAffinity':{'"
+		"preferredDuringSchedulingIgnoredDuringExecution':"
+		"[{'weight':1,'podAffinityTerm':{'topologyKey':'t','labelSelector':{'matchLabels':{'a':'b'}}}"
+		"}]}},"
+		"'readinessProbe':{'httpGet':{'port':80},'initialDelaySeconds':120},'livenessProbe':{'"
+		"guestAgentPing':{},'failureThreshold':10},"
+		"'accessCredentials':[{'sshPublicKey':{'source':{'secret':{'secretName':'k'}},'"
+		"propagationMethod':{'noCloud':{}}}}],"
+		"'dnsPolicy':'None','dnsConfig':{'nameservers':['1.1.1.1'],'searches':['x'],'options':[{'"
+		"name':'ndots','value':'2'}]},"
+		"'networks':[{'name':'default','pod':{'vmNetworkCIDR':'10.0.3.0/"
+		"24'}},{'name':'m','multus':{'networkName':'n'}}],"
+		"'volumes':[{'name':'c','containerDisk':{'image':'i','imagePullPolicy':'Always','path':'/"
+		"disk/x.img'}},"
+		"{'name':'ci','cloudInitNoCloud':{'userData':'#cloud-config','networkDataSecretRef':{'name':'"
+		"n'}}},"
+		"{'name':'p','persistentVolumeClaim':{'claimName':'p','hotpluggable':true}},{'name':'d','"
+		"dataVolume':{'name':'d'}},"
+		"{'name':'e','emptyDisk':{'capacity':'2Gi'}},{'name':'h','hostDisk':{'path':'/"
+		"x','type':'DiskOrCreate','capacity':'1Gi'}},"
+		"{'name':'cm','configMap':{'name':'x','volumeLabel':'l'}},{'name':'s','secret':{'secretName':"
+		"'x'}},"
+		"{'name':'sa','serviceAccount':{'serviceAccountName':'x'}},{'name':'sy','sysprep':{'"
+		"configMap':{'name':'x'}}},"
+		"{'name':'da','downwardAPI':{'fields':[{'path':'l','fieldRef':{'fieldPath':'metadata.labels'}"
+		"}]}},"
 		"{'name':'ep','ephemeral':{'persistentVolumeClaim':{'claimName':'x'}}}],"
 		"'domain':{'ioThreadsPolicy':'auto','machine':{'type':'q35'},'chassis':{'sku':'x'},"
-		"'cpu':{'sockets':1,'cores':2,'threads':1,'maxSockets':8,'model':'host-model','features':[{'name':'x','policy':'require'}],"
+		"'cpu':{'sockets':1,'cores':2,'threads':1,'maxSockets':8,'model':'host-model','features':[{'"
+		"name':'x','policy':'require'}],"
 		"'dedicatedCpuPlacement':true,'numa':{'guestMappingPassthrough':{}},'realtime':{'mask':'0'}},"
 		"'memory':{'guest':1073741824,'maxGuest':'4Gi','hugepages':{'pageSize':'2Mi'}},"
-		"'resources':{'requests':{'memory':'1Gi','cpu':1},'limits':{'cpu':'1500m'},'overcommitGuestOverhead':true},"
-		"'firmware':{'uuid':'u','bootloader':{'efi':{'secureBoot':true}},'kernelBoot':{'container':{'image':'i','kernelPath':'/k'}}},"
-		"'clock':{'utc':{'offsetSeconds':1},'timer':{'hpet':{'present':false},'pit':{'tickPolicy':'delay'},'rtc':{'track':'guest'},'hyperv':{}}},"
-		"'features':{'acpi':{'enabled':true},'smm':{'enabled':true},'apic':{'endOfInterrupt':true},'kvm':{'hidden':true},"
-		"'hyperv':{'relaxed':{},'vapic':{},'spinlocks':{'spinlocks':8191},'synictimer':{'direct':{}},'vendorid':{'vendorid':'x'}}},"
-		"'devices':{'rng':{},'tpm':{'persistent':true},'watchdog':{'name':'w','i6300esb':{'action':'poweroff'}},"
-		"'inputs':[{'type':'tablet','bus':'virtio','name':'t'}],'gpus':[{'name':'g','deviceName':'nvidia.com/X'}],"
-		"'hostDevices':[{'name':'g','deviceName':'x'}],'filesystems':[{'name':'cm','virtiofs':{}}],'sound':{'name':'s'},"
-		"'autoattachGraphicsDevice':false,'networkInterfaceMultiqueue':true,'blockMultiQueue':true,'useVirtioTransitional':true,"
-		"'disks':[{'name':'c','disk':{'bus':'virtio'},'bootOrder':1,'serial':'S','cache':'none','io':'native','dedicatedIOThread':true,"
-		"'blockSize':{'custom':{'logical':4096,'physical':4096}}},{'name':'d','cdrom':{'bus':'sata','tray':'open'}}],"
-		"'interfaces':[{'name':'default','masquerade':{},'model':'virtio','macAddress':'02:00:00:00:00:01','acpiIndex':3,"
-		"'ports':[{'name':'http','port':80,'protocol':'TCP'}],'dhcpOptions':{'ntpServers':['1.1.1.1'],'privateOptions':"
+		"'resources':{'requests':{'memory':'1Gi','cpu':1},'limits':{'cpu':'1500m'},'"
+		"overcommitGuestOverhead':true},"
+		"'firmware':{'uuid':'u','bootloader':{'efi':{'secureBoot':true}},'kernelBoot':{'container':{'"
+		"image':'i','kernelPath':'/k'}}},"
+		"'clock':{'utc':{'offsetSeconds':1},'timer':{'hpet':{'present':false},'pit':{'tickPolicy':'"
+		"delay'},'rtc':{'track':'guest'},'hyperv':{}}},"
+		"'features':{'acpi':{'enabled':true},'smm':{'enabled':true},'apic':{'endOfInterrupt':true},'"
+		"kvm':{'hidden':true},"
+		"'hyperv':{'relaxed':{},'vapic':{},'spinlocks':{'spinlocks':8191},'synictimer':{'direct':{}},"
+		"'vendorid':{'vendorid':'x'}}},"
+		"'devices':{'rng':{},'tpm':{'persistent':true},'watchdog':{'name':'w','i6300esb':{'action':'"
+		"poweroff'}},"
+		"'inputs':[{'type':'tablet','bus':'virtio','name':'t'}],'gpus':[{'name':'g','deviceName':'"
+		"nvidia.com/X'}],"
+		"'hostDevices':[{'name':'g','deviceName':'x'}],'filesystems':[{'name':'cm','virtiofs':{}}],'"
+		"sound':{'name':'s'},"
+		"'autoattachGraphicsDevice':false,'networkInterfaceMultiqueue':true,'blockMultiQueue':true,'"
+		"useVirtioTransitional':true,"
+		"'disks':[{'name':'c','disk':{'bus':'virtio'},'bootOrder':1,'serial':'S','cache':'none','io':"
+		"'native','dedicatedIOThread':true,"
+		"'blockSize':{'custom':{'logical':4096,'physical':4096}}},{'name':'d','cdrom':{'bus':'sata','"
+		"tray':'open'}}],"
+		"'interfaces':[{'name':'default','masquerade':{},'model':'virtio','macAddress':'02:00:00:00:"
+		"00:01','acpiIndex':3,"
+		"'ports':[{'name':'http','port':80,'protocol':'TCP'}],'dhcpOptions':{'ntpServers':['1.1.1.1']"
+		",'privateOptions':"
 		"[{'option':240,'value':'x'}]},'state':'up','tag':'t'},{'name':'m','bridge':{}}]}}}}}}");
 
 	schema_prune(schema, json_root(d), &unknown);
@@ -151,11 +187,15 @@ static void kubevirt_cr_takes_both_batch_spellings_and_null_strategy(void **s)
 	struct schema *schema = schema_of(&kind_kubevirt);
 	struct strv unknown = { 0 };
 	struct causes causes = { 0 };
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
 		"{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':{'name':'kubevirt'},'spec':{"
-		"'workloadUpdateStrategy':{'batchEvictSize':1,'batchEvictInterval':'1m','batchEvictionSize':2,'workloadUpdateMethods':[]},"
-		"'configuration':{'vmRolloutStrategy':null,'developerConfiguration':{'featureGates':['A'],'useEmulation':true},"
-		"'network':{'binding':{'passt':{'sidecarImage':'x','computeResourceOverhead':{'requests':{'memory':'1Mi'}}}}}}}}");
+		"'workloadUpdateStrategy':{'batchEvictSize':1,'batchEvictInterval':'1m','batchEvictionSize':"
+		"2,'workloadUpdateMethods':[]},"
+		"'configuration':{'vmRolloutStrategy':null,'developerConfiguration':{'featureGates':['A'],'"
+		"useEmulation':true},"
+		"'network':{'binding':{'passt':{'sidecarImage':'x','computeResourceOverhead':{'requests':{'"
+		"memory':'1Mi'}}}}}}}}");
 
 	schema_prune(schema, json_root(d), &unknown);
 	assert_int_equal(unknown.len, 0);

@@ -7,14 +7,18 @@
 #include "kubevirt/api/config.h"
 
 /* old is NULL on create. Defaults are applied to a copy first, so the caller passes what the user wrote. */
-void vm_validate(const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes);
+void vm_validate(
+	const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes);
 /* A VMI spec; at is where it stands: "spec" or "spec.template.spec". */
-void vmi_spec_validate(const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes);
+void vmi_spec_validate(
+	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes);
 /* trusted: the user is one of KubeVirt's own service accounts. */
-void vmi_validate_create(const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes);
+void vmi_validate_create(
+	const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes);
 void vmi_validate_update(const struct json *vmi, const struct json *old, bool trusted, struct causes *causes);
 /* vmi: the instance it names, NULL if there is none; others: the other VMIMs of the namespace (array, may be NULL). */
-void vmim_validate_create(const struct json *vmim, const struct json *vmi, const struct json *others, struct causes *causes);
+void vmim_validate_create(
+	const struct json *vmim, const struct json *vmi, const struct json *others, struct causes *causes);
 void vmim_validate_update(const struct json *vmim, const struct json *old, struct causes *causes);
 /* old NULL on create. count: how many KubeVirt objects exist already. */
 void kubevirt_validate(const struct json *kv, const struct json *old, size_t count, struct causes *causes);

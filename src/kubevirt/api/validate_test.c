@@ -18,8 +18,9 @@
 static void expect(const char *configuration, const char *spec, const char *field, const char *text)
 {
 	CLEANUP(mem_freep) char *conf = str_printf("{'spec':{'configuration':{%s}}}", configuration);
-	CLEANUP(mem_freep) char *vm = str_printf("{'metadata':{'name':'a'},'spec':{'runStrategy':'Halted','template':{'spec':{%s}}}}",
-		spec);
+	CLEANUP(mem_freep)
+	char *vm = str_printf(
+		"{'metadata':{'name':'a'},'spec':{'runStrategy':'Halted','template':{'spec':{%s}}}}", spec);
 	CLEANUP(json_doc_freep) struct json_doc *cr = json_lit(conf);
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(vm);
 	struct causes causes = { 0 };
@@ -30,7 +31,8 @@ static void expect(const char *configuration, const char *spec, const char *fiel
 	if (!field && causes.len)
 		fail_msg("%s: refused: %s: %s", spec, causes.items[0].field, causes.items[0].message);
 	if (field && causes.len != 1)
-		fail_msg("%s: %zu causes, first: %s", spec, causes.len, causes.len ? causes.items[0].message : "");
+		fail_msg("%s: %zu causes, first: %s", spec, causes.len,
+			causes.len ? causes.items[0].message : "");
 	if (field && (!str_eq(causes.items[0].field, field) || !strstr(causes.items[0].message, text)))
 		fail_msg("%s: %s: %s", spec, causes.items[0].field, causes.items[0].message);
 	causes_done(&causes);
@@ -42,14 +44,24 @@ static void expect(const char *configuration, const char *spec, const char *fiel
 static void cpus(void **s)
 {
 	/* rollout.md 6.29 */
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'sockets':16,'maxSockets':8}}", DOMAIN "cpu.sockets",
+	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'sockets':16,'maxSockets':8}}",
+		DOMAIN "cpu.sockets",
 		"Number of sockets in CPU topology is greater than the maximum sockets allowed");
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'sockets':8,'maxSockets':8}}", OK, OK);
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'resources':{'requests':{'cpu':'2'},'limits':{'cpu':'1'}}}",
-		DOMAIN "resources.requests.cpu", "is greater than spec.template.spec.domain.resources.limits.cpu '1'");
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'dedicatedCpuPlacement':true,'cores':2},"
-		"'resources':{'limits':{'cpu':'3'}}}", DOMAIN "cpu.dedicatedCpuPlacement", "must equal the number of vCPUs (2)");
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'features':[{'name':'x','policy':'maybe'}]}}",
+	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'sockets':8,'maxSockets':8}}", OK,
+		OK);
+	expect("",
+		"'domain':{'devices':{},'memory':{'guest':'1Gi'},'resources':{'requests':{'cpu':'2'},'limits'"
+		":{'cpu':'1'}}}",
+		DOMAIN "resources.requests.cpu",
+		"is greater than spec.template.spec.domain.resources.limits.cpu '1'");
+	expect("",
+		"'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'dedicatedCpuPlacement':true,'cores':"
+		"2},"
+		"'resources':{'limits':{'cpu':'3'}}}",
+		DOMAIN "cpu.dedicatedCpuPlacement", "must equal the number of vCPUs (2)");
+	expect("",
+		"'domain':{'devices':{},'memory':{'guest':'1Gi'},'cpu':{'features':[{'name':'x','policy':'"
+		"maybe'}]}}",
 		DOMAIN "cpu.features[0].policy", "CPU feature x uses policy maybe that is not supported.");
 }
 
@@ -57,14 +69,21 @@ static void memory(void **s)
 {
 	expect("", "'domain':{'devices':{}}", DOMAIN "memory",
 		"no memory requested, at least one of 'spec.template.spec.domain.memory.guest', "
-		"'spec.template.spec.domain.memory.hugepages.pageSize' or 'spec.template.spec.domain.resources.requests.memory' must be set");
+		"'spec.template.spec.domain.memory.hugepages.pageSize' or "
+		"'spec.template.spec.domain.resources.requests.memory' must be set");
 	expect("", "'domain':{'devices':{},'resources':{'requests':{'memory':'64Mi'}}}", OK, OK);
-	expect("", "'domain':{'devices':{},'resources':{'requests':{'memory':'2Gi'},'limits':{'memory':'1Gi'}},'memory':{'guest':'1Gi'}}",
+	expect("",
+		"'domain':{'devices':{},'resources':{'requests':{'memory':'2Gi'},'limits':{'memory':'1Gi'}},'"
+		"memory':{'guest':'1Gi'}}",
 		DOMAIN "resources.requests.memory", "is greater than");
 	/* rollout.md 4.1: guest above the limit only under Stage */
-	expect("", "'domain':{'devices':{},'memory':{'guest':'2Gi'},'resources':{'limits':{'memory':'1Gi'}}}", DOMAIN "memory.guest",
-		"'2Gi' must be equal to or less than the memory limit spec.template.spec.domain.resources.limits.memory '1Gi'");
-	expect(LIVE, "'domain':{'devices':{},'memory':{'guest':'2Gi'},'resources':{'limits':{'memory':'1Gi'}}}", OK, OK);
+	expect("", "'domain':{'devices':{},'memory':{'guest':'2Gi'},'resources':{'limits':{'memory':'1Gi'}}}",
+		DOMAIN "memory.guest",
+		"'2Gi' must be equal to or less than the memory limit "
+		"spec.template.spec.domain.resources.limits.memory '1Gi'");
+	expect(LIVE,
+		"'domain':{'devices':{},'memory':{'guest':'2Gi'},'resources':{'limits':{'memory':'1Gi'}}}",
+		OK, OK);
 	expect("", "'domain':{'devices':{},'memory':{'guest':'3Mi','hugepages':{'pageSize':'2Mi'}}}",
 		DOMAIN "resources.requests.memory", "is not a multiple of the page size");
 }
@@ -73,16 +92,19 @@ static void memory(void **s)
 static void a_given_maximum_must_be_possible_under_live_update(void **s)
 {
 	static const char *const bad[][2] = {
-		{ "'memory':{'guest':'2Gi','maxGuest':'1Gi'}", "Guest memory is greater than the configured maxGuest memory" },
+		{ "'memory':{'guest':'2Gi','maxGuest':'1Gi'}",
+			"Guest memory is greater than the configured maxGuest memory" },
 		{ "'memory':{'guest':'1041Mi','maxGuest':'4Gi'}", "Guest memory must be 2Mi aligned" },
 		{ "'memory':{'guest':'1Gi','maxGuest':'4097Mi'}", "MaxGuest must be 2Mi aligned" },
 		{ "'memory':{'guest':'512Mi','maxGuest':'4Gi'}", "at least 1Gi of guest memory" },
 		{ "'memory':{'guest':'1Gi','maxGuest':'4Gi'},'launchSecurity':{'sev':{}}", "encrypted VMs" },
-		{ "'memory':{'guest':'2G','maxGuest':'16Gi','hugepages':{'pageSize':'1Gi'}},'resources':{'requests':{'memory':'1Gi'}}",
+		{ "'memory':{'guest':'2G','maxGuest':'16Gi','hugepages':{'pageSize':'1Gi'}},'resources':{'"
+		  "requests':{'memory':'1Gi'}}",
 			"Guest memory must be 1Gi aligned" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		CLEANUP(mem_freep) char *spec = str_printf("'architecture':'amd64','domain':{'devices':{},%s}", bad[i][0]);
+		CLEANUP(mem_freep)
+		char *spec = str_printf("'architecture':'amd64','domain':{'devices':{},%s}", bad[i][0]);
 		expect(LIVE, spec, DOMAIN "memory.guest", bad[i][1]);
 		expect("", spec, OK, OK); /* Stage */
 	}
@@ -93,35 +115,42 @@ static void a_given_maximum_must_be_possible_under_live_update(void **s)
 static void disks_and_volumes(void **s)
 {
 	static const char *const rows[][4] = {
-		{ "{'name':'a','disk':{'bus':'virtio'}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", NULL, NULL },
-		{ "{'name':'b','disk':{}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", DOMAIN "devices.disks[0].name",
-			DOMAIN "devices.disks[0].name 'b' not found." },
-		{ "{'name':'a'},{'name':'a'}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", DOMAIN "devices.disks[0].name",
-			"must not have the same Name." },
+		{ "{'name':'a','disk':{'bus':'virtio'}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", NULL,
+			NULL },
+		{ "{'name':'b','disk':{}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
+			DOMAIN "devices.disks[0].name", DOMAIN "devices.disks[0].name 'b' not found." },
+		{ "{'name':'a'},{'name':'a'}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
+			DOMAIN "devices.disks[0].name", "must not have the same Name." },
 		{ "{'name':'a','disk':{'bus':'ide'}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
 			DOMAIN "devices.disks[0].disk.bus", "IDE bus is not supported" },
 		{ "{'name':'a','disk':{'bus':'floppy'}}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
 			DOMAIN "devices.disks[0].disk.bus", "must be one of: [virtio scsi sata usb]" },
-		{ "{'name':'a','bootOrder':0}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", DOMAIN "devices.disks[0].bootOrder",
-			"must have a boot order > 0" },
+		{ "{'name':'a','bootOrder':0}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
+			DOMAIN "devices.disks[0].bootOrder", "must have a boot order > 0" },
 		{ "{'name':'a','bootOrder':1},{'name':'b','bootOrder':1}",
-			"{'name':'a','emptyDisk':{'capacity':'1Gi'}},{'name':'b','emptyDisk':{'capacity':'1Gi'}}",
+			"{'name':'a','emptyDisk':{'capacity':'1Gi'}},{'name':'b','emptyDisk':{'capacity':'"
+			"1Gi'}}",
 			DOMAIN "devices.disks[1].bootOrder", "already set for a different device." },
-		{ "{'name':'a','cache':'never'}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}", DOMAIN "devices.disks[0].cache",
-			"has invalid value never" },
-		{ "", "{'name':'a'}", "spec.template.spec.volumes[0]", "must have exactly one source type set" },
-		{ "", "{'name':'a','emptyDisk':{'capacity':'1Gi'},'secret':{'secretName':'x'}}", "spec.template.spec.volumes[0]",
+		{ "{'name':'a','cache':'never'}", "{'name':'a','emptyDisk':{'capacity':'1Gi'}}",
+			DOMAIN "devices.disks[0].cache", "has invalid value never" },
+		{ "", "{'name':'a'}", "spec.template.spec.volumes[0]",
 			"must have exactly one source type set" },
+		{ "", "{'name':'a','emptyDisk':{'capacity':'1Gi'},'secret':{'secretName':'x'}}",
+			"spec.template.spec.volumes[0]", "must have exactly one source type set" },
 		{ "", "{'name':'a','hostDisk':{'path':'/x','type':'Disk'}}", "spec.template.spec.volumes[0]",
 			"HostDisk feature gate is not enabled" },
 		{ "", "{'name':'a','cloudInitNoCloud':{}}", "spec.template.spec.volumes[0].cloudInitNoCloud",
 			"must have at least one userdatasource or one networkdatasource set." },
-		{ "", "{'name':'a','cloudInitNoCloud':{'userDataBase64':'###'}}", "spec.template.spec.volumes[0].cloudInitNoCloud",
+		{ "", "{'name':'a','cloudInitNoCloud':{'userDataBase64':'###'}}",
+			"spec.template.spec.volumes[0].cloudInitNoCloud",
 			"userDataBase64 is not a valid base64 value." },
-		{ "", "{'name':'a','configMap':{}}", "spec.template.spec.volumes[0].configMap.name", "is a required field" },
+		{ "", "{'name':'a','configMap':{}}", "spec.template.spec.volumes[0].configMap.name",
+			"is a required field" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		CLEANUP(mem_freep) char *spec = str_printf("'domain':{'memory':{'guest':'1Gi'},'devices':{'disks':[%s]}},'volumes':[%s]",
+		CLEANUP(mem_freep)
+		char *spec = str_printf(
+			"'domain':{'memory':{'guest':'1Gi'},'devices':{'disks':[%s]}},'volumes':[%s]",
 			rows[i][0], rows[i][1]);
 		expect("", spec, rows[i][2], rows[i][3]);
 	}
@@ -132,7 +161,9 @@ static void inline_cloud_init_is_bounded(void **s)
 	char long_text[2100];
 	memset(long_text, 'x', sizeof(long_text) - 1);
 	long_text[sizeof(long_text) - 1] = 0;
-	CLEANUP(mem_freep) char *spec = str_printf(GUEST ",'volumes':[{'name':'a','cloudInitNoCloud':{'userData':'%s'}}]", long_text);
+	CLEANUP(mem_freep)
+	char *spec =
+		str_printf(GUEST ",'volumes':[{'name':'a','cloudInitNoCloud':{'userData':'%s'}}]", long_text);
 	expect("", spec, "spec.template.spec.volumes[0].cloudInitNoCloud",
 		"userdata exceeds 2048 byte limit. Should use UserDataSecretRef for larger data.");
 }
@@ -141,22 +172,27 @@ static void networks(void **s)
 {
 	static const char *const rows[][4] = {
 		{ "{'name':'d','masquerade':{}}", "{'name':'d','pod':{}}", NULL, NULL },
-		{ "{'name':'d','masquerade':{}}", "{'name':'d','multus':{'networkName':'x'}}", DOMAIN "devices.interfaces[0].name",
+		{ "{'name':'d','masquerade':{}}", "{'name':'d','multus':{'networkName':'x'}}",
+			DOMAIN "devices.interfaces[0].name",
 			"Masquerade interface only implemented with pod network" },
-		{ "{'name':'d'}", "{'name':'d','pod':{}}", DOMAIN "devices.interfaces[0]", "must have exactly one binding method" },
-		{ "{'name':'d','masquerade':{},'bridge':{}}", "{'name':'d','pod':{}}", DOMAIN "devices.interfaces[0]",
+		{ "{'name':'d'}", "{'name':'d','pod':{}}", DOMAIN "devices.interfaces[0]",
 			"must have exactly one binding method" },
+		{ "{'name':'d','masquerade':{},'bridge':{}}", "{'name':'d','pod':{}}",
+			DOMAIN "devices.interfaces[0]", "must have exactly one binding method" },
 		{ "{'name':'d','masquerade':{},'macAddress':'02:00:00:00:00:00'}", "{'name':'d','pod':{}}",
 			DOMAIN "devices.interfaces[0].macAddress", "reserved for the in-pod bridge" },
 		{ "{'name':'d','masquerade':{},'macAddress':'nonsense'}", "{'name':'d','pod':{}}",
 			DOMAIN "devices.interfaces[0].macAddress", "malformed MAC address" },
-		{ "{'name':'d','masquerade':{},'model':'tulip'}", "{'name':'d','pod':{}}", DOMAIN "devices.interfaces[0].model",
-			"uses model tulip that is not supported." },
+		{ "{'name':'d','masquerade':{},'model':'tulip'}", "{'name':'d','pod':{}}",
+			DOMAIN "devices.interfaces[0].model", "uses model tulip that is not supported." },
 		{ "{'name':'d','masquerade':{},'ports':[{'port':70000}]}", "{'name':'d','pod':{}}",
-			DOMAIN "devices.interfaces[0].ports[0].port", "Port field must be in range 0 < x < 65536." },
+			DOMAIN "devices.interfaces[0].ports[0].port",
+			"Port field must be in range 0 < x < 65536." },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		CLEANUP(mem_freep) char *spec = str_printf("'domain':{'memory':{'guest':'1Gi'},'devices':{'interfaces':[%s]}},'networks':[%s]",
+		CLEANUP(mem_freep)
+		char *spec = str_printf(
+			"'domain':{'memory':{'guest':'1Gi'},'devices':{'interfaces':[%s]}},'networks':[%s]",
 			rows[i][0], rows[i][1]);
 		expect("", spec, rows[i][2], rows[i][3]);
 	}
@@ -164,22 +200,29 @@ static void networks(void **s)
 
 static void machine_firmware_probes_and_names(void **s)
 {
-	expect("", "'architecture':'amd64','domain':{'devices':{},'memory':{'guest':'1Gi'},'machine':{'type':'pc-i440fx'}}",
+	expect("",
+		"'architecture':'amd64','domain':{'devices':{},'memory':{'guest':'1Gi'},'machine':{'type':'"
+		"pc-i440fx'}}",
 		DOMAIN "machine.type",
-		"spec.template.spec.domain.machine.type is not supported: pc-i440fx (allowed values: [q35* pc-q35*])");
-	expect("", "'architecture':'vax'," GUEST, "spec.template.spec.architecture", "unsupported architecture: vax");
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'firmware':{'bootloader':{'bios':{},'efi':{'secureBoot':false}}}}",
+		"spec.template.spec.domain.machine.type is not supported: pc-i440fx (allowed values: [q35* "
+		"pc-q35*])");
+	expect("", "'architecture':'vax'," GUEST, "spec.template.spec.architecture",
+		"unsupported architecture: vax");
+	expect("",
+		"'domain':{'devices':{},'memory':{'guest':'1Gi'},'firmware':{'bootloader':{'bios':{},'efi':{'"
+		"secureBoot':false}}}}",
 		DOMAIN "firmware.bootloader", "mutually exclusive");
-	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'firmware':{'bootloader':{'efi':{}}}}", DOMAIN "firmware",
-		"SecureBoot requires SMM, which is currently disabled.");
+	expect("", "'domain':{'devices':{},'memory':{'guest':'1Gi'},'firmware':{'bootloader':{'efi':{}}}}",
+		DOMAIN "firmware", "SecureBoot requires SMM, which is currently disabled.");
 	expect("", "'domain':{'devices':{'inputs':[{'name':'a','type':'mouse'}]},'memory':{'guest':'1Gi'}}",
 		DOMAIN "devices.inputs[0]", "Input device can have only tablet type.");
-	expect("", GUEST ",'readinessProbe':{'exec':{},'guestAgentPing':{}}", "spec.template.spec.readinessProbe",
-		"must have exactly one probe type set");
+	expect("", GUEST ",'readinessProbe':{'exec':{},'guestAgentPing':{}}",
+		"spec.template.spec.readinessProbe", "must have exactly one probe type set");
 	expect("", GUEST ",'evictionStrategy':'Perhaps'", "spec.template.spec.evictionStrategy",
 		"spec.template.spec.evictionStrategy is set with an unrecognized option: Perhaps");
 	expect("", GUEST ",'hostname':'Not_A_Label'", "spec.template.spec.hostname", "DNS_LABEL");
-	expect("", GUEST ",'terminationGracePeriodSeconds':-1", "spec.template.spec.terminationGracePeriodSeconds", "greater than");
+	expect("", GUEST ",'terminationGracePeriodSeconds':-1",
+		"spec.template.spec.terminationGracePeriodSeconds", "greater than");
 }
 
 static void vm_case(const char *spec, const char *field, const char *text)
@@ -202,9 +245,11 @@ static void run_strategy_is_given_once(void **s)
 {
 	vm_case("'running':true,'template':{'spec':{" GUEST "}}", NULL, NULL);
 	vm_case("'running':true,'runStrategy':'Always','template':{'spec':{" GUEST "}}", "spec.running",
-		"Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead");
+		"Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use "
+		"RunStrategy instead");
 	vm_case("'template':{'spec':{" GUEST "}}", "spec.running", "RunStrategy must be specified");
-	vm_case("'runStrategy':'Often','template':{'spec':{" GUEST "}}", "spec.runStrategy", "Invalid RunStrategy (Often)");
+	vm_case("'runStrategy':'Often','template':{'spec':{" GUEST "}}", "spec.runStrategy",
+		"Invalid RunStrategy (Often)");
 	vm_case("'runStrategy':'Always'", "spec.template", "missing virtual machine template.");
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'spec':{'running':false}}");
 	struct strv w = { 0 };
@@ -215,7 +260,8 @@ static void run_strategy_is_given_once(void **s)
 
 static void an_object_on_its_way_out_is_let_go(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
 		"{'metadata':{'name':'a','deletionTimestamp':'2026-01-01T00:00:00Z'},'spec':{'running':1}}");
 	CLEANUP(json_doc_freep) struct json_doc *old = json_lit("{'metadata':{'name':'a'},'spec':{}}");
 	struct causes causes = { 0 };
@@ -228,7 +274,8 @@ static void an_object_on_its_way_out_is_let_go(void **s)
 /* rollout.md 4.3 */
 static void vmi_updates_are_restricted(void **s)
 {
-	static const char text[] = "{'metadata':{'labels':{}},'spec':{'domain':{'cpu':{'maxSockets':4},'memory':{'guest':'1Gi',"
+	static const char text[] =
+		"{'metadata':{'labels':{}},'spec':{'domain':{'cpu':{'maxSockets':4},'memory':{'guest':'1Gi',"
 		"'maxGuest':'4Gi'}}}}";
 	CLEANUP(json_doc_freep) struct json_doc *old = json_lit(text);
 	CLEANUP(json_doc_freep) struct json_doc *grown = json_lit(text);
@@ -264,15 +311,18 @@ static void vmi_updates_are_restricted(void **s)
 
 static void migrations_are_checked_against_the_instance(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *m = json_lit(
-		"{'metadata':{'name':'m','namespace':'ns','uid':'1'},'spec':{'vmiName':'vmi'}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *m =
+		json_lit("{'metadata':{'name':'m','namespace':'ns','uid':'1'},'spec':{'vmiName':'vmi'}}");
 	CLEANUP(json_doc_freep) struct json_doc *running = json_lit("{'status':{'phase':'Running'}}");
 	CLEANUP(json_doc_freep) struct json_doc *done = json_lit("{'status':{'phase':'Failed'}}");
-	CLEANUP(json_doc_freep) struct json_doc *stuck = json_lit(
-		"{'status':{'phase':'Running','conditions':[{'type':'LiveMigratable','status':'False','reason':'R','message':'M'}]}}");
-	CLEANUP(json_doc_freep) struct json_doc *others = json_lit(
-		"[{'metadata':{'uid':'7'},'spec':{'vmiName':'vmi'},'status':{'phase':'Succeeded'}},"
-		"{'metadata':{'uid':'8'},'spec':{'vmiName':'vmi'},'status':{'phase':'Running'}}]");
+	CLEANUP(json_doc_freep)
+	struct json_doc *stuck = json_lit("{'status':{'phase':'Running','conditions':[{'type':'"
+					  "LiveMigratable','status':'False','reason':'R','message':'M'}]}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *others =
+		json_lit("[{'metadata':{'uid':'7'},'spec':{'vmiName':'vmi'},'status':{'phase':'Succeeded'}},"
+			 "{'metadata':{'uid':'8'},'spec':{'vmiName':'vmi'},'status':{'phase':'Running'}}]");
 	struct causes c = { 0 };
 
 	vmim_validate_create(json_root(m), json_root(running), NULL, &c);
@@ -285,8 +335,8 @@ static void migrations_are_checked_against_the_instance(void **s)
 	assert_string_equal(c.items[0].message, "the VMI \"ns/vmi\" does not exist");
 	assert_string_equal(c.items[1].message, "Cannot migrate VMI in finalized state.");
 	assert_string_equal(c.items[2].message, "Cannot migrate VMI, Reason: R, Message: M");
-	assert_string_equal(c.items[3].message,
-		"in-flight migration detected. Active migration job (8) is currently already in progress for VMI vmi.");
+	assert_string_equal(c.items[3].message, "in-flight migration detected. Active migration job (8) is "
+						"currently already in progress for VMI vmi.");
 	causes_done(&c);
 }
 

@@ -9,13 +9,15 @@
 
 static void check_run_strategy(const struct json *spec, struct causes *causes)
 {
-	static const char *const strategies[] = { "Always", "Halted", "Manual", "RerunOnFailure", "Once", "WaitAsReceiver", NULL };
+	static const char *const strategies[] = { "Always", "Halted", "Manual", "RerunOnFailure", "Once",
+		"WaitAsReceiver", NULL };
 	const char *strategy = json_get_str(spec, "runStrategy");
 	bool running = json_is_bool(json_get(spec, "running"));
 
 	if (strategy && running)
 		cause_text(causes, REASON_INVALID, "spec.running",
-			"Running and RunStrategy are mutually exclusive. Note that Running is deprecated, please use RunStrategy instead");
+			"Running and RunStrategy are mutually exclusive. Note that Running is deprecated, "
+			"please use RunStrategy instead");
 	else if (!strategy && !running)
 		cause_text(causes, REASON_INVALID, "spec.running", "RunStrategy must be specified");
 	else if (strategy && !str_in(strategy, strategies))
@@ -26,20 +28,23 @@ static void check_data_volumes(const struct json *spec, struct causes *causes)
 {
 	const struct json *volumes = json_at(spec, "/template/spec/volumes");
 
-	JSON_EACH(it, json_get(spec, "dataVolumeTemplates")) {
+	JSON_EACH (it, json_get(spec, "dataVolumeTemplates")) {
 		const char *name = json_at_str(it.val, "/metadata/name");
 		CLEANUP(mem_freep) char *field = str_printf("spec.dataVolumeTemplate[%zu]", it.i);
 		bool used = false;
 		if (str_empty(name)) {
-			cause_text(causes, REASON_REQUIRED, field, "'name' field must not be empty for DataVolumeTemplate entry %s.", field);
+			cause_text(causes, REASON_REQUIRED, field,
+				"'name' field must not be empty for DataVolumeTemplate entry %s.", field);
 			continue;
 		}
-		JSON_EACH(v, volumes)
+		JSON_EACH (v, volumes)
 			used = used || str_eq(json_at_str(v.val, "/dataVolume/name"), name) ||
-				str_eq(json_at_str(v.val, "/persistentVolumeClaim/claimName"), name);
+			       str_eq(json_at_str(v.val, "/persistentVolumeClaim/claimName"), name);
 		if (!used)
 			cause_text(causes, REASON_REQUIRED, field,
-				"DataVolumeTemplate entry %s must be referenced in the VMI template's 'volumes' list", field);
+				"DataVolumeTemplate entry %s must be referenced in the VMI template's "
+				"'volumes' list",
+				field);
 	}
 }
 
@@ -47,10 +52,12 @@ static void check_update_strategy(const struct json *spec, struct causes *causes
 {
 	const char *text = json_get_str(spec, "updateVolumesStrategy");
 	if (!str_empty(text) && !str_eq(text, "Replacement") && !str_eq(text, "Migration"))
-		cause_text(causes, REASON_INVALID, "spec.updateVolumesStrategy", "%s is not a valid updateVolumesStrategy", text);
+		cause_text(causes, REASON_INVALID, "spec.updateVolumesStrategy",
+			"%s is not a valid updateVolumesStrategy", text);
 }
 
-void vm_validate(const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes)
+void vm_validate(
+	const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes)
 {
 	const struct json *spec = json_get(vm, "spec"), *template = json_get(spec, "template");
 
@@ -65,9 +72,11 @@ void vm_validate(const struct json *vm, const struct json *old, const struct kv_
 	}
 	check_run_strategy(spec, causes);
 	if (json_is_obj(json_get(spec, "instancetype")))
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec.instancetype", "instance types are not available in this version");
+		cause_text(causes, REASON_NOT_SUPPORTED, "spec.instancetype",
+			"instance types are not available in this version");
 	if (json_is_obj(json_get(spec, "preference")))
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec.preference", "preferences are not available in this version");
+		cause_text(causes, REASON_NOT_SUPPORTED, "spec.preference",
+			"preferences are not available in this version");
 	vmi_spec_validate(json_get(template, "spec"), "spec.template.spec", c, causes);
 	check_data_volumes(spec, causes);
 	check_update_strategy(spec, causes);
@@ -81,7 +90,8 @@ void vm_warnings(const struct json *vm, struct strv *warnings)
 
 bool is_kubevirt_account(const char *username, const char *install_ns)
 {
-	static const char *const accounts[] = { KV_SA_API, KV_SA_CONTROLLER, KV_SA_HANDLER, KV_SA_OPERATOR, NULL };
+	static const char *const accounts[] = { KV_SA_API, KV_SA_CONTROLLER, KV_SA_HANDLER, KV_SA_OPERATOR,
+		NULL };
 	static const char prefix[] = "system:serviceaccount:";
 	size_t ns = strlen(install_ns);
 

@@ -5,12 +5,10 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "api/meta.h"
 #include "api/quantity.h"
 #include "api/semantics.h"
 #include "base/mem.h"
 #include "kubevirt/api/defaults.h"
-#include "kubevirt/api/names.h"
 
 #define DNS_NAMESERVERS_MAX 3
 #define DNS_SEARCHES_MAX 32
@@ -30,7 +28,8 @@ char *check_path(const struct check *k, const char *fmt, ...)
 	return str_take(&s);
 }
 
-static void refuse(const struct check *k, const char *reason, const char *sub, bool named, const char *fmt, va_list ap)
+static void refuse(
+	const struct check *k, const char *reason, const char *sub, bool named, const char *fmt, va_list ap)
 {
 	CLEANUP(str_done) struct str text = { 0 };
 	CLEANUP(mem_freep) char *field = *sub ? check_path(k, "%s", sub) : mem_strdup(k->at);
@@ -60,7 +59,7 @@ void check_refuse_named(const struct check *k, const char *reason, const char *s
 int check_index(const struct json *list, const char *name)
 {
 	int i = 0;
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return i;
 		i++;
@@ -80,18 +79,21 @@ static void check_topology(const struct check *k)
 			"Number of sockets in CPU topology is greater than the maximum sockets allowed");
 	if (str_eq(json_get_str(k->spec, "architecture"), "arm64") && json_i64(json_get(cpu, "threads")) > 1)
 		check_refuse(k, REASON_INVALID, "domain.cpu.threads",
-			"threads must not be greater than 1 at %s.domain.cpu.threads (got %lld) when %s.architecture is arm64", k->at,
-			(long long)json_i64(json_get(cpu, "threads")), k->at);
+			"threads must not be greater than 1 at %s.domain.cpu.threads (got %lld) when "
+			"%s.architecture is arm64",
+			k->at, (long long)json_i64(json_get(cpu, "threads")), k->at);
 	static const char *const policies[] = { "force", "require", "optional", "disable", "forbid", NULL };
-	JSON_EACH(it, json_get(cpu, "features")) {
+	JSON_EACH (it, json_get(cpu, "features")) {
 		const char *policy = json_get_str(it.val, "policy");
 		if (!str_empty(policy) && !str_in(policy, policies)) {
 			CLEANUP(mem_freep) char *sub = str_printf("domain.cpu.features[%zu].policy", it.i);
-			check_refuse(k, REASON_NOT_SUPPORTED, sub, "CPU feature %s uses policy %s that is not supported.",
+			check_refuse(k, REASON_NOT_SUPPORTED, sub,
+				"CPU feature %s uses policy %s that is not supported.",
 				json_str_or(json_get(it.val, "name"), ""), policy);
 		}
 	}
-	if (json_bool(json_get(cpu, "isolateEmulatorThread")) && !json_bool(json_get(cpu, "dedicatedCpuPlacement")))
+	if (json_bool(json_get(cpu, "isolateEmulatorThread")) &&
+		!json_bool(json_get(cpu, "dedicatedCpuPlacement")))
 		check_refuse(k, REASON_INVALID, "domain.cpu.isolateEmulatorThread",
 			"IsolateEmulatorThread should be only set in combination with DedicatedCPUPlacement");
 }
@@ -111,11 +113,11 @@ static void check_cpu_resources(const struct check *k)
 	bool has_limit = milli_of(k, "/domain/resources/limits/cpu", &limit);
 
 	if (has_request && request < 0)
-		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 0.", k->at, req,
-			json_str_or(json_at(k->spec, "/domain/resources/requests/cpu"), ""));
+		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 0.", k->at,
+			req, json_str_or(json_at(k->spec, "/domain/resources/requests/cpu"), ""));
 	if (has_limit && limit < 0)
-		check_refuse(k, REASON_INVALID, lim, "%s.%s '%s': must be greater than or equal to 0.", k->at, lim,
-			json_str_or(json_at(k->spec, "/domain/resources/limits/cpu"), ""));
+		check_refuse(k, REASON_INVALID, lim, "%s.%s '%s': must be greater than or equal to 0.", k->at,
+			lim, json_str_or(json_at(k->spec, "/domain/resources/limits/cpu"), ""));
 	if (has_request && has_limit && limit > 0 && request > limit)
 		check_refuse(k, REASON_INVALID, req, "%s.%s '%s' is greater than %s.%s '%s'", k->at, req,
 			json_str_or(json_at(k->spec, "/domain/resources/requests/cpu"), ""), k->at, lim,
@@ -132,32 +134,42 @@ static void check_dedicated(const struct check *k)
 	if (json_is_obj(json_get(cpu, "realtime"))) {
 		if (!json_bool(json_get(cpu, "dedicatedCpuPlacement")))
 			check_refuse(k, REASON_REQUIRED, "domain.cpu.dedicatedCpuPlacement",
-				"%s.domain.cpu.dedicatedCpuPlacement must be set to true when %s.domain.cpu.realtime is used", k->at,
-				k->at);
+				"%s.domain.cpu.dedicatedCpuPlacement must be set to true when "
+				"%s.domain.cpu.realtime is used",
+				k->at, k->at);
 		if (!json_is_obj(json_at(cpu, "/numa/guestMappingPassthrough")))
 			check_refuse(k, REASON_REQUIRED, "domain.cpu.numa.guestMappingPassthrough",
-				"%s.domain.cpu.numa.guestMappingPassthrough must be defined when %s.domain.cpu.realtime is used", k->at,
-				k->at);
+				"%s.domain.cpu.numa.guestMappingPassthrough must be defined when "
+				"%s.domain.cpu.realtime is used",
+				k->at, k->at);
 	}
 	if (!json_bool(json_get(cpu, "dedicatedCpuPlacement")))
 		return;
 	if (has_limit && limit % 1000)
-		check_refuse(k, REASON_INVALID, "domain.resources.limits.cpu", "provided resources CPU limits must be an interger");
+		check_refuse(k, REASON_INVALID, "domain.resources.limits.cpu",
+			"provided resources CPU limits must be an interger");
 	if (has_request && request % 1000)
 		check_refuse(k, REASON_INVALID, "domain.resources.requests.cpu",
 			"provided resources CPU requests must be an interger");
 	if (has_request && has_limit && request != limit)
 		check_refuse(k, REASON_INVALID, "domain.cpu.dedicatedCpuPlacement",
-			"%s.domain.resources.requests.cpu or %s.domain.resources.limits.cpu must be equal when "
-			"DedicatedCPUPlacement is true ", k->at, k->at);
-	if ((has_request && request > 0 && request != vcpus * 1000) || (has_limit && limit > 0 && limit != vcpus * 1000))
+			"%s.domain.resources.requests.cpu or %s.domain.resources.limits.cpu must be equal "
+			"when "
+			"DedicatedCPUPlacement is true ",
+			k->at, k->at);
+	if ((has_request && request > 0 && request != vcpus * 1000) ||
+		(has_limit && limit > 0 && limit != vcpus * 1000))
 		check_refuse(k, REASON_INVALID, "domain.cpu.dedicatedCpuPlacement",
-			"%s.domain.resources.requests.cpu or %s.domain.resources.limits.cpu must equal the number of vCPUs (%lld) "
-			"when DedicatedCPUPlacement is true", k->at, k->at, (long long)vcpus);
+			"%s.domain.resources.requests.cpu or %s.domain.resources.limits.cpu must equal the "
+			"number of vCPUs (%lld) "
+			"when DedicatedCPUPlacement is true",
+			k->at, k->at, (long long)vcpus);
 	if (json_i64(json_get(cpu, "threads")) > 2)
 		check_refuse(k, REASON_INVALID, "domain.cpu.dedicatedCpuPlacement",
-			"Not more than two threads must be provided at %s.domain.cpu.threads (got %lld) when DedicatedCPUPlacement "
-			"is true", k->at, (long long)json_i64(json_get(cpu, "threads")));
+			"Not more than two threads must be provided at %s.domain.cpu.threads (got %lld) when "
+			"DedicatedCPUPlacement "
+			"is true",
+			k->at, (long long)json_i64(json_get(cpu, "threads")));
 }
 
 /* ---- memory ---- */
@@ -171,60 +183,73 @@ static void check_hugepages(const struct check *k)
 {
 	static const char field[] = "domain.resources.requests.memory";
 	const struct json *size = json_at(k->spec, "/domain/memory/hugepages/pageSize");
-	int64_t page = quantity_bytes(size), memory = quantity_bytes(json_at(k->spec, "/domain/resources/requests/memory"));
+	int64_t page = quantity_bytes(size),
+		memory = quantity_bytes(json_at(k->spec, "/domain/resources/requests/memory"));
 
 	if (!json_is_obj(json_at(k->spec, "/domain/memory/hugepages")))
 		return;
 	if (page <= 0) {
 		check_refuse(k, REASON_INVALID, "domain.memory.hugepages.pageSize",
-			"%s.domain.memory.hugepages.pageSize '%s': quantities must match the regular expression "
-			"'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'", k->at, json_str_or(size, ""));
+			"%s.domain.memory.hugepages.pageSize '%s': quantities must match the regular "
+			"expression "
+			"'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+			k->at, json_str_or(size, ""));
 		return;
 	}
 	if (memory <= 0)
 		memory = domain_guest_memory(json_get(k->spec, "domain"));
 	if (memory > 0 && memory < page)
-		check_refuse(k, REASON_INVALID, field, "%s.%s '%s' must be equal to or larger than page size "
-			"%s.domain.memory.hugepages.pageSize '%s'", k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
+		check_refuse(k, REASON_INVALID, field,
+			"%s.%s '%s' must be equal to or larger than page size "
+			"%s.domain.memory.hugepages.pageSize '%s'",
+			k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
 			json_str_or(size, ""));
 	else if (memory > 0 && memory % page)
-		check_refuse(k, REASON_INVALID, field, "%s.%s '%s' is not a multiple of the page size "
-			"%s.domain.memory.hugepages.pageSize '%s'", k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
+		check_refuse(k, REASON_INVALID, field,
+			"%s.%s '%s' is not a multiple of the page size "
+			"%s.domain.memory.hugepages.pageSize '%s'",
+			k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
 			json_str_or(size, ""));
 }
 
 static void check_memory(const struct check *k)
 {
-	static const char req[] = "domain.resources.requests.memory", lim[] = "domain.resources.limits.memory";
+	static const char req[] = "domain.resources.requests.memory",
+			  lim[] = "domain.resources.limits.memory";
 	const struct json *domain = json_get(k->spec, "domain");
 	const struct json *request = json_at(domain, "/resources/requests/memory");
-	const struct json *limit = json_at(domain, "/resources/limits/memory"), *guest = json_at(domain, "/memory/guest");
+	const struct json *limit = json_at(domain, "/resources/limits/memory"),
+			  *guest = json_at(domain, "/memory/guest");
 	int64_t r = quantity_bytes(request), l = quantity_bytes(limit), g = quantity_bytes(guest);
 
 	if (domain_guest_memory(domain) < 0)
 		check_refuse(k, REASON_REQUIRED, "domain.memory",
-			"no memory requested, at least one of '%s.domain.memory.guest', '%s.domain.memory.hugepages.pageSize' or "
-			"'%s.domain.resources.requests.memory' must be set", k->at, k->at, k->at);
+			"no memory requested, at least one of '%s.domain.memory.guest', "
+			"'%s.domain.memory.hugepages.pageSize' or "
+			"'%s.domain.resources.requests.memory' must be set",
+			k->at, k->at, k->at);
 	if (request && r < 0)
-		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 0.", k->at, req,
-			json_str_or(request, ""));
+		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 0.", k->at,
+			req, json_str_or(request, ""));
 	else if (request && r > 0 && r < MIN_MEMORY_REQUEST)
-		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 1M.", k->at, req,
-			json_str_or(request, ""));
+		check_refuse(k, REASON_INVALID, req, "%s.%s '%s': must be greater than or equal to 1M.",
+			k->at, req, json_str_or(request, ""));
 	if (limit && l < 0)
-		check_refuse(k, REASON_INVALID, lim, "%s.%s '%s': must be greater than or equal to 0.", k->at, lim,
-			json_str_or(limit, ""));
+		check_refuse(k, REASON_INVALID, lim, "%s.%s '%s': must be greater than or equal to 0.", k->at,
+			lim, json_str_or(limit, ""));
 	if (l > 0 && r > l)
-		check_refuse(k, REASON_INVALID, req, "%s.%s '%s' is greater than %s.%s '%s'", k->at, req, json_str_or(request, ""),
-			k->at, lim, json_str_or(limit, ""));
+		check_refuse(k, REASON_INVALID, req, "%s.%s '%s' is greater than %s.%s '%s'", k->at, req,
+			json_str_or(request, ""), k->at, lim, json_str_or(limit, ""));
 	if (guest && g <= 0)
-		check_refuse(k, REASON_INVALID, "domain.memory.guest", "%s.domain.memory.guest '%s': must be greater than 0.", k->at,
+		check_refuse(k, REASON_INVALID, "domain.memory.guest",
+			"%s.domain.memory.guest '%s': must be greater than 0.", k->at,
 			json_str_or(guest, "0"));
 	/* Only under Stage: growing takes the limit along (rollout.md 4.1). */
 	if (k->config->rollout == ROLLOUT_STAGE && l > 0 && g > l)
 		check_refuse(k, REASON_INVALID, "domain.memory.guest",
-			"%s.domain.memory.guest '%s' must be equal to or less than the memory limit %s.%s '%s'", k->at,
-			json_str_or(guest, ""), k->at, lim, json_str_or(limit, ""));
+			"%s.domain.memory.guest '%s' must be equal to or less than the memory limit %s.%s "
+			"'%s'",
+			k->at, json_str_or(guest, ""), k->at, lim, json_str_or(limit, ""));
 	check_hugepages(k);
 }
 
@@ -238,12 +263,13 @@ static void check_machine(const struct check *k)
 	enum kv_arch arch;
 
 	if (!kv_arch_of(k->config, arch_text, &arch)) {
-		check_refuse(k, REASON_NOT_SUPPORTED, "architecture", "unsupported architecture: %s", arch_text);
+		check_refuse(
+			k, REASON_NOT_SUPPORTED, "architecture", "unsupported architecture: %s", arch_text);
 		return;
 	}
 	if (!str_empty(type) && !kv_machine_allowed(k->config, arch, type, &allowed))
-		check_refuse_named(k, REASON_INVALID, "domain.machine.type", "is not supported: %s (allowed values: %s)", type,
-			str_cstr(&allowed));
+		check_refuse_named(k, REASON_INVALID, "domain.machine.type",
+			"is not supported: %s (allowed values: %s)", type, str_cstr(&allowed));
 }
 
 static bool enabled(const struct json *feature)
@@ -254,7 +280,8 @@ static bool enabled(const struct json *feature)
 static void check_firmware(const struct check *k)
 {
 	const struct json *loader = json_at(k->spec, "/domain/firmware/bootloader");
-	const struct json *efi = json_get(loader, "efi"), *boot = json_at(k->spec, "/domain/firmware/kernelBoot");
+	const struct json *efi = json_get(loader, "efi"),
+			  *boot = json_at(k->spec, "/domain/firmware/kernelBoot");
 
 	if (json_is_obj(efi) && json_is_obj(json_get(loader, "bios")))
 		check_refuse_named(k, REASON_INVALID, "domain.firmware.bootloader",
@@ -279,7 +306,7 @@ static void check_devices(const struct check *k)
 {
 	const struct json *devices = json_at(k->spec, "/domain/devices");
 
-	JSON_EACH(it, json_get(devices, "inputs")) {
+	JSON_EACH (it, json_get(devices, "inputs")) {
 		CLEANUP(mem_freep) char *sub = str_printf("domain.devices.inputs[%zu]", it.i);
 		const char *bus = json_get_str(it.val, "bus");
 		if (!str_empty(bus) && !str_eq(bus, "usb") && !str_eq(bus, "virtio"))
@@ -293,8 +320,10 @@ static void check_devices(const struct check *k)
 		check_refuse(k, REASON_NOT_SUPPORTED, "domain.devices.sound",
 			"Sound device type is not supported. Options: 'ich9' or 'ac97'");
 	if (json_is_obj(sound) && str_empty(json_get_str(sound, "name")))
-		check_refuse(k, REASON_REQUIRED, "domain.devices.sound", "Sound device requires a name field.");
-	if (json_is_obj(json_get(devices, "video")) && !json_bool_or(json_get(devices, "autoattachGraphicsDevice"), true))
+		check_refuse(
+			k, REASON_REQUIRED, "domain.devices.sound", "Sound device requires a name field.");
+	if (json_is_obj(json_get(devices, "video")) &&
+		!json_bool_or(json_get(devices, "autoattachGraphicsDevice"), true))
 		check_refuse(k, REASON_INVALID, "domain.devices.video",
 			"Video configuration is not allowed when autoattachGraphicsDevice is set to false");
 	if (json_len(json_get(devices, "hostDevices")) && !gate_on(&k->config->gates, GATE_HOST_DEVICES))
@@ -303,13 +332,16 @@ static void check_devices(const struct check *k)
 	if (json_bool(json_get(devices, "autoattachVSOCK")) && !gate_on(&k->config->gates, GATE_VSOCK))
 		check_refuse(k, REASON_INVALID, "domain.devices.autoattachVSOCK",
 			"VSOCK feature gate is not enabled in kubevirt-config");
-	if (json_is_obj(json_get(devices, "downwardMetrics")) && !gate_on(&k->config->gates, GATE_DOWNWARD_METRICS))
+	if (json_is_obj(json_get(devices, "downwardMetrics")) &&
+		!gate_on(&k->config->gates, GATE_DOWNWARD_METRICS))
 		check_refuse(k, REASON_INVALID, "domain.devices.downwardMetrics",
-			"downwardMetrics virtio serial is not allowed: DownwardMetrics feature gate is not enabled");
+			"downwardMetrics virtio serial is not allowed: DownwardMetrics feature gate is not "
+			"enabled");
 	static const char *const policies[] = { "shared", "auto", "supplementalPool", NULL };
 	const char *policy = json_at_str(k->spec, "/domain/ioThreadsPolicy");
 	if (policy && !str_in(policy, policies))
-		check_refuse(k, REASON_INVALID, "domain.ioThreadsPolicy", "Invalid IOThreadsPolicy (%s)", policy);
+		check_refuse(
+			k, REASON_INVALID, "domain.ioThreadsPolicy", "Invalid IOThreadsPolicy (%s)", policy);
 }
 
 /* ---- life ---- */
@@ -328,37 +360,45 @@ static void check_probe(const struct check *k, const char *name)
 		check_refuse_named(k, REASON_INVALID, name, "must have exactly one probe type set");
 	if (n < 1)
 		check_refuse(k, REASON_REQUIRED, name,
-			"either %s.%s.tcpSocket, %s.%s.exec or %s.%s.httpGet must be set if a %s.%s is specified", k->at, name, k->at,
-			name, k->at, name, k->at, name);
+			"either %s.%s.tcpSocket, %s.%s.exec or %s.%s.httpGet must be set if a %s.%s is "
+			"specified",
+			k->at, name, k->at, name, k->at, name, k->at, name);
 	bool pod_network = false;
-	JSON_EACH(it, json_get(k->spec, "networks"))
+	JSON_EACH (it, json_get(k->spec, "networks"))
 		pod_network = pod_network || json_is_obj(json_get(it.val, "pod"));
 	for (size_t i = 0; i < 2 && !pod_network; i++) {
 		CLEANUP(mem_freep) char *sub = str_printf("%s.%s", name, kinds[i]);
 		if (json_is_obj(json_get(probe, kinds[i])))
-			check_refuse_named(k, REASON_INVALID, sub, "is only allowed if the Pod Network is attached");
+			check_refuse_named(
+				k, REASON_INVALID, sub, "is only allowed if the Pod Network is attached");
 	}
 }
 
 static void check_life(const struct check *k)
 {
-	static const char *const eviction[] = { "None", "LiveMigrate", "LiveMigrateIfPossible", "External", NULL };
+	static const char *const eviction[] = { "None", "LiveMigrate", "LiveMigrateIfPossible", "External",
+		NULL };
 	const char *text = json_get_str(k->spec, "evictionStrategy");
 
 	if (text && !str_in(text, eviction))
-		check_refuse_named(k, REASON_INVALID, "evictionStrategy", "is set with an unrecognized option: %s", text);
+		check_refuse_named(k, REASON_INVALID, "evictionStrategy",
+			"is set with an unrecognized option: %s", text);
 	text = json_get_str(k->spec, "startStrategy");
 	if (text && !str_eq(text, "Paused"))
-		check_refuse_named(k, REASON_INVALID, "startStrategy", "is set with an unrecognized option: %s", text);
+		check_refuse_named(
+			k, REASON_INVALID, "startStrategy", "is set with an unrecognized option: %s", text);
 	if (text && json_is_obj(json_get(k->spec, "livenessProbe")))
 		check_refuse(k, REASON_INVALID, "startStrategy",
-			"either %s.startStrategy or %s.livenessProbe should be provided.Pausing VMI with LivenessProbe is not supported",
+			"either %s.startStrategy or %s.livenessProbe should be provided.Pausing VMI with "
+			"LivenessProbe is not supported",
 			k->at, k->at);
 	if (json_i64(json_get(k->spec, "terminationGracePeriodSeconds")) < 0)
-		check_refuse_named(k, REASON_INVALID, "terminationGracePeriodSeconds", "must be greater than or equal to 0");
+		check_refuse_named(k, REASON_INVALID, "terminationGracePeriodSeconds",
+			"must be greater than or equal to 0");
 	text = json_at_str(k->spec, "/domain/rebootPolicy");
 	if (text && !str_eq(text, "Reboot") && !str_eq(text, "Terminate"))
-		check_refuse_named(k, REASON_INVALID, "domain.rebootPolicy", "is set with an unrecognized option: %s", text);
+		check_refuse_named(k, REASON_INVALID, "domain.rebootPolicy",
+			"is set with an unrecognized option: %s", text);
 	check_probe(k, "livenessProbe");
 	check_probe(k, "readinessProbe");
 }
@@ -370,16 +410,20 @@ static void check_dns(const struct check *k)
 
 	if (!str_empty(host) && !name_is_dns1123_label(host))
 		check_refuse_named(k, REASON_INVALID, "hostname",
-			"does not conform to the kubernetes DNS_LABEL rules : a lowercase RFC 1123 label must consist of lower case "
-			"alphanumeric characters or '-', and must start and end with an alphanumeric character, at most 63 of them");
+			"does not conform to the kubernetes DNS_LABEL rules : a lowercase RFC 1123 label "
+			"must consist of lower case "
+			"alphanumeric characters or '-', and must start and end with an alphanumeric "
+			"character, at most 63 of them");
 	if (!str_empty(sub) && !name_is_dns1123_subdomain(sub))
-		check_refuse_named(k, REASON_INVALID, "subdomain", "does not conform to the kubernetes DNS_SUBDOMAIN rules : "
+		check_refuse_named(k, REASON_INVALID, "subdomain",
+			"does not conform to the kubernetes DNS_SUBDOMAIN rules : "
 			"lower case alphanumeric characters, '-' or '.', at most 253 of them");
 	if (json_len(json_get(config, "nameservers")) > DNS_NAMESERVERS_MAX)
-		check_refuse(k, REASON_INVALID, "dnsConfig.nameservers", "must not have more than %d nameservers",
-			DNS_NAMESERVERS_MAX);
+		check_refuse(k, REASON_INVALID, "dnsConfig.nameservers",
+			"must not have more than %d nameservers", DNS_NAMESERVERS_MAX);
 	if (json_len(json_get(config, "searches")) > DNS_SEARCHES_MAX)
-		check_refuse(k, REASON_INVALID, "dnsConfig.searches", "must not have more than %d search paths", DNS_SEARCHES_MAX);
+		check_refuse(k, REASON_INVALID, "dnsConfig.searches",
+			"must not have more than %d search paths", DNS_SEARCHES_MAX);
 	if (str_eq(json_get_str(k->spec, "dnsPolicy"), "None") && !json_len(json_get(config, "nameservers")))
 		check_refuse(k, REASON_REQUIRED, "dnsConfig.nameservers",
 			"must provide at least one DNS nameserver when `dnsPolicy` is None");
@@ -402,7 +446,8 @@ static void check_spec(const struct check *k)
 	check_dns(k);
 }
 
-void vmi_spec_validate(const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes)
+void vmi_spec_validate(
+	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(spec);
 	const struct defaults_in in = { .config = c };
@@ -417,102 +462,8 @@ void vmi_spec_validate(const struct json *spec, const char *at, const struct kv_
 		return;
 	const struct json *domain = json_get(k.spec, "domain");
 	const char *why = memory_hotplug_check(domain, json_str_or(json_get(k.spec, "architecture"), ""),
-		quantity_bytes(json_at(domain, "/memory/guest")), quantity_bytes(json_at(domain, "/memory/maxGuest")));
+		quantity_bytes(json_at(domain, "/memory/guest")),
+		quantity_bytes(json_at(domain, "/memory/maxGuest")));
 	if (why)
 		check_refuse(&k, REASON_INVALID, "domain.memory.guest", "%s", why);
-}
-
-/* ---- the object ---- */
-
-static const char *const reserved_labels[] = { LABEL_CREATED_BY, LABEL_MIGRATION_JOB, LABEL_NODE_NAME,
-	LABEL_MIGRATION_TARGET_NODE, LABEL_SCHEDULABLE, LABEL_INSTALL_STRATEGY, NULL };
-
-void vmi_validate_create(const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes)
-{
-	vmi_spec_validate(json_get(vmi, "spec"), "spec", c, causes);
-	for (size_t i = 0; reserved_labels[i] && !trusted; i++)
-		if (meta_label(vmi, reserved_labels[i])) {
-			cause_text(causes, REASON_NOT_SUPPORTED, "metadata.labels",
-				"creation of the following reserved kubevirt.io/ labels on a VMI object is prohibited");
-			break;
-		}
-}
-
-static bool both_set_and_differ(const struct json *a, const struct json *b)
-{
-	struct quantity x, y;
-
-	if (!a || !b)
-		return false;
-	if (quantity_from_json(a, &x, NULL) == 0 && quantity_from_json(b, &y, NULL) == 0)
-		return quantity_cmp(&x, &y) != 0;
-	return !json_eq(a, b);
-}
-
-void vmi_validate_update(const struct json *vmi, const struct json *old, bool trusted, struct causes *causes)
-{
-	if (!json_eq(json_get(vmi, "spec"), json_get(old, "spec")) && !trusted) {
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec", "update of VMI object is restricted");
-		return;
-	}
-	if (!json_eq(json_at(vmi, "/spec/domain/cpu/maxSockets"), json_at(old, "/spec/domain/cpu/maxSockets")))
-		cause_text(causes, REASON_INVALID, "spec.domain.cpu.maxSockets", "CPU topology maxSockets changed");
-	if (both_set_and_differ(json_at(vmi, "/spec/domain/memory/maxGuest"), json_at(old, "/spec/domain/memory/maxGuest")))
-		cause_text(causes, REASON_INVALID, "spec.domain.memory.maxGuest", "Memory maxGuest changed");
-	for (size_t i = 0; reserved_labels[i] && !trusted; i++)
-		if (!str_eq(meta_label(vmi, reserved_labels[i]), meta_label(old, reserved_labels[i]))) {
-			cause_text(causes, REASON_NOT_SUPPORTED, "metadata.labels",
-				"modification of the following reserved kubevirt.io/ labels on a VMI object is prohibited");
-			break;
-		}
-}
-
-/* ---- migrations ---- */
-
-static bool vmim_final(const struct json *vmim)
-{
-	const char *phase = json_at_str(vmim, "/status/phase");
-	return str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
-}
-
-void vmim_validate_create(const struct json *vmim, const struct json *vmi, const struct json *others, struct causes *causes)
-{
-	const char *name = json_at_str(vmim, "/spec/vmiName"), *phase = json_at_str(vmi, "/status/phase");
-	const char *ns = meta_str(vmim, "namespace");
-	const struct json *conditions = json_at(vmi, "/status/conditions"), *able = cond_find(conditions, COND_LIVE_MIGRATABLE);
-
-	if (str_empty(name)) {
-		cause_text(causes, REASON_REQUIRED, "spec.vmiName", "vmiName is missing");
-		return;
-	}
-	if (!vmi) {
-		cause_text(causes, REASON_INVALID, "spec.vmiName", "the VMI \"%s/%s\" does not exist", ns, name);
-		return;
-	}
-	if (str_eq(phase, "Succeeded") || str_eq(phase, "Failed")) {
-		cause_text(causes, REASON_INVALID, "spec.vmiName", "Cannot migrate VMI in finalized state.");
-		return;
-	}
-	if (able && str_eq(json_get_str(able, "status"), "False")) {
-		cause_text(causes, REASON_INVALID, "spec.vmiName", "Cannot migrate VMI, Reason: %s, Message: %s",
-			json_str_or(json_get(able, "reason"), ""), json_str_or(json_get(able, "message"), ""));
-		return;
-	}
-	JSON_EACH(it, others)
-		if (str_eq(json_at_str(it.val, "/spec/vmiName"), name) && !vmim_final(it.val) &&
-			!str_eq(meta_str(it.val, "uid"), meta_str(vmim, "uid"))) {
-			cause_text(causes, REASON_INVALID, "spec.vmiName",
-				"in-flight migration detected. Active migration job (%s) is currently already in progress for VMI %s.",
-				meta_str(it.val, "uid"), name);
-			return;
-		}
-}
-
-void vmim_validate_update(const struct json *vmim, const struct json *old, struct causes *causes)
-{
-	if (!json_eq(json_get(vmim, "spec"), json_get(old, "spec")))
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec", "update of Migration object's spec is restricted");
-	if (!vmim_final(old) && meta_label(old, LABEL_MIGRATION_SELECTOR) &&
-		!str_eq(meta_label(vmim, LABEL_MIGRATION_SELECTOR), meta_label(old, LABEL_MIGRATION_SELECTOR)))
-		cause_text(causes, REASON_NOT_SUPPORTED, "metadata.labels", "selector label can't be removed from an in-flight migration");
 }

@@ -195,7 +195,8 @@ static void on_closed(void *arg, const struct err *e)
 	c->ws = NULL;
 	terminal_restore(c);
 	if (e->code == ERR_NONE) {
-		fputs("\nThe console was closed: the guest stopped, or somebody else connected to it.\n", stderr);
+		fputs("\nThe console was closed: the guest stopped, or somebody else connected to it.\n",
+			stderr);
 		finish(c, 0);
 		return;
 	}
@@ -242,7 +243,8 @@ static void show_wait(struct console *c, const char *why)
 	int64_t seconds = (loop_mono_ms(c->v->loop) - c->started) / 1000;
 
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r\033[KWaiting for %s: %s (%lld s)", c->v->args[0], why, (long long)seconds);
+		fprintf(stderr, "\r\033[KWaiting for %s: %s (%lld s)", c->v->args[0], why,
+			(long long)seconds);
 	else if (!c->status_shown || seconds >= c->told + 10)
 		fprintf(stderr, "Waiting for %s: %s (%lld s)\n", c->v->args[0], why, (long long)seconds);
 	else
@@ -304,8 +306,11 @@ static void on_signal(void *arg)
 static int credentials(struct console *c, struct err *e)
 {
 	const struct kube_config *k = &c->v->config;
-	const struct tls_client_spec tls = { .ca_pem = k->ca_pem, .cert_pem = k->cert_pem, .key_pem = k->key_pem,
-		.server_name = k->server_name, .insecure = k->insecure };
+	const struct tls_client_spec tls = { .ca_pem = k->ca_pem,
+		.cert_pem = k->cert_pem,
+		.key_pem = k->key_pem,
+		.server_name = k->server_name,
+		.insecure = k->insecure };
 	CLEANUP(mem_freep) char *token = NULL;
 	size_t len;
 
@@ -359,7 +364,9 @@ int console_run(struct virtctl *v, struct err *e)
 		console_done(&c);
 		return -1;
 	}
-	const struct http_client_spec spec = { .host = v->config.host, .port = v->config.port, .tls = c.tls, .conns_max = 2 };
+	const struct http_client_spec spec = {
+		.host = v->config.host, .port = v->config.port, .tls = c.tls, .conns_max = 2
+	};
 	c.http = http_client_new(v->loop, &spec);
 	c.retry = loop_timer_new(v->loop, dial, &c);
 	c.quiet = loop_timer_new(v->loop, on_quiet, &c);

@@ -79,8 +79,11 @@ static void serve(void *arg, struct http_req *r)
 	}
 	assert_string_equal(http_req_header(r, "Authorization"), "Bearer secret");
 	if (w->asked++ < w->refusals) {
-		CLEANUP(mem_freep) char *body = str_printf("{\"kind\":\"Status\",\"status\":\"Failure\",\"message\":\"VMI is not running\","
-			"\"code\":%d}", w->refusal_status);
+		CLEANUP(mem_freep)
+		char *body = str_printf(
+			"{\"kind\":\"Status\",\"status\":\"Failure\",\"message\":\"VMI is not running\","
+			"\"code\":%d}",
+			w->refusal_status);
 		http_req_reply(r, w->refusal_status, "application/json", body, strlen(body));
 		return;
 	}
@@ -127,7 +130,8 @@ static void on_exit_(void *arg, pid_t pid, int status)
 /* stdin_fd is taken. */
 static void run(struct world *w, int stdin_fd, const char *timeout)
 {
-	char *argv[] = { (char *)program, "console", "a", "--kubeconfig", w->kubeconfig, "--timeout", (char *)timeout, NULL };
+	char *argv[] = { (char *)program, "console", "a", "--kubeconfig", w->kubeconfig, "--timeout",
+		(char *)timeout, NULL };
 	int out[2], err[2];
 	struct err e;
 
@@ -166,8 +170,8 @@ static void wait_for(struct world *w, const struct str *s, const char *text)
 
 static int exit_status(struct world *w)
 {
-	for (int64_t end = loop_mono_ms(w->loop) + PATIENCE_MS; (!w->ended || w->out_watch || w->err_watch) &&
-		loop_mono_ms(w->loop) < end;)
+	for (int64_t end = loop_mono_ms(w->loop) + PATIENCE_MS;
+		(!w->ended || w->out_watch || w->err_watch) && loop_mono_ms(w->loop) < end;)
 		loop_step(w->loop, 50);
 	assert_true(w->ended);
 	assert_true(WIFEXITED(w->wait_status));
@@ -180,7 +184,10 @@ static int setup(void **state)
 {
 	struct world *w = MEM_NEW(struct world);
 	const char *ips[] = { "127.0.0.1", NULL };
-	const struct cert_spec cert = { .common_name = "server", .ip_addrs = ips, .server = true, .not_before_ms = 1600000000000,
+	const struct cert_spec cert = { .common_name = "server",
+		.ip_addrs = ips,
+		.server = true,
+		.not_before_ms = 1600000000000,
 		.not_after_ms = 4000000000000 };
 	struct key_pair kp = { 0 };
 	char path[] = "/tmp/virtctl-test-XXXXXX";
@@ -197,7 +204,10 @@ static int setup(void **state)
 	w->http = http_server_new(w->loop, &spec);
 	assert_int_equal(http_server_listen(w->http, NULL, 0, &w->port, &e), 0);
 	tls_unref(ctx);
-	struct kube_config config = { .host = "127.0.0.1", .port = w->port, .ca_pem = kp.cert_pem, .token = "secret",
+	struct kube_config config = { .host = "127.0.0.1",
+		.port = w->port,
+		.ca_pem = kp.cert_pem,
+		.token = "secret",
 		.namespace = "default" };
 	CLEANUP(mem_freep) char *text = kube_config_text(&config, "test");
 	int fd = mkstemp(path);
@@ -328,9 +338,11 @@ static void the_escape_character_ends_it_on_a_terminal(void **state)
 	assert_true(has(&w->err, "The escape sequence is ^]"));
 	type_in(w, "ab\x03\x04"); /* control characters reach the guest */
 	wait_for(w, &w->typed, "ab\x03\x04");
-	type_in(w, "c\x1d" "never");
+	type_in(w, "c\x1d"
+		   "never");
 	assert_int_equal(exit_status(w), 0);
-	assert_string_equal(str_cstr(&w->typed), "ab\x03\x04" "c");
+	assert_string_equal(str_cstr(&w->typed), "ab\x03\x04"
+						 "c");
 }
 
 int main(int argc, char **argv)

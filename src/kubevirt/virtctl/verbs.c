@@ -29,7 +29,8 @@ static int add_selector(struct json_doc *d, struct json *o, const char *text, st
 	for (char *pair; (pair = str_next(&rest, ','));) {
 		char *value = pair, *key = str_next(&value, '=');
 		if (!value || !*key)
-			return err_set(e, ERR_BAD_REQUEST, "--addedNodeSelector takes KEY=VALUE, not %s", pair);
+			return err_set(
+				e, ERR_BAD_REQUEST, "--addedNodeSelector takes KEY=VALUE, not %s", pair);
 		json_set_str(d, json_need_obj(d, o, "addedNodeSelector"), key, value);
 	}
 	return 0;
@@ -48,7 +49,8 @@ int verbs_request(const struct virtctl *v, const char *ns, struct str *path, str
 	if (v->paused)
 		json_set_bool(d, o, "paused", true);
 	if (v->force)
-		json_set_i64(d, o, str_eq(v->command, "stop") ? "gracePeriod" : "gracePeriodSeconds", v->grace_seconds);
+		json_set_i64(d, o, str_eq(v->command, "stop") ? "gracePeriod" : "gracePeriodSeconds",
+			v->grace_seconds);
 	if (v->dry_run)
 		json_append_str(d, json_need_arr(d, o, "dryRun"), "All");
 	if (v->node_selector && add_selector(d, o, v->node_selector, e) < 0)
@@ -93,9 +95,11 @@ int verbs_run(struct virtctl *v, struct err *e)
 	if (verbs_request(v, v->ns, &path, &body, e) < 0)
 		return -1;
 	gerund(v->command, &doing);
-	if (kube_raw_wait(v->client, "PUT", path.data, "application/json", body.data, body.len, &status, &answer, e) < 0 ||
+	if (kube_raw_wait(v->client, "PUT", path.data, "application/json", body.data, body.len, &status,
+		    &answer, e) < 0 ||
 		check_status(status, &answer, e) < 0)
-		return err_wrap(e, "Error %s %s %s", doing.data, is_vmi_verb(v) ? kind_vmi.kind : kind_vm.kind, name_of(v));
+		return err_wrap(e, "Error %s %s %s", doing.data,
+			is_vmi_verb(v) ? kind_vmi.kind : kind_vm.kind, name_of(v));
 	printf("%s %s was scheduled to %s%s\n", is_vmi_verb(v) ? "VMI" : "VM", name_of(v), v->command,
 		v->dry_run ? " (dry run)" : "");
 	return 0;
@@ -156,6 +160,9 @@ void version_compare(struct virtctl *v)
 	CLEANUP(mem_freep) char *server = NULL;
 
 	if (server_version(v, &server, NULL) == 0 && version_differs(CORACLE_VERSION, server))
-		fprintf(stderr, "You are using a client virtctl version that is different from the version running in the cluster\n"
-			"Client Version: %s\nServer Version: %s\n", CORACLE_VERSION, server);
+		fprintf(stderr,
+			"You are using a client virtctl version that is different from the version running "
+			"in the cluster\n"
+			"Client Version: %s\nServer Version: %s\n",
+			CORACLE_VERSION, server);
 }

@@ -36,7 +36,9 @@ static const struct command *command_find(const char *name)
 
 static void usage(FILE *to)
 {
-	fputs("virtctl controls virtual machines.\n\nusage: virtctl [-n NAMESPACE] [--kubeconfig FILE] COMMAND ...\n\n", to);
+	fputs("virtctl controls virtual machines.\n\nusage: virtctl [-n NAMESPACE] [--kubeconfig FILE] "
+	      "COMMAND ...\n\n",
+		to);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(to, "  %-8s %-12s %s\n", c->name, c->args, c->help);
 	fputs("\noptions:\n"
@@ -55,8 +57,9 @@ static void usage(FILE *to)
 enum { OPT_KUBECONFIG = 256, OPT_PAUSED, OPT_FORCE, OPT_GRACE, OPT_TIMEOUT, OPT_DRY_RUN, OPT_SELECTOR };
 
 static const struct option longs[] = { { "namespace", required_argument, NULL, 'n' },
-	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG }, { "paused", no_argument, NULL, OPT_PAUSED },
-	{ "force", no_argument, NULL, OPT_FORCE }, { "grace-period", required_argument, NULL, OPT_GRACE },
+	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
+	{ "paused", no_argument, NULL, OPT_PAUSED }, { "force", no_argument, NULL, OPT_FORCE },
+	{ "grace-period", required_argument, NULL, OPT_GRACE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT }, { "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "addedNodeSelector", required_argument, NULL, OPT_SELECTOR }, { "client", no_argument, NULL, 'c' },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };

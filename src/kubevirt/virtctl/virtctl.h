@@ -14,8 +14,8 @@ struct virtctl {
 	const char *args[2]; /* NAME, or vm|vmi NAME */
 	size_t n_args;
 	bool paused, force, client_only, dry_run;
-	int64_t grace_seconds;  /* -1: not given */
-	double timeout_minutes; /* console */
+	int64_t grace_seconds;     /* -1: not given */
+	double timeout_minutes;    /* console */
 	const char *node_selector; /* migrate: k=v[,k=v] */
 	/* made from it */
 	struct loop *loop;

@@ -27,20 +27,28 @@ static void requests(void **s)
 	static const struct {
 		const char *line, *path, *body;
 	} rows[] = {
-		{ "virtctl start a", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/start", "" },
-		{ "virtctl start --paused a", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/start",
+		{ "virtctl start a",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/start", "" },
+		{ "virtctl start --paused a",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/start",
 			"{\"paused\":true}" },
-		{ "virtctl stop a --force --grace-period 0", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/stop",
+		{ "virtctl stop a --force --grace-period 0",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/stop",
 			"{\"gracePeriod\":0}" },
 		{ "virtctl restart a --force --grace-period=0",
-			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/restart", "{\"gracePeriodSeconds\":0}" },
-		{ "virtctl pause vmi a --dry-run", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachineinstances/a/pause",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/restart",
+			"{\"gracePeriodSeconds\":0}" },
+		{ "virtctl pause vmi a --dry-run",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachineinstances/a/pause",
 			"{\"dryRun\":[\"All\"]}" },
-		{ "virtctl unpause vm a", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachineinstances/a/unpause", "" },
+		{ "virtctl unpause vm a",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachineinstances/a/unpause",
+			"" },
 		{ "virtctl migrate a --addedNodeSelector x=y",
 			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/a/migrate",
 			"{\"addedNodeSelector\":{\"x\":\"y\"}}" },
-		{ "virtctl start ../x", "/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/..%2Fx/start", "" },
+		{ "virtctl start ../x",
+			"/apis/subresources.kubevirt.io/v1/namespaces/ns/virtualmachines/..%2Fx/start", "" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(str_done) struct str path = { 0 }, body = { 0 };
@@ -55,8 +63,9 @@ static void requests(void **s)
 
 static void bad_command_lines_are_refused(void **s)
 {
-	static const char *const lines[] = { "virtctl", "virtctl fly a", "virtctl start", "virtctl start a b", "virtctl pause a",
-		"virtctl pause node a", "virtctl stop a --force", "virtctl stop a --grace-period 3", "virtctl stop a --grace-period x --force",
+	static const char *const lines[] = { "virtctl", "virtctl fly a", "virtctl start", "virtctl start a b",
+		"virtctl pause a", "virtctl pause node a", "virtctl stop a --force",
+		"virtctl stop a --grace-period 3", "virtctl stop a --grace-period x --force",
 		"virtctl console a --timeout soon", "virtctl start a --fast" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CLEANUP(mem_freep) char *keep = NULL;
@@ -82,7 +91,10 @@ static void the_escape_ends_typed_input(void **s)
 	bool escape;
 	assert_int_equal(console_until_escape("abc", 3, &escape), 3);
 	assert_false(escape);
-	assert_int_equal(console_until_escape("ab\x1d" "c", 4, &escape), 2);
+	assert_int_equal(console_until_escape("ab\x1d"
+					      "c",
+				 4, &escape),
+		2);
 	assert_true(escape);
 }
 

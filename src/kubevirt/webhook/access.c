@@ -44,7 +44,8 @@ static char *extra_key(const char *text)
 	return str_take(&s);
 }
 
-static void add_user(const struct virt_api *a, const struct http_req *r, struct json_doc *d, struct json *spec)
+static void add_user(
+	const struct virt_api *a, const struct http_req *r, struct json_doc *d, struct json *spec)
 {
 	struct http_header h;
 	size_t i = 0, prefix = strlen(a->proxy.extra_prefix);

@@ -23,17 +23,19 @@ static void add_rule(struct json_doc *d, struct json *hook, const struct hook *h
 	json_append(d, json_need_arr(d, hook, "rules"), rule);
 }
 
-struct json *webhook_config_render(struct json_doc *d, enum hook_side side, const char *ns, const char *service,
-				   const char *ca_b64)
+struct json *webhook_config_render(
+	struct json_doc *d, enum hook_side side, const char *ns, const char *service, const char *ca_b64)
 {
 	static const struct {
 		const struct kind *kind;
 		const char *name, *service, *label;
 	} configs[] = {
 		[HOOK_MUTATING] = { &kind_mutatingwebhook, "virt-api-mutator", KV_SERVICE_API, KV_VIRT_API },
-		[HOOK_VALIDATING] = { &kind_validatingwebhook, "virt-api-validator", KV_SERVICE_API, KV_VIRT_API },
+		[HOOK_VALIDATING] = { &kind_validatingwebhook, "virt-api-validator", KV_SERVICE_API,
+			KV_VIRT_API },
 		/* KubeVirt's operator answers these itself; here virt-api does, under the name in its certificate. */
-		[HOOK_OPERATOR] = { &kind_validatingwebhook, "virt-operator-validator", KV_SERVICE_API, KV_VIRT_OPERATOR },
+		[HOOK_OPERATOR] = { &kind_validatingwebhook, "virt-operator-validator", KV_SERVICE_API,
+			KV_VIRT_OPERATOR },
 	};
 	struct json *o = json_new_obj(d), *list = json_new_arr(d);
 	char version[KIND_API_VERSION_MAX];

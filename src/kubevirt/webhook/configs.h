@@ -7,7 +7,7 @@
 
 /* MutatingWebhookConfiguration virt-api-mutator, ValidatingWebhookConfiguration virt-api-validator or virt-operator-validator,
  * by side. ns: install namespace; ca_b64: CA bundle, PEM in base64. service NULL: virt-api, which answers all of them. */
-struct json *webhook_config_render(struct json_doc *d, enum hook_side side, const char *ns, const char *service,
-				   const char *ca_b64);
+struct json *webhook_config_render(
+	struct json_doc *d, enum hook_side side, const char *ns, const char *service, const char *ca_b64);
 /* APIService v1.subresources.kubevirt.io or v1alpha3. */
 struct json *apiservice_render(struct json_doc *d, const char *version, const char *ns, const char *ca_b64);

@@ -82,10 +82,14 @@ static struct json *guestfs(struct json_doc *d, const struct virt_api *a)
 {
 	struct json *o = json_new_obj(d);
 
-	json_set_str(d, o, "registry", json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
-		"/status/observedKubeVirtRegistry"), ""));
-	json_set_str(d, o, "tag", json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
-		"/status/observedKubeVirtVersion"), ""));
+	json_set_str(d, o, "registry",
+		json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
+				    "/status/observedKubeVirtRegistry"),
+			""));
+	json_set_str(d, o, "tag",
+		json_str_or(json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL,
+				    "/status/observedKubeVirtVersion"),
+			""));
 	json_set_str(d, o, "digest", "");
 	json_set_str(d, o, "imagePrefix", "");
 	json_set_str(d, o, "gsImage", "");
@@ -123,7 +127,9 @@ static void health_answer(void *arg, int status, const void *body, size_t len, c
 	else if (version)
 		json_set_copy(d, server, "version", json_root(version));
 	json_set_str(d, o, "config-resource-version",
-		json_str_or(json_at(h->api->kubevirt ? obj_json(h->api->kubevirt) : NULL, "/metadata/resourceVersion"), ""));
+		json_str_or(json_at(h->api->kubevirt ? obj_json(h->api->kubevirt) : NULL,
+				    "/metadata/resourceVersion"),
+			""));
 	reply_json(h->req, ok ? 200 : 500, o);
 }
 

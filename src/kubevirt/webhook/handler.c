@@ -6,7 +6,8 @@
 
 static bool usable(const struct json *pod)
 {
-	return !str_empty(json_at_str(pod, "/status/podIP")) && str_eq(json_at_str(pod, "/status/phase"), "Running") &&
+	return !str_empty(json_at_str(pod, "/status/podIP")) &&
+	       str_eq(json_at_str(pod, "/status/phase"), "Running") &&
 	       !json_at(pod, "/metadata/deletionTimestamp");
 }
 
@@ -25,12 +26,15 @@ static void found(void *arg, struct obj *const *items, size_t n, uint64_t rv, co
 		if (usable(obj_json(items[i])))
 			ip = json_at_str(obj_json(items[i]), "/status/podIP");
 	if (!ip || !c->api->handler_tls) {
-		err_set(&mine, ERR_UNAVAILABLE, ip ? "no certificate for virt-handler yet" : "no virt-handler is running on the node");
+		err_set(&mine, ERR_UNAVAILABLE,
+			ip ? "no certificate for virt-handler yet"
+			   : "no virt-handler is running on the node");
 		call_fail(c, &mine);
 		return;
 	}
-	const struct http_client_spec spec = { .host = ip, .port = c->api->spec.handler_port, .tls = c->api->handler_tls,
-		.conns_max = 1 };
+	const struct http_client_spec spec = {
+		.host = ip, .port = c->api->spec.handler_port, .tls = c->api->handler_tls, .conns_max = 1
+	};
 	c->handler_ip = mem_strdup(ip);
 	c->handler = http_client_new(c->api->spec.loop, &spec);
 	c->then(c);

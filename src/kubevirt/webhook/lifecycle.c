@@ -34,7 +34,7 @@ static const char *strategy_of(const struct json *vm)
 
 static bool dry_run(const struct json *body)
 {
-	JSON_EACH(it, json_get(body, "dryRun"))
+	JSON_EACH (it, json_get(body, "dryRun"))
 		if (str_eq(json_str(it.val), "All"))
 			return true;
 	return false;
@@ -44,7 +44,8 @@ static bool dry_run(const struct json *body)
 
 static int conflict(struct err *e, const char *resource, const char *name, const char *text)
 {
-	return err_set(e, ERR_CONFLICT, "Operation cannot be fulfilled on %s.kubevirt.io \"%s\": %s", resource, name, text);
+	return err_set(e, ERR_CONFLICT, "Operation cannot be fulfilled on %s.kubevirt.io \"%s\": %s",
+		resource, name, text);
 }
 
 static int vm_conflict(struct err *e, const char *name, const char *text)
@@ -59,7 +60,8 @@ static int vmi_conflict(struct err *e, const char *name, const char *text)
 
 /* ---- steps ---- */
 
-static struct json *add_step(struct lifecycle_out *out, const struct kind *k, const char *sub, struct json_doc **ret_doc)
+static struct json *add_step(
+	struct lifecycle_out *out, const struct kind *k, const char *sub, struct json_doc **ret_doc)
 {
 	MUST(out->n_steps < LIFECYCLE_STEPS_MAX);
 	struct lifecycle_step *s = &out->steps[out->n_steps++];
@@ -69,7 +71,8 @@ static struct json *add_step(struct lifecycle_out *out, const struct kind *k, co
 	return json_root(s->ops);
 }
 
-static void add_op(struct json_doc *d, struct json *ops, const char *op, const char *path, const struct json *value)
+static void add_op(
+	struct json_doc *d, struct json *ops, const char *op, const char *path, const struct json *value)
 {
 	struct json *o = json_new_obj(d);
 	json_set_str(d, o, "op", op);
@@ -79,7 +82,8 @@ static void add_op(struct json_doc *d, struct json *ops, const char *op, const c
 	json_append(d, ops, o);
 }
 
-static void add_op_str(struct json_doc *d, struct json *ops, const char *op, const char *path, const char *value)
+static void add_op_str(
+	struct json_doc *d, struct json *ops, const char *op, const char *path, const char *value)
 {
 	CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
 	add_op(d, ops, op, path, json_new_str(v, value));
@@ -145,8 +149,8 @@ static struct json_doc *queue_new(void)
 }
 
 /* stop_uid NULL: no Stop; start: a Start behind it. */
-static int enqueue_requests(struct lifecycle_out *out, const struct json *vm, const char *stop_uid, bool start, bool paused,
-			    struct err *e)
+static int enqueue_requests(struct lifecycle_out *out, const struct json *vm, const char *stop_uid,
+	bool start, bool paused, struct err *e)
 {
 	struct json_doc *d = queue_new();
 
@@ -177,7 +181,8 @@ static void set_grace(struct lifecycle_out *out, const struct json *vmi, int64_t
 
 static int start(const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e)
 {
-	const char *strategy = strategy_of(in->vm), *uid = meta_str(in->vmi, "uid"), *phase = phase_of(in->vmi);
+	const char *strategy = strategy_of(in->vm), *uid = meta_str(in->vmi, "uid"),
+		   *phase = phase_of(in->vmi);
 	bool paused = json_bool(json_get(in->body, "paused"));
 
 	out->status = 202;
@@ -190,11 +195,14 @@ static int start(const struct lifecycle_in *in, struct lifecycle_out *out, struc
 		return 0;
 	}
 	if (str_eq(strategy, "Manual"))
-		return enqueue_requests(out, in->vm, in->vmi && is_final(in->vmi) ? uid : NULL, true, paused, e);
+		return enqueue_requests(
+			out, in->vm, in->vmi && is_final(in->vmi) ? uid : NULL, true, paused, e);
 	if (str_eq(strategy, "RerunOnFailure")) {
 		if (str_eq(phase, "Failed"))
-			return vm_conflict(e, in->name, "RerunOnFailure does not support starting VM from failed state");
-		return enqueue_requests(out, in->vm, str_eq(phase, "Succeeded") ? uid : NULL, true, paused, e);
+			return vm_conflict(
+				e, in->name, "RerunOnFailure does not support starting VM from failed state");
+		return enqueue_requests(
+			out, in->vm, str_eq(phase, "Succeeded") ? uid : NULL, true, paused, e);
 	}
 	CLEANUP(mem_freep) char *text = str_printf("%s does not support manual start requests", strategy);
 	return vm_conflict(e, in->name, text);
@@ -218,7 +226,8 @@ static int stop(const struct lifecycle_in *in, struct lifecycle_out *out, struct
 		if (!live)
 			return vm_conflict(e, in->name, "VM is not running");
 		if (!shorter)
-			return vm_conflict(e, in->name, "Halted only supports manual stop requests with a shorter graceperiod");
+			return vm_conflict(e, in->name,
+				"Halted only supports manual stop requests with a shorter graceperiod");
 		return 0;
 	}
 	if (str_eq(strategy, "Manual") || str_eq(strategy, "RerunOnFailure")) {
@@ -237,11 +246,13 @@ static int restart(const struct lifecycle_in *in, struct lifecycle_out *out, str
 
 	out->status = 202;
 	if (json_is_num(grace) && json_i64(grace) > 0)
-		return err_set(e, ERR_BAD_REQUEST, "For force restart, only gracePeriod=0 is supported for now");
+		return err_set(
+			e, ERR_BAD_REQUEST, "For force restart, only gracePeriod=0 is supported for now");
 	if (json_is_num(grace) && json_i64(grace) < 0)
 		return err_set(e, ERR_BAD_REQUEST, "gracePeriod has to be greater or equal to 0");
 	if (str_eq(strategy, "Halted") || str_eq(strategy, "Once")) {
-		CLEANUP(mem_freep) char *text = str_printf("RunStategy %s does not support manual restart requests", strategy);
+		CLEANUP(mem_freep)
+		char *text = str_printf("RunStategy %s does not support manual restart requests", strategy);
 		return vm_conflict(e, in->name, text);
 	}
 	if (!in->vmi)
@@ -271,7 +282,8 @@ static int migrate(const struct lifecycle_in *in, struct lifecycle_out *out, str
 	json_put_str(d, o, "/metadata/namespace", in->ns);
 	json_put_str(d, o, "/spec/vmiName", in->name);
 	if (json_len(json_get(in->body, "addedNodeSelector")))
-		json_set_copy(d, json_get(o, "spec"), "addedNodeSelector", json_get(in->body, "addedNodeSelector"));
+		json_set_copy(
+			d, json_get(o, "spec"), "addedNodeSelector", json_get(in->body, "addedNodeSelector"));
 	return 0;
 }
 
@@ -308,8 +320,10 @@ static int pause_vmi(const struct lifecycle_in *in, struct lifecycle_out *out, s
 	if (is_paused(in->vmi))
 		return vmi_conflict(e, in->name, "VMI is already paused");
 	if (json_is_obj(probe) && !json_is_obj(json_get(probe, "guestAgentPing")))
-		return err_set(e, ERR_FORBIDDEN, "virtualmachineinstance.kubevirt.io \"%s\" is forbidden: Pausing VMIs with "
-			"LivenessProbe is currently not supported", in->name);
+		return err_set(e, ERR_FORBIDDEN,
+			"virtualmachineinstance.kubevirt.io \"%s\" is forbidden: Pausing VMIs with "
+			"LivenessProbe is currently not supported",
+			in->name);
 	out->handler_verb = "pause";
 	return 0;
 }
@@ -364,12 +378,14 @@ const struct lifecycle_verb lifecycle_verbs[] = {
 const struct lifecycle_verb *lifecycle_find(const char *resource, const char *sub, const char *method)
 {
 	for (const struct lifecycle_verb *v = lifecycle_verbs; v->sub; v++)
-		if (str_eq(v->resource, resource) && str_eq(v->sub, sub) && (!method || str_eq(v->method, method)))
+		if (str_eq(v->resource, resource) && str_eq(v->sub, sub) &&
+			(!method || str_eq(v->method, method)))
 			return v;
 	return NULL;
 }
 
-int lifecycle_run(const struct lifecycle_verb *v, const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e)
+int lifecycle_run(const struct lifecycle_verb *v, const struct lifecycle_in *in, struct lifecycle_out *out,
+	struct err *e)
 {
 	out->dry_run = dry_run(in->body);
 	return v->fn(in, out, e);

@@ -16,8 +16,8 @@ struct lifecycle_in {
 #define LIFECYCLE_STEPS_MAX 3
 struct lifecycle_step {
 	const struct kind *kind;
-	const char *sub;       /* "status" or NULL */
-	struct json_doc *ops;  /* JSON patch; or, with create, the object */
+	const char *sub;      /* "status" or NULL */
+	struct json_doc *ops; /* JSON patch; or, with create, the object */
 	bool create;
 };
 struct lifecycle_out {
@@ -35,12 +35,14 @@ struct lifecycle_verb {
 	const char *resource; /* "virtualmachines" */
 	const char *sub;      /* "start" */
 	const char *method;
-	bool wants_vm, wants_vmi; /* to be fetched; a missing wanted VM is 404 before fn, a missing VMI is fn's to judge */
+	bool wants_vm,
+		wants_vmi; /* to be fetched; a missing wanted VM is 404 before fn, a missing VMI is fn's to judge */
 	lifecycle_fn *fn;
 };
 extern const struct lifecycle_verb lifecycle_verbs[]; /* ends with a NULL sub */
 /* Runs the verb; reads dryRun from the body. */
-int lifecycle_run(const struct lifecycle_verb *v, const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e);
+int lifecycle_run(const struct lifecycle_verb *v, const struct lifecycle_in *in, struct lifecycle_out *out,
+	struct err *e);
 const struct lifecycle_verb *lifecycle_find(const char *resource, const char *sub, const char *method);
 
 /* Where a console of this VMI can be had: its node. 400 "VMI is not running" while it is not, 409 when it has Failed

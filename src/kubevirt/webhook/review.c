@@ -23,28 +23,28 @@ enum hook_id {
 };
 
 const struct hook hooks[] = {
-	{ "/virtualmachines-mutate", "virtualmachines-mutator.kubevirt.io", HOOK_MUTATING, &kind_vm, "CREATE,UPDATE",
-		NEEDS_NOTHING, MUTATE_VM },
-	{ "/virtualmachineinstances-mutate", "virtualmachineinstances-mutator.kubevirt.io", HOOK_MUTATING, &kind_vmi,
-		"CREATE,UPDATE", NEEDS_NOTHING, MUTATE_VMI },
-	{ "/migration-mutate-create", "migrations-mutator.kubevirt.io", HOOK_MUTATING, &kind_vmim, "CREATE", NEEDS_NOTHING,
-		MUTATE_VMIM },
-	{ "/virtualmachines-validate", "virtualmachine-validator.kubevirt.io", HOOK_VALIDATING, &kind_vm, "CREATE,UPDATE",
-		NEEDS_NOTHING, VALIDATE_VM },
+	{ "/virtualmachines-mutate", "virtualmachines-mutator.kubevirt.io", HOOK_MUTATING, &kind_vm,
+		"CREATE,UPDATE", NEEDS_NOTHING, MUTATE_VM },
+	{ "/virtualmachineinstances-mutate", "virtualmachineinstances-mutator.kubevirt.io", HOOK_MUTATING,
+		&kind_vmi, "CREATE,UPDATE", NEEDS_NOTHING, MUTATE_VMI },
+	{ "/migration-mutate-create", "migrations-mutator.kubevirt.io", HOOK_MUTATING, &kind_vmim, "CREATE",
+		NEEDS_NOTHING, MUTATE_VMIM },
+	{ "/virtualmachines-validate", "virtualmachine-validator.kubevirt.io", HOOK_VALIDATING, &kind_vm,
+		"CREATE,UPDATE", NEEDS_NOTHING, VALIDATE_VM },
 	{ "/virtualmachineinstances-validate-create", "virtualmachineinstances-create-validator.kubevirt.io",
 		HOOK_VALIDATING, &kind_vmi, "CREATE", NEEDS_NOTHING, VALIDATE_VMI_CREATE },
 	{ "/virtualmachineinstances-validate-update", "virtualmachineinstances-update-validator.kubevirt.io",
 		HOOK_VALIDATING, &kind_vmi, "UPDATE", NEEDS_NOTHING, VALIDATE_VMI_UPDATE },
-	{ "/migration-validate-create", "migration-create-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim, "CREATE",
-		NEEDS_VMI_AND_MIGRATIONS, VALIDATE_VMIM_CREATE },
-	{ "/migration-validate-update", "migration-update-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim, "UPDATE",
-		NEEDS_NOTHING, VALIDATE_VMIM_UPDATE },
-	{ "/kubevirt-validate-create", "kubevirt-create-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt, "CREATE",
-		NEEDS_KUBEVIRT_COUNT, VALIDATE_KUBEVIRT_CREATE },
-	{ "/kubevirt-validate-update", "kubevirt-update-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt, "UPDATE",
-		NEEDS_NOTHING, VALIDATE_KUBEVIRT_UPDATE },
-	{ "/kubevirt-validate-delete", "kubevirt-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt, "DELETE",
-		NEEDS_VMI_COUNT, VALIDATE_KUBEVIRT_DELETE },
+	{ "/migration-validate-create", "migration-create-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim,
+		"CREATE", NEEDS_VMI_AND_MIGRATIONS, VALIDATE_VMIM_CREATE },
+	{ "/migration-validate-update", "migration-update-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim,
+		"UPDATE", NEEDS_NOTHING, VALIDATE_VMIM_UPDATE },
+	{ "/kubevirt-validate-create", "kubevirt-create-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
+		"CREATE", NEEDS_KUBEVIRT_COUNT, VALIDATE_KUBEVIRT_CREATE },
+	{ "/kubevirt-validate-update", "kubevirt-update-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
+		"UPDATE", NEEDS_NOTHING, VALIDATE_KUBEVIRT_UPDATE },
+	{ "/kubevirt-validate-delete", "kubevirt-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
+		"DELETE", NEEDS_VMI_COUNT, VALIDATE_KUBEVIRT_DELETE },
 	{ NULL },
 };
 
@@ -73,7 +73,9 @@ struct pass {
 
 static void mutate(int id, const struct pass *p, struct json_doc *d)
 {
-	const struct defaults_in in = { .config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial };
+	const struct defaults_in in = {
+		.config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial
+	};
 	struct json *o = json_root(d);
 
 	switch (id) {
@@ -83,7 +85,8 @@ static void mutate(int id, const struct pass *p, struct json_doc *d)
 	case MUTATE_VMI:
 		if (p->create)
 			vmi_default_create(d, o, &in);
-		else if (!p->trusted) /* a VMI has no status subresource: foreign writes to it are undone (rollout.md 4.3) */
+		else if (
+			!p->trusted) /* a VMI has no status subresource: foreign writes to it are undone (rollout.md 4.3) */
 			json_set_copy(d, o, "status", json_get(p->old, "status"));
 		break;
 	case MUTATE_VMIM:
@@ -146,14 +149,16 @@ static void refuse(struct json_doc *d, struct json *response, const struct cause
 			str_addf(&text, "%s%s", i ? ", " : "", c->message);
 	}
 	if (causes->len + causes->dropped > REVIEW_CAUSES_SHOWN)
-		str_addf(&text, ", and %zu more validation errors", causes->len + causes->dropped - REVIEW_CAUSES_SHOWN);
+		str_addf(&text, ", and %zu more validation errors",
+			causes->len + causes->dropped - REVIEW_CAUSES_SHOWN);
 	json_set_str(d, status, "status", "Failure");
 	json_set_str(d, status, "message", str_cstr(&text));
 	json_set_str(d, status, "reason", "Invalid");
 	json_set_i64(d, status, "code", 422);
 }
 
-static void add_patch(struct json_doc *d, struct json *response, const struct json *before, const struct json *after)
+static void add_patch(
+	struct json_doc *d, struct json *response, const struct json *before, const struct json *after)
 {
 	CLEANUP(json_doc_freep) struct json_doc *scratch = json_doc_new();
 	CLEANUP(str_done) struct str b64 = { 0 };
@@ -168,8 +173,8 @@ static void add_patch(struct json_doc *d, struct json *response, const struct js
 	json_set_str(d, response, "patch", str_cstr(&b64));
 }
 
-int review_answer(const struct hook *h, const struct json *review, const struct review_env *env, struct json_doc **ret,
-		  struct err *e)
+int review_answer(const struct hook *h, const struct json *review, const struct review_env *env,
+	struct json_doc **ret, struct err *e)
 {
 	const struct json *request = json_get(review, "request");
 	const char *uid = json_get_str(request, "uid"), *operation = json_get_str(request, "operation");
@@ -182,7 +187,8 @@ int review_answer(const struct hook *h, const struct json *review, const struct 
 		.object = json_get(request, "object"),
 		.old = json_is_null(json_get(request, "oldObject")) ? NULL : json_get(request, "oldObject"),
 		.env = env,
-		.trusted = is_kubevirt_account(json_str_or(json_at(request, "/userInfo/username"), ""), env->install_ns),
+		.trusted = is_kubevirt_account(
+			json_str_or(json_at(request, "/userInfo/username"), ""), env->install_ns),
 		.create = str_eq(operation, "CREATE"),
 		.causes = &causes,
 		.warnings = &warnings };

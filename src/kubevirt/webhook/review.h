@@ -22,9 +22,9 @@ struct review_env {
 
 enum hook_side { HOOK_MUTATING, HOOK_VALIDATING, HOOK_OPERATOR };
 struct hook {
-	const char *path;     /* "/virtualmachines-mutate" */
-	const char *name;     /* "virtualmachines-mutator.kubevirt.io" */
-	enum hook_side side;  /* the configuration it stands in */
+	const char *path;    /* "/virtualmachines-mutate" */
+	const char *name;    /* "virtualmachines-mutator.kubevirt.io" */
+	enum hook_side side; /* the configuration it stands in */
 	const struct kind *kind;
 	const char *operations; /* "CREATE,UPDATE" */
 	enum review_needs needs;
@@ -36,5 +36,5 @@ const struct hook *hook_find(const char *path);
 /* Name of the VMI that the request's migration is about (NULL if it says none), and its namespace. */
 const char *review_vmi_name(const struct json *review, const char **ret_ns);
 /* The answer for a review; ERR_BAD_REQUEST if it is none. */
-int review_answer(const struct hook *h, const struct json *review, const struct review_env *env, struct json_doc **ret,
-		  struct err *e);
+int review_answer(const struct hook *h, const struct json *review, const struct review_env *env,
+	struct json_doc **ret, struct err *e);

@@ -12,10 +12,13 @@
 #include "base/mem.h"
 #include "kubevirt/webhook/configs.h"
 
-static struct json_doc *answer(const char *path, const char *user, const char *op, const char *object, const char *old)
+static struct json_doc *answer(
+	const char *path, const char *user, const char *op, const char *object, const char *old)
 {
-	CLEANUP(mem_freep) char *text = str_printf("{'request':{'uid':'u1','operation':'%s','userInfo':{'username':'%s'},"
-		"'object':%s,'oldObject':%s}}", op, user, object, old);
+	CLEANUP(mem_freep)
+	char *text = str_printf("{'request':{'uid':'u1','operation':'%s','userInfo':{'username':'%s'},"
+				"'object':%s,'oldObject':%s}}",
+		op, user, object, old);
 	CLEANUP(json_doc_freep) struct json_doc *review = json_lit(text);
 	const struct hook *h = hook_find(path);
 	struct kv_config c;
@@ -24,7 +27,9 @@ static struct json_doc *answer(const char *path, const char *user, const char *o
 
 	assert_non_null(h);
 	kv_config_from(NULL, &c);
-	struct review_env env = { .config = &c, .install_ns = "kubevirt", .uuid = "uuid", .serial = "serial" };
+	struct review_env env = {
+		.config = &c, .install_ns = "kubevirt", .uuid = "uuid", .serial = "serial"
+	};
 	if (review_answer(h, json_root(review), &env, &d, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_string_equal(json_at_str(json_root(d), "/response/uid"), "u1");
@@ -53,8 +58,10 @@ static struct json_doc *patched(const struct json_doc *answer_doc, const char *o
 
 static void a_new_vm_is_completed_by_patch(void **s)
 {
-	static const char vm[] = "{'metadata':{'name':'a'},'spec':{'runStrategy':'Always','template':{'spec':{'domain':{'devices':{}}}}}}";
-	CLEANUP(json_doc_freep) struct json_doc *d = answer("/virtualmachines-mutate", "kate", "CREATE", vm, "null");
+	static const char vm[] = "{'metadata':{'name':'a'},'spec':{'runStrategy':'Always','template':{'spec':"
+				 "{'domain':{'devices':{}}}}}}";
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = answer("/virtualmachines-mutate", "kate", "CREATE", vm, "null");
 	CLEANUP(json_doc_freep) struct json_doc *o = patched(d, vm);
 	assert_true(json_bool(json_at(json_root(d), "/response/allowed")));
 	assert_string_equal(json_at_str(json_root(o), "/spec/template/spec/domain/firmware/uuid"), "uuid");
@@ -66,10 +73,12 @@ static void foreign_status_writes_are_undone(void **s)
 {
 	static const char old[] = "{'metadata':{'name':'a'},'spec':{},'status':{'phase':'Running'}}";
 	static const char new[] = "{'metadata':{'name':'a'},'spec':{},'status':{'phase':'Failed'}}";
-	CLEANUP(json_doc_freep) struct json_doc *foreign = answer("/virtualmachineinstances-mutate", "kate", "UPDATE", new, old);
+	CLEANUP(json_doc_freep)
+	struct json_doc *foreign = answer("/virtualmachineinstances-mutate", "kate", "UPDATE", new, old);
 	CLEANUP(json_doc_freep) struct json_doc *o = patched(foreign, new);
 	assert_string_equal(json_at_str(json_root(o), "/status/phase"), "Running");
-	CLEANUP(json_doc_freep) struct json_doc *own = answer("/virtualmachineinstances-mutate",
+	CLEANUP(json_doc_freep)
+	struct json_doc *own = answer("/virtualmachineinstances-mutate",
 		"system:serviceaccount:kubevirt:kubevirt-handler", "UPDATE", new, old);
 	CLEANUP(json_doc_freep) struct json_doc *o2 = patched(own, new);
 	assert_string_equal(json_at_str(json_root(o2), "/status/phase"), "Failed");
@@ -78,8 +87,10 @@ static void foreign_status_writes_are_undone(void **s)
 /* kubevirt-api.md 1.1 */
 static void refusals_carry_their_causes(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = answer("/virtualmachines-validate", "kate", "CREATE",
-		"{'metadata':{'name':'a'},'spec':{'running':true,'runStrategy':'Always','template':{'spec':{'domain':{'devices':{}}}}}}",
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = answer("/virtualmachines-validate", "kate", "CREATE",
+		"{'metadata':{'name':'a'},'spec':{'running':true,'runStrategy':'Always','template':{'spec':{'"
+		"domain':{'devices':{}}}}}}",
 		"null");
 	const struct json *r = json_at(json_root(d), "/response");
 	assert_false(json_bool(json_get(r, "allowed")));
@@ -87,20 +98,24 @@ static void refusals_carry_their_causes(void **s)
 	assert_string_equal(json_at_str(r, "/status/reason"), "Invalid");
 	assert_int_equal(json_len(json_at(r, "/status/details/causes")), 2);
 	assert_string_equal(json_at_str(r, "/status/details/causes/0/field"), "spec.running");
-	assert_non_null(strstr(json_at_str(r, "/status/message"), "mutually exclusive. Note that Running is deprecated, please use "
+	assert_non_null(strstr(json_at_str(r, "/status/message"),
+		"mutually exclusive. Note that Running is deprecated, please use "
 		"RunStrategy instead, no memory requested"));
-	assert_string_equal(json_at_str(r, "/warnings/0"), "spec.running is deprecated, please use spec.runStrategy instead.");
+	assert_string_equal(json_at_str(r, "/warnings/0"),
+		"spec.running is deprecated, please use spec.runStrategy instead.");
 }
 
 static void many_causes_are_counted(void **s)
 {
 	CLEANUP(str_done) struct str vm = { 0 };
-	str_add(&vm, "{'metadata':{'name':'a'},'spec':{'runStrategy':'Always','template':{'spec':{'domain':{'memory':{'guest':'1Gi'},"
-		"'devices':{'disks':[");
+	str_add(&vm, "{'metadata':{'name':'a'},'spec':{'runStrategy':'Always','template':{'spec':{'domain':{'"
+		     "memory':{'guest':'1Gi'},"
+		     "'devices':{'disks':[");
 	for (int i = 0; i < 15; i++)
 		str_addf(&vm, "%s{'name':'d%d'}", i ? "," : "", i);
 	str_add(&vm, "]}}}}}}");
-	CLEANUP(json_doc_freep) struct json_doc *d = answer("/virtualmachines-validate", "kate", "CREATE", vm.data, "null");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = answer("/virtualmachines-validate", "kate", "CREATE", vm.data, "null");
 	const char *text = json_at_str(json_root(d), "/response/status/message");
 	assert_true(str_ends(text, ", and 5 more validation errors"));
 	assert_int_equal(json_len(json_at(json_root(d), "/response/status/details/causes")), 15);
@@ -109,18 +124,23 @@ static void many_causes_are_counted(void **s)
 /* decisions 2 and 3 */
 static void kubevirt_edits_draw_warnings(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = answer("/kubevirt-validate-update", "kate", "UPDATE",
-		"{'spec':{'configuration':{'developerConfiguration':{'featureGates':['VMLiveUpdateFeatures']}},"
-		"'workloadUpdateStrategy':{'batchEvictSize':2}}}", "{'spec':{}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = answer("/kubevirt-validate-update", "kate", "UPDATE",
+		"{'spec':{'configuration':{'developerConfiguration':{'featureGates':['VMLiveUpdateFeatures']}"
+		"},"
+		"'workloadUpdateStrategy':{'batchEvictSize':2}}}",
+		"{'spec':{}}");
 	assert_true(json_bool(json_at(json_root(d), "/response/allowed")));
 	assert_int_equal(json_len(json_at(json_root(d), "/response/warnings")), 2);
 }
 
 static void a_migration_needs_its_instance(void **s)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = answer("/migration-validate-create", "kate", "CREATE",
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = answer("/migration-validate-create", "kate", "CREATE",
 		"{'metadata':{'name':'m','namespace':'ns'},'spec':{'vmiName':'gone'}}", "null");
-	assert_string_equal(json_at_str(json_root(d), "/response/status/message"), "the VMI \"ns/gone\" does not exist");
+	assert_string_equal(
+		json_at_str(json_root(d), "/response/status/message"), "the VMI \"ns/gone\" does not exist");
 }
 
 static void what_is_no_review_is_refused(void **s)
@@ -142,7 +162,7 @@ static void configurations_name_every_hook_once(void **s)
 	for (int side = HOOK_MUTATING; side <= HOOK_OPERATOR; side++) {
 		CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 		struct json *o = webhook_config_render(d, (enum hook_side)side, "kubevirt", NULL, "Q0E=");
-		JSON_EACH(it, json_get(o, "webhooks")) {
+		JSON_EACH (it, json_get(o, "webhooks")) {
 			const struct hook *h = hook_find(json_at_str(it.val, "/clientConfig/service/path"));
 			assert_non_null(h);
 			assert_int_equal(h->side, side);

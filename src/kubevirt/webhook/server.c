@@ -125,7 +125,8 @@ struct virt_api *virt_api_new(const struct virt_api_spec *spec)
 	a->api_secret = watch_one(a, &kind_secret, a->install_ns, KV_SECRET_API);
 	a->handler_secret = watch_one(a, &kind_secret, a->install_ns, KV_SECRET_HANDLER);
 	a->kubevirt_ca = watch_one(a, &kind_configmap, a->install_ns, KV_CONFIGMAP_CA);
-	a->authentication = watch_one(a, &kind_configmap, "kube-system", "extension-apiserver-authentication");
+	a->authentication =
+		watch_one(a, &kind_configmap, "kube-system", "extension-apiserver-authentication");
 	return a;
 }
 

@@ -45,8 +45,8 @@ struct call {
 	struct obj *vm, *vmi;
 	struct lifecycle_out out;
 	size_t step;
-	struct kube_call *kube;       /* in flight */
-	struct http_client *handler;  /* to virt-handler */
+	struct kube_call *kube;      /* in flight */
+	struct http_client *handler; /* to virt-handler */
 	struct http_call *handler_call;
 	char *handler_ip;
 	void (*then)(struct call *c); /* what follows what is in flight */

@@ -74,7 +74,8 @@ static void *transport_call(void *self, const struct kube_request *r)
 		struct err e;
 		CLEANUP(json_doc_freep) struct json_doc *d = json_parse(r->body, r->len, &e);
 		bool ok = str_eq(json_at_str(json_root(d), "/spec/user"), "kate") &&
-			  str_eq(json_at_str(json_root(d), "/spec/resourceAttributes/group"), "subresources.kubevirt.io");
+			  str_eq(json_at_str(json_root(d), "/spec/resourceAttributes/group"),
+				  "subresources.kubevirt.io");
 		x->status = 201;
 		json_put(d, json_root(d), "/status/allowed", json_new_bool(d, ok));
 		json_put_str(d, json_root(d), "/metadata/name", "review");
@@ -146,7 +147,8 @@ static void handler_serve(void *arg, struct http_req *r)
 
 /* ---- the world ---- */
 
-static void make_cert(const struct key_pair *ca, const char *cn, const char *dns, bool server, struct key_pair *ret)
+static void make_cert(
+	const struct key_pair *ca, const char *cn, const char *dns, bool server, struct key_pair *ret)
 {
 	const char *dns_names[] = { dns, NULL }, *ips[] = { "127.0.0.1", NULL };
 	const struct cert_spec spec = { .common_name = cn,
@@ -165,7 +167,8 @@ static void make_cert(const struct key_pair *ca, const char *cn, const char *dns
 static void put_secret(struct world *w, const char *name, const struct key_pair *kp)
 {
 	CLEANUP(str_done) struct str cert = { 0 }, key = { 0 };
-	struct json_doc *d = json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'namespace':'kubevirt'},'data':{}}");
+	struct json_doc *d =
+		json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'namespace':'kubevirt'},'data':{}}");
 	b64_encode(kp->cert_pem, strlen(kp->cert_pem), false, &cert);
 	b64_encode(kp->key_pem, strlen(kp->key_pem), false, &key);
 	json_put_str(d, json_root(d), "/metadata/name", name);
@@ -198,8 +201,9 @@ static void run_until(struct world *w, const bool *flag)
 static void start_handler(struct world *w, const struct key_pair *cert)
 {
 	struct err e;
-	const struct tls_server_spec tls = { .cert_pem = cert->cert_pem, .key_pem = cert->key_pem,
-		.client_ca_pem = w->ca.cert_pem };
+	const struct tls_server_spec tls = {
+		.cert_pem = cert->cert_pem, .key_pem = cert->key_pem, .client_ca_pem = w->ca.cert_pem
+	};
 	struct tls_ctx *ctx = tls_server_new(&tls, &e);
 	assert_non_null(ctx);
 	const struct http_server_spec spec = { .tls = ctx, .handler = handler_serve, .arg = w };
@@ -210,10 +214,12 @@ static void start_handler(struct world *w, const struct key_pair *cert)
 
 static void put_trust(struct world *w)
 {
-	struct json_doc *ca = json_lit("{'metadata':{'name':'kubevirt-ca','namespace':'kubevirt'},'data':{}}");
+	struct json_doc *ca =
+		json_lit("{'metadata':{'name':'kubevirt-ca','namespace':'kubevirt'},'data':{}}");
 	json_put_str(ca, json_root(ca), "/data/ca-bundle", w->ca.cert_pem);
 	fake_api_put(w->api, &kind_configmap, ca);
-	struct json_doc *auth = json_lit("{'metadata':{'name':'extension-apiserver-authentication','namespace':'kube-system'},'data':{}}");
+	struct json_doc *auth = json_lit("{'metadata':{'name':'extension-apiserver-authentication','"
+					 "namespace':'kube-system'},'data':{}}");
 	json_put_str(auth, json_root(auth), "/data/requestheader-username-headers", "[\"X-Remote-User\"]");
 	json_put_str(auth, json_root(auth), "/data/requestheader-group-headers", "[\"X-Remote-Group\"]");
 	json_put_str(auth, json_root(auth), "/data/requestheader-allowed-names", "[\"front-proxy\"]");
@@ -236,8 +242,8 @@ static struct tls_ctx *client_tls(struct world *w, const struct key_pair *kp)
 
 static int setup(void **state)
 {
-	static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_vmim, &kind_kubevirt, &kind_secret, &kind_configmap,
-		&kind_pod };
+	static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_vmim, &kind_kubevirt,
+		&kind_secret, &kind_configmap, &kind_pod };
 	struct world *w = MEM_NEW(struct world);
 	struct key_pair api = { 0 }, handler = { 0 }, handler_client = { 0 }, proxy = { 0 };
 
@@ -254,9 +260,12 @@ static int setup(void **state)
 	put_secret(w, KV_SECRET_API, &api);
 	put_secret(w, KV_SECRET_HANDLER, &handler_client);
 	put_trust(w);
-	put(w, &kind_kubevirt, "{'metadata':{'name':'kubevirt','namespace':'kubevirt'},'spec':{'configuration':{"
+	put(w, &kind_kubevirt,
+		"{'metadata':{'name':'kubevirt','namespace':'kubevirt'},'spec':{'configuration':{"
 		"'vmRolloutStrategy':'LiveUpdate'}}}");
-	put(w, &kind_pod, "{'metadata':{'name':'virt-handler-1','namespace':'kubevirt','labels':{'kubevirt.io':'virt-handler'}},"
+	put(w, &kind_pod,
+		"{'metadata':{'name':'virt-handler-1','namespace':'kubevirt','labels':{'kubevirt.io':'virt-"
+		"handler'}},"
 		"'spec':{'nodeName':'node1'},'status':{'phase':'Running','podIP':'127.0.0.1'}}");
 	w->inner = fake_api_transport(w->api, "virt-api");
 	const struct kube_transport outer = { w, transport_call, transport_cancel, transport_free };
@@ -264,8 +273,13 @@ static int setup(void **state)
 	start_handler(w, &handler);
 	w->as_proxy = client_tls(w, &proxy);
 	w->as_nobody = client_tls(w, NULL);
-	const struct virt_api_spec spec = { .loop = w->loop, .client = w->client, .install_ns = "kubevirt", .host = "127.0.0.1",
-		.handler_port = w->handler_port, .ready = ready, .arg = w };
+	const struct virt_api_spec spec = { .loop = w->loop,
+		.client = w->client,
+		.install_ns = "kubevirt",
+		.host = "127.0.0.1",
+		.handler_port = w->handler_port,
+		.ready = ready,
+		.arg = w };
 	w->virt_api = virt_api_new(&spec);
 	for (int64_t end = loop_mono_ms(w->loop) + PATIENCE_MS; !w->port && loop_mono_ms(w->loop) < end;)
 		loop_step(w->loop, 50);
@@ -328,13 +342,23 @@ static void on_upgraded(void *arg, const struct http_response *r, struct http_st
 /* user NULL: without front-proxy certificate. Returns the status; the body is in w->body. */
 static int ask(struct world *w, const char *user, const char *method, const char *path, const char *body)
 {
-	const struct http_client_spec spec = { .host = "127.0.0.1", .port = w->port, .tls = user ? w->as_proxy : w->as_nobody };
+	const struct http_client_spec spec = {
+		.host = "127.0.0.1", .port = w->port, .tls = user ? w->as_proxy : w->as_nobody
+	};
 	struct http_client *c = http_client_new(w->loop, &spec);
-	const struct http_header headers[] = { { "X-Remote-User", user ? user : "kate" }, { "X-Remote-Group", "system:masters" } };
+	const struct http_header headers[] = { { "X-Remote-User", user ? user : "kate" },
+		{ "X-Remote-Group", "system:masters" } };
 	CLEANUP(json_doc_freep) struct json_doc *d = body ? json_lit(body) : NULL;
 	CLEANUP(mem_freep) char *text = d ? json_write(json_root(d), NULL) : NULL;
-	const struct http_call_spec call = { .method = method, .path = path, .headers = headers, .n_headers = 2, .body = text,
-		.len = text ? strlen(text) : 0, .timeout_ms = PATIENCE_MS, .done = on_done, .arg = w };
+	const struct http_call_spec call = { .method = method,
+		.path = path,
+		.headers = headers,
+		.n_headers = 2,
+		.body = text,
+		.len = text ? strlen(text) : 0,
+		.timeout_ms = PATIENCE_MS,
+		.done = on_done,
+		.arg = w };
 
 	w->done = false;
 	http_client_call(c, &call);
@@ -369,12 +393,16 @@ static void discovery_needs_no_identity(void **state)
 static void only_the_proxy_may_speak_for_users(void **state)
 {
 	struct world *w = *state;
-	put(w, &kind_vm, "{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Halted','template':{}},'status':{}}");
+	put(w, &kind_vm,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Halted','template':{}}"
+		",'status':{}}");
 	assert_int_equal(ask(w, NULL, "PUT", NS "virtualmachines/a/start", NULL), 401);
 	assert_int_equal(ask(w, "mallory", "PUT", NS "virtualmachines/a/start", NULL), 401);
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/a/start", NULL), 202);
 	assert_int_equal(w->body.len, 0);
-	assert_string_equal(json_at_str(obj_json(fake_api_get(w->api, &kind_vm, "default/a")), "/spec/runStrategy"), "Always");
+	assert_string_equal(
+		json_at_str(obj_json(fake_api_get(w->api, &kind_vm, "default/a")), "/spec/runStrategy"),
+		"Always");
 }
 
 static void refusals_are_statuses(void **state)
@@ -382,20 +410,28 @@ static void refusals_are_statuses(void **state)
 	struct world *w = *state;
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/none/start", NULL), 404);
 	body_has(w, "\"reason\":\"NotFound\"");
-	put(w, &kind_vm, "{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Always','template':{}}}");
+	put(w, &kind_vm,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Always','template':{}}"
+		"}");
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/a/start", NULL), 409);
-	body_has(w, "Operation cannot be fulfilled on virtualmachine.kubevirt.io \\\"a\\\": Always does not support manual start requests");
+	body_has(w, "Operation cannot be fulfilled on virtualmachine.kubevirt.io \\\"a\\\": Always does not "
+		    "support manual start requests");
 	assert_int_equal(ask(w, "kate", "GET", NS "virtualmachines/a/start", NULL), 405);
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/a/fly", NULL), 404);
-	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/a/restart", "{'gracePeriodSeconds':7}"), 400);
+	assert_int_equal(
+		ask(w, "kate", "PUT", NS "virtualmachines/a/restart", "{'gracePeriodSeconds':7}"), 400);
 	body_has(w, "For force restart, only gracePeriod=0 is supported for now");
 }
 
 static void requests_are_queued_in_the_status(void **state)
 {
 	struct world *w = *state;
-	put(w, &kind_vm, "{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Always','template':{}},'status':{'ready':true}}");
-	put(w, &kind_vmi, "{'metadata':{'name':'a','namespace':'default','uid':'77'},'spec':{'domain':{'devices':{}}},'status':{'phase':'Running'}}");
+	put(w, &kind_vm,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Always','template':{}}"
+		",'status':{'ready':true}}");
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'a','namespace':'default','uid':'77'},'spec':{'domain':{'devices':{}}},'"
+		"status':{'phase':'Running'}}");
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachines/a/restart", "{}"), 202);
 	const struct json *vm = obj_json(fake_api_get(w->api, &kind_vm, "default/a"));
 	assert_string_equal(json_at_str(vm, "/status/stateChangeRequests/0/action"), "Stop");
@@ -407,11 +443,13 @@ static void requests_are_queued_in_the_status(void **state)
 static void pause_goes_to_the_node(void **state)
 {
 	struct world *w = *state;
-	put(w, &kind_vmi, "{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},"
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},"
 		"'status':{'phase':'Running','nodeName':'node1'}}");
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachineinstances/a/pause", NULL), 200);
 	assert_string_equal(w->handler_asked, "PUT /v1/namespaces/default/virtualmachineinstances/a/pause");
-	put(w, &kind_vmi, "{'metadata':{'name':'b','namespace':'default'},'spec':{'domain':{'devices':{}}},"
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'b','namespace':'default'},'spec':{'domain':{'devices':{}}},"
 		"'status':{'phase':'Running','nodeName':'node2'}}");
 	assert_int_equal(ask(w, "kate", "PUT", NS "virtualmachineinstances/b/pause", NULL), 503);
 }
@@ -420,12 +458,17 @@ static void webhooks_answer_reviews(void **state)
 {
 	struct world *w = *state;
 	assert_int_equal(ask(w, NULL, "POST", "/virtualmachineinstances-mutate?timeout=10s",
-		"{'request':{'uid':'u','operation':'CREATE','userInfo':{'username':'x'},'object':{'metadata':{'name':'a'},'spec':{"
-		"'domain':{'devices':{},'memory':{'guest':'1Gi'}}}}}}"), 200);
+				 "{'request':{'uid':'u','operation':'CREATE','userInfo':{'username':'x'},'"
+				 "object':{'metadata':{'name':'a'},'spec':{"
+				 "'domain':{'devices':{},'memory':{'guest':'1Gi'}}}}}}"),
+		200);
 	body_has(w, "\"allowed\":true");
 	body_has(w, "\"patchType\":\"JSONPatch\"");
-	assert_int_equal(ask(w, NULL, "POST", "/migration-validate-create", "{'request':{'uid':'u','operation':'CREATE','namespace':"
-		"'default','userInfo':{},'object':{'metadata':{'name':'m','namespace':'default'},'spec':{'vmiName':'gone'}}}}"), 200);
+	assert_int_equal(ask(w, NULL, "POST", "/migration-validate-create",
+				 "{'request':{'uid':'u','operation':'CREATE','namespace':"
+				 "'default','userInfo':{},'object':{'metadata':{'name':'m','namespace':'"
+				 "default'},'spec':{'vmiName':'gone'}}}}"),
+		200);
 	body_has(w, "the VMI \\\"default/gone\\\" does not exist");
 	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate", "[]"), 400);
 }
@@ -460,8 +503,14 @@ static struct ws *open_console(struct world *w, const char *name, struct http_cl
 	CLEANUP(mem_freep) char *path = str_printf(NS "virtualmachineinstances/%s/console", name);
 
 	ws_client_headers(key, headers + 1, &n, "plain.kubevirt.io");
-	const struct http_call_spec call = { .method = "GET", .path = path, .headers = headers, .n_headers = n + 1,
-		.timeout_ms = PATIENCE_MS, .done = on_done, .upgraded = on_upgraded, .arg = w };
+	const struct http_call_spec call = { .method = "GET",
+		.path = path,
+		.headers = headers,
+		.n_headers = n + 1,
+		.timeout_ms = PATIENCE_MS,
+		.done = on_done,
+		.upgraded = on_upgraded,
+		.arg = w };
 	w->done = false;
 	w->stream = NULL;
 	http_client_call(c, &call);
@@ -482,7 +531,8 @@ static void console_reaches_the_guest(void **state)
 	struct world *w = *state;
 	struct http_client *t_or_client;
 	static char big[70000];
-	put(w, &kind_vmi, "{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},"
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},"
 		"'status':{'phase':'Running','nodeName':'node1'}}");
 	struct ws *ws = open_console(w, "a", &t_or_client);
 	struct terminal *t = (void *)t_or_client;
@@ -505,7 +555,9 @@ static void console_that_is_not_there_yet_is_400(void **state)
 {
 	struct world *w = *state;
 	struct http_client *c;
-	put(w, &kind_vmi, "{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},'status':{'phase':'Scheduling'}}");
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},'status':{'"
+		"phase':'Scheduling'}}");
 	assert_null(open_console(w, "a", &c));
 	assert_int_equal(w->status, 400);
 	body_has(w, "VMI is not running");

@@ -97,7 +97,8 @@ static void on_ping(void *arg)
 	loop_timer_set(b->ping, PING_INTERVAL_MS);
 }
 
-static void bridge_start(struct virt_api *a, struct ws *w, struct http_stream *s, struct http_client *client, bool ping)
+static void bridge_start(
+	struct virt_api *a, struct ws *w, struct http_stream *s, struct http_client *client, bool ping)
 {
 	static const struct ws_ops ws_ops = { on_message, on_ws_closed, on_ws_drained };
 	static const struct http_stream_ops stream_ops = { on_data, on_drained, on_closed };
@@ -155,7 +156,8 @@ static void handler_refused(void *arg, const struct http_response *r, const stru
 
 	c->handler_call = NULL;
 	if (!e) {
-		http_req_reply(c->req, r->status >= 300 ? r->status : 502, http_response_header(r, "Content-Type"), r->body, r->len);
+		http_req_reply(c->req, r->status >= 300 ? r->status : 502,
+			http_response_header(r, "Content-Type"), r->body, r->len);
 		return;
 	}
 	err_copy(&mine, e);
@@ -174,7 +176,8 @@ static void handler_upgraded(void *arg, const struct http_response *r, struct ht
 static void dial_console(struct call *c)
 {
 	CLEANUP(mem_freep) char *path = str_printf(HANDLER_PATH_FMT, c->ns, c->name, "console");
-	static const struct http_header headers[] = { { "Connection", "Upgrade" }, { "Upgrade", HANDLER_CONSOLE_PROTO } };
+	static const struct http_header headers[] = { { "Connection", "Upgrade" },
+		{ "Upgrade", HANDLER_CONSOLE_PROTO } };
 	const struct http_call_spec spec = { .method = "GET",
 		.path = path,
 		.headers = headers,

@@ -54,7 +54,7 @@ static void take_list(const struct json *data, const char *key, struct strv *ret
 	const char *text = json_get_str(data, key);
 	CLEANUP(json_doc_freep) struct json_doc *d = text ? json_parse(text, strlen(text), NULL) : NULL;
 
-	JSON_EACH(it, d ? json_root(d) : NULL)
+	JSON_EACH (it, d ? json_root(d) : NULL)
 		if (json_str(it.val))
 			strv_add(ret, json_str(it.val));
 }
@@ -96,7 +96,9 @@ static void add_ca(struct str *bundle, const char *pem)
 
 static void reload_server(struct virt_api *a)
 {
-	CLEANUP(mem_freep) char *cert = secret_text(a->api_secret, "tls.crt"), *key = secret_text(a->api_secret, "tls.key");
+	CLEANUP(mem_freep)
+	char *cert = secret_text(a->api_secret, "tls.crt"),
+	     *key = secret_text(a->api_secret, "tls.key");
 	const struct json *auth = data_of(a->authentication);
 	CLEANUP(str_done) struct str cas = { 0 };
 	struct err e;
@@ -106,7 +108,9 @@ static void reload_server(struct virt_api *a)
 	add_ca(&cas, json_get_str(auth, "requestheader-client-ca-file"));
 	add_ca(&cas, json_get_str(auth, "client-ca-file"));
 	add_ca(&cas, json_get_str(data_of(a->kubevirt_ca), KV_CA_BUNDLE_KEY));
-	const struct tls_server_spec spec = { .cert_pem = cert, .key_pem = key, .client_ca_pem = cas.len ? cas.data : NULL };
+	const struct tls_server_spec spec = {
+		.cert_pem = cert, .key_pem = key, .client_ca_pem = cas.len ? cas.data : NULL
+	};
 	struct tls_ctx *tls = tls_server_new(&spec, &e);
 	if (!tls) {
 		log_error("the certificate in Secret %s can not be used: %s", KV_SECRET_API, e.msg);
@@ -127,8 +131,9 @@ static void reload_handler(struct virt_api *a)
 
 	if (!cert || !key || str_empty(ca))
 		return;
-	const struct tls_client_spec spec = { .ca_pem = ca, .cert_pem = cert, .key_pem = key,
-		.server_name = KV_CN_HANDLER_SERVER };
+	const struct tls_client_spec spec = {
+		.ca_pem = ca, .cert_pem = cert, .key_pem = key, .server_name = KV_CN_HANDLER_SERVER
+	};
 	struct tls_ctx *tls = tls_client_new(&spec, &e);
 	if (!tls) {
 		log_error("the certificate in Secret %s can not be used: %s", KV_SECRET_HANDLER, e.msg);

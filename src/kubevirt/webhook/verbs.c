@@ -70,8 +70,11 @@ static void handler_answered(void *arg, const struct http_response *r, const str
 static void ask_handler(struct call *c)
 {
 	CLEANUP(mem_freep) char *path = str_printf(HANDLER_PATH_FMT, c->ns, c->name, c->out.handler_verb);
-	const struct http_call_spec spec = { .method = "PUT", .path = path, .timeout_ms = HANDLER_TIMEOUT_MS,
-		.done = handler_answered, .arg = c };
+	const struct http_call_spec spec = { .method = "PUT",
+		.path = path,
+		.timeout_ms = HANDLER_TIMEOUT_MS,
+		.done = handler_answered,
+		.arg = c };
 	c->handler_call = http_client_call(c->handler, &spec);
 }
 
@@ -102,9 +105,13 @@ static void step_done(void *arg, int status, const void *body, size_t len, const
 		return;
 	}
 	/* A test operation that failed: somebody was faster. A create that was refused surfaces as 500 (kubevirt-api.md 2.1). */
-	if (!s->create && (mine.code == ERR_INVALID || mine.code == ERR_CONFLICT) && strstr(mine.msg, "rejected our request"))
-		err_set(&mine, ERR_CONFLICT, "Operation cannot be fulfilled on %s.kubevirt.io \"%s\": the object has been modified; "
-			"please try again", s->kind->singular, c->name);
+	if (!s->create && (mine.code == ERR_INVALID || mine.code == ERR_CONFLICT) &&
+		strstr(mine.msg, "rejected our request"))
+		err_set(&mine, ERR_CONFLICT,
+			"Operation cannot be fulfilled on %s.kubevirt.io \"%s\": the object has been "
+			"modified; "
+			"please try again",
+			s->kind->singular, c->name);
 	else if (mine.code != ERR_FORBIDDEN)
 		mine.code = ERR_INTERNAL;
 	call_fail(c, &mine);
@@ -222,7 +229,8 @@ static bool split_path(struct call *c, const char *path)
 
 	while (rest && n < 6)
 		part[n++] = str_next(&rest, '/');
-	if (n < 4 || (!str_eq(part[0], "v1") && !str_eq(part[0], "v1alpha3")) || !str_eq(part[1], "namespaces"))
+	if (n < 4 || (!str_eq(part[0], "v1") && !str_eq(part[0], "v1alpha3")) ||
+		!str_eq(part[1], "namespaces"))
 		return false;
 	c->version = mem_strdup(part[0]);
 	c->ns = mem_strdup(part[2]);
