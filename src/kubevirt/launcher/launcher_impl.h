@@ -42,6 +42,8 @@ struct launcher {
 	char *dir, *socket, *qemu_bin;
 	struct wire_server *server;
 	struct loop_signal *term, *intr;
+	struct loop_fd *dir_watch; /* while the directory is not ours yet */
+	int dir_notify;
 	int exit_status;
 	bool terminating; /* by signal: do not linger */
 

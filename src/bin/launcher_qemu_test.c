@@ -140,21 +140,19 @@ static void connect_launcher(struct rig *r)
 	keep_state(r, json_root(r->ok));
 }
 
-static void start_launcher(struct rig *r)
+static void spawn_launcher(struct rig *r)
 {
 	CLEANUP(mem_freep) char *log = file_join(r->dir, "launcher.log");
 	struct proc_spec spec = PROC_SPEC_INIT;
 	struct strv argv = { 0 };
 	struct err e;
 
-	if (geteuid() == 0) {
-		assert_int_equal(chown(r->dir, 107, 107), 0);
+	if (geteuid() == 0)
 		for (const char *const *p = (const char *const[]){ "setpriv", "--reuid", "107", "--regid",
 			     "107", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
 			     "--no-new-privs", NULL };
 			*p; p++)
 			strv_add(&argv, *p);
-	}
 	strv_add(&argv, launcher_path);
 	strv_add(&argv, "--dir");
 	strv_add(&argv, r->dir);
@@ -166,6 +164,13 @@ static void start_launcher(struct rig *r)
 	assert_int_equal(proc_spawn(&spec, &r->pid, &e), 0);
 	close(spec.stderr_fd);
 	strv_done(&argv);
+}
+
+static void start_launcher(struct rig *r)
+{
+	if (geteuid() == 0)
+		assert_int_equal(chown(r->dir, 107, 107), 0);
+	spawn_launcher(r);
 	connect_launcher(r);
 }
 
@@ -178,6 +183,20 @@ static int set_up(void **state)
 	r->console = -1;
 	r->loop = loop_new();
 	start_launcher(r);
+	*state = r;
+	return 0;
+}
+
+static int set_up_directory_of_root(void **state)
+{
+	struct rig *r = MEM_NEW(struct rig);
+
+	snprintf(r->dir, sizeof(r->dir), "/tmp/launcher-test-XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	assert_int_equal(chmod(r->dir, 0755), 0);
+	r->console = -1;
+	r->loop = loop_new();
+	spawn_launcher(r);
 	*state = r;
 	return 0;
 }
@@ -605,6 +624,24 @@ static void sigterm_without_a_guest_just_ends(void **state)
 	assert_int_equal(exit_status(r, 2000), 0);
 }
 
+/* api/handoff.h: the directory may become the launcher's after it has started */
+static void the_launcher_waits_for_its_directory(void **state)
+{
+	struct rig *r = *state;
+	CLEANUP(mem_freep) char *path = file_join(r->dir, WIRE_SOCKET);
+
+	if (geteuid() != 0)
+		skip();
+	for (int i = 0; i < 30; i++)
+		loop_step(r->loop, 10);
+	assert_false(file_exists(path));
+	assert_int_equal(kill(r->pid, 0), 0);
+	assert_int_equal(chown(r->dir, 107, 107), 0);
+	assert_int_equal(chmod(r->dir, 0700), 0);
+	connect_launcher(r);
+	assert_string_equal(phase(r), "Idle");
+}
+
 /* The launcher is its pod's main process: without it there is no guest (and no orphan). */
 static void qemu_dies_with_its_launcher(void **state)
 {
@@ -637,6 +674,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(start_is_idempotent_for_the_same_vmi_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sigterm_powers_the_guest_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sigterm_without_a_guest_just_ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_launcher_waits_for_its_directory, set_up_directory_of_root, tear_down),
 		cmocka_unit_test_setup_teardown(qemu_dies_with_its_launcher, set_up, tear_down),
 	};
 	char copy[] = "/tmp/launcher-guest-XXXXXX";
