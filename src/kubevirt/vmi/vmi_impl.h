@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/vmi/vmi_impl.h - one pass over one instance: vmi_look.c fills struct vmi_seen, the rest is pure and works on one draft
+ * of the instance, written once. */
+#pragma once
+
+#include "kubevirt/vmi/facts.h"
+#include "kubevirt/vmi/render.h"
+#include "kubevirt/vmi/vmi.h"
+
+#define VMI_PODS_MAX 8
+/* An instance that has ended has its launcher told so by virt-handler; when that does not happen, the pod goes after this. */
+#define VMI_FINAL_POD_MS 60000
+
+struct vmi_seen {
+	const struct obj *vmi;
+	const struct obj *pods[VMI_PODS_MAX]; /* of this instance, in name order */
+	size_t n_pods;
+	const struct obj *pod; /* the launcher that counts, NULL: none */
+	const struct kv_config *config;
+	const struct vmi_env *env;
+	bool kvm;
+	int64_t now;
+};
+struct vmi_turn {
+	const struct vmi_seen *s;
+	struct json_doc *d; /* the instance as it will be */
+	struct json *vmi, *status;
+	enum vmi_phase phase;
+};
+
+/* Phase: first matching row of a table. Fills what belongs to the new one. */
+void vmi_next_phase(struct vmi_turn *t, struct plan *out);
+void vmi_set_phase(struct vmi_turn *t, enum vmi_phase to);
+void vmi_conditions(struct vmi_turn *t);
+/* HotMemoryChange, and the compute container's memory. */
+void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
+void vmi_hot_cpu(struct vmi_turn *t);
+/* Facts about the pod that the instance repeats. */
+void vmi_pod_facts(struct vmi_turn *t);
+void vmi_decide_seen(const struct vmi_seen *s, struct plan *out);
+
+/* ---- the pod ---- */
+bool pod_ended(const struct obj *pod); /* Succeeded or Failed */
+bool pod_runs(const struct obj *pod);  /* bound, and the compute container runs */

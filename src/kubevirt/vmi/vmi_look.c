@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a pass of the VMI controller looks at. */
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/vmi_impl.h"
+
+/* The launcher that counts: one that is not going, else any. */
+static void look_pods(const struct look *l, struct vmi_seen *s)
+{
+	const struct cache *c = look_cache(l, &kind_pod);
+	const struct obj *o;
+
+	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vmi), i)) && s->n_pods < VMI_PODS_MAX; i++) {
+		s->pods[s->n_pods++] = o;
+		if (!s->pod || (obj_deleting(s->pod) && !obj_deleting(o)))
+			s->pod = o;
+	}
+}
+
+static bool any_node_offers_kvm(const struct look *l)
+{
+	const struct obj *o;
+
+	for (size_t i = 0; (o = cache_at(look_cache(l, &kind_node), i)); i++)
+		if (quantity_bytes(json_get(json_at(obj_json(o), "/status/allocatable"), RESOURCE_KVM)) > 0)
+			return true;
+	return false;
+}
+
+static void vmi_decide(const struct look *l, const char *key, struct plan *out)
+{
+	struct kv_config config;
+	struct vmi_seen s = {
+		.vmi = look_get(l, &kind_vmi, key), .config = &config, .env = look_env(l), .now = look_now(l)
+	};
+
+	if (!s.vmi)
+		return;
+	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
+	look_pods(l, &s);
+	s.kvm = any_node_offers_kvm(l);
+	vmi_decide_seen(&s, out);
+}
+
+static void key_every_vmi(const struct look *l, const struct obj *o, key_emit_fn *emit, void *emit_arg)
+{
+	const struct obj *vmi;
+
+	for (size_t i = 0; (vmi = cache_at(look_cache(l, &kind_vmi), i)); i++)
+		emit(emit_arg, obj_key(vmi));
+}
+
+const struct controller vmi_controller = {
+	.name = "vmi",
+	.decide = vmi_decide,
+	.watches = {
+		{ .kind = &kind_vmi, .keys = key_self },
+		{ .kind = &kind_pod, .keys = key_owner, .index = index_by_owner_uid, .label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER },
+		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
+		{ .kind = &kind_node },
+	},
+};

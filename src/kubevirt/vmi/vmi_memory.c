@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change of memory in place: handoff.h, rollout.md 3.3 and 7.4, decisions 10, 11. All levels, no edges: a pass derives the
+ * condition and the pod's memory from what the instance wants, what virt-handler has said, and what the node has given. */
+#include <inttypes.h>
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "base/mem.h"
+#include "kubevirt/api/defaults.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/vmi_impl.h"
+#include "kubevirt/api/kinds.h"
+
+struct hot {
+	struct vmi_turn *t;
+	int64_t wanted, requested;
+	struct pod_resources need;
+	int64_t request, limit; /* the pod's now; -1: none */
+	size_t compute;         /* index of the container */
+};
+
+static bool read_pod(struct hot *h)
+{
+	const struct vmi_seen *s = h->t->s;
+	const struct json *o = obj_json(s->pod);
+	const struct json *c = compute_in(json_at(o, "/spec/containers"), &h->compute);
+	const char *text = meta_annotation(o, ANN_MEMORY_OVERHEAD);
+	int64_t overhead = -1;
+
+	if (!c)
+		return false;
+	if (text && !str_to_i64(text, 0, INT64_MAX, &overhead))
+		overhead = -1;
+	pod_resources_of(h->t->vmi, s->config, overhead, &h->need);
+	h->request = quantity_bytes(json_at(c, "/resources/requests/memory"));
+	h->limit = quantity_bytes(json_at(c, "/resources/limits/memory"));
+	return true;
+}
+
+static bool pod_fits(const struct hot *h)
+{
+	return h->request == h->need.memory_request && h->limit == h->need.memory_limit;
+}
+
+static bool pod_must_grow(const struct hot *h)
+{
+	return h->request < h->need.memory_request || (h->limit >= 0 && h->limit < h->need.memory_limit);
+}
+
+static void plan_resize(const struct hot *h, struct plan *out)
+{
+	const struct obj *pod = h->t->s->pod;
+	struct json_doc *d = obj_draft(pod);
+	struct json *c = json_item(json_at(json_root(d), "/spec/containers"), h->compute);
+	char text[QUANTITY_TEXT_MAX];
+
+	json_put_str(d, c, "/resources/requests/memory", quantity_bytes_text(h->need.memory_request, text));
+	if (h->limit >= 0 && h->need.memory_limit >= 0)
+		json_put_str(d, c, "/resources/limits/memory", quantity_bytes_text(h->need.memory_limit, text));
+	plan_change(out, &kind_pod, pod, "resize", d);
+}
+
+/* Why it can not be done on this node; NULL: it can, as far as is known. Caller frees. */
+static char *obstacle(const struct hot *h)
+{
+	const struct vmi_seen *s = h->t->s;
+	const struct json *c = cond_find(json_at(obj_json(s->pod), "/status/conditions"), "PodResizePending");
+
+	if (!gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+		return mem_strdup("the feature gate InPlaceHotplug is off");
+	if (h->need.hugepage_size)
+		return mem_strdup("memory of huge pages can not grow in place");
+	/* The node's answer to what the pod asks for now, not to an earlier wish. */
+	if (c && str_eq(json_get_str(c, "status"), "True") && pod_fits(h))
+		return str_printf("the node has no room (%s%s%s)", json_str_or(json_get(c, "reason"), "Deferred"),
+			json_get_str(c, "message") ? ": " : "", json_str_or(json_get(c, "message"), ""));
+	return NULL;
+}
+
+static void set_condition(const struct hot *h, const char *reason, const char *message)
+{
+	CLEANUP(mem_freep) char *target = str_printf("%" PRId64, h->wanted);
+
+	cond_set(h->t->d, h->t->status, COND_HOT_MEMORY, "True", reason, message, h->t->s->now);
+	meta_set_annotation(h->t->d, h->t->vmi, ANN_HOT_MEMORY_TARGET, target);
+}
+
+/* True: under way, here or by a migration to come. */
+static void under_way(const struct hot *h, const char *reason_now, struct plan *out)
+{
+	CLEANUP(mem_freep) char *why = obstacle(h);
+
+	if (why) {
+		/* Nothing has touched the guest: back to what it has means done. */
+		if (h->wanted == h->requested && str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION)) {
+			cond_remove(h->t->d, h->t->status, COND_HOT_MEMORY);
+			return;
+		}
+		CLEANUP(mem_freep) char *text = str_printf("memory can not be changed in place: %s; it waits for a live migration", why);
+		set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
+		return;
+	}
+	set_condition(h, HOT_MEMORY_IN_PLACE, NULL);
+	/* First the pod, then the guest; the other way round when it shrinks. */
+	if (pod_must_grow(h))
+		plan_resize(h, out);
+}
+
+void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
+{
+	const struct vmi_seen *s = t->s;
+	const struct json *c = cond_find(json_get(t->status, "conditions"), COND_HOT_MEMORY);
+	const char *status = json_get_str(c, "status");
+	struct hot h = { .t = t, .wanted = vmi_guest_wanted(t->vmi), .requested = vmi_guest_requested(t->vmi) };
+
+	if (t->phase != VMI_RUNNING || obj_deleting(s->vmi) || !s->pod || obj_deleting(s->pod) || vmi_guest_max(t->vmi) < 0 ||
+		h.wanted < 0 || h.requested < 0 || vmi_migrating(t->vmi) || !read_pod(&h))
+		return;
+	if (str_eq(status, "False") && vmi_hot_memory_target(t->vmi) == h.wanted)
+		return; /* tried, and it failed: another value is another try (H4) */
+	if (!c && h.wanted == h.requested) {
+		if (!h.need.hugepage_size && !pod_fits(&h) && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+			plan_resize(&h, out);
+		return;
+	}
+	under_way(&h, str_eq(status, "True") ? json_get_str(c, "reason") : NULL, out);
+}
+
+/* rollout.md 3.2, 3. */
+void vmi_hot_cpu(struct vmi_turn *t)
+{
+	const struct json *cpu = json_at(t->vmi, "/spec/domain/cpu"), *now = json_get(t->status, "currentCPUTopology");
+
+	if (t->phase != VMI_RUNNING || !json_i64(json_get(cpu, "maxSockets")) || !now)
+		return;
+	if (vcpu_count(cpu) != vcpu_count(now))
+		cond_set(t->d, t->status, COND_HOT_CPU, "True", NULL, NULL, t->s->now);
+	else
+		cond_remove(t->d, t->status, COND_HOT_CPU);
+}
