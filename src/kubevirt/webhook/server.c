@@ -9,6 +9,7 @@
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/webhook/server_impl.h"
 
+#define REVIEW_BODY_MAX (2 * OBJ_BYTES_MAX + 1024 * 1024) /* a review holds the old and the new object */
 #define RELOAD_DELAY_MS 20 /* several objects change together when certificates are rotated */
 
 void reply_json(struct http_req *r, int status, const struct json *v)
@@ -45,7 +46,9 @@ static void serve(void *arg, struct http_req *r)
 
 static void listen_when_ready(struct virt_api *a)
 {
-	const struct http_server_spec spec = { .tls = a->server_tls, .handler = serve, .arg = a };
+	const struct http_server_spec spec = {
+		.tls = a->server_tls, .handler = serve, .arg = a, .body_max = REVIEW_BODY_MAX
+	};
 	struct err e;
 	int port = 0;
 

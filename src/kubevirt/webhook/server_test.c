@@ -492,7 +492,8 @@ static void on_ws_closed(void *arg, const struct err *e)
 	t->closed = true;
 }
 
-static struct ws *open_console(struct world *w, const char *name, struct http_client **ret_client)
+static struct ws *open_stream(
+	struct world *w, const char *name, const char *sub, struct http_client **ret_client)
 {
 	static const struct ws_ops ops = { on_message, on_ws_closed, NULL };
 	const struct http_client_spec spec = { .host = "127.0.0.1", .port = w->port, .tls = w->as_proxy };
@@ -500,7 +501,7 @@ static struct ws *open_console(struct world *w, const char *name, struct http_cl
 	struct http_header headers[10] = { { "X-Remote-User", "kate" } };
 	size_t n = 9;
 	char key[WS_KEY_MAX];
-	CLEANUP(mem_freep) char *path = str_printf(NS "virtualmachineinstances/%s/console", name);
+	CLEANUP(mem_freep) char *path = str_printf(NS "virtualmachineinstances/%s/%s", name, sub);
 
 	ws_client_headers(key, headers + 1, &n, "plain.kubevirt.io");
 	const struct http_call_spec call = { .method = "GET",
@@ -534,7 +535,7 @@ static void console_reaches_the_guest(void **state)
 	put(w, &kind_vmi,
 		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},"
 		"'status':{'phase':'Running','nodeName':'node1'}}");
-	struct ws *ws = open_console(w, "a", &t_or_client);
+	struct ws *ws = open_stream(w, "a", "console", &t_or_client);
 	struct terminal *t = (void *)t_or_client;
 	if (!ws)
 		fail_msg("%d %s", w->status, str_cstr(&w->body));
@@ -550,6 +551,43 @@ static void console_reaches_the_guest(void **state)
 		loop_step(w->loop, 10);
 }
 
+static void guest_serve(void *arg, struct http_req *r)
+{
+	http_req_reply(r, 200, "text/plain", "from the guest", 14);
+}
+
+/* A port of the guest, here an HTTP server on loopback, reached through a WebSocket. */
+static void ports_are_forwarded(void **state)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	struct world *w = *state;
+	const struct http_server_spec spec = { .handler = guest_serve };
+	struct http_server *guest = http_server_new(w->loop, &spec);
+	struct http_client *t_or_client;
+	struct err e;
+	int port;
+
+	assert_int_equal(http_server_listen(guest, NULL, 0, &port, &e), 0);
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},'status':{'"
+		"phase':'Running',"
+		"'interfaces':[{'name':'default','ipAddress':'127.0.0.1'}]}}");
+	CLEANUP(mem_freep) char *sub = str_printf("portforward/%d/tcp", port);
+	struct ws *ws = open_stream(w, "a", sub, &t_or_client);
+	struct terminal *t = (void *)t_or_client;
+	if (!ws)
+		fail_msg("%d %s", w->status, str_cstr(&w->body));
+	ws_send(ws, WS_BINARY, request, strlen(request));
+	run_until(w, &t->closed); /* the guest closes: so does the WebSocket, cleanly */
+	assert_non_null(strstr(str_cstr(&t->text), "from the guest"));
+	str_done(&t->text);
+	free(t);
+	http_server_free(guest);
+	assert_null(open_stream(w, "a", "portforward/0", &t_or_client));
+	assert_int_equal(w->status, 400);
+	http_client_free(t_or_client);
+}
+
 /* kubevirt-api.md 2.3: failures come before the upgrade */
 static void console_that_is_not_there_yet_is_400(void **state)
 {
@@ -558,11 +596,11 @@ static void console_that_is_not_there_yet_is_400(void **state)
 	put(w, &kind_vmi,
 		"{'metadata':{'name':'a','namespace':'default'},'spec':{'domain':{'devices':{}}},'status':{'"
 		"phase':'Scheduling'}}");
-	assert_null(open_console(w, "a", &c));
+	assert_null(open_stream(w, "a", "console", &c));
 	assert_int_equal(w->status, 400);
 	body_has(w, "VMI is not running");
 	http_client_free(c);
-	assert_null(open_console(w, "nobody", &c));
+	assert_null(open_stream(w, "nobody", "console", &c));
 	assert_int_equal(w->status, 404);
 	http_client_free(c);
 }
@@ -597,6 +635,7 @@ int main(void)
 		CASE(pause_goes_to_the_node),
 		CASE(webhooks_answer_reviews),
 		CASE(console_reaches_the_guest),
+		CASE(ports_are_forwarded),
 		CASE(console_that_is_not_there_yet_is_400),
 		CASE(rotated_certificates_are_followed),
 	};
