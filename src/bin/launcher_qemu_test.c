@@ -99,6 +99,15 @@ static void call_ok(struct rig *r, enum wire_verb v, const char *args)
 		fail_msg("%s: %s", wire_verbs[v].name, r->text);
 }
 
+/* Lets time pass, and events in. */
+static void settle(struct rig *r, int ms)
+{
+	int64_t end = time_mono_now() + ms;
+
+	while (time_mono_now() < end)
+		loop_step(r->loop, (int)(end - time_mono_now()));
+}
+
 static const char *phase(struct rig *r)
 {
 	return json_str_or(json_at(json_root(r->state), "/phase"), "");
@@ -297,7 +306,7 @@ static void open_console(struct rig *r)
 	assert_true(r->console >= 0);
 }
 
-/* Waits for text on the screen and forgets everything up to its end; returns what follows on the same line so far. */
+/* Waits for text on the screen and forgets everything up to its end. */
 static void expect(struct rig *r, const char *text, int limit_ms)
 {
 	int64_t end = time_mono_now() + limit_ms;
@@ -422,7 +431,7 @@ static void memory_grows_and_shrinks_while_the_guest_runs(void **state)
 	assert_true(json_u64(json_at(json_root(r->ok), "/current")) == 2 * GI);
 	loop_step(r->loop, 10);
 	assert_true(memory_now(r, "current") == 2 * GI && memory_now(r, "guestAtBoot") == GI);
-	usleep(500000);
+	settle(r, 500);
 	after = mem_total_kib(r);
 	assert_int_equal(after - before, 1 << 20);
 	assert_true(uptime_s(r) >= up);
@@ -433,7 +442,7 @@ static void memory_grows_and_shrinks_while_the_guest_runs(void **state)
 	set_memory(r, GI);
 	assert_int_equal(r->code, ERR_NONE);
 	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
-	usleep(500000);
+	settle(r, 500);
 	assert_int_equal(mem_total_kib(r), before);
 	start = time_mono_now();
 	call_ok(r, WIRE_shutdown, "{'graceSeconds':30}");
@@ -498,6 +507,10 @@ static void pause_reboot_and_identity(void **state)
 	assert_true(memory_now(r, "current") == GI + GI / 2);
 	assert_int_equal(r->reboots, 1);
 	assert_string_equal(phase(r), "Running");
+	settle(r, 5000); /* resets closer together count as one */
+	call_ok(r, WIRE_reset, NULL);
+	expect(r, "login: ", BOOT_LIMIT_MS);
+	assert_int_equal(r->reboots, 2);
 	assert_int_equal(file_read(log, 1 << 20, &text, &len, NULL), 0);
 	assert_non_null(strstr(text, "CG cidata"));
 	assert_non_null(strstr(text, "9d8b7c6a-1111-4222-8333-444455556666"));
@@ -616,6 +629,24 @@ static void sigterm_powers_the_guest_off(void **state)
 	assert_int_equal(exit_status(r, 15000), 0);
 }
 
+/* A QEMU that does not even answer is killed in the end. */
+static void a_frozen_qemu_is_killed(void **state)
+{
+	struct rig *r = *state;
+	pid_t qemu;
+
+	start_vm(r, NULL, NULL);
+	qemu = (pid_t)json_i64(json_at(json_root(r->state), "/qemuPid"));
+	assert_int_equal(kill(qemu, SIGSTOP), 0);
+	call(r, WIRE_pause, NULL);
+	assert_int_equal(r->code, ERR_TIMEOUT);
+	call_ok(r, WIRE_shutdown, "{'graceSeconds':1}");
+	for (int i = 0; i < 200 && !str_eq(phase(r), "Failed"); i++)
+		loop_step(r->loop, 100);
+	assert_string_equal(json_at_str(json_root(r->state), "/reason"), "GraceExpired");
+	assert_true(kill(qemu, 0) != 0);
+}
+
 static void sigterm_without_a_guest_just_ends(void **state)
 {
 	struct rig *r = *state;
@@ -652,7 +683,7 @@ static void qemu_dies_with_its_launcher(void **state)
 	qemu = (pid_t)json_i64(json_at(json_root(r->state), "/qemuPid"));
 	kill(r->pid, SIGKILL);
 	for (int i = 0; i < 100 && kill(qemu, 0) == 0 && proc_start_time(qemu); i++)
-		usleep(20000);
+		settle(r, 20);
 	assert_true(kill(qemu, 0) != 0 || status_field(qemu, "State:\tZ", 10) == 0);
 }
 
@@ -673,6 +704,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(an_unknown_machine_alias_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(start_is_idempotent_for_the_same_vmi_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sigterm_powers_the_guest_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_frozen_qemu_is_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sigterm_without_a_guest_just_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_launcher_waits_for_its_directory, set_up_directory_of_root, tear_down),
