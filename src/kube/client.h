@@ -68,6 +68,9 @@ struct kube_call *kube_delete(struct kube_client *c, const struct kind *k, const
 typedef void kube_raw_fn(void *arg, int status, const void *body, size_t len, const struct err *e);
 struct kube_call *kube_raw(struct kube_client *c, const char *method, const char *path,
 	const char *content_type, const void *body, size_t len, kube_raw_fn *fn, void *arg);
+/* Without a body, and asking for one media type: discovery documents. */
+struct kube_call *kube_raw_accept(
+	struct kube_client *c, const char *method, const char *path, const char *accept, kube_raw_fn *fn, void *arg);
 void kube_call_cancel(struct kube_call *h); /* NULL is fine; drops the callback */
 
 /* ---- lists and watches ---- */

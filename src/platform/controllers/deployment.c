@@ -7,8 +7,7 @@
 #include "base/time.h"
 #include "platform/controllers/pods.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #define ANN_REVISION "deployment.kubernetes.io/revision"
 #define LABEL_HASH "pod-template-hash"
@@ -34,9 +33,7 @@ static void sets_collect(const struct look *l, const struct obj *deployment, str
 
 	s->deployment = deployment;
 	template_hash(json_at(obj_json(deployment), "/spec/template"), at_int(deployment, "/status/collisionCount"), s->hash);
-	str_copy(s->name, sizeof(s->name), obj_name(deployment));
-	strncat(s->name, "-", sizeof(s->name) - strlen(s->name) - 1);
-	strncat(s->name, s->hash, sizeof(s->name) - strlen(s->name) - 1);
+	snprintf(s->name, sizeof(s->name), "%s-%s", obj_name(deployment), s->hash);
 	for (size_t i = 0; i < cache_index_len(all, 0, obj_uid(deployment)) && s->n < SETS_MAX; i++) {
 		const struct obj *rs = cache_index_at(all, 0, obj_uid(deployment), i);
 
