@@ -60,6 +60,23 @@ bool vmi_was(const struct json *vmi, enum vmi_phase p)
 	return vmi && (vmi_phase(vmi) == p || vmi_since(vmi, p) > 0);
 }
 
+void vmi_enter_phase(struct json_doc *d, struct json *vmi, enum vmi_phase to, int64_t now_ms)
+{
+	struct json *status = json_need_obj(d, vmi, "status");
+	struct json *list = json_need_arr(d, status, "phaseTransitionTimestamps");
+	char at[TIME_TEXT_MAX];
+	struct json *entry;
+
+	json_set_str(d, status, "phase", phases[to].name);
+	JSON_EACH(it, list)
+		if (str_eq(json_get_str(it.val, "phase"), phases[to].name))
+			return;
+	entry = json_new_obj(d);
+	json_set_str(d, entry, "phase", phases[to].name);
+	json_set_str(d, entry, "phaseTransitionTimestamp", time_rfc3339(now_ms, at));
+	json_append(d, list, entry);
+}
+
 const struct json *vmi_cond(const struct json *vmi, const char *type)
 {
 	return cond_find(json_at(vmi, "/status/conditions"), type);

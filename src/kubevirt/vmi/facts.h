@@ -33,6 +33,9 @@ bool vmi_was(const struct json *vmi, enum vmi_phase p);
 /* When it came into the phase, wall ms; 0: never. */
 int64_t vmi_since(const struct json *vmi, enum vmi_phase p);
 
+/* Changes a draft: status.phase and, the first time, its time stamp. */
+void vmi_enter_phase(struct json_doc *d, struct json *vmi, enum vmi_phase to, int64_t now_ms);
+
 const struct json *vmi_cond(const struct json *vmi, const char *type); /* NULL: not there */
 bool vmi_cond_is(const struct json *vmi, const char *type, const char *status);
 /* A migration has begun and not ended (rollout.md 2.4). */

@@ -30,7 +30,6 @@ struct vmi_turn {
 
 /* Phase: first matching row of a table. Fills what belongs to the new one. */
 void vmi_next_phase(struct vmi_turn *t, struct plan *out);
-void vmi_set_phase(struct vmi_turn *t, enum vmi_phase to);
 void vmi_conditions(struct vmi_turn *t);
 /* HotMemoryChange, and the compute container's memory. */
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out);

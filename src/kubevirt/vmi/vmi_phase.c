@@ -2,7 +2,6 @@
 /* kubevirt-api.md 4, "phase". virt-handler owns the phase from Scheduled on; what is left to us then is a pod that is no more. */
 #include "api/meta.h"
 #include "base/mem.h"
-#include "base/time.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
@@ -79,22 +78,10 @@ static const struct {
 	{ HANDED_OVER, pod_succeeded, VMI_SUCCEEDED, NULL },
 };
 
-void vmi_set_phase(struct vmi_turn *t, enum vmi_phase to)
+static void set_phase(struct vmi_turn *t, enum vmi_phase to)
 {
-	const char *name = vmi_phase_name(to);
-	struct json *list = json_need_arr(t->d, t->status, "phaseTransitionTimestamps");
-	char at[TIME_TEXT_MAX];
-	struct json *entry;
-
 	t->phase = to;
-	json_set_str(t->d, t->status, "phase", name);
-	JSON_EACH(it, list)
-		if (str_eq(json_get_str(it.val, "phase"), name))
-			return;
-	entry = json_new_obj(t->d);
-	json_set_str(t->d, entry, "phase", name);
-	json_set_str(t->d, entry, "phaseTransitionTimestamp", time_rfc3339(t->s->now, at));
-	json_append(t->d, list, entry);
+	vmi_enter_phase(t->d, t->vmi, to, t->s->now);
 }
 
 /* ---- the hand-over (handoff.h) ---- */
@@ -150,7 +137,7 @@ void vmi_next_phase(struct vmi_turn *t, struct plan *out)
 			continue;
 		if (rows[i].event && !obj_deleting(t->s->vmi))
 			plan_warning(t->s, rows[i].event, out);
-		vmi_set_phase(t, rows[i].to);
+		set_phase(t, rows[i].to);
 		if (rows[i].to == VMI_SCHEDULED)
 			hand_over(t);
 		return;
