@@ -74,5 +74,6 @@ const char *kv_arch_host(void);
 void kv_config_from(const struct json *cr, struct kv_config *ret);
 /* "Stage", "LiveUpdate" */
 const char *rollout_name(enum rollout r);
-/* Does a machine type match the permitted patterns (q35*, pc-q35*, ...)? ret_allowed (may be NULL) gets them as text "[q35* pc-q35*]". */
+/* Does a machine type match the permitted patterns (q35*, pc-q35*, ...)? ret_allowed (may be NULL) gets them as text:
+ * "[q35* pc-q35*]". */
 bool kv_machine_allowed(const struct kv_config *c, enum kv_arch a, const char *type, struct str *ret_allowed);

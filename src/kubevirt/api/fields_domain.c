@@ -4,7 +4,8 @@
 
 /* clang-format off */
 FIELD_TABLE(cpu_fields, "CPU", "CPUs of the guest.",
-	U32("sockets", "Number of sockets; can grow while the guest runs, up to maxSockets.", .live = LIVE_CPU_SOCKETS),
+	U32("sockets", "Number of sockets; can grow while the guest runs, up to maxSockets.",
+		.live = LIVE_CPU_SOCKETS),
 	U32("cores", "Cores per socket."),
 	U32("threads", "Threads per core."),
 	U32("maxSockets", "How far sockets can grow while the guest runs."),
@@ -21,7 +22,8 @@ FIELD_TABLE(cpu_fields, "CPU", "CPUs of the guest.",
 );
 
 FIELD_TABLE(memory_fields, "Memory", "Memory of the guest.",
-	Q("guest", "Memory that the guest sees; can change while it runs, between its size at start and maxGuest.", .live = LIVE_MEMORY),
+	Q("guest", "Memory that the guest sees; can change while it runs, between its size at start and maxGuest.",
+		.live = LIVE_MEMORY),
 	Q("maxGuest", "How far guest can grow while the guest runs."),
 	O("hugepages", "Memory from huge pages."),
 	S("hugepages.pageSize", "Size of the pages, such as 2Mi or 1Gi."),
