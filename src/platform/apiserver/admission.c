@@ -88,8 +88,8 @@ static void finish(struct admission *a)
 }
 
 /* ---- the review ---- */
-static void set_gvk(struct json_doc *d, struct json *r, const char *key, const struct kind *k, const char *last,
-	const char *value)
+static void set_gvk(struct json_doc *d, struct json *r, const char *key, const struct kind *k,
+	const char *last, const char *value)
 {
 	struct json *o = json_need_obj(d, r, key);
 
@@ -112,7 +112,8 @@ static struct kind body_kind(const struct resource *res, const char *sub)
 	return k;
 }
 
-static void set_object(struct json_doc *d, struct json *r, const char *key, const struct turn *t, const struct json *o)
+static void set_object(
+	struct json_doc *d, struct json *r, const char *key, const struct turn *t, const struct json *o)
 {
 	char av[KIND_API_VERSION_MAX];
 
@@ -140,7 +141,8 @@ static void set_options(struct json_doc *d, struct json *r, const struct admissi
 static struct json_doc *review_of(struct turn *t)
 {
 	const struct admission *a = t->a;
-	struct json_doc *d = json_lit("{'kind':'AdmissionReview','apiVersion':'admission.k8s.io/v1','request':{}}");
+	struct json_doc *d =
+		json_lit("{'kind':'AdmissionReview','apiVersion':'admission.k8s.io/v1','request':{}}");
 	struct json *r = json_get(json_root(d), "request");
 	struct kind sent = body_kind(t->res, a->sub), asked = body_kind(a->res, a->sub);
 
@@ -176,11 +178,14 @@ static void refuse(struct turn *t, const struct json *result)
 	struct json *o = json_root(d);
 
 	if (!str_empty(message))
-		json_set_strf(d, o, "message", "admission webhook \"%s\" denied the request: %s", t->hook->name, message);
+		json_set_strf(d, o, "message", "admission webhook \"%s\" denied the request: %s",
+			t->hook->name, message);
 	else if (!str_empty(reason))
-		json_set_strf(d, o, "message", "admission webhook \"%s\" denied the request: %s", t->hook->name, reason);
+		json_set_strf(d, o, "message", "admission webhook \"%s\" denied the request: %s",
+			t->hook->name, reason);
 	else
-		json_set_strf(d, o, "message", "admission webhook \"%s\" denied the request without explanation", t->hook->name);
+		json_set_strf(d, o, "message",
+			"admission webhook \"%s\" denied the request without explanation", t->hook->name);
 	if (!str_empty(reason))
 		json_set_str(d, o, "reason", reason);
 	if (json_is_obj(json_get(result, "details")))
@@ -197,9 +202,11 @@ static void failed(struct turn *t, const char *why)
 
 	if (t->hook->ignore_failure)
 		return;
-	err_set(&e, ERR_INTERNAL, "Internal error occurred: failed calling webhook \"%s\": %s", t->hook->name, why);
+	err_set(&e, ERR_INTERNAL, "Internal error occurred: failed calling webhook \"%s\": %s", t->hook->name,
+		why);
 	t->status = status_from_err(&e, NULL, NULL, NULL);
-	causes = json_need_arr(t->status, json_need_obj(t->status, json_root(t->status), "details"), "causes");
+	causes =
+		json_need_arr(t->status, json_need_obj(t->status, json_root(t->status), "details"), "causes");
 	c = json_new_obj(t->status);
 	json_set_strf(t->status, c, "message", "failed calling webhook \"%s\": %s", t->hook->name, why);
 	json_append(t->status, causes, c);
@@ -220,7 +227,8 @@ static void apply_reply_patch(struct turn *t, const struct json *response)
 		failed(t, "the patch in the response is no JSONPatch");
 		return;
 	}
-	if (b64_decode(text, strlen(text), false, &raw, &e) < 0 || !(patch = json_parse(str_cstr(&raw), raw.len, &e)) ||
+	if (b64_decode(text, strlen(text), false, &raw, &e) < 0 ||
+		!(patch = json_parse(str_cstr(&raw), raw.len, &e)) ||
 		patch_json(json_root(a->object), json_root(patch), &patched, &e) < 0) {
 		failed(t, e.msg);
 		return;
@@ -251,7 +259,7 @@ static void read_reply(struct turn *t, const char *body, size_t len)
 		failed(t, "expected response.uid to be the one of the request");
 		return;
 	}
-	JSON_EACH(it, json_get(r, "warnings")) {
+	JSON_EACH (it, json_get(r, "warnings")) {
 		if (json_str(it.val))
 			strv_add(t->a->warnings, json_str(it.val));
 	}
@@ -321,29 +329,33 @@ static int find_target(struct turn *t, struct target *g, struct err *e)
 		g->spec.port = g->url.port;
 		path = g->url.path;
 	} else {
-		if (service_resolve(t->a->s, h->service_ns ? h->service_ns : "", h->service ? h->service : "", h->port,
-			&g->host, &g->spec.port, NULL, e) < 0)
+		if (service_resolve(t->a->s, h->service_ns ? h->service_ns : "", h->service ? h->service : "",
+			    h->port, &g->host, &g->spec.port, NULL, e) < 0)
 			return -1;
 		g->server_name = str_printf("%s.%s.svc", h->service, h->service_ns);
 		g->spec.host = g->host;
 		g->spec.server_name = g->server_name;
 		path = h->path ? h->path : "/";
 	}
-	g->path = str_printf("%s%s%stimeout=%ds", *path == '/' ? "" : "/", path, strchr(path, '?') ? "&" : "?",
-		h->timeout_ms / 1000);
+	g->path = str_printf("%s%s%stimeout=%ds", *path == '/' ? "" : "/", path,
+		strchr(path, '?') ? "&" : "?", h->timeout_ms / 1000);
 	return 0;
 }
 
 static int call(struct turn *t, struct err *e)
 {
 	static const struct http_header headers[] = { { "Content-Type", "application/json" },
-						      { "Accept", "application/json" },
-						      { "User-Agent", "kube-apiserver-admission" } };
+		{ "Accept", "application/json" }, { "User-Agent", "kube-apiserver-admission" } };
 	CLEANUP(target_done) struct target g = { 0 };
 	CLEANUP(json_doc_freep) struct json_doc *review = NULL;
 	CLEANUP(str_done) struct str body = { 0 };
-	struct http_call_spec spec = { .method = "POST", .headers = headers, .n_headers = ARRAY_LEN(headers),
-				       .body_max = REVIEW_MAX, .timeout_ms = t->hook->timeout_ms, .done = answered, .arg = t };
+	struct http_call_spec spec = { .method = "POST",
+		.headers = headers,
+		.n_headers = ARRAY_LEN(headers),
+		.body_max = REVIEW_MAX,
+		.timeout_ms = t->hook->timeout_ms,
+		.done = answered,
+		.arg = t };
 
 	if (find_target(t, &g, e) < 0 || !(t->backend = backend_get(t->a->s, &g.spec, e)))
 		return -1;
@@ -364,7 +376,8 @@ static void turn_start(struct turn *t)
 	t->called = true;
 	t->changed_after = false;
 	if (t->a->dry_run && !t->hook->dry_run_ok) {
-		err_set(&e, ERR_BAD_REQUEST, "admission webhook \"%s\" does not support dry run", t->hook->name);
+		err_set(&e, ERR_BAD_REQUEST, "admission webhook \"%s\" does not support dry run",
+			t->hook->name);
 		t->status = status_from_err(&e, NULL, NULL, NULL);
 		turn_over(t);
 		return;
@@ -379,9 +392,13 @@ static void turn_start(struct turn *t)
 /* ---- order ---- */
 static struct resource *wanted_as(const struct admission *a, const struct hook *h)
 {
-	struct hook_subject subject = { .s = a->s, .res = a->res, .sub = a->sub, .operation = a->operation, .ns = a->ns,
-					.object = a->object ? json_root(a->object) : NULL,
-					.old = a->old ? obj_json(a->old) : NULL };
+	struct hook_subject subject = { .s = a->s,
+		.res = a->res,
+		.sub = a->sub,
+		.operation = a->operation,
+		.ns = a->ns,
+		.object = a->object ? json_root(a->object) : NULL,
+		.old = a->old ? obj_json(a->old) : NULL };
 
 	return hook_matches(h, &subject);
 }
@@ -435,11 +452,12 @@ static void begin(void *arg)
 /* ---- starting ---- */
 static bool exempt(const struct admission_in *in)
 {
-	return str_eq(in->res->kind->group, "admissionregistration.k8s.io") && strstr(in->res->kind->plural, "webhook");
+	return str_eq(in->res->kind->group, "admissionregistration.k8s.io") &&
+	       strstr(in->res->kind->plural, "webhook");
 }
 
-static struct admission *admission_new(struct apiserver *s, bool mutating, const struct admission_in *in,
-	struct strv *warnings)
+static struct admission *admission_new(
+	struct apiserver *s, bool mutating, const struct admission_in *in, struct strv *warnings)
 {
 	struct admission *a = MEM_NEW(struct admission);
 
@@ -463,9 +481,13 @@ static struct admission *admission_new(struct apiserver *s, bool mutating, const
 /* Is anybody interested? Mutating hooks may become so by what others do to the object, so all are kept then. */
 static bool anybody(struct hook **hooks, size_t n, const struct apiserver *s, const struct admission_in *in)
 {
-	struct hook_subject subject = { .s = (struct apiserver *)s, .res = in->res, .sub = in->sub,
-					.operation = in->operation, .ns = in->ns, .object = in->object,
-					.old = in->old ? obj_json(in->old) : NULL };
+	struct hook_subject subject = { .s = (struct apiserver *)s,
+		.res = in->res,
+		.sub = in->sub,
+		.operation = in->operation,
+		.ns = in->ns,
+		.object = in->object,
+		.old = in->old ? obj_json(in->old) : NULL };
 
 	for (size_t i = 0; i < n; i++)
 		if (hook_matches(hooks[i], &subject))
@@ -473,8 +495,8 @@ static bool anybody(struct hook **hooks, size_t n, const struct apiserver *s, co
 	return false;
 }
 
-struct admission *admission_start(struct apiserver *s, bool mutating, const struct admission_in *in, struct strv *warnings,
-	admission_fn *fn, void *arg)
+struct admission *admission_start(struct apiserver *s, bool mutating, const struct admission_in *in,
+	struct strv *warnings, admission_fn *fn, void *arg)
 {
 	size_t n;
 	struct hook **hooks = webhooks_list(s, mutating, &n);
@@ -492,7 +514,8 @@ struct admission *admission_start(struct apiserver *s, bool mutating, const stru
 		if (!mutating && !as)
 			continue;
 		hooks[i]->refs++;
-		a->turns[a->n] = (struct turn){ .a = a, .hook = hooks[i], .res = as ? resource_ref(as) : NULL };
+		a->turns[a->n] =
+			(struct turn){ .a = a, .hook = hooks[i], .res = as ? resource_ref(as) : NULL };
 		a->n++;
 	}
 	a->later = loop_timer_new(s->loop, begin, a);

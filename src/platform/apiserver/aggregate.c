@@ -16,7 +16,7 @@
 #define DISCOVERY_MAX (4 * 1024 * 1024)
 
 static const char *const followed[FOLLOWED] = { "apiregistration.k8s.io/apiservices", "services/specs",
-						"services/endpoints", "discovery.k8s.io/endpointslices" };
+	"services/endpoints", "discovery.k8s.io/endpointslices" };
 
 /* One APIService with a Service behind it. */
 struct remote {
@@ -56,19 +56,22 @@ static void write_condition(struct remote *m, bool available, const char *reason
 	if (!o)
 		return;
 	d = obj_draft(o);
-	if (cond_set(d, json_need_obj(d, json_root(d), "status"), "Available", available ? "True" : "False", reason, message,
-			loop_wall_ms(s->loop)))
+	if (cond_set(d, json_need_obj(d, json_root(d), "status"), "Available", available ? "True" : "False",
+		    reason, message, loop_wall_ms(s->loop)))
 		server_put(s, b, d, rev, NULL, NULL);
 	else
 		json_doc_free(d);
 }
 
-static void verdict(struct remote *m, bool available, const char *reason, const char *message, const struct obj *resources)
+static void verdict(struct remote *m, bool available, const char *reason, const char *message,
+	const struct obj *resources)
 {
 	const struct group_version *gv = registry_gv(m->g->s->registry, m->group, m->version);
 
 	registry_set_remote(m->g->s->registry, m->group, m->version, available,
-		resources ? resources : gv ? gv->remote_resources : NULL);
+		resources ? resources
+		: gv      ? gv->remote_resources
+			  : NULL);
 	write_condition(m, available, reason, message);
 	if (available) {
 		m->again_ms = 0;
@@ -98,10 +101,11 @@ static void checked(void *arg, const struct http_response *r, const struct err *
 
 	m->call = NULL;
 	if (e && e->code != ERR_NONE)
-		why = str_printf("failing or missing response from the backend's /apis/%s/%s: %s", m->group, m->version, e->msg);
+		why = str_printf("failing or missing response from the backend's /apis/%s/%s: %s", m->group,
+			m->version, e->msg);
 	else if (r->status < 200 || r->status >= 400)
-		why = str_printf("failing or missing response from the backend's /apis/%s/%s: bad status %d", m->group,
-			m->version, r->status);
+		why = str_printf("failing or missing response from the backend's /apis/%s/%s: bad status %d",
+			m->group, m->version, r->status);
 	else
 		resources = obj_from_text(r->body, r->len, NULL);
 	if (why)
@@ -114,12 +118,16 @@ static void checked(void *arg, const struct http_response *r, const struct err *
 static int ask(struct remote *m, struct backend *b)
 {
 	static const struct http_header headers[] = { { "Accept", "application/json" },
-						      { "X-Remote-User", "system:kube-aggregator" },
-						      { "X-Remote-Group", "system:masters" } };
+		{ "X-Remote-User", "system:kube-aggregator" }, { "X-Remote-Group", "system:masters" } };
 	CLEANUP(mem_freep) char *path = str_printf("/apis/%s/%s", m->group, m->version);
-	const struct http_call_spec spec = { .method = "GET", .path = path, .headers = headers,
-					     .n_headers = ARRAY_LEN(headers), .timeout_ms = CHECK_TIMEOUT_MS,
-					     .body_max = DISCOVERY_MAX, .done = checked, .arg = m };
+	const struct http_call_spec spec = { .method = "GET",
+		.path = path,
+		.headers = headers,
+		.n_headers = ARRAY_LEN(headers),
+		.timeout_ms = CHECK_TIMEOUT_MS,
+		.body_max = DISCOVERY_MAX,
+		.done = checked,
+		.arg = m };
 
 	m->backend = b;
 	m->call = http_client_call(b->client, &spec);
@@ -154,7 +162,8 @@ struct backend *aggregate_backend(struct apiserver *s, const char *name, const c
 {
 	const struct obj *o = server_get(s, followed[0], name);
 	const struct json *spec = o ? json_get(obj_json(o), "spec") : NULL, *svc = json_get(spec, "service");
-	const char *sname = json_str_or(json_get(svc, "name"), ""), *ns = json_str_or(json_get(svc, "namespace"), "");
+	const char *sname = json_str_or(json_get(svc, "name"), ""),
+		   *ns = json_str_or(json_get(svc, "namespace"), "");
 	const struct json *ca = json_get(spec, "caBundle");
 	CLEANUP(mem_freep) char *host = NULL;
 	CLEANUP(mem_freep) char *server_name = str_printf("%s.%s.svc", sname, ns);
@@ -165,8 +174,8 @@ struct backend *aggregate_backend(struct apiserver *s, const char *name, const c
 		err_set(e, ERR_UNAVAILABLE, "no such APIService '%s'", name);
 		return NULL;
 	}
-	if (service_resolve(s, ns, sname, json_get(svc, "port") ? (int)json_i64(json_get(svc, "port")) : 443, &host, &b.port,
-		ret_why, e) < 0)
+	if (service_resolve(s, ns, sname, json_get(svc, "port") ? (int)json_i64(json_get(svc, "port")) : 443,
+		    &host, &b.port, ret_why, e) < 0)
 		return NULL;
 	if (json_str_len(ca) > 0 && b64_decode(json_str(ca), json_str_len(ca), false, &pem, e) < 0)
 		return NULL;
@@ -205,7 +214,8 @@ static void remote_remove(struct aggregator *g, const char *name)
 static void remote_need(struct aggregator *g, const struct obj *o)
 {
 	const struct json *spec = json_get(obj_json(o), "spec");
-	const char *group = json_str_or(json_get(spec, "group"), ""), *version = json_str_or(json_get(spec, "version"), "");
+	const char *group = json_str_or(json_get(spec, "group"), ""),
+		   *version = json_str_or(json_get(spec, "version"), "");
 	struct remote *m = remote_find(g, obj_name(o));
 
 	if (!json_is_obj(json_get(spec, "service"))) {
@@ -214,13 +224,17 @@ static void remote_need(struct aggregator *g, const struct obj *o)
 	}
 	if (!m) {
 		m = MEM_NEW(struct remote);
-		*m = (struct remote){ .g = g, .name = mem_strdup(obj_name(o)), .group = mem_strdup(group),
-				      .version = mem_strdup(version), .next = g->remotes };
+		*m = (struct remote){ .g = g,
+			.name = mem_strdup(obj_name(o)),
+			.group = mem_strdup(group),
+			.version = mem_strdup(version),
+			.next = g->remotes };
 		m->timer = loop_timer_new(g->s->loop, check, m);
 		g->remotes = m;
 		registry_set_remote(g->s->registry, group, version, false, NULL);
 	}
-	registry_set_priority(g->s->registry, group, version, (int)json_i64(json_get(spec, "groupPriorityMinimum")),
+	registry_set_priority(g->s->registry, group, version,
+		(int)json_i64(json_get(spec, "groupPriorityMinimum")),
 		(int)json_i64(json_get(spec, "versionPriority")));
 	check_soon(m);
 }

@@ -8,18 +8,19 @@
 /* ---- pools ---- */
 static struct backend *backend_new(struct apiserver *s, const struct backend_spec *spec, struct err *e)
 {
-	const struct tls_client_spec t = {
-		.ca_pem = spec->ca_pem, .server_name = spec->server_name, .insecure = spec->insecure,
+	const struct tls_client_spec t = { .ca_pem = spec->ca_pem,
+		.server_name = spec->server_name,
+		.insecure = spec->insecure,
 		.cert_pem = spec->front_proxy ? s->pki.front_client.cert_pem : NULL,
-		.key_pem = spec->front_proxy ? s->pki.front_client.key_pem : NULL
-	};
+		.key_pem = spec->front_proxy ? s->pki.front_client.key_pem : NULL };
 	CLEANUP(tls_unrefp) struct tls_ctx *tls = tls_client_new(&t, e);
 	struct backend *b;
 
 	if (!tls)
 		return NULL;
 	b = MEM_NEW(struct backend);
-	b->client = http_client_new(s->loop, &(struct http_client_spec){ .host = spec->host, .port = spec->port, .tls = tls });
+	b->client = http_client_new(
+		s->loop, &(struct http_client_spec){ .host = spec->host, .port = spec->port, .tls = tls });
 	return b;
 }
 
@@ -55,8 +56,8 @@ struct backend *backend_get(struct apiserver *s, const struct backend_spec *spec
 
 	if (spec->ca_pem)
 		crypto_sha256_hex(spec->ca_pem, strlen(spec->ca_pem), hash);
-	key = str_printf("%s %d %s %s %d %d", spec->host, spec->port, spec->server_name ? spec->server_name : "", hash,
-		spec->insecure, spec->front_proxy);
+	key = str_printf("%s %d %s %s %d %d", spec->host, spec->port,
+		spec->server_name ? spec->server_name : "", hash, spec->insecure, spec->front_proxy);
 	for (b = s->backends; b; b = b->next)
 		if (str_eq(b->key, key))
 			break;
@@ -92,7 +93,7 @@ void backends_free(struct apiserver *s)
 /* ---- a Service's endpoints ---- */
 static const struct json *service_port(const struct json *svc, int port)
 {
-	JSON_EACH(it, json_at(svc, "/spec/ports")) {
+	JSON_EACH (it, json_at(svc, "/spec/ports")) {
 		if (json_i64(json_get(it.val, "port")) == port)
 			return it.val;
 	}
@@ -104,7 +105,7 @@ static int port_of(const struct json *ports, const struct json *service)
 {
 	const char *name = json_str_or(json_get(service, "name"), "");
 
-	JSON_EACH(it, ports) {
+	JSON_EACH (it, ports) {
 		if (str_eq(json_str_or(json_get(it.val, "name"), ""), name) || json_len(ports) == 1)
 			return (int)json_i64(json_get(it.val, "port"));
 	}
@@ -115,7 +116,7 @@ static bool slice_endpoint(const struct json *slice, const struct json *port, ch
 {
 	int n = port_of(json_get(slice, "ports"), port);
 
-	JSON_EACH(it, json_get(slice, "endpoints")) {
+	JSON_EACH (it, json_get(slice, "endpoints")) {
 		const char *address = json_at_str(it.val, "/addresses/0");
 
 		if (n == 0 || str_empty(address) || !json_bool_or(json_at(it.val, "/conditions/ready"), true))
@@ -127,14 +128,15 @@ static bool slice_endpoint(const struct json *slice, const struct json *port, ch
 	return false;
 }
 
-static bool from_slices(struct apiserver *s, const char *ns, const char *name, const struct json *port, char **ret_host,
-	int *ret_port, bool *ret_any)
+static bool from_slices(struct apiserver *s, const char *ns, const char *name, const struct json *port,
+	char **ret_host, int *ret_port, bool *ret_any)
 {
 	const struct bucket *b = server_bucket(s, "discovery.k8s.io/endpointslices");
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	const struct obj *o;
 
-	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix); i++) {
+	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix);
+		i++) {
 		const struct json *labels = json_at(obj_json(o), "/metadata/labels");
 
 		if (!str_eq(json_get_str(labels, "kubernetes.io/service-name"), name))
@@ -146,15 +148,15 @@ static bool from_slices(struct apiserver *s, const char *ns, const char *name, c
 	return false;
 }
 
-static bool from_endpoints(struct apiserver *s, const char *key, const struct json *port, char **ret_host, int *ret_port,
-	bool *ret_any)
+static bool from_endpoints(struct apiserver *s, const char *key, const struct json *port, char **ret_host,
+	int *ret_port, bool *ret_any)
 {
 	const struct obj *o = server_get(s, "services/endpoints", key);
 
 	if (!o)
 		return false;
 	*ret_any = true;
-	JSON_EACH(it, json_get(obj_json(o), "subsets")) {
+	JSON_EACH (it, json_get(obj_json(o), "subsets")) {
 		const char *ip = json_at_str(it.val, "/addresses/0/ip");
 		int n = port_of(json_get(it.val, "ports"), port);
 
@@ -167,8 +169,8 @@ static bool from_endpoints(struct apiserver *s, const char *key, const struct js
 	return false;
 }
 
-int service_resolve(struct apiserver *s, const char *ns, const char *name, int port, char **ret_host, int *ret_port,
-	const char **ret_why, struct err *e)
+int service_resolve(struct apiserver *s, const char *ns, const char *name, int port, char **ret_host,
+	int *ret_port, const char **ret_why, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, name);
 	const struct obj *svc = server_get(s, "services/specs", key);
@@ -178,16 +180,19 @@ int service_resolve(struct apiserver *s, const char *ns, const char *name, int p
 
 	if (svc && !p) {
 		why = "ServicePortError";
-		err_set(e, ERR_UNAVAILABLE, "service/%s in \"%s\" is not listening on port %d", name, ns, port);
+		err_set(e, ERR_UNAVAILABLE, "service/%s in \"%s\" is not listening on port %d", name, ns,
+			port);
 	} else if (!svc) {
 		err_set(e, ERR_UNAVAILABLE, "service/%s in \"%s\" is not present", name, ns);
 	} else if (from_slices(s, ns, name, p, ret_host, ret_port, &any) ||
-		from_endpoints(s, key, p, ret_host, ret_port, &any)) {
+		   from_endpoints(s, key, p, ret_host, ret_port, &any)) {
 		return 0;
 	} else {
 		why = any ? "MissingEndpoints" : "EndpointsNotFound";
-		err_set(e, ERR_UNAVAILABLE, any ? "endpoints for service/%s in \"%s\" have no addresses" :
-			"cannot find endpoints for service/%s in \"%s\"", name, ns);
+		err_set(e, ERR_UNAVAILABLE,
+			any ? "endpoints for service/%s in \"%s\" have no addresses"
+			    : "cannot find endpoints for service/%s in \"%s\"",
+			name, ns);
 	}
 	if (ret_why)
 		*ret_why = why;

@@ -29,5 +29,5 @@ void backends_free(struct apiserver *s);
 
 /* Address of a ready endpoint of a Service's port, from its EndpointSlices, else its Endpoints. *ret_why (may be NULL): the
  * reason as APIService conditions name it. The caller frees *ret_host. */
-int service_resolve(struct apiserver *s, const char *ns, const char *name, int port, char **ret_host, int *ret_port,
-		    const char **ret_why, struct err *e);
+int service_resolve(struct apiserver *s, const char *ns, const char *name, int port, char **ret_host,
+	int *ret_port, const char **ret_why, struct err *e);

@@ -65,7 +65,7 @@ void bucket_each_at(
 
 /* ---- watchers ---- */
 struct bucket_watch {
-	void *arg; /* the owner's */
+	void *arg;                                                             /* the owner's */
 	void (*change)(struct bucket_watch *w, const struct bucket_change *c); /* may remove itself */
 	void (*gone)(struct bucket_watch *w); /* the bucket ends; the watch is removed already */
 	struct bucket_watch *next, **prev;    /* private */

@@ -349,6 +349,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 			json_str_or(json_at(spec, "/names/plural"), ""));
 		unserve(crds, obj_json(c->obj));
 		server_drop_bucket(crds->s, storage);
+		crd_reconsider(crds->s);
 		return;
 	}
 	if (!c->old || !same_served(c->old, c->obj)) {

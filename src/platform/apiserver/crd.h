@@ -13,4 +13,6 @@ void crds_free(struct crds *c);
 /* For a draft of a CRD: what is wrong with it; then the status the server gives it. */
 void crd_check(struct op *op, struct causes *c);
 void crd_prepare(struct op *op);
+/* A definition went: those whose names clashed with it may be good now. */
+void crd_reconsider(struct apiserver *s);
 bool crd_terminating(struct apiserver *s, const struct resource *res);

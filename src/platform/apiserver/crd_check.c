@@ -134,17 +134,17 @@ static const char *clash_with(const struct json *mine, const struct json *theirs
 	return NULL;
 }
 
-static const char *find_clash(struct op *op, const char **ret_other)
+static const char *find_clash(struct apiserver *s, const struct json *crd, const char **ret_other)
 {
-	const struct json *spec = json_get(json_root(op->draft), "spec");
-	const struct bucket *b = server_bucket(op->s, CRD_STORAGE);
+	const struct json *spec = json_get(crd, "spec");
+	const struct bucket *b = server_bucket(s, CRD_STORAGE);
 	const struct obj *o;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
 		const struct json *other = obj_json(o);
 		const char *reason;
 
-		if (str_eq(obj_name(o), json_at_str(json_root(op->draft), "/metadata/name")) ||
+		if (str_eq(obj_name(o), json_at_str(crd, "/metadata/name")) ||
 			!str_eq(json_at_str(other, "/spec/group"), json_get_str(spec, "group")))
 			continue;
 		reason = clash_with(json_get(spec, "names"), json_at(other, "/status/acceptedNames"));
@@ -170,36 +170,60 @@ static void note_stored(struct json_doc *d, struct json *o)
 	}
 }
 
-void crd_prepare(struct op *op)
+/* The conditions that names and neighbours give. */
+static void judge_names(struct apiserver *s, struct json_doc *d)
 {
-	struct json_doc *d = op->draft;
-	struct json *o = json_root(d), *status = json_need_obj(d, o, "status");
-	int64_t now = loop_wall_ms(op->s->loop);
-	const char *other = NULL, *reason;
+	struct json *o = json_root(d), *status = json_need_obj(d, o, "status"), *none;
+	int64_t now = loop_wall_ms(s->loop);
+	const char *other = NULL, *reason = find_clash(s, o, &other);
+	CLEANUP(mem_freep) char *message = NULL;
 
-	if (!op->old)
-		meta_set_finalizer(d, o, CRD_FINALIZER, true);
-	if (op->old && obj_deleting(op->old))
-		return;
-	reason = find_clash(op, &other);
-	note_stored(d, o);
-	if (reason) {
-		CLEANUP(mem_freep) char *m = str_printf("a name is already in use by %s", other);
-
-		cond_set(d, status, "NamesAccepted", "False", reason, m, now);
-		if (!cond_is(json_get(status, "conditions"), "Established", "True"))
-			cond_set(d, status, "Established", "False", "NotAccepted",
-				"not all names are accepted", now);
-		if (!json_get(status, "acceptedNames")) {
-			struct json *none = json_need_obj(d, status, "acceptedNames");
-
-			json_set_str(d, none, "plural", "");
-			json_set_str(d, none, "kind", "");
-		}
+	if (!reason) {
+		json_set_copy(d, status, "acceptedNames", json_at(o, "/spec/names"));
+		cond_set(d, status, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
+		cond_set(d, status, "Established", "True", "InitialNamesAccepted",
+			"the initial names have been accepted", now);
 		return;
 	}
-	json_set_copy(d, status, "acceptedNames", json_at(o, "/spec/names"));
-	cond_set(d, status, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
-	cond_set(d, status, "Established", "True", "InitialNamesAccepted",
-		"the initial names have been accepted", now);
+	message = str_printf("a name is already in use by %s", other);
+	cond_set(d, status, "NamesAccepted", "False", reason, message, now);
+	if (!cond_is(json_get(status, "conditions"), "Established", "True"))
+		cond_set(d, status, "Established", "False", "NotAccepted", "not all names are accepted", now);
+	if (!json_get(status, "acceptedNames")) {
+		none = json_need_obj(d, status, "acceptedNames");
+		json_set_str(d, none, "plural", "");
+		json_set_str(d, none, "kind", "");
+	}
+}
+
+void crd_prepare(struct op *op)
+{
+	if (!op->old)
+		meta_set_finalizer(op->draft, json_root(op->draft), CRD_FINALIZER, true);
+	if (op->old && obj_deleting(op->old))
+		return;
+	note_stored(op->draft, json_root(op->draft));
+	judge_names(op->s, op->draft);
+}
+
+void crd_reconsider(struct apiserver *s)
+{
+	struct bucket *b = server_bucket(s, CRD_STORAGE);
+	const struct obj *o;
+
+	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
+		uint64_t rev;
+		const struct obj *now = bucket_latest(b, obj_key(o), &rev);
+		struct json_doc *d;
+
+		if (!now || obj_deleting(now) ||
+			!cond_is(json_at(obj_json(now), "/status/conditions"), "NamesAccepted", "False"))
+			continue;
+		d = obj_draft(now);
+		judge_names(s, d);
+		if (json_eq(json_root(d), obj_json(now)))
+			json_doc_free(d);
+		else
+			server_put(s, b, d, rev, NULL, NULL);
+	}
 }

@@ -36,8 +36,9 @@ static void proxy_aborted(void *arg)
 /* ---- the way back ---- */
 static bool hop_by_hop(const char *name)
 {
-	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
-					     "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Date" };
+	static const char *const names[] = { "Connection", "Keep-Alive", "Proxy-Authenticate",
+		"Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
+		"Date" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcasecmp(name, names[i]) == 0)
@@ -116,8 +117,9 @@ static void proxy_upgraded(void *arg, const struct http_response *a, struct http
 {
 	struct proxy *p = arg;
 	struct http_req *h = request_http(p->r);
-	CLEANUP(mem_freep) char *proto = mem_strdup(http_response_header(a, "Upgrade") ? http_response_header(a, "Upgrade") :
-		"websocket");
+	CLEANUP(mem_freep)
+	char *proto = mem_strdup(
+		http_response_header(a, "Upgrade") ? http_response_header(a, "Upgrade") : "websocket");
 	struct http_stream *client;
 
 	p->call = NULL;
@@ -153,9 +155,9 @@ static void add(struct headers *h, const char *name, const char *value)
 static bool kept_back(const char *name)
 {
 	return strcasecmp(name, "Authorization") == 0 || strncasecmp(name, "X-Remote-", 9) == 0 ||
-		strncasecmp(name, "Impersonate-", 12) == 0 || strcasecmp(name, "Host") == 0 ||
-		strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0 ||
-		strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Upgrade") == 0;
+	       strncasecmp(name, "Impersonate-", 12) == 0 || strcasecmp(name, "Host") == 0 ||
+	       strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0 ||
+	       strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Upgrade") == 0;
 }
 
 static void add_incoming(struct headers *h, const struct request *r, bool upgrade)
@@ -188,7 +190,8 @@ static void add_identity(struct headers *h, const struct user *u)
 	for (size_t i = 0; i < u->extra.len; i++) {
 		const char *eq = strchr(u->extra.items[i], '=');
 		CLEANUP(str_done) struct str name = { 0 };
-		CLEANUP(mem_freep) char *key = mem_strndup(u->extra.items[i], (size_t)(eq - u->extra.items[i]));
+		CLEANUP(mem_freep)
+		char *key = mem_strndup(u->extra.items[i], (size_t)(eq - u->extra.items[i]));
 
 		str_add(&name, "X-Remote-Extra-");
 		url_encode(key, &name);
@@ -204,8 +207,12 @@ void aggregate_proxy(struct apiserver *s, struct request *r, const char *group, 
 	struct err e = { 0 }, out = { 0 };
 	struct backend *b = aggregate_backend(s, name, NULL, &e);
 	bool upgrade = request_http(r) && http_req_wants_upgrade(request_http(r));
-	struct http_call_spec spec = { .method = request_method(r), .path = request_raw_path(r), .head = proxy_head,
-				       .data = proxy_data, .done = proxy_done, .upgraded = upgrade ? proxy_upgraded : NULL };
+	struct http_call_spec spec = { .method = request_method(r),
+		.path = request_raw_path(r),
+		.head = proxy_head,
+		.data = proxy_data,
+		.done = proxy_done,
+		.upgraded = upgrade ? proxy_upgraded : NULL };
 	struct proxy *p;
 
 	if (!b) {

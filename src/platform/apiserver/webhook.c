@@ -11,7 +11,8 @@
 #define HOOK_TIMEOUT_S 10
 #define HOOK_TIMEOUT_MAX_S 30
 
-static const char *const storages[] = { GROUP "/mutatingwebhookconfigurations", GROUP "/validatingwebhookconfigurations" };
+static const char *const storages[] = { GROUP "/mutatingwebhookconfigurations",
+	GROUP "/validatingwebhookconfigurations" };
 
 /* ---- configurations ---- */
 void hook_unref(struct hook *h)
@@ -98,7 +99,7 @@ static void read_hooks(struct webhooks *w, size_t k)
 	size_t cap = 0;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
-		JSON_EACH(it, json_get(obj_json(o), "webhooks")) {
+		JSON_EACH (it, json_get(obj_json(o), "webhooks")) {
 			struct err e = { 0 };
 			struct hook *h = hook_new(it.val, k == 0, &e);
 
@@ -174,7 +175,7 @@ void webhooks_free(struct webhooks *w)
 /* ---- matching ---- */
 static bool list_has(const struct json *list, const char *s)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		if (str_eq(json_str(it.val), "*") || str_eq(json_str(it.val), s))
 			return true;
 	}
@@ -184,7 +185,7 @@ static bool list_has(const struct json *list, const char *s)
 /* "r", "r/sub", "*" (no subresources), "r/" + "*", "*" + "/sub", and all of everything. */
 static bool resource_matches(const struct json *list, const char *plural, const char *sub)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *r = json_str_or(it.val, ""), *slash = strchr(r, '/');
 		size_t n = slash ? (size_t)(slash - r) : strlen(r);
 		bool name = (n == 1 && *r == '*') || (strlen(plural) == n && strncmp(r, plural, n) == 0);
@@ -204,7 +205,8 @@ static bool rule_matches(const struct json *rule, const struct hook_subject *t, 
 {
 	const char *scope = json_str_or(json_get(rule, "scope"), "*");
 
-	if (!list_has(json_get(rule, "operations"), t->operation) || !list_has(json_get(rule, "apiGroups"), res->kind->group) ||
+	if (!list_has(json_get(rule, "operations"), t->operation) ||
+		!list_has(json_get(rule, "apiGroups"), res->kind->group) ||
 		!list_has(json_get(rule, "apiVersions"), res->kind->version) ||
 		!resource_matches(json_get(rule, "resources"), res->kind->plural, t->sub))
 		return false;
@@ -215,7 +217,7 @@ static bool rule_matches(const struct json *rule, const struct hook_subject *t, 
 
 static bool rules_match(const struct hook *h, const struct hook_subject *t, const struct resource *res)
 {
-	JSON_EACH(it, json_get(json_root(h->doc), "rules")) {
+	JSON_EACH (it, json_get(json_root(h->doc), "rules")) {
 		if (rule_matches(it.val, t, res))
 			return true;
 	}
@@ -242,7 +244,8 @@ static bool namespace_matches(const struct hook *h, const struct hook_subject *t
 	if (!h->namespaces)
 		return true;
 	if (is_ns)
-		return selector_matches(h->namespaces, json_at(t->object ? t->object : t->old, "/metadata/labels"));
+		return selector_matches(
+			h->namespaces, json_at(t->object ? t->object : t->old, "/metadata/labels"));
 	if (!t->res->kind->namespaced)
 		return true;
 	ns = server_get(t->s, "namespaces", t->ns);
@@ -251,11 +254,14 @@ static bool namespace_matches(const struct hook *h, const struct hook_subject *t
 
 struct resource *hook_matches(const struct hook *h, const struct hook_subject *t)
 {
-	struct resource *res = rules_match(h, t, t->res) ? t->res : h->equivalent ? equivalent_match(h, t) : NULL;
+	struct resource *res = rules_match(h, t, t->res) ? t->res
+			       : h->equivalent           ? equivalent_match(h, t)
+							 : NULL;
 
 	if (!res || !namespace_matches(h, t))
 		return NULL;
-	if (h->objects && !(t->object && selector_matches(h->objects, json_at(t->object, "/metadata/labels"))) &&
+	if (h->objects &&
+		!(t->object && selector_matches(h->objects, json_at(t->object, "/metadata/labels"))) &&
 		!(t->old && selector_matches(h->objects, json_at(t->old, "/metadata/labels"))))
 		return NULL;
 	return res;

@@ -14,7 +14,7 @@ struct hook {
 	struct json_doc *doc; /* the webhook's own entry, for its rules */
 	struct selector *namespaces, *objects;
 	/* where it is */
-	char *url;                     /* or */
+	char *url; /* or */
 	char *service_ns, *service, *path;
 	int port;
 	char *ca_pem;

@@ -317,6 +317,19 @@ static int check_kind(struct op *op)
 	return 0;
 }
 
+static int check_name(struct op *op, const struct json_doc *d)
+{
+	const char *name = json_at_str(json_root(d), "/metadata/name");
+
+	if (op->kind == OP_CREATE || str_empty(op->name) || str_eq(name, op->name))
+		return 0;
+	if (str_empty(name) && op->kind == OP_UPDATE)
+		return err_set(&op->err, ERR_BAD_REQUEST, "name must be provided");
+	return err_set(&op->err, ERR_BAD_REQUEST,
+		"the name of the object (%.253s) does not match the name on the URL (%.253s)",
+		name ? name : "", op->name);
+}
+
 int op_read_body(struct op *op)
 {
 	CLEANUP(strv_done) struct strv dups = { 0 };
@@ -329,23 +342,12 @@ int op_read_body(struct op *op)
 	ret = read_object(op, &dups);
 	if (ret < 0 || !body_is_resource(op))
 		return ret;
-	return check_kind(op) < 0 ? -1 : op_prune(op, op->input, &dups);
+	if (check_kind(op) < 0 || check_name(op, op->input) < 0)
+		return -1;
+	return op_prune(op, op->input, &dups);
 }
 
 /* ---- drafts ---- */
-static int check_name(struct op *op)
-{
-	const char *name = json_at_str(json_root(op->draft), "/metadata/name");
-
-	if (op->kind == OP_CREATE || str_empty(op->name) || str_eq(name, op->name))
-		return 0;
-	if (str_empty(name) && op->kind == OP_UPDATE)
-		return err_set(&op->err, ERR_BAD_REQUEST, "name must be provided");
-	return err_set(&op->err, ERR_BAD_REQUEST,
-		"the name of the object (%.253s) does not match the name on the URL (%.253s)",
-		name ? name : "", op->name);
-}
-
 /* The current object as the patch sees it: in the version of the URL. */
 static int apply_patch(struct op *op, const struct json *current, struct json_doc **ret)
 {
@@ -443,7 +445,7 @@ int op_make_draft(struct op *op)
 	if (!json_is_obj(json_get(json_root(op->draft), "metadata")) &&
 		json_get(json_root(op->draft), "metadata"))
 		return err_set(&op->err, ERR_BAD_REQUEST, "metadata is no object");
-	if (check_name(op) < 0)
+	if (check_name(op, op->draft) < 0)
 		return -1;
 	if (str_eq(op->sub, "finalize"))
 		return finalize_into(op);
