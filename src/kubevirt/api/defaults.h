@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/api/defaults.h - what admission fills in. Pure: configuration and random texts come in from outside; the
- * same functions serve the webhook, the VM controller (what would this VM's VMI look like?) and the tests. kubevirt-api.md 5, rollout.md 1.2,
- * decisions 8 and 12. Functions only add what is missing; a second call changes nothing. */
+ * same functions serve the webhook, the VM controller (what would this VM's VMI look like?) and the tests.
+ * kubevirt-api.md 5, rollout.md 1.2, decisions 8 and 12. Functions only add what is missing; a second call changes
+ * nothing. */
 #pragma once
 
 #include "kubevirt/api/config.h"

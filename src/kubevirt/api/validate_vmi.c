@@ -28,7 +28,7 @@ char *check_path(const struct check *k, const char *fmt, ...)
 	return str_take(&s);
 }
 
-static void refuse(
+__attribute__((format(printf, 5, 0))) static void refuse(
 	const struct check *k, const char *reason, const char *sub, bool named, const char *fmt, va_list ap)
 {
 	CLEANUP(str_done) struct str text = { 0 };
