@@ -318,6 +318,7 @@ void agent_stop(struct agent *a)
 	free(a->node_name);
 	free(a->shim);
 	free(a->api_host);
+	free(a->stopping);
 	free(a);
 }
 

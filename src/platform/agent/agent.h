@@ -23,6 +23,12 @@ struct agent;
  * again, starts to watch. Fails if there is no usable runtime or DIR can not be used. */
 struct agent *agent_start(struct loop *l, struct kube_client *c, const struct agent_spec *spec, struct err *e);
 void agent_stop(struct agent *a); /* frees; containers run on */
+/* The control plane ends: containers of the pods picked (asked within the call) are stopped, with their own grace but at most
+ * max_grace_ms (0: no other limit), and nothing is started any more. Their objects stay; the next agent starts them again.
+ * done() once; only agent_stop() may follow. */
+typedef bool agent_pick_fn(void *arg, const struct obj *pod);
+void agent_stop_pods(struct agent *a, agent_pick_fn *pick, void *pick_arg, int64_t max_grace_ms, loop_fn *done, void *arg);
+size_t agent_active(const struct agent *a); /* pods of which a container runs */
 const char *agent_node_name(const struct agent *a);
 size_t agent_pods(const struct agent *a); /* known on this host */
 

@@ -152,6 +152,7 @@ static void now_ended(struct ctr *c)
 	c->main = 0;
 	c->ready = c->started = false;
 	probes_stop(c);
+	logs_container_ended(c);
 	if (!c->end.finished_ms)
 		c->end.finished_ms = loop_wall_ms(c->pod->agent->loop);
 	if (!c->end.started_ms)

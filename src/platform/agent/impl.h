@@ -29,7 +29,8 @@ struct agent;
 struct pod;
 struct ctr;
 struct probe;
-struct token_call;
+struct log_stream;
+struct exec_session;
 
 struct runtime {
 	char *name, *path; /* "runc", "/usr/sbin/runc" */
@@ -150,7 +151,7 @@ struct pod {
 	int write_failures;
 	int64_t write_retry, start_ms;
 	bool mains_over; /* its own containers are through: the sidecars go */
-	bool cleaned, removed;
+	bool cleaned, removed, halted; /* halted: see stop.c */
 	enum resize_state resize_state;
 	char *resize_message;
 	int resize_failures;
@@ -172,6 +173,8 @@ struct agent {
 	int inotify;
 	struct loop_fd *inotify_fd;
 	struct node_reg *node_reg;
+	struct log_stream *logs; /* open ones */
+	struct stopping *stopping; /* stop.c; nothing is started any more */
 	int64_t memory_bytes, cpu_millis; /* allocatable */
 	unsigned unsynced; /* caches that pods wait for */
 };
@@ -259,6 +262,12 @@ struct json_doc *resources_of(const struct json *ctr_spec);
 struct cgroup_limits limits_of(const struct json *resources);
 /* Requests of everything else on this node. */
 void resize_conditions(struct pod *p, struct json_doc *d, struct json *status, int64_t now_ms);
+
+/* ---- stop.c ---- */
+void agent_stop_look(struct agent *a); /* a container has ended */
+
+/* ---- logs.c: followers of its log end ---- */
+void logs_container_ended(struct ctr *c);
 
 /* ---- devices.c: extended resources that are device files ---- */
 const char *device_path(const char *resource);

@@ -317,6 +317,8 @@ static void ctr_advance(struct ctr *c)
 		return;
 	}
 	c->stop_grace_ms = 0;
+	if (p->agent->stopping)
+		return;
 	if (c->state == CTR_ENDED && !ctr_will_restart(c))
 		return;
 	if (c->state == CTR_ENDED && now < c->restart_at) {
@@ -545,4 +547,5 @@ static void pod_sync(void *arg)
 	if (p->gone && p->cleaned)
 		pod_kick(p);
 	report(p);
+	agent_stop_look(p->agent);
 }

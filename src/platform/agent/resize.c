@@ -5,7 +5,7 @@
 
 #include "api/meta.h"
 #include "api/quantity.h"
-#include "platform/scheduler/requests.h"
+#include "platform/scheduler/fit.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -41,19 +41,15 @@ static bool same(const struct json *a, const struct json *b)
 }
 
 /* ---- is there room? ---- */
-static void others(const struct pod *p, struct requests *ret)
+static void others(const struct pod *p, struct usage *ret)
 {
 	const struct obj *o;
 
-	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; (o = cache_at(p->agent->pods, i)); i++) {
-		struct requests one;
+		const char *phase = json_at_str(obj_json(o), "/status/phase");
 
-		if (str_eq(obj_uid(o), p->uid) || !pod_takes_room(obj_json(o)))
-			continue;
-		requests_of(obj_json(o), &one);
-		requests_add(ret, &one, 1);
-		requests_done(&one);
+		if (!str_eq(obj_uid(o), p->uid) && !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed"))
+			usage_add(ret, o);
 	}
 }
 
@@ -74,16 +70,13 @@ static bool fits(struct pod *p, const char *what, int64_t want, int64_t taken, i
 
 static bool node_has_room(struct pod *p)
 {
-	struct requests mine, rest;
-	bool ok;
+	CLEANUP(mem_freep) struct usage *mine = MEM_NEW(struct usage);
+	CLEANUP(mem_freep) struct usage *rest = MEM_NEW(struct usage);
 
-	requests_of(obj_json(p->obj), &mine);
-	others(p, &rest);
-	ok = fits(p, "memory", mine.memory, rest.memory, p->agent->memory_bytes, "") &&
-	     fits(p, "cpu", mine.cpu_milli, rest.cpu_milli, p->agent->cpu_millis, "m");
-	requests_done(&mine);
-	requests_done(&rest);
-	return ok;
+	pod_requests(p->obj, mine);
+	others(p, rest);
+	return fits(p, "memory", usage_of(mine, "memory"), usage_of(rest, "memory"), p->agent->memory_bytes, "") &&
+	       fits(p, "cpu", usage_of(mine, "cpu"), usage_of(rest, "cpu"), p->agent->cpu_millis, "m");
 }
 
 /* ---- doing it ---- */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform/agent/serve.h - what the node answers for the API server: logs (logs.c), exec, attach, port-forward (exec.c). */
+#pragma once
+
+#include "platform/agent/impl.h"
+
+void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The container that the request names, or the only one. NULL: answered already. */
+struct ctr *serve_container(struct agent *a, const struct obj *pod, struct http_req *r);
+void serve_log(struct agent *a, const struct obj *pod, struct http_req *r);
+void serve_exec(struct agent *a, const struct obj *pod, struct http_req *r);
+void serve_attach(struct agent *a, const struct obj *pod, struct http_req *r);
+void serve_port_forward(struct agent *a, const struct obj *pod, struct http_req *r);
