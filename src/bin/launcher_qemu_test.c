@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The launcher as a whole, with a real QEMU and the test guest (make guest-image), without any Kubernetes.
- * usage: launcher_qemu_test VIRT_LAUNCHER GUEST_DISK; exit status 77 (skipped) without QEMU or the guest. As root the launcher is
- * started as uid 107 without capabilities, as in its pod. */
+/* The launcher as a whole, with a real QEMU and the test guest (make guest-image), without any Kubernetes. usage:
+ * launcher_qemu_test VIRT_LAUNCHER GUEST_DISK; exit status 77 (skipped) without QEMU or the guest. As root the
+ * launcher is started as uid 107 without capabilities, as in its pod. */
 #include "kubevirt/wire/client.h"
 
 #include <setjmp.h>
@@ -403,7 +403,8 @@ static uint64_t status_field(pid_t pid, const char *field, int base)
 
 /* ---- the journeys ---- */
 
-/* The main one: boot, log in, grow, the guest sees it and was not restarted, shrink, power off. qemu.md 16.4, 16.6, 16.17, 16.55 */
+/* The main one: boot, log in, grow, the guest sees it and was not restarted, shrink, power off.
+ * qemu.md 16.4, 16.6, 16.17, 16.55 */
 static void memory_grows_and_shrinks_while_the_guest_runs(void **state)
 {
 	struct rig *r = *state;
@@ -478,6 +479,54 @@ static void memory_asked_for_during_boot_arrives(void **state)
 	assert_int_equal(r->code, ERR_NONE);
 	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
 	assert_true(json_u64(json_at(json_root(r->ok), "/current")) == 2 * GI);
+}
+
+/* qemu.md 16.20: an operating system that does not take what it is given */
+static void memory_that_stays_offline_is_reported(void **state)
+{
+	struct rig *r = *state;
+
+	start_vm(r, NULL, NULL);
+	log_in(r);
+	for (int i = 0; i < 100 && !memory_now(r, "guestTotal"); i++)
+		loop_step(r->loop, 100);
+	type(r, "killall uevent; echo offline > /sys/devices/system/memory/auto_online_blocks; echo "
+		"do''ne\n");
+	expect(r, "done", 10000);
+	set_memory(r, GI + GI / 2);
+	assert_int_equal(r->code, ERR_NONE);
+	for (int i = 0; i < 100 && !memory_now(r, "offline"); i++)
+		loop_step(r->loop, 100);
+	assert_true(memory_now(r, "offline") >= GI / 2 - (64 << 20));
+	assert_true(memory_now(r, "current") == GI + GI / 2);
+}
+
+/* qemu.md 16.21 */
+static void shrinking_gives_memory_back_to_the_host(void **state)
+{
+	struct rig *r = *state;
+	uint64_t full, after;
+	pid_t qemu;
+
+	start_vm(r, NULL, NULL);
+	qemu = (pid_t)json_i64(json_at(json_root(r->state), "/qemuPid"));
+	log_in(r);
+	set_memory(r, 3 * GI);
+	assert_int_equal(r->code, ERR_NONE);
+	type(r, "mkdir /mnt; mount -t tmpfs -o size=2g t /mnt; dd if=/dev/zero of=/mnt/x bs=1M count=1500; "
+		"rm /mnt/x; "
+		"echo do''ne\n");
+	expect(r, "done", 60000);
+	full = status_field(qemu, "VmRSS:", 10);
+	assert_true(full > 1500 * 1024);
+	settle(r, 3000); /* until the balloon has told that it is free again */
+	set_memory(r, GI);
+	assert_int_equal(r->code, ERR_NONE);
+	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
+	after = status_field(qemu, "VmRSS:", 10);
+	print_message("resident: %llu MiB used, %llu MiB after the shrink\n", (unsigned long long)full / 1024,
+		(unsigned long long)after / 1024);
+	assert_true(after + 1000 * 1024 < full);
 }
 
 /* qemu.md 16.11, 16.13, 16.24, 16.61 */
@@ -695,6 +744,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			impossible_sizes_are_refused_and_nothing_happens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_asked_for_during_boot_arrives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(memory_that_stays_offline_is_reported, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shrinking_gives_memory_back_to_the_host, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pause_reboot_and_identity, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_guest_that_powers_off_has_succeeded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_killed_qemu_has_failed_with_the_cause, set_up, tear_down),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virt-launcher - runs one virtual machine; see kubevirt/launcher/launcher.h. The main process of a launcher pod, and usable
- * without any Kubernetes: whoever speaks kubevirt/wire/wire.h on its socket is its handler. */
+/* virt-launcher - runs one virtual machine; see kubevirt/launcher/launcher.h. The main process of a launcher pod, and
+ * usable without any Kubernetes: whoever speaks kubevirt/wire/wire.h on its socket is its handler. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

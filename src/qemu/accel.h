@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qemu/accel.h - can a guest really run here? (qemu.md 1)
  *
- * Opening /dev/kvm and making a vCPU succeed on hosts where no guest is usable, so the probe runs 64-bit guest code in a child
- * process and measures it. A child, because a hung KVM_RUN may ignore signals. */
+ * Opening /dev/kvm and making a vCPU succeed on hosts where no guest is usable, so the probe runs 64-bit guest code in
+ * a child process and measures it. A child, because a hung KVM_RUN may ignore signals. */
 #pragma once
 
 #include "base/err.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest of the probe: a counting loop in 64-bit long mode, entered directly. A one-instruction real-mode guest passes on hosts
- * that merely interpret (qemu.md 1). */
+/* The guest of the probe: a counting loop in 64-bit long mode, entered directly. A one-instruction real-mode guest
+ * passes on hosts that merely interpret (qemu.md 1). */
 #include "qemu/accel.h"
 
 #include "base/mem.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qemu/fake_qmp.h - the other end of a QMP connection, for tests: greets, agrees on capabilities, and knows exactly the commands of
- * qmp_cmds.def; anything else is CommandNotFound. What a command does is the test's. */
+/* qemu/fake_qmp.h - the other end of a QMP connection, for tests: greets, agrees on capabilities, and knows exactly
+ * the commands of qmp_cmds.def; anything else is CommandNotFound. What a command does is the test's. */
 #pragma once
 
 #include "base/json.h"
 #include "base/loop.h"
 
 struct fake_qmp;
-/* Answers one command: JSON text of the return value (single quotes stand for double ones), NULL for {}; or sets *ret_error to the
- * text of a refusal; or sets *ret_silent for no answer at all. */
+/* Answers one command: JSON text of the return value (single quotes stand for double ones), NULL for {}; or sets
+ * *ret_error to the text of a refusal; or sets *ret_silent for no answer at all. */
 struct fake_answer {
 	const char *error;
 	bool silent;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qemu/lines.h - a Unix socket that carries text lines, on the loop: QMP, the guest agent, launcher.sock.
  *
- * Everything readable is read at once (QEMU buffers what nobody reads without limit, qemu.md 3.7), lines are handed out one by
- * one without their end (\n or \r\n). Owns the descriptor. Freeing inside any callback is allowed. Nothing calls back before
- * the creating call has returned. */
+ * Everything readable is read at once (QEMU buffers what nobody reads without limit, qemu.md 3.7), lines are handed
+ * out one by one without their end (\n or \r\n). Owns the descriptor. Freeing inside any callback is allowed. Nothing
+ * calls back before the creating call has returned. */
 #pragma once
 
 #include "base/err.h"
@@ -14,7 +14,8 @@ struct lines;
 struct lines_ops {
 	/* line is NUL-terminated, changeable, valid for the call. */
 	void (*line)(void *arg, char *line, size_t len);
-	/* The peer left (ERR_UNREACHABLE), or broke a limit (ERR_TOO_LARGE). Called once, last; free it in there or later. */
+	/* The peer left (ERR_UNREACHABLE), or broke a limit (ERR_TOO_LARGE). Called once, last; free it in there or
+	 * later. */
 	void (*closed)(void *arg, const struct err *e);
 };
 /* fd is taken. line_max: a longer line ends the stream. out_max: so does more unsent output. */
@@ -23,8 +24,8 @@ struct lines *lines_new(
 void lines_free(struct lines *s); /* drops what is unsent */
 void lines_write(struct lines *s, const void *data, size_t len);
 size_t lines_pending(const struct lines *s);
-/* Gives the descriptor away and frees s. What was read beyond the last line goes to rest. Unsent output is written first,
- * as far as the socket takes it. Inside line() no further line is handed out. */
+/* Gives the descriptor away and frees s. What was read beyond the last line goes to rest. Unsent output is written
+ * first, as far as the socket takes it. Inside line() no further line is handed out. */
 int lines_take_fd(struct lines *s, struct str *rest);
 
 /* A connected, non-blocking socket. ERR_NOT_FOUND: no such path; ERR_UNREACHABLE: nobody listens (any more). */

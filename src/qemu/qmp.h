@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qemu/qmp.h - one client of one QMP monitor, on the loop (qemu.md 3).
  *
- * Replies are matched by id; events come in between and never wait for a reply. Every call ends exactly once: with its reply,
- * with ERR_TIMEOUT at its limit, or with ERR_UNREACHABLE when the connection ends; freeing the client drops pending calls
- * silently. Calls made before QEMU has greeted wait, their limits count from then. A monitor serves one client: no greeting
- * within greeting_ms means that somebody else holds it, told as ERR_CONFLICT, not as a dead QEMU (qemu.md 3.4).
- * Loop thread only. */
+ * Replies are matched by id; events come in between and never wait for a reply. Every call ends exactly once: with its
+ * reply, with ERR_TIMEOUT at its limit, or with ERR_UNREACHABLE when the connection ends; freeing the client drops
+ * pending calls silently. Calls made before QEMU has greeted wait, their limits count from then. A monitor serves one
+ * client: no greeting within greeting_ms means that somebody else holds it, told as ERR_CONFLICT, not as a dead QEMU
+ * (qemu.md 3.4). Loop thread only. */
 #pragma once
 
 #include "base/err.h"

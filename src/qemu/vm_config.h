@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qemu/vm_config.h - one virtual machine as QEMU is asked to build it, and its command line.
  *
- * A plain value: all strings are borrowed and must outlive it. vm_config_check() finds what QEMU would refuse or silently get
- * wrong; vm_argv() is a pure function of the config. Device ids and PCI places are fixed by the names and the order in the
- * config: a migration target matches devices by guest PCI path, a restarted supervisor by id (qemu.md 2.1). */
+ * A plain value: all strings are borrowed and must outlive it. vm_config_check() finds what QEMU would refuse or
+ * silently get wrong; vm_argv() is a pure function of the config. Device ids and PCI places are fixed by the names and
+ * the order in the config: a migration target matches devices by guest PCI path, a restarted supervisor by id (qemu.md
+ * 2.1). */
 #pragma once
 
 #include "base/err.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/launcher/console.h - the serial console, shared by several clients.
  *
- * QEMU's socket takes one client; the launcher is it, and stays connected whether or not somebody looks (qemu.md 3.9; what nobody
- * sees is in console.log, written by QEMU). Output goes to all clients. A client that does not keep up first slows the guest's
- * output down, and is dropped when it took nothing for CONSOLE_STUCK_MS. A new interactive client ends the earlier ones
- * (KubeVirt), unless it asks to share. */
+ * QEMU's socket takes one client; the launcher is it, and stays connected whether or not somebody looks (qemu.md 3.9;
+ * what nobody sees is in console.log, written by QEMU). Output goes to all clients. A client that does not keep up
+ * first slows the guest's output down, and is dropped when it took nothing for CONSOLE_STUCK_MS. A new interactive
+ * client ends the earlier ones (KubeVirt), unless it asks to share. */
 #pragma once
 
 #include "base/err.h"

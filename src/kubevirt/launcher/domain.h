@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/launcher/domain.h - what a VirtualMachineInstance asks for, as the launcher needs it (kubevirt-api.md 9).
  *
- * A pure reading of the VMI and of the handler's facts (wire.h, HOST): no file is touched. Strings live in the domain's arena.
- * Fields this program does not know are ignored; volumes and buses it can not serve are errors, not silently dropped. */
+ * A pure reading of the VMI and of the handler's facts (wire.h, HOST): no file is touched. Strings live in the
+ * domain's arena. Fields this program does not know are ignored; volumes and buses it can not serve are errors, not
+ * silently dropped. */
 #pragma once
 
 #include "base/err.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/launcher/fat.h - a small read-only FAT12 image with long names, for cloud-init seeds (qemu.md 14: FAT is enough for
- * NoCloud, no ISO writer needed). Sectors of 2048 bytes, so that it mounts from a CD-ROM as well as from a disk. A pure function:
- * the same files give the same bytes. */
+/* kubevirt/launcher/fat.h - a small read-only FAT12 image with long names, for cloud-init seeds (qemu.md 14: FAT is
+ * enough for NoCloud, no ISO writer needed). Sectors of 2048 bytes, so that it mounts from a CD-ROM as well as from a
+ * disk. A pure function: the same files give the same bytes. */
 #pragma once
 
 #include "base/err.h"

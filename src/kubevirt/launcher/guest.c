@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The running guest: QEMU's events, balloon statistics, and the three ways to an end: it goes by itself, it is asked, it is killed. */
+/* The running guest: QEMU's events, balloon statistics, and the three ways to an end: it goes by itself, it is asked,
+ * it is killed. */
 #include "kubevirt/launcher/launcher_impl.h"
 
 #include "base/file.h"
@@ -27,8 +28,8 @@ const struct sm_state stop_states[] = {
 
 /* ---- the end ---- */
 
-/* Where this process' memory group is: "N:memory:/path" (version 1) or "0::/path". In a container the path may lead nowhere and
- * the group is what is mounted; so both are tried. */
+/* Where this process' memory group is: "N:memory:/path" (version 1) or "0::/path". In a container the path may lead
+ * nowhere and the group is what is mounted; so both are tried. */
 static void memory_group_files(struct strv *ret)
 {
 	CLEANUP(mem_freep) char *text = NULL;
@@ -54,7 +55,8 @@ static void memory_group_files(struct strv *ret)
 	strv_add(ret, "/sys/fs/cgroup/memory/memory.oom_control");
 }
 
-/* SIGKILL is what the kernel sends when a memory limit is hit: no event, no message (qemu.md 5.1). -1: not to be seen here. */
+/* SIGKILL is what the kernel sends when a memory limit is hit: no event, no message (qemu.md 5.1). -1: not to be seen
+ * here. */
 int64_t oom_kill_count(void)
 {
 	struct strv files = { 0 };

@@ -12,9 +12,10 @@ struct image {
 };
 void image_done(struct image *i);
 
-/* The disk of a container disk: `dir` is where its root is mounted, or the disk file itself. path NULL: the only file in dir/disk.
- * Links are followed inside dir only. ERR_INVALID with a reason a user can act on: nothing mounted, no /disk, several files. */
+/* The disk of a container disk: `dir` is where its root is mounted, or the disk file itself. path NULL: the only file
+ * in dir/disk. Links are followed inside dir only. ERR_INVALID with a reason a user can act on: nothing mounted, no
+ * /disk, several files. */
 int image_find(const char *dir, const char *path, struct image *ret, struct err *e);
-/* Reads the header of an open file. qcow2 only if it names no other file (no backing, no data file) and is not encrypted; other
- * known formats are refused; anything else is raw. */
+/* Reads the header of an open file. qcow2 only if it names no other file (no backing, no data file) and is not
+ * encrypted; other known formats are refused; anything else is raw. */
 int image_inspect(int fd, struct image *ret, struct err *e);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kubevirt/launcher/launcher_impl.h"
+#include "kubevirt/launcher/launcher.h"
 
 #include "base/file.h"
 #include "base/log.h"
+#include "kubevirt/launcher/launcher_impl.h"
 
 #include <signal.h>
 #include <sys/inotify.h>

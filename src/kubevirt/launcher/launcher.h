@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/launcher/launcher.h - one virtual machine and the process that owns it.
  *
- * Waits on launcher.sock for the handler's `start`, prepares disks and network, starts QEMU, follows it to its end, and then ends
- * itself. The only writer of the VM's directory. QEMU and passt are its children and die with it. */
+ * Waits on launcher.sock for the handler's `start`, prepares disks and network, starts QEMU, follows it to its end,
+ * and then ends itself. The only writer of the VM's directory. QEMU and passt are its children and die with it. */
 #pragma once
 
 #include "base/err.h"

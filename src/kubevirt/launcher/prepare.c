@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the start request to a running guest: accelerator, machine type, disks, network, QEMU, first commands. One step is awaited at
- * a time; each ends in the next one or in Failed with a reason. */
+/* From the start request to a running guest: accelerator, machine type, disks, network, QEMU, first commands. One step
+ * is awaited at a time; each ends in the next one or in Failed with a reason. */
 #include "kubevirt/launcher/launcher_impl.h"
 
 #include "base/file.h"
@@ -90,7 +90,8 @@ static void fill_config(struct launcher *l)
 			c->disks[i].base = l->images[i].path;
 			c->disks[i].base_format = l->images[i].format;
 		}
-		/* A seed disk that the guest may write would differ from the next start's; a SATA disk can not be read-only. */
+		/* A seed disk that the guest may write would differ from the next start's; a SATA disk can not be
+		 * read-only. */
 		if ((k->kind == VOL_NO_CLOUD || k->kind == VOL_CONFIG_DRIVE) &&
 			(k->bus != VM_SATA || k->cdrom))
 			c->disks[i].readonly = true;

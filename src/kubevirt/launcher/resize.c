@@ -36,6 +36,8 @@ struct resize {
 	resize_done_fn *fn;
 	void *fn_arg;
 	char error[256];
+	uint64_t kernel_part, offline; /* kernel_part: of the boot memory, never in MemTotal */
+	int64_t plugged_at;            /* when `plugged` changed last */
 };
 
 /* ---- pure ---- */
@@ -183,8 +185,8 @@ static void resize_step(struct resize *r)
 		return;
 	}
 	if (loop_mono_ms(r->loop) >= r->deadline) {
-		/* A grow stays wished for: a guest that boots later serves it. A shrink that was not honoured is taken back,
-		 * else the driver would go on squeezing. */
+		/* A grow stays wished for: a guest that boots later serves it. A shrink that was not honoured is taken
+		 * back, else the driver would go on squeezing. */
 		if (r->wanted < r->plugged)
 			send_step(r, r->plugged / VM_BLOCK_SIZE * VM_BLOCK_SIZE, R_SETTLE);
 		else
@@ -210,6 +212,8 @@ static void on_size(void *arg, const struct json *ret, const struct err *e)
 		return;
 	}
 	r->plugged = json_u64(ret);
+	if (r->plugged != before)
+		r->plugged_at = loop_mono_ms(r->loop);
 	if (r->sm.at == R_WATCH)
 		resize_step(r);
 	if (r->plugged != before)
@@ -237,7 +241,25 @@ static void resize_poll(void *arg)
 
 void resize_set_stats(struct resize *r, const struct guest_stats *s)
 {
+	uint64_t current = resize_current(r), offline = 0;
+
 	r->stats = *s;
+	if (!s->total)
+		return;
+	if (!r->plugged && s->total < r->boot)
+		r->kernel_part = r->boot - s->total;
+	if (r->plugged && r->kernel_part && loop_mono_ms(r->loop) - r->plugged_at >= RESIZE_STATS_LAG_MS &&
+		s->total + r->kernel_part + RESIZE_OFFLINE_MIN < current)
+		offline = current - r->kernel_part - s->total;
+	if (offline != r->offline) {
+		r->offline = offline;
+		r->ops->changed(r->arg);
+	}
+}
+
+uint64_t resize_offline(const struct resize *r)
+{
+	return r->offline;
 }
 
 void resize_set_qmp(struct resize *r, struct qmp *q)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/launcher/resize.h - changing a running guest's memory through virtio-mem (qemu.md 5.1).
  *
- * QEMU only records a wish (`requested-size`); the guest's driver plugs and unplugs when it can, refuses silently, and the event
- * that tells is up to a second late. So the size is polled: each 3 ms for 300 ms, then each 50 ms, until it is reached or 30 s are
- * over. Shrinking goes in steps of at most a quarter, because the driver takes every free page it can get, and is refused where
- * the guest's own numbers say that it would not fit. What was not reached is said, not hidden. */
+ * QEMU only records a wish (`requested-size`); the guest's driver plugs and unplugs when it can, refuses silently, and
+ * the event that tells is up to a second late. So the size is polled: each 3 ms for 300 ms, then each 50 ms, until it
+ * is reached or 30 s are over. Shrinking goes in steps of at most a quarter, because the driver takes every free page
+ * it can get, and is refused where the guest's own numbers say that it would not fit. What was not reached is said,
+ * not hidden. */
 #pragma once
 
 #include "base/err.h"
@@ -17,6 +18,8 @@
 #define RESIZE_FOLLOW_MS 1000
 #define RESIZE_DEADLINE_MS 30000
 #define RESIZE_SHRINK_DIVISOR 4
+#define RESIZE_STATS_LAG_MS 5000         /* statistics older than this after a change do not know it yet */
+#define RESIZE_OFFLINE_MIN (64ull << 20) /* less is the kernel's own book-keeping */
 #define RESIZE_MARGIN (192ull << 20) /* kept above what the guest uses; its kernel's own part is in here */
 
 /* What the balloon driver reports; 0: unknown. */
@@ -52,4 +55,7 @@ void resize_request(struct resize *r, uint64_t wanted, resize_done_fn *fn, void 
 uint64_t resize_current(const struct resize *r); /* guest memory now: boot + plugged */
 uint64_t resize_requested(const struct resize *r);
 bool resize_active(const struct resize *r);
+/* Plugged, but not taken into use by the guest's operating system, as far as its statistics tell; 0: all is (or
+ * unknown). */
+uint64_t resize_offline(const struct resize *r);
 const char *resize_error(const struct resize *r); /* of the last request; "" */

@@ -65,6 +65,7 @@ static void put_memory(struct launcher *l, struct json_doc *d, struct json *o)
 	json_set_i64(d, m, "max", (int64_t)l->domain->max_memory);
 	json_set_bool(d, m, "resizing", resize_active(l->resize));
 	json_set_str(d, m, "error", resize_error(l->resize));
+	json_set_i64(d, m, "offline", (int64_t)resize_offline(l->resize));
 	if (l->stats.total) {
 		json_set_i64(d, m, "guestTotal", (int64_t)l->stats.total);
 		json_set_i64(d, m, "guestAvailable", (int64_t)l->stats.available);

@@ -2,8 +2,8 @@
 /* kubevirt/wire/client.h - the handler's end of launcher.sock.
  *
  * One wire_client per launcher; it lives until freed, connected or not. A lost launcher fails all pending calls with
- * ERR_UNREACHABLE, then lost() is called, once; the owner frees it (allowed inside) and may make a new one. Never calls back
- * before the registering call has returned. Loop thread only. */
+ * ERR_UNREACHABLE, then lost() is called, once; the owner frees it (allowed inside) and may make a new one. Never
+ * calls back before the registering call has returned. Loop thread only. */
 #pragma once
 
 #include "base/json.h"
@@ -27,8 +27,9 @@ typedef void wire_reply_fn(void *arg, const struct json *ok, const struct err *e
 void wire_client_call(
 	struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg);
 
-/* Opens a second connection and asks for the console there. The reply arrives at fn with the descriptor, which is then the
- * caller's (non-blocking, raw console), and the first console bytes that came with the reply; or with -1 and e. mode NULL: takeover. */
+/* Opens a second connection and asks for the console there. The reply arrives at fn with the descriptor, which is then
+ * the caller's (non-blocking, raw console), and the first console bytes that came with the reply; or with -1 and e.
+ * mode NULL: takeover. */
 struct wire_console_call;
 typedef void wire_console_fn(void *arg, int fd, const struct str *first, const struct err *e);
 struct wire_console_call *wire_console_open(

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/wire/server.h - the launcher's end of launcher.sock.
  *
- * Parses requests, checks verb, phase and arguments by the table, and hands the rest to the launcher, which ends each call
- * exactly once, at once or later; a peer that left meanwhile is no concern of its. A peer that does not read its events is
- * disconnected (WIRE_OUT_MAX). Loop thread only. */
+ * Parses requests, checks verb, phase and arguments by the table, and hands the rest to the launcher, which ends each
+ * call exactly once, at once or later; a peer that left meanwhile is no concern of its. A peer that does not read its
+ * events is disconnected (WIRE_OUT_MAX). Loop thread only. */
 #pragma once
 
 #include "base/json.h"

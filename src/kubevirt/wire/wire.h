@@ -1,57 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/wire/wire.h - what virt-handler and virt-launcher say to each other.
  *
- * One JSON object per line over launcher.sock (mode 0600, in the VM's directory, mode 0700, uid 107). Requests carry an id
- * of the client's choice; replies may come in another order; events come in between. Every connection is equal: the
- * handler, a test and a console may be connected at the same time.
+ * One JSON object per line over launcher.sock (mode 0600, in the VM's directory, mode 0700, uid 107). Requests carry
+ * an id of the client's choice; replies may come in another order; events come in between. Every connection is equal:
+ * the handler, a test and a console may be connected at the same time.
  *
- *   -> {"id":1,"verb":"hello"}
- *   <- {"id":1,"ok":STATE}                              this connection gets events from now on
- *   -> {"id":2,"verb":"start","args":{"vmi":VMI,"host":HOST}}
- *   <- {"id":2,"ok":{"phase":"Preparing"}}              accepted; the rest comes as state events. Repeating it for the same
- *                                                       metadata.uid is ok and changes nothing (handler restart)
- *   <- {"event":"state","data":STATE}                   after every change, coalesced per turn; always the whole state
- *   -> {"id":3,"verb":"set-memory","args":{"bytes":2147483648}}      wanted guest memory in total, boot memory included
- *   <- {"id":3,"ok":{"requested":2147483648,"current":2147483648,"complete":true}}   when reached, or after 30 s with what was
- *                                                       reached and "complete":false
- *   <- {"id":3,"error":{"code":"INVALID","message":"..."}}           refused before QEMU was asked. CONFLICT: a newer set-memory
- *                                                       took over. UNAVAILABLE: the guest went away
- *   -> {"id":4,"verb":"pause"}     {"id":5,"verb":"unpause"}         idempotent
- *   -> {"id":6,"verb":"shutdown","args":{"graceSeconds":30}}         power button until the grace ends, then kill. 0: kill.
- *   -> {"id":7,"verb":"kill"}      {"id":8,"verb":"reset"}
- *   -> {"id":9,"verb":"console","args":{"mode":"takeover"}}
- *   <- {"id":9,"ok":{}}                                 from the next byte on the connection is the serial console, raw, both
- *                                                       ways, until either end closes. Nothing old is replayed (it is in
- *                                                       console.log). "takeover" (default) ends earlier takeover and shared
- *                                                       consoles; "shared" joins; "listen" only reads.
- *   -> {"id":10,"verb":"release"}                       the final state was recorded: the launcher ends (exit status 0 after
- *                                                       Succeeded, 1 after Failed). Without it it ends after WIRE_LINGER_MS.
- *   <- {"event":"guest-reboot","data":{"count":1}}      {"event":"io-error","data":{"disk":"rootdisk","nospace":true}}
- *   <- {"event":"guest-agent","data":{"connected":true}}
+ * -> {"id":1,"verb":"hello"}
+ * <- {"id":1,"ok":STATE}            this connection gets events from now on
+ * -> {"id":2,"verb":"start","args":{"vmi":VMI,"host":HOST}}
+ * <- {"id":2,"ok":{"phase":"Preparing"}}
+ *                                   accepted; the rest comes as state events. Repeating it for the same metadata.uid is
+ *                                   ok and changes nothing (handler restart). INVALID: a field that can not be served
+ * <- {"event":"state","data":STATE} after every change, coalesced per turn; always the whole state
+ * -> {"id":3,"verb":"set-memory","args":{"bytes":2147483648}}
+ *                                   wanted guest memory in total, boot memory included
+ * <- {"id":3,"ok":{"requested":2147483648,"current":2147483648,"complete":true}}
+ *                                   when reached; or after 30 s with what was reached and "complete":false
+ * <- {"id":3,"error":{"code":"INVALID","message":"..."}}
+ *                                   refused before QEMU was asked. CONFLICT: a newer set-memory took over, or the phase
+ *                                   does not allow it. UNAVAILABLE: the guest went away. code: err_name()
+ * -> {"id":4,"verb":"pause"} {"id":5,"verb":"unpause"}              idempotent
+ * -> {"id":6,"verb":"shutdown","args":{"graceSeconds":30}}
+ *                                   power button until the grace ends, then kill. 0: kill. Absent: the VMI's own
+ * -> {"id":7,"verb":"kill"} {"id":8,"verb":"reset"}
+ * -> {"id":9,"verb":"console","args":{"mode":"takeover"}}
+ * <- {"id":9,"ok":{}}               from the next byte on the connection is the serial console, raw, both ways, until
+ *                                   either end closes. Nothing old is replayed (it is in console.log). "takeover"
+ *                                   (default) ends earlier takeover and shared consoles; "shared" joins; "listen" reads
+ * -> {"id":10,"verb":"release"}     the final state was recorded: the launcher ends (exit status 0 after Succeeded, 1
+ *                                   after Failed). Without it it ends after WIRE_LINGER_MS
+ * <- {"event":"guest-reboot","data":{"count":1}}
+ * <- {"event":"io-error","data":{"disk":"rootdisk","nospace":true,"message":"No space left on device"}}
+ * <- {"event":"guest-agent","data":{"connected":true}}
  *
  * STATE: {"protocol":1,"version":"v0.1.0","phase":"Running","reason":"","message":"","pid":7,"qemuPid":12,
- *   "name":"vm-alpine","namespace":"default","uid":"...","domain":"default_vm-alpine","machine":"pc-q35-7.2","accelerator":"tcg",
- *   "memory":{"guestAtBoot":1073741824,"requested":1073741824,"current":1073741824,"max":4294967296,"resizing":false,
- *             "error":"","guestTotal":952606720,"guestAvailable":901775360},     last two: bytes, once the balloon driver reports
+ *   "name":"vm-alpine","namespace":"default","uid":"...","domain":"default_vm-alpine","machine":"pc-q35-7.2",
+ *   "accelerator":"tcg",
+ *   "memory":{"guestAtBoot":1073741824,"requested":1073741824,"current":1073741824,"max":4294967296,
+ *             "resizing":false,"error":"","offline":0,"guestTotal":952606720,"guestAvailable":901775360},
  *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4},
  *   "guest":{"booted":true,"agent":false,"reboots":0},
  *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp"}],
  *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
  *   "startedAtMs":1767323045000}
- * "max" equals "guestAtBoot" when no room was reserved: set-memory above is then INVALID. Absent parts are unknown yet.
+ * Absent parts are unknown yet; memory is there once the guest has run. "max" equals "guestAtBoot" when no room was
+ * reserved: set-memory above is then INVALID. "error": why the last set-memory failed. "offline": bytes plugged that the
+ * guest's operating system does not use. "guestTotal" (MemTotal) and "guestAvailable": once the balloon driver reports.
  * reason in a final phase: GuestShutdown, Shutdown (both Succeeded); Killed, GraceExpired, GuestPanicked, QemuCrashed,
  * OutOfMemory, StartFailed, PrepareFailed (Failed; message says why). In Paused: PausedByUser, PausedIOError.
  *
- * VMI: the VirtualMachineInstance object; unknown members are ignored. HOST: facts the VMI does not hold, all optional:
- *   {"allowEmulation":true,"accelerator":"kvm"|"tcg",          accelerator: skip the probe
- *    "machine":"pc-q35-7.2",                                   from status.machine.type if absent
- *    "maxGuestBytes":4294967296,                               room; else domain.memory.maxGuest; else none
- *    "containerDisks":{"VOLUME":"/dir or file"},               default /var/run/kubevirt/container-disks/VOLUME
- *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},     contents of Secrets named by volumes
- *    "network":"slirp"|"passt",                                default slirp: kubevirt/launcher/net.h
+ * VMI: the VirtualMachineInstance object; unknown members are ignored. HOST: facts it does not hold, all optional:
+ *   {"allowEmulation":true,
+ *    "accelerator":"kvm"|"tcg",                             skips the probe
+ *    "machine":"pc-q35-7.2",                                else status.machine.type, else spec.domain.machine.type
+ *    "maxGuestBytes":4294967296,                            room; else domain.memory.maxGuest; else none
+ *    "containerDisks":{"VOLUME":"/dir or file"},            else /var/run/kubevirt/container-disks/VOLUME
+ *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},   contents of Secrets named by volumes
+ *    "network":"slirp"|"passt",                             else slirp: kubevirt/launcher/net.h
  *    "podMAC":"02:...","dns":["10.43.0.10"],"search":["default.svc.cluster.local"]}
  *
- * The final STATE is also left in state.json of the VM's directory (as is every other state, by rename). */
+ * The latest STATE is also in state.json of the VM's directory, the final one too. */
 #pragma once
 
 #include "base/err.h"
@@ -88,7 +96,7 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 #define WIRE_FINAL (WIRE_IN(SUCCEEDED) | WIRE_IN(FAILED))
 #define WIRE_QEMU (WIRE_GUEST | WIRE_IN(STARTING) | WIRE_IN(STOPPING))
 
-/* id, on the wire, phases in which it is legal, the client's time limit in ms. Arguments: wire.c, one array per verb. */
+/* id, on the wire, phases in which it is legal, the client's time limit in ms. Arguments: wire.c. */
 #define WIRE_VERBS(V)                                  \
 	V(hello, "hello", WIRE_ALWAYS, 5000)           \
 	V(start, "start", WIRE_ALWAYS, 5000)           \
@@ -123,5 +131,5 @@ struct wire_verb_info {
 extern const struct wire_verb_info wire_verbs[WIRE_VERB_MAX];
 
 bool wire_verb_parse(const char *name, enum wire_verb *ret);
-/* Is the verb legal now, and are its arguments as declared? args may be NULL. BAD_REQUEST, or CONFLICT for the phase. */
+/* Is the verb legal now, are its arguments as declared? args may be NULL. BAD_REQUEST, or CONFLICT for the phase. */
 int wire_check(enum wire_verb v, enum wire_phase now, const struct json *args, struct err *e);
