@@ -142,6 +142,26 @@ static void health(struct virt_api *a, struct http_req *r)
 	h->call = kube_raw(a->spec.client, "GET", "/version", NULL, NULL, 0, health_answer, h);
 }
 
+/* Prometheus' text format. */
+static void metrics(const struct virt_api *a, struct http_req *r)
+{
+	CLEANUP(str_done) struct str s = { 0 };
+
+	str_add(&s, "# TYPE coracle_virt_api_reviews_total counter\n");
+	for (const struct hook *h = hooks; h->path; h++) {
+		str_addf(&s, "coracle_virt_api_reviews_total{hook=\"%s\",allowed=\"true\"} %llu\n", h->name,
+			(unsigned long long)a->reviews[h->id].allowed);
+		str_addf(&s, "coracle_virt_api_reviews_total{hook=\"%s\",allowed=\"false\"} %llu\n", h->name,
+			(unsigned long long)a->reviews[h->id].refused);
+	}
+	str_addf(&s,
+		"# TYPE coracle_virt_api_subresource_requests_total counter\n"
+		"coracle_virt_api_subresource_requests_total %llu\n"
+		"# TYPE coracle_virt_api_streams gauge\ncoracle_virt_api_streams %zu\n",
+		(unsigned long long)a->subresource_requests, bridges_open(a));
+	http_req_reply(r, 200, "text/plain; version=0.0.4", s.data, s.len);
+}
+
 static bool serve_group(struct virt_api *a, struct http_req *r, const char *version, const char *rest)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
@@ -168,6 +188,10 @@ bool discovery_serve(struct virt_api *a, struct http_req *r)
 		return false;
 	if (str_eq(path, "/healthz")) {
 		health(a, r);
+		return true;
+	}
+	if (str_eq(path, "/metrics")) {
+		metrics(a, r);
 		return true;
 	}
 	if (str_eq(path, "/apis")) {

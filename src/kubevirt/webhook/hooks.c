@@ -49,6 +49,11 @@ static void answer(struct hook_call *h)
 		reply_err(h->req, &e);
 		return;
 	}
+	struct review_count *n = &h->api->reviews[h->hook->id];
+	if (json_bool(json_at(json_root(d), "/response/allowed")))
+		n->allowed++;
+	else
+		n->refused++;
 	reply_json(h->req, 200, json_root(d));
 	json_doc_free(d);
 }

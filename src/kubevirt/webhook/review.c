@@ -8,43 +8,29 @@
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/validate.h"
 
-enum hook_id {
-	MUTATE_VM,
-	MUTATE_VMI,
-	MUTATE_VMIM,
-	VALIDATE_VM,
-	VALIDATE_VMI_CREATE,
-	VALIDATE_VMI_UPDATE,
-	VALIDATE_VMIM_CREATE,
-	VALIDATE_VMIM_UPDATE,
-	VALIDATE_KUBEVIRT_CREATE,
-	VALIDATE_KUBEVIRT_UPDATE,
-	VALIDATE_KUBEVIRT_DELETE,
-};
-
 const struct hook hooks[] = {
 	{ "/virtualmachines-mutate", "virtualmachines-mutator.kubevirt.io", HOOK_MUTATING, &kind_vm,
-		"CREATE,UPDATE", NEEDS_NOTHING, MUTATE_VM },
+		"CREATE,UPDATE", NEEDS_NOTHING, HOOK_MUTATE_VM },
 	{ "/virtualmachineinstances-mutate", "virtualmachineinstances-mutator.kubevirt.io", HOOK_MUTATING,
-		&kind_vmi, "CREATE,UPDATE", NEEDS_NOTHING, MUTATE_VMI },
+		&kind_vmi, "CREATE,UPDATE", NEEDS_NOTHING, HOOK_MUTATE_VMI },
 	{ "/migration-mutate-create", "migrations-mutator.kubevirt.io", HOOK_MUTATING, &kind_vmim, "CREATE",
-		NEEDS_NOTHING, MUTATE_VMIM },
+		NEEDS_NOTHING, HOOK_MUTATE_VMIM },
 	{ "/virtualmachines-validate", "virtualmachine-validator.kubevirt.io", HOOK_VALIDATING, &kind_vm,
-		"CREATE,UPDATE", NEEDS_NOTHING, VALIDATE_VM },
+		"CREATE,UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_VM },
 	{ "/virtualmachineinstances-validate-create", "virtualmachineinstances-create-validator.kubevirt.io",
-		HOOK_VALIDATING, &kind_vmi, "CREATE", NEEDS_NOTHING, VALIDATE_VMI_CREATE },
+		HOOK_VALIDATING, &kind_vmi, "CREATE", NEEDS_NOTHING, HOOK_VALIDATE_VMI_CREATE },
 	{ "/virtualmachineinstances-validate-update", "virtualmachineinstances-update-validator.kubevirt.io",
-		HOOK_VALIDATING, &kind_vmi, "UPDATE", NEEDS_NOTHING, VALIDATE_VMI_UPDATE },
+		HOOK_VALIDATING, &kind_vmi, "UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_VMI_UPDATE },
 	{ "/migration-validate-create", "migration-create-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim,
-		"CREATE", NEEDS_VMI_AND_MIGRATIONS, VALIDATE_VMIM_CREATE },
+		"CREATE", NEEDS_VMI_AND_MIGRATIONS, HOOK_VALIDATE_VMIM_CREATE },
 	{ "/migration-validate-update", "migration-update-validator.kubevirt.io", HOOK_VALIDATING, &kind_vmim,
-		"UPDATE", NEEDS_NOTHING, VALIDATE_VMIM_UPDATE },
+		"UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_VMIM_UPDATE },
 	{ "/kubevirt-validate-create", "kubevirt-create-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
-		"CREATE", NEEDS_KUBEVIRT_COUNT, VALIDATE_KUBEVIRT_CREATE },
+		"CREATE", NEEDS_KUBEVIRT_COUNT, HOOK_VALIDATE_KUBEVIRT_CREATE },
 	{ "/kubevirt-validate-update", "kubevirt-update-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
-		"UPDATE", NEEDS_NOTHING, VALIDATE_KUBEVIRT_UPDATE },
+		"UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_KUBEVIRT_UPDATE },
 	{ "/kubevirt-validate-delete", "kubevirt-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
-		"DELETE", NEEDS_VMI_COUNT, VALIDATE_KUBEVIRT_DELETE },
+		"DELETE", NEEDS_VMI_COUNT, HOOK_VALIDATE_KUBEVIRT_DELETE },
 	{ NULL },
 };
 
@@ -71,7 +57,7 @@ struct pass {
 	struct strv *warnings;
 };
 
-static void mutate(int id, const struct pass *p, struct json_doc *d)
+static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
 {
 	const struct defaults_in in = {
 		.config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial
@@ -79,54 +65,58 @@ static void mutate(int id, const struct pass *p, struct json_doc *d)
 	struct json *o = json_root(d);
 
 	switch (id) {
-	case MUTATE_VM:
+	case HOOK_MUTATE_VM:
 		vm_default(d, o, p->create, &in);
 		break;
-	case MUTATE_VMI:
+	case HOOK_MUTATE_VMI:
 		if (p->create)
 			vmi_default_create(d, o, &in);
 		else if (
 			!p->trusted) /* a VMI has no status subresource: foreign writes to it are undone (rollout.md 4.3) */
 			json_set_copy(d, o, "status", json_get(p->old, "status"));
 		break;
-	case MUTATE_VMIM:
+	case HOOK_MUTATE_VMIM:
 		vmim_default_create(d, o);
+		break;
+	default:
 		break;
 	}
 }
 
-static void validate(int id, const struct pass *p)
+static void validate(enum hook_id id, const struct pass *p)
 {
 	const struct kv_config *c = p->env->config;
 
 	switch (id) {
-	case VALIDATE_VM:
+	case HOOK_VALIDATE_VM:
 		vm_validate(p->object, p->old, c, p->causes);
 		vm_warnings(p->object, p->warnings);
 		break;
-	case VALIDATE_VMI_CREATE:
+	case HOOK_VALIDATE_VMI_CREATE:
 		vmi_validate_create(p->object, c, p->trusted, p->causes);
 		break;
-	case VALIDATE_VMI_UPDATE:
+	case HOOK_VALIDATE_VMI_UPDATE:
 		vmi_validate_update(p->object, p->old, p->trusted, p->causes);
 		break;
-	case VALIDATE_VMIM_CREATE:
+	case HOOK_VALIDATE_VMIM_CREATE:
 		vmim_validate_create(p->object, p->env->vmi, p->env->migrations, p->causes);
 		break;
-	case VALIDATE_VMIM_UPDATE:
+	case HOOK_VALIDATE_VMIM_UPDATE:
 		vmim_validate_update(p->object, p->old, p->causes);
 		break;
-	case VALIDATE_KUBEVIRT_CREATE:
+	case HOOK_VALIDATE_KUBEVIRT_CREATE:
 		kubevirt_validate(p->object, NULL, p->env->count, p->causes);
 		kubevirt_warnings(p->object, NULL, p->warnings);
 		break;
-	case VALIDATE_KUBEVIRT_UPDATE:
+	case HOOK_VALIDATE_KUBEVIRT_UPDATE:
 		kubevirt_validate(p->object, p->old, 1, p->causes);
 		if (!json_eq(json_get(p->object, "spec"), json_get(p->old, "spec")))
 			kubevirt_warnings(p->object, p->old, p->warnings);
 		break;
-	case VALIDATE_KUBEVIRT_DELETE:
+	case HOOK_VALIDATE_KUBEVIRT_DELETE:
 		kubevirt_validate_delete(p->old, p->env->count, p->causes);
+		break;
+	default:
 		break;
 	}
 }

@@ -20,6 +20,20 @@ struct review_env {
 	size_t count;
 };
 
+enum hook_id {
+	HOOK_MUTATE_VM,
+	HOOK_MUTATE_VMI,
+	HOOK_MUTATE_VMIM,
+	HOOK_VALIDATE_VM,
+	HOOK_VALIDATE_VMI_CREATE,
+	HOOK_VALIDATE_VMI_UPDATE,
+	HOOK_VALIDATE_VMIM_CREATE,
+	HOOK_VALIDATE_VMIM_UPDATE,
+	HOOK_VALIDATE_KUBEVIRT_CREATE,
+	HOOK_VALIDATE_KUBEVIRT_UPDATE,
+	HOOK_VALIDATE_KUBEVIRT_DELETE,
+	HOOK_ID_MAX
+};
 enum hook_side { HOOK_MUTATING, HOOK_VALIDATING, HOOK_OPERATOR };
 struct hook {
 	const char *path;    /* "/virtualmachines-mutate" */
@@ -28,7 +42,7 @@ struct hook {
 	const struct kind *kind;
 	const char *operations; /* "CREATE,UPDATE" */
 	enum review_needs needs;
-	int id;
+	enum hook_id id;
 };
 extern const struct hook hooks[]; /* ends with a NULL path */
 const struct hook *hook_find(const char *path);

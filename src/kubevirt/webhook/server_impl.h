@@ -31,6 +31,10 @@ struct virt_api {
 	struct tls_ctx *server_tls, *handler_tls;
 	struct http_server *http;
 	struct bridge *bridges;
+	struct review_count {
+		uint64_t allowed, refused;
+	} reviews[HOOK_ID_MAX]; /* by hook id */
+	uint64_t subresource_requests;
 	bool listening;
 };
 
@@ -72,6 +76,7 @@ void handler_find(struct call *c, const char *node, void (*then)(struct call *c)
 void console_serve(struct call *c);
 void portforward_serve(struct call *c);
 void bridges_end(struct virt_api *a);
+size_t bridges_open(const struct virt_api *a);
 
 /* Answers */
 void reply_json(struct http_req *r, int status, const struct json *v);

@@ -470,6 +470,9 @@ static void webhooks_answer_reviews(void **state)
 				 "default'},'spec':{'vmiName':'gone'}}}}"),
 		200);
 	body_has(w, "the VMI \\\"default/gone\\\" does not exist");
+	assert_int_equal(ask(w, NULL, "GET", "/metrics", NULL), 200);
+	body_has(w, "{hook=\"migration-create-validator.kubevirt.io\",allowed=\"false\"} 1\n");
+	body_has(w, "{hook=\"virtualmachineinstances-mutator.kubevirt.io\",allowed=\"true\"} 1\n");
 	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate", "[]"), 400);
 }
 

@@ -114,6 +114,15 @@ static void bridge_start(
 	http_stream_start(s, &stream_ops, b);
 }
 
+size_t bridges_open(const struct virt_api *a)
+{
+	size_t n = 0;
+
+	for (const struct bridge *b = a->bridges; b; b = b->next)
+		n++;
+	return n;
+}
+
 void bridges_end(struct virt_api *a)
 {
 	while (a->bridges)

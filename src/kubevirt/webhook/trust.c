@@ -97,8 +97,7 @@ static void add_ca(struct str *bundle, const char *pem)
 static void reload_server(struct virt_api *a)
 {
 	CLEANUP(mem_freep)
-	char *cert = secret_text(a->api_secret, "tls.crt"),
-	     *key = secret_text(a->api_secret, "tls.key");
+	char *cert = secret_text(a->api_secret, "tls.crt"), *key = secret_text(a->api_secret, "tls.key");
 	const struct json *auth = data_of(a->authentication);
 	CLEANUP(str_done) struct str cas = { 0 };
 	struct err e;

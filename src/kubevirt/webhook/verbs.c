@@ -283,6 +283,7 @@ void verbs_serve(struct virt_api *a, struct http_req *r)
 	const char *method = http_req_method(r);
 	struct err e;
 
+	a->subresource_requests++;
 	c->api = a;
 	c->req = r;
 	http_req_set_ctx(r, c, call_free);
