@@ -107,6 +107,11 @@ struct cache *controllers_cache(struct controller_set *s, const struct kind *k)
 	return set_cache(s, k, NULL);
 }
 
+struct cache *controllers_watch_cache(struct controller_set *s, const struct controller_watch *w)
+{
+	return set_cache(s, w->kind, w);
+}
+
 /* ---- one controller ---- */
 static bool ctrl_synced(const struct ctrl *c)
 {

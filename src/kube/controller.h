@@ -58,6 +58,8 @@ void controllers_start(struct controller_set *s);
 void controllers_free(struct controller_set *s);
 struct cache *controllers_cache(
 	struct controller_set *s, const struct kind *k); /* made if needed, before start */
+/* The cache behind one watch of an added controller, with its selectors and index 0. */
+struct cache *controllers_watch_cache(struct controller_set *s, const struct controller_watch *w);
 void controllers_kick(
 	struct controller_set *s, const char *controller, const char *key); /* something outside changed */
 bool controllers_idle(

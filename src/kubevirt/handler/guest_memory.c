@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change of memory in place, steps 4 and 5 of kubevirt/api/handoff.h. rollout.md 3.3, 7.4; decisions 10 to 12. */
+#include "kubevirt/handler/guest.h"
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "base/mem.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/names.h"
+
+#define PERCENT 100
+
+static const struct json *compute(const struct json *list)
+{
+	JSON_EACH(it, list)
+		if (str_eq(json_get_str(it.val, "name"), POD_CONTAINER_COMPUTE))
+			return it.val;
+	return NULL;
+}
+
+/* What the pod has to request for a guest of that size: rollout.md 3.3 step 3. Huge pages are counted apart. */
+static int64_t pod_need(const struct guest_view *v, const struct json *vmi, int64_t guest)
+{
+	const struct json *domain = json_at(vmi, "/spec/domain"), *res = json_get(domain, "resources");
+	const struct json *given = json_at(res, "/requests/memory");
+	const char *text = meta_annotation(obj_json(v->pod), ANN_MEMORY_OVERHEAD);
+	int64_t overhead = 0, need;
+
+	if (!str_to_i64(text ? text : "", 0, INT64_MAX, &overhead))
+		overhead = quantity_bytes(json_at(vmi, "/status/memory/memoryOverhead"));
+	if (overhead < 0 || json_bool(json_get(res, "overcommitGuestOverhead")))
+		overhead = 0;
+	if (json_at(domain, "/memory/hugepages"))
+		return overhead;
+	if (!given)
+		given = json_at(res, "/limits/memory");
+	need = given ? quantity_bytes(given) : guest / v->config->memory_overcommit * PERCENT;
+	return need + overhead;
+}
+
+bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest)
+{
+	const struct json *pod = v->pod ? obj_json(v->pod) : NULL;
+	const struct json *asked = json_get(compute(json_at(pod, "/spec/containers")), "resources");
+	const struct json *has = json_get(compute(json_at(pod, "/status/containerStatuses")), "resources");
+	const struct json *limit = json_at(asked, "/limits/memory");
+	int64_t request = quantity_bytes(json_at(asked, "/requests/memory"));
+
+	if (!pod || !has || request < pod_need(v, vmi, guest))
+		return false;
+	if (quantity_bytes(json_at(has, "/requests/memory")) < request)
+		return false;
+	return !limit || quantity_bytes(json_at(has, "/limits/memory")) >= quantity_bytes(limit);
+}
+
+static void finish(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest)
+{
+	struct json *status = json_need_obj(d, vmi, "status"), *memory = json_need_obj(d, status, "memory");
+	char text[QUANTITY_TEXT_MAX];
+
+	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(guest, text));
+	json_set_str(d, memory, "guestRequested", text);
+	cond_remove(d, status, COND_HOT_MEMORY);
+}
+
+static void give_up(const struct guest_view *v, struct json_doc *d, struct json *vmi, char *why /* taken */,
+	struct guest_memory_step *ret)
+{
+	int64_t current = v->facts->memory.done ? v->facts->memory.current : 0;
+	struct json *status = json_need_obj(d, vmi, "status");
+	char text[QUANTITY_TEXT_MAX];
+
+	if (current > 0)
+		json_set_str(d, json_need_obj(d, status, "memory"), "guestCurrent", quantity_bytes_text(current, text));
+	cond_set(d, status, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, why, v->now);
+	ret->failure = why;
+}
+
+static char *shortfall(const struct guest_memory *m)
+{
+	char asked[QUANTITY_TEXT_MAX], has[QUANTITY_TEXT_MAX];
+
+	if (m->error)
+		return mem_strdup(m->error);
+	return str_printf("%s were asked for, the guest %s %s", quantity_bytes_text(m->target, asked),
+		m->current > m->target ? "does not go below" : "took no more than", quantity_bytes_text(m->current, has));
+}
+
+/* A result is about the wanted size: that settles it. */
+static void settle(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest, struct guest_memory_step *ret)
+{
+	if (v->facts->memory.complete)
+		finish(v, d, vmi, guest);
+	else
+		give_up(v, d, vmi, shortfall(&v->facts->memory), ret);
+}
+
+void guest_memory(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret)
+{
+	const struct guest_memory *m = &v->facts->memory;
+	const struct json *told = json_get(v->facts->state, "memory");
+	const struct json *cond = cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY);
+	int64_t guest = quantity_bytes(json_at(vmi, "/spec/domain/memory/guest"));
+	int64_t current = json_i64(json_get(told, "current")), requested = json_i64(json_get(told, "requested"));
+
+	ret->seen = m->done;
+	if (!str_eq(json_get_str(cond, "status"), "True") || !str_eq(json_get_str(cond, "reason"), HOT_MEMORY_IN_PLACE))
+		return;
+	if (m->done && m->target == guest) {
+		settle(v, d, vmi, guest, ret);
+		return;
+	}
+	if (meta_annotation(vmi, ANN_TEST_MEMORY_FAIL)) {
+		give_up(v, d, vmi, str_printf("failed on request of annotation %s", ANN_TEST_MEMORY_FAIL), ret);
+		return;
+	}
+	if (guest <= 0 || !told || (m->busy && m->target == guest))
+		return;
+	if (!m->busy && current == guest && requested == guest && !json_bool(json_get(told, "resizing"))) {
+		finish(v, d, vmi, guest);
+		return;
+	}
+	/* A guest that stands still takes nothing; it is asked when it goes on. */
+	if (str_eq(json_get_str(v->facts->state, "phase"), "Paused"))
+		return;
+	/* Room first, then the guest; the other way round when it shrinks. */
+	if (guest > current && !guest_pod_covers(v, vmi, guest))
+		return;
+	ret->set = guest;
+}

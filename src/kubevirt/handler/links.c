@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kubevirt/handler/links.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kube/keymap.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/wire/client.h"
+
+#define SWEEP_AGE_MS 60000 /* a pod may have been bound just now */
+#define INOTIFY_BUF 4096
+
+/* A request whose outcome somebody waits for: ends exactly once, also when the connection is given up. */
+struct ask {
+	struct link *link;
+	struct ask *next;
+	int64_t bytes;     /* set-memory */
+	links_done_fn *fn; /* any other */
+	void *arg;
+};
+struct link {
+	struct links *all;
+	struct ask *asks;
+	char *uid, *key, *dir;
+	char *socket; /* short whatever the length of dir: by way of dir_fd */
+	int dir_fd, watch;
+	struct wire_client *client;
+	struct loop_timer *retry;
+	int64_t wait_ms;
+	bool lost; /* was connected once: no need to say so again */
+	struct json_doc *state;
+	char *start_error, *memory_error;
+	struct guest_facts facts;
+};
+struct links {
+	struct links_spec spec;
+	char *host_dir;
+	struct keymap by_uid;
+	int inotify;
+	struct loop_fd *inotify_fd;
+};
+
+static struct link *find(const struct links *l, const char *uid)
+{
+	return uid ? keymap_get(&l->by_uid, uid) : NULL;
+}
+
+static void changed(struct link *k)
+{
+	k->all->spec.changed(k->all->spec.arg, k->key);
+}
+
+static void set_state(struct link *k, const struct json *state)
+{
+	json_doc_free(k->state);
+	k->state = json_doc_from(state);
+	k->facts.state = json_root(k->state);
+}
+
+/* ---- connecting ---- */
+static void read_last_words(struct link *k)
+{
+	CLEANUP(mem_freep) char *path = file_join(k->dir, WIRE_STATE_FILE), *text = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	size_t len;
+	struct err e;
+
+	if (file_read(path, LINK_STATE_FILE_MAX, &text, &len, &e) < 0)
+		return;
+	d = json_parse(text, len, &e);
+	if (d && json_is_obj(json_root(d)) && !json_eq(json_root(d), k->facts.state)) {
+		set_state(k, json_root(d));
+		changed(k);
+	}
+}
+
+static void try_later(struct link *k)
+{
+	loop_timer_set(k->retry, k->wait_ms);
+	k->wait_ms = k->wait_ms * 2 > LINK_RETRY_MAX_MS ? LINK_RETRY_MAX_MS : k->wait_ms * 2;
+}
+
+static void ask_end(struct ask *a, const struct json *ok, const struct err *e);
+
+static void hang_up(struct link *k)
+{
+	struct err e;
+
+	wire_client_free(TAKE(k->client));
+	err_set(&e, ERR_UNREACHABLE, "the launcher has hung up");
+	while (k->asks)
+		ask_end(k->asks, NULL, &e);
+}
+
+static void on_lost(void *arg, const struct err *why)
+{
+	struct link *k = arg;
+
+	hang_up(k);
+	if (k->facts.connected)
+		log_info("%s: the launcher has hung up: %s", k->key, why->msg);
+	k->facts.connected = false;
+	if (k->facts.start == GUEST_START_ASKED)
+		k->facts.start = GUEST_START_NO; /* it says itself whether it has begun */
+	k->facts.stop_asked = k->facts.kill_asked = k->facts.release_asked = false;
+	read_last_words(k);
+	changed(k);
+	try_later(k);
+}
+
+static void on_event(void *arg, const char *event, const struct json *data)
+{
+	struct link *k = arg;
+
+	if (str_eq(event, "state")) {
+		set_state(k, data);
+		changed(k);
+	} else {
+		log_info("%s: %s", k->key, event);
+	}
+}
+
+static void on_hello(void *arg, const struct json *ok, const struct err *e)
+{
+	struct link *k = arg;
+
+	if (e) {
+		if (e->code != ERR_UNREACHABLE)
+			on_lost(k, e); /* silent: dialled anew */
+		return;
+	}
+	if (json_i64(json_get(ok, "protocol")) != WIRE_PROTOCOL)
+		log_warn("%s: the launcher speaks protocol %lld, not %d", k->key,
+			(long long)json_i64(json_get(ok, "protocol")), WIRE_PROTOCOL);
+	set_state(k, ok);
+	k->facts.connected = true;
+	k->wait_ms = LINK_RETRY_MIN_MS;
+	log_info("%s: connected to its launcher, %s", k->key, json_str_or(json_get(ok, "phase"), "?"));
+	changed(k);
+}
+
+static void dial(void *arg)
+{
+	static const struct wire_client_ops ops = { .event = on_event, .lost = on_lost };
+	struct link *k = arg;
+	struct err e;
+
+	if (k->client)
+		return;
+	k->client = wire_client_new(k->all->spec.loop, k->socket, &ops, k, &e);
+	if (k->client) {
+		wire_client_call(k->client, WIRE_hello, NULL, on_hello, k);
+		return;
+	}
+	/* No socket: inotify tells when there is one. A socket that nobody serves: not yet, or not any more. */
+	read_last_words(k);
+	if (e.code != ERR_NOT_FOUND)
+		try_later(k);
+}
+
+static void on_inotify(void *arg, int what)
+{
+	struct links *l = arg;
+	char buf[INOTIFY_BUF] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(l->inotify, buf, sizeof(buf));
+
+	for (ssize_t at = 0; n > 0 && at < n;) {
+		const struct inotify_event *ev = (const struct inotify_event *)(buf + at);
+
+		at += (ssize_t)(sizeof(*ev) + ev->len);
+		for (size_t i = 0; i < l->by_uid.len; i++) {
+			struct link *k = l->by_uid.items[i].val;
+
+			if (k->watch == ev->wd && ev->len && str_eq(ev->name, WIRE_SOCKET) && !k->client)
+				loop_timer_set(k->retry, 0);
+		}
+	}
+}
+
+/* ---- the VM's directory ---- */
+static int dir_prepare(struct link *k, struct err *e)
+{
+	int owner = k->all->spec.uid;
+
+	if (file_mkdirs(k->dir, 0700, e) < 0)
+		return -1;
+	k->dir_fd = open(k->dir, O_DIRECTORY | O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (k->dir_fd < 0)
+		return err_sys(e, "opening %s", k->dir);
+	/* Owner first: from then on the launcher may use it, whatever the mode was. */
+	if (owner >= 0 && chown(k->dir, (uid_t)owner, (gid_t)owner) < 0)
+		return err_sys(e, "giving %s to user %d", k->dir, owner);
+	if (chmod(k->dir, 0700) < 0)
+		return err_sys(e, "chmod %s", k->dir);
+	k->watch = inotify_add_watch(k->all->inotify, k->dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+	if (k->watch < 0)
+		return err_sys(e, "watching %s", k->dir);
+	free(k->socket);
+	k->socket = str_printf("/proc/self/fd/%d/%s", k->dir_fd, WIRE_SOCKET);
+	return 0;
+}
+
+static void link_free(void *p)
+{
+	struct link *k = p;
+
+	hang_up(k);
+	loop_timer_free(k->retry);
+	if (k->watch >= 0)
+		inotify_rm_watch(k->all->inotify, k->watch);
+	fd_closep(&k->dir_fd);
+	json_doc_free(k->state);
+	free(k->start_error);
+	free(k->memory_error);
+	free(k->socket);
+	free(k->uid);
+	free(k->key);
+	free(k->dir);
+	free(k);
+}
+
+/* A uid becomes part of a path. */
+static bool uid_ok(const char *uid)
+{
+	return !str_empty(uid) && strspn(uid, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == strlen(uid);
+}
+
+int links_attach(struct links *l, const char *uid, const char *key, struct err *e)
+{
+	struct link *k;
+
+	if (find(l, uid))
+		return 0;
+	if (!uid_ok(uid))
+		return err_set(e, ERR_INVALID, "\"%s\" is no uid", uid ? uid : "");
+	k = MEM_NEW(struct link);
+	k->all = l;
+	k->uid = mem_strdup(uid);
+	k->key = mem_strdup(key);
+	k->dir = str_printf(HANDOFF_VM_DIR_FMT, l->host_dir, uid);
+	k->dir_fd = k->watch = -1;
+	k->wait_ms = LINK_RETRY_MIN_MS;
+	k->retry = loop_timer_new(l->spec.loop, dial, k);
+	keymap_put(&l->by_uid, uid, k);
+	k->facts.attached = true;
+	if (dir_prepare(k, e) < 0) {
+		link_free(keymap_take(&l->by_uid, uid));
+		return -1;
+	}
+	loop_timer_set(k->retry, 0);
+	return 0;
+}
+
+void links_forget(struct links *l, const char *uid, bool remove_dir)
+{
+	struct link *k = uid ? keymap_take(&l->by_uid, uid) : NULL;
+	CLEANUP(mem_freep) char *dir = NULL;
+	struct err e;
+
+	if (!k)
+		return;
+	dir = mem_strdup(k->dir);
+	link_free(k);
+	if (remove_dir && file_remove_tree(dir, &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), void *arg)
+{
+	CLEANUP(mem_freep) char *vms = file_join(l->host_dir, "vms");
+	CLEANUP(strv_done) struct strv names = { 0 };
+	struct err e;
+
+	if (file_list(vms, &names, &e) < 0) {
+		log_warn("%s", e.msg);
+		return;
+	}
+	for (size_t i = 0; i < names.len; i++) {
+		CLEANUP(mem_freep) char *path = file_join(vms, names.items[i]);
+		struct stat st;
+
+		if (find(l, names.items[i]) || wanted(arg, names.items[i]) || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+			continue;
+		if (loop_wall_ms(l->spec.loop) - (int64_t)st.st_ctim.tv_sec * 1000 < SWEEP_AGE_MS)
+			continue;
+		log_info("removing what VMI %s left behind", names.items[i]);
+		if (file_remove_tree(path, &e) < 0)
+			log_warn("%s", e.msg);
+	}
+}
+
+/* ---- telling a launcher ---- */
+static struct link *connected(struct links *l, const char *uid)
+{
+	struct link *k = find(l, uid);
+
+	return k && k->client && k->facts.connected ? k : NULL;
+}
+
+static void started(void *arg, const struct json *ok, const struct err *e)
+{
+	struct link *k = arg;
+
+	if (!e) {
+		k->facts.start = GUEST_START_ACCEPTED;
+	} else if (e->code == ERR_UNREACHABLE) {
+		k->facts.start = GUEST_START_NO; /* on_lost() follows */
+		return;
+	} else if (e->code == ERR_TIMEOUT) {
+		k->facts.start = GUEST_START_NO;
+		on_lost(k, e);
+		return;
+	} else {
+		links_start_failed(k->all, k->uid, e);
+		return;
+	}
+	changed(k);
+}
+
+void links_starting(struct links *l, const char *uid, bool yes)
+{
+	struct link *k = find(l, uid);
+
+	if (k)
+		k->facts.start = yes ? GUEST_START_ASKED : GUEST_START_NO;
+}
+
+void links_start(struct links *l, const char *uid, const struct json *args)
+{
+	struct link *k = connected(l, uid);
+
+	if (k) {
+		k->facts.start = GUEST_START_ASKED;
+		wire_client_call(k->client, WIRE_start, args, started, k);
+	} else if ((k = find(l, uid))) {
+		k->facts.start = GUEST_START_NO;
+	}
+}
+
+void links_start_failed(struct links *l, const char *uid, const struct err *e)
+{
+	struct link *k = find(l, uid);
+
+	if (!k)
+		return;
+	k->facts.start = GUEST_START_REFUSED;
+	free(k->start_error);
+	k->start_error = mem_strdup(e->msg);
+	k->facts.start_error = k->start_error;
+	changed(k);
+}
+
+/* ---- memory ---- */
+static void put_number(struct json_doc *d, struct json *o, const char *key, const struct json *v)
+{
+	if (v)
+		json_set_i64(d, o, key, json_i64(v));
+}
+
+/* The answer may be here before the STATE that says the same. */
+static void memory_answered(struct link *k, const struct json *ok)
+{
+	struct json *memory = k->state ? json_get(json_root(k->state), "memory") : NULL;
+
+	if (!memory || !ok)
+		return;
+	put_number(k->state, memory, "current", json_get(ok, "current"));
+	put_number(k->state, memory, "requested", json_get(ok, "requested"));
+	json_set_bool(k->state, memory, "resizing", false);
+}
+
+/* A newer request must not be taken for the end of an older one. */
+static void memory_done(struct link *k, int64_t bytes, const struct json *ok, const struct err *e)
+{
+	struct guest_memory *m = &k->facts.memory;
+
+	if (!m->busy || m->target != bytes)
+		return;
+	m->busy = false;
+	/* Without launcher there is no result: asked again when it is back. */
+	m->done = !e || e->code != ERR_UNREACHABLE;
+	m->complete = ok && json_bool(json_get(ok, "complete"));
+	memory_answered(k, ok);
+	m->current = json_i64(json_at(k->facts.state, "/memory/current"));
+	free(k->memory_error);
+	m->error = k->memory_error = e ? mem_strdup(e->msg) : NULL;
+	changed(k);
+}
+
+static void ask_end(struct ask *a, const struct json *ok, const struct err *e)
+{
+	for (struct ask **at = &a->link->asks; *at; at = &(*at)->next)
+		if (*at == a) {
+			*at = a->next;
+			break;
+		}
+	if (a->fn)
+		a->fn(a->arg, e);
+	else
+		memory_done(a->link, a->bytes, ok, e);
+	free(a);
+}
+
+static void ask_answered(void *arg, const struct json *ok, const struct err *e)
+{
+	ask_end(arg, ok, e);
+}
+
+static void ask_send(struct link *k, enum wire_verb v, const struct json *args, const struct ask *spec)
+{
+	struct ask *a = MEM_NEW(struct ask);
+
+	*a = *spec;
+	a->link = k;
+	a->next = k->asks;
+	k->asks = a;
+	wire_client_call(k->client, v, args, ask_answered, a);
+}
+
+void links_set_memory(struct links *l, const char *uid, int64_t bytes)
+{
+	struct link *k = connected(l, uid);
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct json *args;
+
+	if (!k)
+		return;
+	d = json_doc_new();
+	args = json_new_obj(d);
+	json_set_i64(d, args, "bytes", bytes);
+	k->facts.memory = (struct guest_memory){ .busy = true, .target = bytes };
+	log_info("%s: guest memory to %lld MiB", k->key, (long long)(bytes >> 20));
+	ask_send(k, WIRE_set_memory, args, &(struct ask){ .bytes = bytes });
+}
+
+void links_memory_seen(struct links *l, const char *uid)
+{
+	struct link *k = find(l, uid);
+
+	if (k && k->facts.memory.done)
+		k->facts.memory = (struct guest_memory){ 0 };
+}
+
+/* ---- verbs whose outcome shows in the STATE ---- */
+static void told(void *arg, const struct json *ok, const struct err *e)
+{
+	struct link *k = arg;
+
+	if (e && e->code != ERR_UNREACHABLE)
+		log_warn("%s: %s", k->key, e->msg);
+}
+
+void links_shutdown(struct links *l, const char *uid, int64_t grace_seconds)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *args = json_new_obj(d);
+	struct link *k = connected(l, uid);
+
+	if (!k)
+		return;
+	json_set_i64(d, args, "graceSeconds", grace_seconds);
+	k->facts.stop_asked = true;
+	wire_client_call(k->client, WIRE_shutdown, args, told, k);
+}
+
+void links_kill(struct links *l, const char *uid)
+{
+	struct link *k = connected(l, uid);
+
+	if (!k)
+		return;
+	k->facts.kill_asked = true;
+	wire_client_call(k->client, WIRE_kill, NULL, told, k);
+}
+
+void links_release(struct links *l, const char *uid)
+{
+	struct link *k = connected(l, uid);
+
+	if (!k)
+		return;
+	k->facts.release_asked = true;
+	wire_client_call(k->client, WIRE_release, NULL, told, k);
+}
+
+bool links_ask(struct links *l, const char *uid, enum wire_verb verb, links_done_fn *fn, void *arg)
+{
+	struct link *k = connected(l, uid);
+
+	if (!k)
+		return false;
+	ask_send(k, verb, NULL, &(struct ask){ .fn = fn, .arg = arg });
+	return true;
+}
+
+/* ---- all of them ---- */
+const struct guest_facts *links_facts(const struct links *l, const char *uid)
+{
+	const struct link *k = find(l, uid);
+
+	return k ? &k->facts : NULL;
+}
+
+const char *links_of(const struct links *l, const char *key, size_t i)
+{
+	for (size_t at = 0; at < l->by_uid.len; at++) {
+		const struct link *k = l->by_uid.items[at].val;
+
+		if (str_eq(k->key, key) && i-- == 0)
+			return k->uid;
+	}
+	return NULL;
+}
+
+size_t links_len(const struct links *l)
+{
+	return l->by_uid.len;
+}
+
+const char *links_socket(const struct links *l, const char *uid)
+{
+	const struct link *k = find(l, uid);
+
+	return k ? k->socket : NULL;
+}
+
+int links_new(const struct links_spec *spec, struct links **ret, struct err *e)
+{
+	CLEANUP(mem_freep) char *vms = file_join(spec->host_dir, "vms");
+	CLEANUP(fd_closep) int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	struct links *l;
+
+	if (fd < 0)
+		return err_sys(e, "inotify");
+	if (file_mkdirs(vms, 0755, e) < 0)
+		return -1;
+	l = MEM_NEW(struct links);
+	l->spec = *spec;
+	l->host_dir = mem_strdup(spec->host_dir);
+	l->inotify = fd;
+	fd = -1;
+	l->inotify_fd = loop_fd_new(spec->loop, l->inotify, LOOP_READ, on_inotify, l);
+	*ret = l;
+	return 0;
+}
+
+void links_free(struct links *l)
+{
+	if (!l)
+		return;
+	keymap_done(&l->by_uid, link_free);
+	loop_fd_free(l->inotify_fd);
+	close(l->inotify);
+	free(l->host_dir);
+	free(l);
+}
