@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 
+from backend import Backend
 from client import Client, Server, eventually
 
 OWN = os.environ.get("API_CLUSTER") != "1"
@@ -932,6 +933,227 @@ def t97_eviction():
     status(k.get(PODS + "/" + name), 200)
     status(k.post(PODS + "/" + name + "/eviction", ev), 201)
     eq(k.get(PODS + "/" + name).status, 404)
+
+
+# ---- webhooks and aggregated APIs ----
+def b64(text):
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def publish(name, backend):
+    """A Service whose only endpoint is the backend."""
+    make("/api/v1/namespaces/%s/services" % NS, {"metadata": {"name": name}, "spec": {"ports": [{"port": 443, "name": "https"}]}})
+    make("/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices" % NS, {
+        "metadata": {"name": name + "-1", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+        "ports": [{"name": "https", "port": backend.port}],
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]})
+
+
+def review(answer):
+    """A webhook: answer(request of the review) -> response without uid."""
+    def handle(r):
+        q = json.loads(r.body)["request"]
+        return 200, {"Content-Type": "application/json"}, {
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": dict(answer(q), uid=q["uid"])}
+    return handle
+
+
+class Hook:
+    def __init__(self, kind, answer, label, **more):
+        self.name = fresh("hook")
+        self.backend = Backend(review(answer), "%s.%s.svc" % (self.name, NS))
+        publish(self.name, self.backend)
+        self.base = "/apis/admissionregistration.k8s.io/v1/%swebhookconfigurations" % kind.lower()
+        w = {"name": self.name + ".coracle.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+             "clientConfig": {"caBundle": b64(self.backend.ca),
+                              "service": {"namespace": NS, "name": self.name, "path": "/hook"}},
+             "objectSelector": {"matchLabels": {"hook": label}},
+             "rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["widgets", "configmaps"]}]}
+        w.update(more)
+        make(self.base, {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind + "WebhookConfiguration",
+                         "metadata": {"name": self.name}, "webhooks": [w]})
+
+    @property
+    def asked(self):
+        return [json.loads(r.body)["request"] for r in self.backend.requests]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        k.delete(self.base + "/" + self.name)
+        self.backend.close()
+
+
+def allow(q):
+    return {"allowed": True}
+
+
+def patching(*ops):
+    return lambda q: {"allowed": True, "patchType": "JSONPatch", "patch": b64(json.dumps(list(ops)))}
+
+
+def t92_a_mutating_webhook():
+    label = fresh("mut")
+    with Hook("Mutating", patching({"op": "add", "path": "/spec/color", "value": "hooked"}), label) as h:
+        o = make(WIDGETS, widget(labels={"hook": label}))
+        eq(o["spec"]["color"], "hooked")
+        q = h.asked[0]
+        eq((q["operation"], q["kind"], q["namespace"], q["dryRun"], q["oldObject"], q["options"]["kind"]),
+           ("CREATE", {"group": GROUP, "version": "v1", "kind": "Widget"}, NS, False, None, "CreateOptions"))
+        eq(q["object"]["spec"], {"color": "red", "size": "small"})
+        assert "uid" not in q["object"]["metadata"] and "system:masters" in q["userInfo"]["groups"], q
+        eq(h.backend.requests[0].path, "/hook?timeout=10s")
+        path = WIDGETS + "/" + o["metadata"]["name"]
+        a = status(k.merge(path, {"spec": {"color": "mine", "size": "big"}}), 200)
+        eq((a["spec"], h.asked[1]["operation"], h.asked[1]["oldObject"]["spec"]["size"]),
+           ({"color": "hooked", "size": "big"}, "UPDATE", "small"))
+        make(WIDGETS, widget())  # without the label: nobody asks
+        eq(len(h.asked), 2)
+        status(k.merge(path + "/status", {"status": {"phase": "x"}}), 200)  # "widgets" are not "widgets/status"
+        eq(len(h.asked), 2)
+        status(k.delete(path), 200)
+        eq((h.asked[2]["operation"], h.asked[2]["object"]), ("DELETE", None))
+
+
+def t92b_reinvocation():
+    label = fresh("re")
+    one = patching({"op": "add", "path": "/metadata/annotations", "value": {"one": "1"}})
+
+    def first(q):
+        return one(q) if not q["object"]["metadata"].get("annotations") else {"allowed": True}
+    with Hook("Mutating", first, label, reinvocationPolicy="IfNeeded") as a:
+        with Hook("Mutating", patching({"op": "add", "path": "/spec/color", "value": "b"}), label) as b:
+            o = make(WIDGETS, widget(labels={"hook": label}))
+            eq((o["metadata"]["annotations"], o["spec"]["color"]), ({"one": "1"}, "b"))
+            eq((len(a.asked), len(b.asked)), (2, 1))
+            eq(a.asked[1]["object"]["spec"]["color"], "b")
+
+
+def t93_denial():
+    label = fresh("deny")
+    answer = {"allowed": False, "status": {"code": 422, "reason": "Invalid", "message": "spec.color: not today",
+                                           "details": {"causes": [{"reason": "FieldValueInvalid", "field": "spec.color",
+                                                                   "message": "not today"}]}}, "warnings": ["careful"]}
+    with Hook("Validating", lambda q: answer, label) as h:
+        a = k.post(WIDGETS, widget(labels={"hook": label}))
+        eq(status(a, 422, "Invalid")["message"],
+           'admission webhook "%s.coracle.dev" denied the request: spec.color: not today' % h.name)
+        eq((a.json["details"]["causes"][0]["field"], a.all("Warning")), ("spec.color", ['299 - "careful"']))
+    with Hook("Validating", lambda q: {"allowed": False}, label) as h:
+        a = status(k.post(WIDGETS, widget(labels={"hook": label})), 400)
+        eq(a["message"], 'admission webhook "%s.coracle.dev" denied the request without explanation' % h.name)
+
+
+def t93b_failure_policy():
+    label = fresh("fail")
+    with Hook("Validating", lambda q: {"uid": "wrong"}, label) as h:
+        h.backend.handler = lambda r: (500, {}, b"no")
+        a = status(k.post(CM, cm(labels={"hook": label})), 500, "InternalError")
+        has(a["message"], 'failed calling webhook "%s.coracle.dev"' % h.name)
+    with Hook("Validating", allow, label, failurePolicy="Ignore") as h:
+        h.backend.handler = lambda r: (500, {}, b"no")
+        make(CM, cm(labels={"hook": label}))
+    with Hook("Mutating", allow, label, timeoutSeconds=1) as h:
+        h.backend.handler = lambda r: time.sleep(3) or (200, {}, b"")
+        t = time.monotonic()
+        status(k.post(CM, cm(labels={"hook": label})), 500)
+        assert time.monotonic() - t < 2.5
+
+
+def t92c_dry_run_and_side_effects():
+    label = fresh("dry")
+    with Hook("Validating", allow, label) as h:
+        status(k.post(CM + "?dryRun=All", cm(labels={"hook": label})), 201)
+        eq(h.asked[0]["dryRun"], True)
+    with Hook("Validating", allow, label, sideEffects="NoneOnDryRun") as h:
+        k.merge(h.base + "/" + h.name, {})
+        status(k.post(CM + "?dryRun=All", cm(labels={"hook": label})), 201)
+
+
+def t92d_namespace_selector():
+    label = fresh("nss")
+    with Hook("Validating", lambda q: {"allowed": False}, label, namespaceSelector={"matchLabels": {"no": "such"}}):
+        make(CM, cm(labels={"hook": label}))
+    with Hook("Validating", lambda q: {"allowed": False}, label, namespaceSelector={
+            "matchLabels": {"kubernetes.io/metadata.name": NS}}):
+        status(k.post(CM, cm(labels={"hook": label})), 400)
+
+
+def t94_mutated_objects_are_checked_again():
+    label = fresh("chk")
+    with Hook("Mutating", patching({"op": "add", "path": "/spec/size", "value": "huge"},
+                                   {"op": "add", "path": "/spec/zip", "value": 1}), label):
+        a = status(k.post(WIDGETS, widget(labels={"hook": label})), 422, "Invalid")
+        eq([c["field"] for c in a["details"]["causes"]], ["spec.size"])
+
+
+def t94b_concurrent_patches_through_a_webhook():
+    label = fresh("conc")
+    with Hook("Mutating", allow, label):
+        o = make(CM, cm(labels={"hook": label}))
+        path = CM + "/" + o["metadata"]["name"]
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            for a in pool.map(lambda i: k.merge(path, {"data": {"k%d" % i: "v"}}), range(20)):
+                status(a, 200)
+        eq(len(status(k.get(path), 200)["data"]), 21)
+
+
+def t95_aggregated_api():
+    if not OWN:
+        raise Skip
+    group, name = "agg.coracle.dev", fresh("agg")
+    resources = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group + "/v1", "resources": [
+        {"name": "echoes", "singularName": "echo", "namespaced": True, "kind": "Echo", "verbs": ["get", "create"]}]}
+
+    def handle(r):
+        if r.path.split("?")[0] == "/apis/%s/v1" % group:
+            return 200, {"Content-Type": "application/json"}, resources
+        return 418, {"Content-Type": "application/json", "X-Mine": "yes"}, {"path": r.path, "body": r.body.decode()}
+    front_ca = open(server.dir + "/pki/front-proxy-ca.crt").read()
+    b = Backend(handle, "%s.%s.svc" % (name, NS), client_ca=front_ca)
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    make(services, {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1." + group},
+                    "spec": {"group": group, "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15,
+                             "caBundle": b64(b.ca), "service": {"name": name, "namespace": NS}}})
+
+    def available():
+        conditions = k.get(services + "/v1." + group).json.get("status", {}).get("conditions", [])
+        return [(c["status"], c["reason"]) for c in conditions if c["type"] == "Available"]
+    assert eventually(lambda: available() == [("False", "ServiceNotFound")]), available()
+    a = status(k.get("/apis/%s/v1/namespaces/%s/echoes/x" % (group, NS)), 503, "ServiceUnavailable")
+    publish(name, b)
+    assert eventually(lambda: available() == [("True", "Passed")]), available()
+    has(k.get("/apis").body.decode(), group)
+    eq(status(k.get("/apis/%s/v1" % group), 200)["resources"][0]["name"], "echoes")
+    a = k.call("POST", "/apis/%s/v1/namespaces/%s/echoes/x/sub/more?a=b%%20c" % (group, NS), "hello", type="text/plain",
+               headers={"X-Remote-User": "mallory", "Authorization": ""})
+    eq((a.status, a.headers["X-Mine"], a.json), (418, "yes", {
+        "path": "/apis/%s/v1/namespaces/%s/echoes/x/sub/more?a=b%%20c" % (group, NS), "body": "hello"}))
+    r = b.requests[-1]
+    eq((r.headers["X-Remote-User"], r.headers["Authorization"], r.headers["Content-Type"]),
+       ("kubernetes-admin", None, "text/plain"))
+    assert "system:masters" in r.headers.get_all("X-Remote-Group")
+    eq(dict(x[0] for x in r.peer["subject"])["commonName"], "front-proxy-client")
+    # 96: upgrades pass through
+    c, up = k.open("GET", "/apis/%s/v1/namespaces/%s/echoes/x/up" % (group, NS), headers={
+        "Connection": "Upgrade", "Upgrade": "echo"})
+    eq((up.status, up.headers["Upgrade"]), (101, "echo"))
+    c.sock.sendall(b"shout")
+    eq(c.sock.recv(100), b"SHOUT")
+    c.close()
+    # the caller's rights are checked here
+    sa = fresh("sa")
+    make("/api/v1/namespaces/%s/serviceaccounts" % NS, {"metadata": {"name": sa}})
+    status(Client(server.kubeconfig, token=token_of(sa)).get("/apis/%s/v1/namespaces/%s/echoes/x" % (group, NS)), 403)
+    # gone again
+    k.delete("/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices/%s-1" % (NS, name))
+    assert eventually(lambda: available() == [("False", "EndpointsNotFound")]), available()
+    status(k.get("/apis/%s/v1/namespaces/%s/echoes/x" % (group, NS)), 503)
+    status(k.get(CM), 200)
+    k.delete(services + "/v1." + group)
+    eq(k.get("/apis/%s/v1" % group).status, 404)
+    b.close()
 
 
 # ---- storage ----
