@@ -11,23 +11,53 @@
 #define STAGE_ROOM_MIN_GUEST \
 	(3LL * 1024 * 1024 * 1024) /* decision 12: from here on room costs a guest nothing */
 
-/* ---- small steps: set only what is missing ---- */
+/* ---- small steps: set only what is missing. Mutating admission comes before the schema is checked, so anything may have
+ * any type: what is of the wrong one is left alone, for the schema to refuse. ---- */
+
+/* The member, made if absent. Of the wrong type: one that is in no document, so that what is set in it is lost. */
+static struct json *part(struct json_doc *d, struct json *o, const char *key)
+{
+	struct json *v = json_get(o, key);
+
+	if (json_is_obj(v))
+		return v;
+	v = json_new_obj(d);
+	if (json_is_obj(o) && json_is_null(json_get(o, key)))
+		json_set(d, o, key, v);
+	return v;
+}
+
+static struct json *list_part(struct json_doc *d, struct json *o, const char *key)
+{
+	struct json *v = json_get(o, key);
+
+	if (json_is_arr(v))
+		return v;
+	v = json_new_arr(d);
+	if (json_is_obj(o) && json_is_null(json_get(o, key)))
+		json_set(d, o, key, v);
+	return v;
+}
 
 static void need_str(struct json_doc *d, struct json *o, const char *key, const char *value)
 {
-	if (value && str_empty(json_get_str(o, key)))
+	const struct json *old = json_get(o, key);
+
+	if (value && json_is_obj(o) && (json_is_null(old) || str_eq(json_str(old), "")))
 		json_set_str(d, o, key, value);
 }
 
 static void need_i64(struct json_doc *d, struct json *o, const char *key, int64_t value)
 {
-	if (!json_i64(json_get(o, key)))
+	const struct json *old = json_get(o, key);
+
+	if (json_is_obj(o) && (json_is_null(old) || (json_is_num(old) && !json_i64(old))))
 		json_set_i64(d, o, key, value);
 }
 
 static void need_bool(struct json_doc *d, struct json *o, const char *key, bool value)
 {
-	if (!json_is_bool(json_get(o, key)))
+	if (json_is_obj(o) && json_is_null(json_get(o, key)))
 		json_set_bool(d, o, key, value);
 }
 
@@ -64,7 +94,7 @@ static void default_arch(struct json_doc *d, struct json *spec, const struct kv_
 static void default_machine(
 	struct json_doc *d, struct json *domain, const struct kv_config *c, enum kv_arch arch)
 {
-	need_str(d, json_need_obj(d, domain, "machine"), "type", c->machine_type[arch]);
+	need_str(d, part(d, domain, "machine"), "type", c->machine_type[arch]);
 }
 
 /* kubevirt-api.md 5, rollout.md 1.2: cpu absent or all zero becomes sockets = limit or request, rounded up, or 1. */
@@ -74,9 +104,9 @@ static void default_cpu(struct json_doc *d, struct json *domain, const struct kv
 	struct json *limit = json_at(res, "/limits/cpu");
 
 	if (limit && !json_at(res, "/requests/cpu"))
-		json_set_copy(d, json_need_obj(d, res, "requests"), "cpu", limit);
+		json_set_copy(d, part(d, res, "requests"), "cpu", limit);
 
-	struct json *cpu = json_need_obj(d, domain, "cpu");
+	struct json *cpu = part(d, domain, "cpu");
 	if (!json_i64(json_get(cpu, "sockets")) && !json_i64(json_get(cpu, "cores")) &&
 		!json_i64(json_get(cpu, "threads"))) {
 		struct quantity q;
@@ -102,7 +132,9 @@ static void default_max_sockets(
 	int64_t sockets = json_i64(json_get(cpu, "sockets"));
 	int64_t max = c->max_cpu_sockets;
 
-	if (json_i64(json_get(cpu, "maxSockets")) || arch == KV_ARCH_ARM64)
+	if (!json_is_obj(cpu) || json_i64(json_get(cpu, "maxSockets")) || arch == KV_ARCH_ARM64)
+		return;
+	if (json_get(cpu, "maxSockets") && !json_is_num(json_get(cpu, "maxSockets")))
 		return;
 	if (sockets < 1)
 		sockets = 1;
@@ -128,7 +160,7 @@ static void default_guest_memory(struct json_doc *d, struct json *domain)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
 		if (quantity_bytes(json_at(domain, sources[i])) >= 0) {
-			struct json *memory = json_need_obj(d, domain, "memory");
+			struct json *memory = part(d, domain, "memory");
 			json_set_copy(d, memory, "guest", json_at(domain, sources[i]));
 			return;
 		}
@@ -157,16 +189,15 @@ static void default_max_guest(
 static void default_firmware(
 	struct json_doc *d, struct json *domain, enum kv_arch arch, const struct defaults_in *in)
 {
-	struct json *features = json_need_obj(d, domain, "features");
-	if (!json_is_obj(json_get(features, "acpi")))
-		json_set(d, features, "acpi", json_new_obj(d));
+	struct json *features = part(d, domain, "features");
+	part(d, features, "acpi");
 
-	struct json *firmware = json_need_obj(d, domain, "firmware");
+	struct json *firmware = part(d, domain, "firmware");
 	need_str(d, firmware, "uuid", in->uuid);
 	if (arch == KV_ARCH_ARM64) {
-		struct json *loader = json_need_obj(d, firmware, "bootloader");
+		struct json *loader = part(d, firmware, "bootloader");
 		if (!json_get(loader, "bios"))
-			need_bool(d, json_need_obj(d, loader, "efi"), "secureBoot", false);
+			need_bool(d, part(d, loader, "efi"), "secureBoot", false);
 	}
 }
 
@@ -192,13 +223,13 @@ static void default_disk(struct json_doc *d, struct json *disk, enum kv_arch arc
 	} else if (json_is_obj(lun)) {
 		need_str(d, lun, "bus", arm ? "scsi" : "sata");
 	} else {
-		need_str(d, json_need_obj(d, disk, "disk"), "bus", arm ? "virtio" : "sata");
+		need_str(d, part(d, disk, "disk"), "bus", arm ? "virtio" : "sata");
 	}
 }
 
 static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch arch)
 {
-	struct json *devices = json_need_obj(d, json_get(spec, "domain"), "devices");
+	struct json *devices = part(d, json_get(spec, "domain"), "devices");
 
 	JSON_EACH (it, json_get(spec, "volumes")) {
 		const char *name = json_get_str(it.val, "name");
@@ -208,7 +239,7 @@ static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch ar
 			continue;
 		struct json *disk = json_new_obj(d);
 		json_set_str(d, disk, "name", name);
-		json_append(d, json_need_arr(d, devices, "disks"), disk);
+		json_append(d, list_part(d, devices, "disks"), disk);
 	}
 	JSON_EACH (it, json_get(devices, "disks"))
 		default_disk(d, it.val, arch);
@@ -216,7 +247,7 @@ static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch ar
 
 static void default_network(struct json_doc *d, struct json *spec, const struct kv_config *c)
 {
-	struct json *devices = json_need_obj(d, json_get(spec, "domain"), "devices");
+	struct json *devices = part(d, json_get(spec, "domain"), "devices");
 
 	if (json_len(json_get(spec, "networks")) || json_len(json_get(devices, "interfaces")) ||
 		!json_bool_or(json_get(devices, "autoattachPodInterface"), true))
@@ -224,10 +255,10 @@ static void default_network(struct json_doc *d, struct json *spec, const struct 
 	struct json *net = json_new_obj(d), *nic = json_new_obj(d);
 	json_set_str(d, net, "name", "default");
 	json_set(d, net, "pod", json_new_obj(d));
-	json_append(d, json_need_arr(d, spec, "networks"), net);
+	json_append(d, list_part(d, spec, "networks"), net);
 	json_set_str(d, nic, "name", "default");
 	json_set(d, nic, c->default_interface, json_new_obj(d));
-	json_append(d, json_need_arr(d, devices, "interfaces"), nic);
+	json_append(d, list_part(d, devices, "interfaces"), nic);
 }
 
 static void default_other_devices(struct json_doc *d, struct json *devices)
@@ -235,7 +266,7 @@ static void default_other_devices(struct json_doc *d, struct json *devices)
 	if (json_bool(json_get(devices, "autoattachInputDevice")) && !json_len(json_get(devices, "inputs"))) {
 		struct json *input = json_new_obj(d);
 		json_set_str(d, input, "name", "default-0");
-		json_append(d, json_need_arr(d, devices, "inputs"), input);
+		json_append(d, list_part(d, devices, "inputs"), input);
 	}
 	JSON_EACH (it, json_get(devices, "inputs")) {
 		need_str(d, it.val, "bus", "usb");
@@ -245,7 +276,7 @@ static void default_other_devices(struct json_doc *d, struct json *devices)
 	if (!json_is_obj(dog))
 		return;
 	if (!json_is_obj(json_get(dog, "diag288")))
-		need_str(d, json_need_obj(d, dog, "i6300esb"), "action", "reset");
+		need_str(d, part(d, dog, "i6300esb"), "action", "reset");
 	else
 		need_str(d, json_get(dog, "diag288"), "action", "reset");
 }
@@ -291,7 +322,7 @@ void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaul
 	enum kv_arch arch;
 
 	default_arch(d, spec, c, &arch);
-	struct json *domain = json_need_obj(d, spec, "domain");
+	struct json *domain = part(d, spec, "domain");
 	default_machine(d, domain, c, arch);
 	default_cpu(d, domain, c, arch);
 	default_guest_memory(d, domain);
@@ -318,17 +349,17 @@ static void default_vmi_status(struct json_doc *d, struct json *vmi)
 			  *guest = json_at(vmi, "/spec/domain/memory/guest");
 	static const char *const sizes[] = { "guestAtBoot", "guestCurrent", "guestRequested" };
 	static const char *const parts[] = { "cores", "sockets", "threads" };
-	struct json *status = json_need_obj(d, vmi, "status");
+	struct json *status = part(d, vmi, "status");
 
 	need_str(d, status, "phase", "Pending");
 	need_i64(d, status, "runtimeUser", KV_LAUNCHER_UID);
 	if (guest && !json_get(status, "memory")) {
-		struct json *memory = json_need_obj(d, status, "memory");
+		struct json *memory = part(d, status, "memory");
 		for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
 			json_set_copy(d, memory, sizes[i], guest);
 	}
 	if (!json_get(status, "currentCPUTopology")) {
-		struct json *topology = json_need_obj(d, status, "currentCPUTopology");
+		struct json *topology = part(d, status, "currentCPUTopology");
 		for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 			if (json_get(cpu, parts[i]))
 				json_set_copy(d, topology, parts[i], json_get(cpu, parts[i]));
@@ -337,7 +368,7 @@ static void default_vmi_status(struct json_doc *d, struct json *vmi)
 
 void vmi_default_create(struct json_doc *d, struct json *vmi, const struct defaults_in *in)
 {
-	vmi_default_spec(d, json_need_obj(d, vmi, "spec"), in);
+	vmi_default_spec(d, part(d, vmi, "spec"), in);
 	meta_set_finalizer(d, vmi, FINALIZER_VMI, true);
 	default_vmi_status(d, vmi);
 }
@@ -350,15 +381,15 @@ void vm_default(struct json_doc *d, struct json *vm, bool create, const struct d
 	if (!json_is_obj(spec))
 		return; /* the schema refuses it */
 	default_arch(d, spec, in->config, &arch);
-	struct json *domain = json_need_obj(d, spec, "domain");
+	struct json *domain = part(d, spec, "domain");
 	default_machine(d, domain, in->config, arch);
 	if (!create)
 		return;
-	struct json *firmware = json_need_obj(d, domain, "firmware");
+	struct json *firmware = part(d, domain, "firmware");
 	need_str(d, firmware, "uuid", in->uuid);
 	need_str(d, firmware, "serial", in->serial);
-	struct json *meta = json_need_obj(d, template, "metadata");
-	need_str(d, json_need_obj(d, meta, "annotations"), ANN_PCI_TOPOLOGY, "v3");
+	struct json *meta = part(d, template, "metadata");
+	need_str(d, part(d, meta, "annotations"), ANN_PCI_TOPOLOGY, "v3");
 }
 
 void vmim_default_create(struct json_doc *d, struct json *vmim)

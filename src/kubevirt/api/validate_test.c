@@ -348,6 +348,108 @@ static void accounts_of_kubevirt_are_known(void **s)
 	assert_false(is_kubevirt_account("kubevirt-controller", "kubevirt"));
 }
 
+/* ---- any type anywhere: mutating admission sees objects before the schema does ---- */
+
+static void try_everything(const struct json *vm)
+{
+	struct kv_config c;
+	const struct defaults_in in = { .config = &c, .uuid = "u", .serial = "s" };
+	struct causes causes = { 0 };
+	CLEANUP(json_doc_freep) struct json_doc *as_vm = json_doc_from(vm);
+	CLEANUP(json_doc_freep) struct json_doc *as_vmi = json_doc_new();
+	struct json *vmi = json_new_obj(as_vmi);
+
+	kv_config_from(NULL, &c);
+	vm_validate(vm, NULL, &c, &causes);
+	vm_default(as_vm, json_root(as_vm), true, &in);
+	json_set_root(as_vmi, vmi);
+	json_set_copy(as_vmi, vmi, "spec", json_at(vm, "/spec/template/spec"));
+	vmi_validate_create(vmi, &c, false, &causes);
+	vmi_default_create(as_vmi, vmi, &in);
+	causes_done(&causes);
+}
+
+/* The value put in place of another is still there after defaulting: a wrong type is the schema's to refuse. */
+static void still_there(const struct json *vm, const char *pointer, const struct json *value)
+{
+	struct kv_config c;
+	const struct defaults_in in = { .config = &c, .uuid = "u", .serial = "s" };
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(vm);
+
+	kv_config_from(NULL, &c);
+	vm_default(d, json_root(d), true, &in);
+	if (json_is_obj(json_at(json_root(d), "/spec/template/spec")))
+		vmi_default_spec(d, json_at(json_root(d), "/spec/template/spec"), &in);
+	if (!json_eq(json_at(json_root(d), pointer), value))
+		fail_msg("%s was replaced", pointer);
+}
+
+static void substitute(
+	const struct json *vm, const struct json *at, struct str *pointer, const struct json *values)
+{
+	JSON_EACH (v, values) {
+		CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(vm);
+		if (!pointer->len)
+			break;
+		json_put(d, json_root(d), pointer->data, json_copy(d, v.val));
+		try_everything(json_root(d));
+		if (json_is_str(v.val) && str_starts(pointer->data, "/spec"))
+			still_there(json_root(d), pointer->data, v.val);
+	}
+	JSON_EACH (it, at) {
+		size_t before = pointer->len;
+		if (it.key) {
+			str_addc(pointer, '/');
+			json_pointer_add(pointer, it.key);
+		} else {
+			str_addf(pointer, "/%zu", it.i);
+		}
+		substitute(vm, it.val, pointer, values);
+		pointer->len = before;
+		pointer->data[before] = 0;
+	}
+}
+
+static void any_type_anywhere_is_survived_and_kept(void **s)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *values = json_lit("[null,true,-7,4.5,'x','',[],{},['x'],[null],[[{}]],{'x':1},{'"
+					   "name':[]},9223372036854775807]");
+	CLEANUP(json_doc_freep)
+	struct json_doc *vm = json_lit(
+		"{'metadata':{'name':'a','labels':{'x':'y'}},'spec':{'runStrategy':'Always','"
+		"dataVolumeTemplates':[{'metadata':{'name':'d'}}],"
+		"'template':{'metadata':{'annotations':{}},'spec':{'architecture':'amd64','evictionStrategy':"
+		"'None','hostname':'h','dnsPolicy':'None',"
+		"'dnsConfig':{'nameservers':['1.1.1.1']},'livenessProbe':{'httpGet':{'port':1},'"
+		"periodSeconds':3},'readinessProbe':{'exec':{}},"
+		"'networks':[{'name':'default','pod':{}},{'name':'m','multus':{'networkName':'n'}}],'volumes'"
+		":[{'name':'a','containerDisk':"
+		"{'image':'x'}},{'name':'b','cloudInitNoCloud':{'userData':'x'}},{'name':'e','emptyDisk':{'"
+		"capacity':'1Gi'}},"
+		"{'name':'h','hostDisk':{'path':'/"
+		"x','type':'Disk'}}],'domain':{'machine':{'type':'q35'},'cpu':{'sockets':1,'cores':1,"
+		"'threads':1,'maxSockets':2,'model':'x','features':[{'name':'f','policy':'require'}],'"
+		"dedicatedCpuPlacement':true,'numa':{},"
+		"'realtime':{}},'memory':{'guest':'1Gi','maxGuest':'2Gi','hugepages':{'pageSize':'2Mi'}},'"
+		"resources':{'requests':{'cpu':'1',"
+		"'memory':'1Gi'},'limits':{'cpu':'1','memory':'1Gi'}},'ioThreadsPolicy':'auto','features':{'"
+		"acpi':{},'smm':{'enabled':true}},"
+		"'firmware':{'uuid':'u','serial':'s','bootloader':{'efi':{'secureBoot':true}},'kernelBoot':{'"
+		"kernelArgs':'x','container':"
+		"{'image':'x','kernelPath':'/"
+		"x'}}},'devices':{'autoattachInputDevice':true,'disks':[{'name':'a','disk':{'bus':'virtio'},"
+		"'bootOrder':1,'serial':'x','cache':'none'},{'name':'c','cdrom':{'bus':'sata','tray':'open'}}"
+		",{'name':'l','lun':{'bus':'scsi'}}],"
+		"'interfaces':[{'name':'default','masquerade':{},'macAddress':'02:00:00:00:00:01','ports':[{'"
+		"port':1}]}],'inputs':[{'name':'i',"
+		"'type':'tablet','bus':'usb'}],'watchdog':{'name':'w','i6300esb':{'action':'reset'}},'"
+		"filesystems':[{'name':'b','virtiofs':{}}],"
+		"'sound':{'name':'s'},'video':{}}}}}}}");
+	CLEANUP(str_done) struct str pointer = { 0 };
+	substitute(json_root(vm), json_root(vm), &pointer, json_root(values));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +465,7 @@ int main(void)
 		cmocka_unit_test(vmi_updates_are_restricted),
 		cmocka_unit_test(migrations_are_checked_against_the_instance),
 		cmocka_unit_test(accounts_of_kubevirt_are_known),
+		cmocka_unit_test(any_type_anywhere_is_survived_and_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

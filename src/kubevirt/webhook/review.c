@@ -57,6 +57,15 @@ struct pass {
 	struct strv *warnings;
 };
 
+/* A VMI has no status subresource: foreign writes to it are undone (rollout.md 4.3). */
+static void restore_status(struct json_doc *d, struct json *o, const struct json *old)
+{
+	if (json_get(old, "status"))
+		json_set_copy(d, o, "status", json_get(old, "status"));
+	else
+		json_remove(o, "status");
+}
+
 static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
 {
 	const struct defaults_in in = {
@@ -71,9 +80,8 @@ static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
 	case HOOK_MUTATE_VMI:
 		if (p->create)
 			vmi_default_create(d, o, &in);
-		else if (
-			!p->trusted) /* a VMI has no status subresource: foreign writes to it are undone (rollout.md 4.3) */
-			json_set_copy(d, o, "status", json_get(p->old, "status"));
+		else if (!p->trusted)
+			restore_status(d, o, p->old);
 		break;
 	case HOOK_MUTATE_VMIM:
 		vmim_default_create(d, o);
