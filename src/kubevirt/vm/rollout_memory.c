@@ -115,21 +115,48 @@ static bool stuck(const struct memory_case *m)
 	       !(m->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE);
 }
 
+static bool is_what_the_guest_has(const struct memory_case *m)
+{
+	return m->wanted == vmi_guest_current(m->vmi) && m->wanted == vmi_guest_requested(m->vmi);
+}
+
+static struct memory_case case_of(const struct vm_seen *s)
+{
+	const struct json *vmi = obj_json(s->vmi), *domain = json_at(obj_json(s->vm), "/spec/template/spec/domain");
+
+	return (struct memory_case){ .seen = s,
+		.vmi = vmi,
+		.domain = domain,
+		.wanted = quantity_bytes(json_at(domain, "/memory/guest")),
+		.max = vmi_guest_max(vmi),
+		.at_boot = vmi_guest_at_boot(vmi) };
+}
+
+void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)
+{
+	struct memory_case m = case_of(s);
+
+	if (m.wanted < 0 || m.at_boot < 0 || vmi_phase(m.vmi) != VMI_RUNNING || vmi_migrating(m.vmi) || failed_before(&m) ||
+		!is_what_the_guest_has(&m) || m.wanted == vmi_guest_wanted(m.vmi))
+		return;
+	apply(r, &m);
+}
+
 void rollout_memory(const struct vm_seen *s, struct edits *r)
 {
-	const struct json *vmi = obj_json(s->vmi), *template = json_at(obj_json(s->vm), "/spec/template/spec");
-	const struct json *guest = json_at(template, "/domain/memory/guest"), *now = json_at(vmi, "/spec/domain/memory/guest");
-	struct memory_case m = { .seen = s, .vmi = vmi, .domain = json_get(template, "domain"),
-		.wanted = quantity_bytes(guest), .max = vmi_guest_max(vmi), .at_boot = vmi_guest_at_boot(vmi) };
+	struct memory_case m = case_of(s);
+	const struct json *vmi = m.vmi, *guest = json_at(m.domain, "/memory/guest"), *now = json_at(vmi, "/spec/domain/memory/guest");
 	const char *why;
 
 	if (m.wanted < 0 || !now || vmi_guest_current(vmi) < 0 || m.at_boot < 0)
 		return;
-	if (rollout_live(s) && failed_before(&m)) {
+	if (failed_before(&m)) {
 		stage(r, json_at(vmi, "/status/memory/guestCurrent"), guest,
 			M ". Memory-hotplug failed and is not available for this VM configuration");
 		return;
 	}
+	if (is_what_the_guest_has(&m) && m.wanted != vmi_guest_wanted(vmi))
+		return; /* see rollout_memory_cancel() */
 	if (m.wanted == vmi_guest_wanted(vmi)) {
 		if (stuck(&m))
 			stage(r, json_at(vmi, "/status/memory/guestCurrent"), guest,

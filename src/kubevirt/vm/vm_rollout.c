@@ -176,6 +176,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	compare_static(s, ret);
 	compare_metadata(s, ret);
 	block_the_rest(ret);
+	rollout_memory_cancel(s, ret);
 	raise_generation(s, ret);
 }
 

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold. None of it uses the code under test to find out what is right. */
+#include "world.h"
+
+#include <string.h>
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/facts.h"
+
+static bool pod_alive(const struct json *pod)
+{
+	const char *phase = json_str_or(json_at_str(pod, "/status/phase") ? json_at(pod, "/status/phase") : NULL, "");
+
+	return !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed");
+}
+
+/* Never two launchers for one VM: their guests would write the same disks. */
+void check_pod_created(struct world *w, const struct json *pod)
+{
+	const char *vm = json_get_str(meta_controller_ref(pod), "name");
+	const struct obj *o;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
+		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "name"), vm) && pod_alive(obj_json(o)) &&
+			!str_eq(obj_name(o), meta_str(pod, "name")))
+			world_broken(w, "pod %s is made while %s lives", meta_str(pod, "name"), obj_name(o));
+}
+
+struct expected {
+	const char *path;
+	bool differs;
+};
+
+static bool same_text(const struct json *a, const struct json *b, const char *at)
+{
+	return json_eq(json_at(a, at), json_at(b, at));
+}
+
+/* rollout.md 7.1: the guest has what the spec says, or RestartRequired lists precisely the difference. */
+static void check_edits(struct world *w, const char *name, const struct json *vm, const struct json *vmi)
+{
+	const struct json *template = json_at(vm, "/spec/template"), *spec = json_get(template, "spec");
+	const struct json *rr = cond_find(json_at(vm, "/status/conditions"), COND_RESTART_REQUIRED);
+	const struct json *hot = vmi_cond(vmi, COND_HOT_MEMORY);
+	const char *message = json_str_or(json_get(rr, "message"), "");
+	const struct guest *g = world_guest(w, meta_str(vmi, "uid"));
+	struct kv_config config;
+	int64_t wanted = quantity_bytes(json_at(spec, "/domain/memory/guest"));
+	bool migrates, any = false;
+
+	kv_config_from(obj_json(fake_api_at(w->api, &kind_kubevirt, 0)), &config);
+	migrates = str_eq(json_get_str(hot, "reason"), HOT_MEMORY_NEEDS_MIGRATION) && str_eq(json_get_str(hot, "status"), "True") &&
+		   (config.workload_methods & KV_UPDATE_LIVE_MIGRATE) && wanted == vmi_guest_wanted(vmi);
+	const struct expected list[] = {
+		{ "spec.template.spec.domain.memory.guest ", wanted != g->memory && !migrates },
+		{ "spec.template.spec.hostname ", !same_text(spec, json_get(vmi, "spec"), "/hostname") },
+		{ "spec.template.spec.nodeSelector", !same_text(spec, json_get(vmi, "spec"), "/nodeSelector") },
+		{ "spec.template.metadata.labels ",
+			config.rollout == ROLLOUT_STAGE && !str_eq(json_at_str(template, "/metadata/labels/app"), meta_label(vmi, "app")) },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		any = any || list[i].differs;
+		if (list[i].differs != (strstr(message, list[i].path) != NULL))
+			world_broken(w, "%s: %s %s, but RestartRequired says \"%s\"", name, list[i].path,
+				list[i].differs ? "differs" : "is as wanted", message);
+	}
+	if (any != (rr != NULL) || (rr && !str_eq(json_get_str(rr, "status"), "True")))
+		world_broken(w, "%s: RestartRequired is %s", name, rr ? "there for nothing" : "missing");
+	if (quantity_bytes(json_at(vmi, "/status/memory/guestCurrent")) != g->memory)
+		world_broken(w, "%s: guestCurrent is not what the guest has", name);
+}
+
+static void check_vm(struct world *w, const struct obj *o)
+{
+	const struct json *vm = obj_json(o), *vmi = world_vmi(w, obj_name(o));
+	const char *strategy = json_at_str(vm, "/spec/runStrategy"), *printable = json_at_str(vm, "/status/printableStatus");
+
+	if (obj_deleting(o))
+		world_broken(w, "%s is deleted and stays", obj_name(o));
+	if (str_eq(strategy, "Always") && (!vmi || vmi_phase(vmi) != VMI_RUNNING))
+		world_broken(w, "%s should run and does not (%s)", obj_name(o), vmi ? vmi_phase_name(vmi_phase(vmi)) : "no instance");
+	if (str_eq(strategy, "Halted") && vmi)
+		world_broken(w, "%s should not run and does", obj_name(o));
+	if (vmi && vmi_phase(vmi) == VMI_RUNNING) {
+		if (!str_eq(printable, "Running"))
+			world_broken(w, "%s runs, and its status says %s", obj_name(o), printable);
+		check_edits(w, obj_name(o), vm, vmi);
+	} else if (cond_find(json_at(vm, "/status/conditions"), COND_RESTART_REQUIRED) && !vmi) {
+		world_broken(w, "%s has RestartRequired without an instance", obj_name(o));
+	}
+	if (json_len(json_at(vm, "/status/stateChangeRequests")))
+		world_broken(w, "%s still has requests", obj_name(o));
+	if (!str_eq(json_at_str(vm, "/status/runStrategy"), strategy))
+		world_broken(w, "%s: status.runStrategy is not the spec's", obj_name(o));
+}
+
+/* Nothing outlives what it was for. */
+static void check_leftovers(struct world *w)
+{
+	const struct obj *o;
+	size_t alive = 0;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmi, i)); i++) {
+		if (!world_vm(w, obj_name(o)))
+			world_broken(w, "instance %s has no VM", obj_name(o));
+		if (obj_deleting(o))
+			world_broken(w, "instance %s is deleted and stays", obj_name(o));
+	}
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++) {
+		const struct json *vmi = world_vmi(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
+		if (!vmi || !meta_owned_by(obj_json(o), meta_str(vmi, "uid")))
+			world_broken(w, "pod %s has no instance", obj_name(o));
+		alive += pod_alive(obj_json(o));
+	}
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_controllerrevision, i)); i++) {
+		const struct json *vm = world_vm(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
+		if (!vm || !meta_owned_by(obj_json(o), meta_str(vm, "uid")))
+			world_broken(w, "revision %s has no VM", obj_name(o));
+	}
+	for (size_t i = 0; i < w->n_guests; i++)
+		alive -= w->guests[i].state == GUEST_RUNS;
+	if (alive)
+		world_broken(w, "%zd launcher pods more than guests", (ssize_t)alive);
+}
+
+void check_settled(struct world *w)
+{
+	const struct obj *o;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vm, i)); i++)
+		check_vm(w, o);
+	check_leftovers(w);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node of the simulated world: an agent that runs pods, a virt-handler that keeps to kubevirt/api/handoff.h, and launchers whose
+ * guests do what guests do. Each step looks at everything there is; writes are whole and immediate. */
+#include "world.h"
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/facts.h"
+#include "kubevirt/vmi/render.h"
+
+#define LINGER_MS 20000
+
+struct one {
+	struct world *w;
+	const struct obj *o;
+	struct json_doc *d;
+	struct json *root, *status;
+};
+
+static struct one edit(struct world *w, const struct obj *o)
+{
+	struct one e = { .w = w, .o = o, .d = obj_draft(o) };
+
+	e.root = json_root(e.d);
+	e.status = json_need_obj(e.d, e.root, "status");
+	return e;
+}
+
+static void keep(struct one *e, const struct kind *k)
+{
+	if (json_eq(obj_json(e->o), e->root))
+		json_doc_free(e->d);
+	else
+		fake_api_put(e->w->api, k, e->d);
+	e->d = NULL;
+}
+
+static void cond(struct one *e, const char *type, const char *status, const char *reason, const char *message)
+{
+	cond_set(e->d, e->status, type, status, reason, message, loop_wall_ms(e->w->loop));
+}
+
+/* ---- the agent ---- */
+static void pod_resources(struct one *e)
+{
+	const struct json *want = json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources");
+	struct json *have = (struct json *)compute_in(json_get(e->status, "containerStatuses"), NULL);
+
+	if (json_eq(json_get(have, "resources"), want)) {
+		cond_remove(e->d, e->status, "PodResizePending");
+		return;
+	}
+	if (e->w->faults.no_room && quantity_bytes(json_at(want, "/requests/memory")) >
+					    quantity_bytes(json_at(have, "/resources/requests/memory"))) {
+		cond(e, "PodResizePending", "True", "Infeasible", "Node didn't have enough capacity: memory");
+		return;
+	}
+	cond_remove(e->d, e->status, "PodResizePending");
+	json_set_copy(e->d, have, "resources", want);
+}
+
+static void pod_start(struct one *e)
+{
+	struct json *list, *c;
+
+	if (e->w->faults.image_error) {
+		CLEANUP(json_doc_freep) struct json_doc *w = json_lit(
+			"[{'name':'compute','state':{'waiting':{'reason':'ErrImagePull','message':'no such image'}}}]");
+		json_set_copy(e->d, e->status, "containerStatuses", json_root(w));
+		return;
+	}
+	json_remove(e->status, "containerStatuses");
+	list = json_need_arr(e->d, e->status, "containerStatuses");
+	c = json_new_obj(e->d);
+	json_append(e->d, list, c);
+	json_set_str(e->d, c, "name", POD_CONTAINER_COMPUTE);
+	json_set_bool(e->d, c, "ready", true);
+	json_put(e->d, c, "/state/running", json_new_obj(e->d));
+	json_set_copy(e->d, c, "resources", json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources"));
+	json_set_str(e->d, e->status, "phase", "Running");
+	json_set_str(e->d, e->status, "qosClass", "Burstable");
+	json_set_str(e->d, e->status, "podIP", "10.0.0.5");
+}
+
+static void pod_end(struct one *e, bool well)
+{
+	struct json *c = (struct json *)compute_in(json_get(e->status, "containerStatuses"), NULL);
+	struct json *state = json_new_obj(e->d), *t = json_new_obj(e->d);
+
+	json_set_str(e->d, e->status, "phase", well ? "Succeeded" : "Failed");
+	cond(e, COND_READY, "False", "PodCompleted", NULL);
+	if (!c)
+		return;
+	json_set_i64(e->d, t, "exitCode", well ? 0 : 1);
+	json_set_str(e->d, t, "reason", well ? "Completed" : "Error");
+	json_set(e->d, state, "terminated", t);
+	json_set(e->d, c, "state", state);
+}
+
+static const char *owner_uid(const struct obj *o)
+{
+	return json_str_or(json_get(meta_controller_ref(obj_json(o)), "uid"), "");
+}
+
+static void agent_pod(struct world *w, const struct obj *pod)
+{
+	struct guest *g = world_guest(w, owner_uid(pod));
+	struct one e;
+	const char *phase;
+
+	if (obj_deleting(pod)) {
+		if (g->state == GUEST_RUNS) {
+			g->state = GUEST_SHUT_DOWN; /* SIGTERM, and the guest obeyed */
+			g->ended_ms = loop_wall_ms(w->loop);
+		}
+		if (!world_chance(w, 300))
+			fake_api_remove(w->api, &kind_pod, obj_key(pod));
+		return;
+	}
+	e = edit(w, pod);
+	phase = json_str_or(json_get(e.status, "phase"), "");
+	if (str_empty(json_at_str(e.root, "/spec/nodeName"))) {
+		if (w->faults.unschedulable) {
+			cond(&e, COND_POD_SCHEDULED, "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient memory.");
+		} else {
+			json_put_str(e.d, e.root, "/spec/nodeName", WORLD_NODE);
+			json_set_str(e.d, e.status, "phase", "Pending");
+			cond(&e, COND_POD_SCHEDULED, "True", NULL, NULL);
+		}
+	} else if (str_eq(phase, "Pending")) {
+		pod_start(&e);
+	} else if (str_eq(phase, "Running") && g->state > GUEST_RUNS && loop_wall_ms(w->loop) > g->ended_ms + LINGER_MS) {
+		pod_end(&e, g->state == GUEST_SHUT_DOWN);
+	} else if (str_eq(phase, "Running")) {
+		pod_resources(&e);
+		cond(&e, COND_READY, cond_is(json_get(e.status, "conditions"), POD_GATE_UNPAUSED, "True") ? "True" : "False", NULL,
+			NULL);
+	}
+	keep(&e, &kind_pod);
+}
+
+/* ---- virt-handler and the launchers ---- */
+static void put_bytes(struct one *e, const char *field, int64_t bytes)
+{
+	char text[QUANTITY_TEXT_MAX];
+
+	json_set_str(e->d, json_need_obj(e->d, e->status, "memory"), field, quantity_bytes_text(bytes, text));
+}
+
+static void guest_start(struct one *e, struct guest *g)
+{
+	struct world *w = e->w;
+
+	if (world_chance(w, w->faults.fail_start)) {
+		g->state = GUEST_CRASHED;
+		g->ended_ms = loop_wall_ms(w->loop);
+		return;
+	}
+	g->state = GUEST_RUNS;
+	g->ran = true;
+	g->boot = g->memory = vmi_guest_wanted(e->root);
+	g->max = vmi_guest_max(e->root);
+	put_bytes(e, "guestAtBoot", g->boot);
+	put_bytes(e, "guestRequested", g->boot);
+	put_bytes(e, "guestCurrent", g->boot);
+	vmi_enter_phase(e->d, e->root, VMI_RUNNING, loop_wall_ms(w->loop));
+}
+
+static const struct obj *pod_of(struct world *w, const char *uid)
+{
+	const struct obj *o;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
+		if (str_eq(owner_uid(o), uid) && !obj_deleting(o))
+			return o;
+	return NULL;
+}
+
+static bool pod_gave(const struct obj *pod)
+{
+	const struct json *want = json_get(compute_in(json_at(obj_json(pod), "/spec/containers"), NULL), "resources");
+	const struct json *have = json_get(compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL), "resources");
+
+	return quantity_bytes(json_at(have, "/requests/memory")) >= quantity_bytes(json_at(want, "/requests/memory"));
+}
+
+/* The pod must have been asked for it, too: its request covers the guest (the VMs of this world give no requests of their own). */
+static bool pod_covers(const struct obj *pod, int64_t bytes)
+{
+	const struct json *c = compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL);
+
+	return quantity_bytes(json_at(c, "/resources/requests/memory")) >= bytes;
+}
+
+static void hot_memory(struct one *e, struct guest *g)
+{
+	struct world *w = e->w;
+	const struct json *c = vmi_cond(e->root, COND_HOT_MEMORY);
+	const struct obj *pod = pod_of(w, obj_uid(e->o));
+	int64_t wanted = vmi_guest_wanted(e->root);
+
+	if (!c || !str_eq(json_get_str(c, "status"), "True") || !str_eq(json_get_str(c, "reason"), HOT_MEMORY_IN_PLACE) || !pod)
+		return;
+	/* The condition may speak of an earlier value still: virt-controller has to say so first. */
+	if (vmi_hot_memory_target(e->root) != wanted || world_chance(w, w->faults.slow))
+		return;
+	if (wanted > g->memory && (!pod_gave(pod) || !pod_covers(pod, wanted)))
+		return;
+	if (wanted < g->boot || wanted > g->max)
+		world_broken(w, "the guest is told to take %lld, which it can not", (long long)wanted);
+	g->set_memory_calls++;
+	g->last_set = wanted;
+	if (wanted != g->memory && world_chance(w, w->faults.refuse)) {
+		cond(e, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, "the guest refused");
+	} else if (wanted != g->memory && world_chance(w, w->faults.partial)) {
+		g->memory += (wanted - g->memory) / 2;
+		put_bytes(e, "guestCurrent", g->memory);
+		cond(e, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, "the guest took a part of it");
+	} else {
+		g->memory = wanted;
+		put_bytes(e, "guestCurrent", wanted);
+		put_bytes(e, "guestRequested", wanted);
+		cond_remove(e->d, e->status, COND_HOT_MEMORY);
+	}
+	if (g->memory > g->boot && !pod_covers(pod, g->memory))
+		world_broken(w, "a guest has more memory than its pod");
+}
+
+static void handler_vmi(struct world *w, const struct obj *vmi)
+{
+	struct guest *g = world_guest(w, obj_uid(vmi));
+	struct one e;
+
+	if (vmi_is_final(obj_json(vmi)) || !str_eq(meta_label(obj_json(vmi), LABEL_NODE_NAME), WORLD_NODE))
+		return;
+	e = edit(w, vmi);
+	if (vmi_phase(e.root) == VMI_SCHEDULED && g->state == GUEST_NONE && !obj_deleting(vmi) && pod_of(w, obj_uid(vmi)))
+		guest_start(&e, g);
+	if (obj_deleting(vmi) && g->state == GUEST_RUNS) {
+		g->state = GUEST_SHUT_DOWN;
+		g->ended_ms = loop_wall_ms(w->loop);
+	}
+	if (g->state > GUEST_RUNS)
+		vmi_enter_phase(e.d, e.root, g->state == GUEST_SHUT_DOWN ? VMI_SUCCEEDED : VMI_FAILED, loop_wall_ms(w->loop));
+	else if (vmi_phase(e.root) == VMI_RUNNING)
+		hot_memory(&e, g);
+	keep(&e, &kind_vmi);
+}
+
+void node_step(struct world *w)
+{
+	const struct obj *o;
+
+	/* Backwards: what is looked at may go. */
+	for (size_t i = fake_api_len(w->api, &kind_pod); i-- > 0;)
+		if ((o = fake_api_at(w->api, &kind_pod, i)))
+			agent_pod(w, o);
+	for (size_t i = fake_api_len(w->api, &kind_vmi); i-- > 0 && !w->faults.handler_down;)
+		if ((o = fake_api_at(w->api, &kind_vmi, i)))
+			handler_vmi(w, o);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim - random people, nodes and networks against virt-controller, seed by seed; every finding names its seed, which plays again the
+ * same way: sim --seed N --trace. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "kubevirt/api/kinds.h"
+#include "world.h"
+
+#define SEEDS_DEFAULT 2000
+#define SCHEMA_EVERY 50 /* the real schemas take a while to compile */
+#define SETTLE_MS 1200000
+#define FAILURES_MAX 10
+
+static const char *pick(struct world *w, const char *const *list, size_t n)
+{
+	return list[rng_below(&w->rng, n)];
+}
+#define PICK(w, ...) pick(w, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+
+static void edit(struct world *w, const char *vm, const char *fmt, const char *value)
+{
+	struct str text = { 0 };
+
+	for (const char *p = fmt; *p; p++)
+		if (*p == '$')
+			str_add(&text, value);
+		else
+			str_addc(&text, *p);
+	user_merge(w, &kind_vm, vm, NULL, str_cstr(&text));
+	str_done(&text);
+}
+
+/* ---- what people and nodes do ---- */
+static void do_memory(struct world *w, const char *vm)
+{
+	user_memory(w, vm, PICK(w, "1Gi", "2Gi", "3Gi", "1536Mi", "1024Mi", "2048Mi"));
+}
+static void do_bad_memory(struct world *w, const char *vm)
+{
+	user_memory(w, vm, PICK(w, "1041Mi", "8Gi", "512Mi", "5Gi"));
+}
+static void do_hostname(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'template':{'spec':{'hostname':'$'}}}}", PICK(w, "a", "b"));
+}
+static void do_labels(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'template':{'metadata':{'labels':{'app':'$'}}}}}", PICK(w, "x", "y"));
+}
+static void do_selector(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'template':{'spec':{'nodeSelector':$}}}}", PICK(w, "null", "{'zone':'a'}", "{'zone':'b'}"));
+}
+static void do_strategy(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'runStrategy':'$'}}", PICK(w, "Always", "Always", "Halted", "Manual", "RerunOnFailure", "Once"));
+}
+static void do_restart(struct world *w, const char *vm)
+{
+	const struct json *vmi = world_vmi(w, vm);
+	CLEANUP(mem_freep) char *text = NULL;
+
+	if (!vmi)
+		return;
+	text = str_printf("{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
+		json_str_or(json_at(vmi, "/metadata/uid"), ""));
+	user_merge(w, &kind_vm, vm, "status", text);
+}
+static void do_start(struct world *w, const char *vm)
+{
+	user_merge(w, &kind_vm, vm, "status", "{'status':{'stateChangeRequests':[{'action':'Start'}]}}");
+}
+static void do_delete_vmi(struct world *w, const char *vm)
+{
+	user_delete(w, &kind_vmi, vm);
+}
+static void do_delete(struct world *w, const char *vm)
+{
+	user_delete(w, &kind_vm, vm);
+	if (world_chance(w, 500))
+		world_run(w, (int64_t)rng_below(&w->rng, 3000));
+	user_vm(w, vm, PICK(w, "Always", "Manual", "Halted"), "1Gi");
+}
+static void do_rollout(struct world *w, const char *vm)
+{
+	user_config(w, PICK(w, "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}",
+			       "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}",
+			       "{'spec':{'configuration':{'vmRolloutStrategy':null}}}"));
+}
+static void do_gate(struct world *w, const char *vm)
+{
+	user_config(w, PICK(w, "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}",
+			       "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':null}}}}",
+			       "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}",
+			       "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':null}}}"));
+}
+static void do_kill(struct world *w, const char *vm)
+{
+	world_kill(w);
+	if (world_chance(w, 500))
+		world_run(w, (int64_t)rng_below(&w->rng, 5000));
+	world_start(w);
+}
+static void do_guest_ends(struct world *w, const char *vm)
+{
+	const struct json *vmi = world_vmi(w, vm);
+	struct guest *g = vmi ? world_guest(w, json_str_or(json_at(vmi, "/metadata/uid"), "")) : NULL;
+
+	if (!g || g->state != GUEST_RUNS)
+		return;
+	g->state = world_chance(w, 500) ? GUEST_CRASHED : GUEST_SHUT_DOWN;
+	g->ended_ms = loop_wall_ms(w->loop);
+}
+static void do_node(struct world *w, const char *vm)
+{
+	w->faults.no_room = world_chance(w, 300);
+	w->faults.unschedulable = world_chance(w, 100);
+	w->faults.image_error = world_chance(w, 100);
+	w->faults.handler_down = world_chance(w, 150);
+}
+
+static const struct {
+	int weight;
+	void (*act)(struct world *w, const char *vm);
+} acts[] = {
+	{ 10, do_memory }, { 3, do_bad_memory }, { 3, do_hostname }, { 2, do_labels }, { 3, do_selector }, { 3, do_strategy },
+	{ 2, do_restart }, { 1, do_start }, { 1, do_delete_vmi }, { 1, do_delete }, { 2, do_rollout }, { 2, do_gate }, { 3, do_kill },
+	{ 2, do_guest_ends }, { 3, do_node },
+};
+
+static void act(struct world *w)
+{
+	uint64_t total = 0, at;
+	const char *vm = PICK(w, "v0", "v1");
+
+	for (size_t i = 0; i < ARRAY_LEN(acts); i++)
+		total += (uint64_t)acts[i].weight;
+	at = rng_below(&w->rng, total);
+	for (size_t i = 0; i < ARRAY_LEN(acts); i++) {
+		if (at < (uint64_t)acts[i].weight) {
+			acts[i].act(w, vm);
+			return;
+		}
+		at -= (uint64_t)acts[i].weight;
+	}
+}
+
+static struct fake_faults network(struct world *w, uint64_t seed)
+{
+	struct fake_faults f = { .seed = seed, .latency_max_ms = (int)rng_below(&w->rng, 60) };
+
+	if (world_chance(w, 300))
+		return f; /* sometimes only the timing is bad */
+	f.fail_request = 30;
+	f.lose_answer = 20;
+	f.conflict = 30;
+	f.drop_watch = 20;
+	f.expire_watch = 10;
+	f.repeat_event = 50;
+	return f;
+}
+
+/* true: nothing to complain about */
+static bool run_seed(uint64_t seed, bool trace)
+{
+	struct world w;
+	struct fake_faults f;
+	int n;
+	bool ok;
+
+	world_init(&w, seed, seed % SCHEMA_EVERY == 0);
+	w.trace = trace;
+	f = network(&w, seed);
+	fake_api_faults(w.api, &f);
+	w.faults = (struct node_faults){ .fail_start = 50, .partial = 100, .refuse = 100, .slow = 200 };
+	user_vm(&w, "v0", "Always", "1Gi");
+	if (world_chance(&w, 300))
+		user_vm(&w, "v1", PICK(&w, "Manual", "RerunOnFailure", "Once", "Halted"), "2Gi");
+	world_run(&w, (int64_t)rng_below(&w.rng, 3000));
+	n = 4 + (int)rng_below(&w.rng, 16);
+	for (int i = 0; i < n; i++) {
+		act(&w);
+		world_run(&w, world_chance(&w, 300) ? 0 : (int64_t)rng_below(&w.rng, 2000));
+	}
+	/* The weather clears up; a node without room may stay that way. */
+	fake_api_faults(w.api, &(struct fake_faults){ .seed = seed });
+	w.faults = (struct node_faults){ .no_room = w.faults.no_room };
+	if (!world_settle(&w, SETTLE_MS))
+		world_broken(&w, "it does not come to rest");
+	else if (!world_quiet(&w, 3600000))
+		world_broken(&w, "a quiet world was written to");
+	check_settled(&w);
+	ok = !w.broken.len;
+	if (!ok)
+		printf("# seed %" PRIu64 ":\n%s", seed, w.broken.data);
+	world_done(&w);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t from = 1, n = SEEDS_DEFAULT, failed = 0;
+	bool trace = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (str_eq(argv[i], "--trace")) {
+			trace = true;
+		} else if (i + 1 < argc && str_eq(argv[i], "--seed") && str_to_u64(argv[i + 1], &from)) {
+			n = 1;
+			i++;
+		} else if (i + 1 < argc && str_eq(argv[i], "--from") && str_to_u64(argv[i + 1], &from)) {
+			i++;
+		} else if (i + 1 < argc && str_eq(argv[i], "--seeds") && str_to_u64(argv[i + 1], &n)) {
+			i++;
+		} else {
+			fprintf(stderr, "usage: sim [--seeds N] [--from SEED] [--seed SEED] [--trace]\n");
+			return 2;
+		}
+	}
+	log_init("sim", trace ? LOG_DEBUG : LOG_ERROR);
+	for (uint64_t seed = from; seed < from + n && failed < FAILURES_MAX; seed++)
+		failed += !run_seed(seed, trace);
+	printf("%s 1 - %" PRIu64 " seeds from %" PRIu64 "%s\n", failed ? "not ok" : "ok", n, from,
+		failed ? "; play one again with --seed N --trace" : "");
+	return failed != 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/sim/world.h - a small world for virt-controller: its three controllers, an API server (kube/fake_api.h), one node with a
+ * pretended agent, virt-handler and launchers, on a simulated loop. Everything follows from one seed. */
+#pragma once
+
+#include "base/mem.h"
+#include "kube/fake_api.h"
+#include "kube/rng.h"
+#include "kubevirt/api/config.h"
+#include "kubevirt/node/node.h"
+#include "kubevirt/vm/vm.h"
+#include "kubevirt/vmi/vmi.h"
+
+#define WORLD_START_MS 1700000000000
+#define WORLD_NODE "n1"
+#define WORLD_GUESTS_MAX 256
+#define GI (1024LL * 1024 * 1024)
+
+/* What a launcher does with its guest; the truth that the API only tells about. */
+enum guest_state { GUEST_NONE, GUEST_RUNS, GUEST_SHUT_DOWN, GUEST_CRASHED };
+struct guest {
+	char uid[37]; /* of its instance */
+	enum guest_state state;
+	bool ran;
+	int64_t boot, max, memory; /* bytes */
+	int set_memory_calls;
+	int64_t last_set;
+	int64_t ended_ms;
+};
+
+/* What goes wrong on the node; chances in 1/1000 per occasion. */
+struct node_faults {
+	bool no_room;       /* resizes are answered Infeasible */
+	bool unschedulable; /* new pods find no place */
+	bool image_error;   /* and their image can not be had */
+	bool handler_down;  /* nothing is done for guests */
+	int fail_start, partial, refuse, slow;
+};
+
+struct world {
+	struct loop *loop;
+	struct fake_api *api;
+	struct kube_client *client, *user; /* of virt-controller; of the person */
+	struct controller_set *set;
+	struct vm_env vm_env;
+	struct vmi_env vmi_env;
+	struct node_env node_env;
+	struct rng rng;
+	struct guest guests[WORLD_GUESTS_MAX];
+	size_t n_guests;
+	struct node_faults faults;
+	bool trace;
+	struct str broken; /* invariants that did not hold */
+	int vmis_made, pods_made;
+	int n_uuids;
+};
+
+/* schemas: the API server prunes and checks by the real schemas (slower). */
+void world_init(struct world *w, uint64_t seed, bool schemas);
+void world_done(struct world *w);
+void world_start(struct world *w); /* virt-controller */
+void world_kill(struct world *w);  /* -9 */
+/* Lets time go on, the node doing its part about every 100 ms. */
+void world_run(struct world *w, int64_t ms);
+/* Until nobody writes any more; false if that does not happen within limit_ms. */
+bool world_settle(struct world *w, int64_t limit_ms);
+bool world_quiet(struct world *w, int64_t ms); /* true: nothing was written all that time */
+void world_broken(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool world_chance(struct world *w, int per_mille);
+
+/* A person's hands. Text like json_lit(); errors are the person's: they are returned and otherwise nothing. */
+int user_create(struct world *w, const struct kind *k, const char *text, struct err *e);
+int user_merge(struct world *w, const struct kind *k, const char *name, const char *sub, const char *text);
+int user_delete(struct world *w, const struct kind *k, const char *name);
+int user_config(struct world *w, const char *text); /* merge patch of the KubeVirt CR */
+void user_vm(struct world *w, const char *name, const char *strategy, const char *memory);
+void user_memory(struct world *w, const char *name, const char *memory);
+
+const struct json *world_vm(struct world *w, const char *name); /* NULL: there is none */
+const struct json *world_vmi(struct world *w, const char *name);
+struct guest *world_guest(struct world *w, const char *uid); /* made on first use */
+
+/* node.c */
+void node_step(struct world *w);
+/* check.c: what holds at every moment, and what holds when all is quiet */
+void check_pod_created(struct world *w, const struct json *pod);
+void check_settled(struct world *w);
