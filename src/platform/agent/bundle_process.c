@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -184,6 +185,16 @@ static int oom_score(const struct bundle *b)
 	return str_eq(qos, "Guaranteed") ? -997 : str_eq(qos, "Burstable") ? 500 : 1000;
 }
 
+/* Where we may not raise it, ours is the most there is. */
+static int64_t nofile_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_max > NOFILE_LIMIT)
+		return NOFILE_LIMIT;
+	return (int64_t)l.rlim_max;
+}
+
 int bundle_process(struct bundle *b, struct err *e)
 {
 	struct json *process = json_need_obj(b->d, b->root, "process"), *env, *limits = json_new_arr(b->d), *nofile;
@@ -201,8 +212,8 @@ int bundle_process(struct bundle *b, struct err *e)
 	put_capabilities(b, process);
 	nofile = json_new_obj(b->d);
 	json_set_str(b->d, nofile, "type", "RLIMIT_NOFILE");
-	json_set_i64(b->d, nofile, "hard", NOFILE_LIMIT);
-	json_set_i64(b->d, nofile, "soft", NOFILE_LIMIT);
+	json_set_i64(b->d, nofile, "hard", nofile_limit());
+	json_set_i64(b->d, nofile, "soft", nofile_limit());
 	json_append(b->d, limits, nofile);
 	json_set(b->d, process, "rlimits", limits);
 	json_set_bool(b->d, process, "noNewPrivileges", json_is_bool(escalation) && !json_bool(escalation));

@@ -3,10 +3,11 @@
  * with both cgroup versions). The answer is kept in DIR/runtime with the program's size and time. */
 #include "platform/agent/impl.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define KNOWN_MAX 16384
 
 static const char *const candidates[] = { "crun", "runc", NULL };
 static const char *const path_dirs[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", NULL };
@@ -68,39 +69,61 @@ static char *stamp(const char *path, const struct stat *st)
 	return str_printf("%s %lld %lld", path, (long long)st->st_size, (long long)st->st_mtime);
 }
 
+/* What an earlier start found out: lines of a program's stamp and "ok" or why not. */
+static const char *known_verdict(const char *known, const char *mark)
+{
+	const char *at = known ? strstr(known, mark) : NULL;
+
+	return at && at[strlen(mark)] == ' ' ? at + strlen(mark) : NULL;
+}
+
+static void choose(struct runtime *ret, const char *name, const char *path, const char *data_dir)
+{
+	ret->name = mem_strdup(name);
+	ret->path = mem_strdup(path);
+	ret->crun = str_eq(name, "crun");
+	ret->root = str_printf("%s/run/%s", data_dir, name);
+}
+
 int runtime_find(struct runtime *ret, const char *data_dir, struct err *e)
 {
-	CLEANUP(mem_freep) char *known_path = file_join(data_dir, "runtime");
+	CLEANUP(mem_freep) char *file = file_join(data_dir, "runtime");
 	CLEANUP(mem_freep) char *known = NULL;
+	CLEANUP(str_done) struct str now = { 0 };
 	CLEANUP(str_done) struct str why = { 0 };
+	bool found = false;
 
-	file_read(known_path, 4096, &known, NULL, NULL);
-	for (size_t i = 0; candidates[i]; i++) {
+	file_read(file, KNOWN_MAX, &known, NULL, NULL);
+	for (size_t i = 0; candidates[i] && !found; i++) {
 		struct stat st;
 		CLEANUP(mem_freep) char *path = find_program(candidates[i], &st);
 		CLEANUP(mem_freep) char *mark = path ? stamp(path, &st) : NULL;
-		bool crun = str_eq(candidates[i], "crun");
+		const char *verdict = path ? known_verdict(known, mark) : NULL;
 		struct err trial = { 0 };
 
 		if (!path) {
 			str_addf(&why, "%s%s is not installed", why.len ? "; " : "", candidates[i]);
 			continue;
 		}
-		if (!str_eq(known, mark) && try_one(path, crun, data_dir, &trial) < 0) {
-			str_addf(&why, "%s%s does not work: %s", why.len ? "; " : "", path, trial.msg);
-			continue;
-		}
-		if (!str_eq(known, mark))
-			file_write(known_path, mark, strlen(mark), 0644, NULL);
-		if (why.len)
-			log_info("OCI runtime: %s (%s)", path, why.data);
-		ret->name = mem_strdup(candidates[i]);
-		ret->path = TAKE(path);
-		ret->crun = crun;
-		ret->root = str_printf("%s/run/%s", data_dir, candidates[i]);
-		return file_mkdirs(ret->root, 0700, e);
+		if (verdict)
+			found = str_starts(verdict, " ok");
+		else
+			found = try_one(path, str_eq(candidates[i], "crun"), data_dir, &trial) == 0;
+		if (!found)
+			str_addf(&why, "%s%s does not work: %.*s", why.len ? "; " : "", path,
+				(int)strcspn(verdict ? verdict + 1 : trial.msg, "\n"), verdict ? verdict + 1 : trial.msg);
+		str_addf(&now, "%s %.*s\n", mark, (int)strcspn(found ? "ok" : verdict ? verdict + 1 : trial.msg, "\n"),
+			found ? "ok" : verdict ? verdict + 1 : trial.msg);
+		if (found)
+			choose(ret, candidates[i], path, data_dir);
 	}
-	return err_set(e, ERR_UNAVAILABLE, "no usable OCI runtime: %s", str_cstr(&why));
+	if (!found)
+		return err_set(e, ERR_UNAVAILABLE, "no usable OCI runtime: %s", str_cstr(&why));
+	if (!str_eq(known, str_cstr(&now))) {
+		log_info("OCI runtime: %s%s%s%s", ret->path, why.len ? " (" : "", str_cstr(&why), why.len ? ")" : "");
+		file_write(file, str_cstr(&now), now.len, 0644, NULL);
+	}
+	return file_mkdirs(ret->root, 0700, e);
 }
 
 void runtime_done(struct runtime *r)
@@ -109,4 +132,15 @@ void runtime_done(struct runtime *r)
 	free(r->path);
 	free(r->root);
 	memset(r, 0, sizeof(*r));
+}
+
+int agent_runtime_try(const char *dir, char **ret_program, struct err *e)
+{
+	struct runtime rt = { 0 };
+
+	if (runtime_find(&rt, dir, e) < 0)
+		return -1;
+	*ret_program = mem_strdup(rt.path);
+	runtime_done(&rt);
+	return 0;
 }

@@ -70,6 +70,7 @@ static int check_account(struct op *op)
 	const struct json *spec = json_get(json_root(op->draft), "spec");
 	const char *name = json_get_str(spec, "serviceAccountName");
 	CLEANUP(mem_freep) char *key = NULL;
+	const struct obj *account;
 
 	if (op->s->bare)
 		return 0;
@@ -78,8 +79,11 @@ static int check_account(struct op *op)
 	if (str_empty(name))
 		name = "default";
 	key = kind_key(op->ns, name);
-	if (latest(op, "serviceaccounts", key))
+	account = latest(op, "serviceaccounts", key);
+	if (account) {
+		account_mount(op, obj_json(account));
 		return 0;
+	}
 	return refuse(op, "error looking up service account %s: serviceaccount \"%s\" not found", key, name);
 }
 

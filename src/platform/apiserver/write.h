@@ -66,6 +66,7 @@ int body_decode(struct apiserver *s, struct request *r, struct resource *want, s
 int op_prune(struct op *op, struct json_doc *d, struct strv *dups);
 
 /* ---- special.c: rules of single kinds ---- */
+void account_mount(struct op *op, const struct json *account); /* account.c */
 int special_check(struct op *op);   /* before admission: namespaces, service accounts, ... */
 int special_prepare(struct op *op); /* the draft is nearly final */
 
