@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/apiserver/bucket.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test_util.h"
+
+#include <string.h>
+
+static struct obj *object(const char *name, uint64_t rev)
+{
+	struct json_doc *d = json_lit("{'metadata':{'namespace':'n'}}");
+	struct json *meta = json_get(json_root(d), "metadata");
+
+	json_set_str(d, meta, "name", name);
+	json_set_strf(d, meta, "resourceVersion", "%llu", (unsigned long long)rev);
+	return obj_from_doc(d);
+}
+
+static void put(struct bucket *b, const char *name, uint64_t rev, int64_t now)
+{
+	CLEANUP(obj_unrefp) struct obj *o = object(name, rev);
+
+	bucket_put(b, o, rev, now);
+}
+
+static void take(struct bucket *b, const char *name, uint64_t rev, int64_t now)
+{
+	CLEANUP(obj_unrefp) struct obj *o = object(name, rev);
+
+	bucket_remove(b, o, rev, now);
+}
+
+static bool add_text(void *arg, const struct obj *o)
+{
+	str_addf(arg, "%s@%llu ", obj_name(o), (unsigned long long)obj_rv(o));
+	return true;
+}
+
+static void then(struct bucket *b, uint64_t rev, const char *from, const char *want)
+{
+	CLEANUP(str_done) struct str got = { 0 };
+
+	bucket_each_at(b, rev, from, "n/", add_text, &got);
+	assert_string_equal(str_cstr(&got), want);
+}
+
+static void the_past_can_be_read(void **state)
+{
+	struct bucket *b = bucket_new("things");
+
+	put(b, "a", 1, 0);
+	put(b, "c", 2, 0);
+	put(b, "a", 3, 0);
+	put(b, "b", 4, 0);
+	take(b, "c", 5, 0);
+	put(b, "a", 6, 0);
+	put(b, "c", 7, 0);
+	then(b, 0, "n/", "");
+	then(b, 1, "n/", "a@1 ");
+	then(b, 2, "n/", "a@1 c@2 ");
+	then(b, 3, "n/", "a@3 c@2 ");
+	then(b, 4, "n/", "a@3 b@4 c@2 ");
+	then(b, 5, "n/", "a@3 b@4 ");
+	then(b, 6, "n/", "a@6 b@4 ");
+	then(b, 7, "n/", "a@6 b@4 c@7 ");
+	then(b, 4, "n/b", "b@4 c@2 ");
+	bucket_free(b);
+}
+
+static void queued_writes_are_seen_by_writers_only(void **state)
+{
+	struct bucket *b = bucket_new("things");
+	CLEANUP(obj_unrefp) struct obj *one = object("a", 1), *two = object("a", 2);
+	uint64_t rev;
+
+	bucket_queue(b, "n/a", one, 1);
+	bucket_queue(b, "n/a", two, 2);
+	assert_null(bucket_get(b, "n/a"));
+	assert_ptr_equal(bucket_latest(b, "n/a", &rev), two);
+	assert_int_equal(rev, 2);
+	bucket_settle(b, "n/a");
+	bucket_put(b, one, 1, 0);
+	assert_ptr_equal(bucket_get(b, "n/a"), one);
+	assert_ptr_equal(bucket_latest(b, "n/a", &rev), two);
+	bucket_queue(b, "n/a", NULL, 3);
+	assert_null(bucket_latest(b, "n/a", &rev));
+	assert_int_equal(rev, 0);
+	bucket_settle(b, "n/a");
+	bucket_settle(b, "n/a"); /* both failed: what is stored counts again */
+	assert_ptr_equal(bucket_latest(b, "n/a", &rev), one);
+	assert_int_equal(rev, 1);
+	bucket_free(b);
+}
+
+static void history_is_kept_by_age_and_number(void **state)
+{
+	struct bucket *b = bucket_new("things");
+
+	for (uint64_t i = 1; i <= 1000; i++)
+		put(b, "a", i, (int64_t)i * 1000);
+	/* 1000 s: the last 300 s are there */
+	assert_int_equal(bucket_since(b), 699);
+	assert_int_equal(bucket_change_at(b, bucket_change_seek(b, 800))->rev, 801);
+	bucket_forget(b, 10 * BUCKET_HISTORY_MS);
+	assert_int_equal(bucket_since(b), 900); /* BUCKET_HISTORY_MIN stay */
+	bucket_free(b);
+}
+
+struct seen {
+	struct bucket_watch w;
+	struct str text;
+	bool leave;
+	struct seen *drop;
+};
+
+static void seen_change(struct bucket_watch *w, const struct bucket_change *c)
+{
+	struct seen *s = CONTAINER_OF(w, struct seen, w);
+
+	str_addf(&s->text, "%d%s ", c->type, obj_name(c->obj));
+	if (s->leave)
+		bucket_watch_remove(w);
+	if (s->drop)
+		bucket_watch_remove(&s->drop->w);
+}
+
+static void seen_gone(struct bucket_watch *w)
+{
+	str_add(&CONTAINER_OF(w, struct seen, w)->text, "gone");
+}
+
+static void watchers_may_leave_while_being_told(void **state)
+{
+	struct bucket *b = bucket_new("things");
+	struct seen s[3] = { 0 };
+
+	for (size_t i = 0; i < 3; i++) {
+		s[i].w.change = seen_change;
+		s[i].w.gone = seen_gone;
+		bucket_watch_add(b, &s[i].w);
+	}
+	s[0].leave = true;
+	s[0].drop = &s[1]; /* the next one, which is about to be told */
+	put(b, "a", 1, 0);
+	put(b, "a", 2, 0);
+	take(b, "a", 3, 0);
+	bucket_free(b);
+	assert_string_equal(str_cstr(&s[0].text), "0a ");
+	assert_string_equal(str_cstr(&s[1].text), "");
+	assert_string_equal(str_cstr(&s[2].text), "0a 1a 2a gone");
+	for (size_t i = 0; i < 3; i++)
+		str_done(&s[i].text);
+}
+
+/* The same as a list that is copied at each revision. */
+static void any_past_is_right(void **state)
+{
+	struct chance chance = { 12345 };
+	struct bucket *b = bucket_new("things");
+	char *want[200];
+
+	for (uint64_t rev = 1; rev < 200; rev++) {
+		char name[3] = { (char)('a' + chance_below(&chance, 12)), 0 };
+		CLEANUP(mem_freep) char *key = str_printf("n/%s", name);
+		struct str now = { 0 };
+
+		if (bucket_get(b, key) && chance_below(&chance, 3) == 0)
+			take(b, name, rev, 0);
+		else
+			put(b, name, rev, 0);
+		for (size_t i = 0; bucket_at(b, i); i++)
+			add_text(&now, bucket_at(b, i));
+		want[rev] = str_take(&now);
+	}
+	for (uint64_t rev = 1; rev < 200; rev++) {
+		then(b, rev, "n/", want[rev]);
+		free(want[rev]);
+	}
+	bucket_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_past_can_be_read),
+		cmocka_unit_test(queued_writes_are_seen_by_writers_only),
+		cmocka_unit_test(history_is_kept_by_age_and_number),
+		cmocka_unit_test(watchers_may_leave_while_being_told),
+		cmocka_unit_test(any_past_is_right),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
