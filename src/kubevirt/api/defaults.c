@@ -76,6 +76,8 @@ static void canonical_all(struct json_doc *d, struct json *map)
 {
 	CLEANUP(strv_done) struct strv keys = { 0 };
 
+	if (!json_is_obj(map))
+		return;
 	JSON_EACH (it, map)
 		strv_add(&keys, it.key);
 	for (size_t i = 0; i < keys.len; i++)

@@ -250,6 +250,9 @@ static void run_strategy_is_given_once(void **s)
 	vm_case("'template':{'spec':{" GUEST "}}", "spec.running", "RunStrategy must be specified");
 	vm_case("'runStrategy':'Often','template':{'spec':{" GUEST "}}", "spec.runStrategy",
 		"Invalid RunStrategy (Often)");
+	vm_case("'runStrategy':'Always','template':{'metadata':{'labels':{'a':1}},'spec':{" GUEST "}}",
+		"spec.template.metadata.labels",
+		"spec.template.metadata.labels must be an object of strings");
 	vm_case("'runStrategy':'Always'", "spec.template", "missing virtual machine template.");
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'spec':{'running':false}}");
 	struct strv w = { 0 };
@@ -393,17 +396,15 @@ static void substitute(
 			break;
 		json_put(d, json_root(d), pointer->data, json_copy(d, v.val));
 		try_everything(json_root(d));
-		if (json_is_str(v.val) && str_starts(pointer->data, "/spec"))
+		if (str_eq(json_str(v.val), "x") && str_starts(pointer->data, "/spec"))
 			still_there(json_root(d), pointer->data, v.val);
 	}
 	JSON_EACH (it, at) {
 		size_t before = pointer->len;
-		if (it.key) {
-			str_addc(pointer, '/');
+		if (it.key)
 			json_pointer_add(pointer, it.key);
-		} else {
+		else
 			str_addf(pointer, "/%zu", it.i);
-		}
 		substitute(vm, it.val, pointer, values);
 		pointer->len = before;
 		pointer->data[before] = 0;

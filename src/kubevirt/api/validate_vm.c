@@ -56,6 +56,22 @@ static void check_update_strategy(const struct json *spec, struct causes *causes
 			"%s is not a valid updateVolumesStrategy", text);
 }
 
+/* template.metadata is open in the schema; what instances take from it must be labels and annotations all the same. */
+static void check_template_meta(const struct json *template, struct causes *causes)
+{
+	static const char *const maps[] = { "labels", "annotations" };
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		const struct json *map = json_get(json_get(template, "metadata"), maps[i]);
+		CLEANUP(mem_freep) char *field = str_printf("spec.template.metadata.%s", maps[i]);
+		bool ok = json_is_null(map) || json_is_obj(map);
+		JSON_EACH (it, map)
+			ok = ok && json_is_str(it.val);
+		if (!ok)
+			cause_text(causes, REASON_INVALID, field, "%s must be an object of strings", field);
+	}
+}
+
 void vm_validate(
 	const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes)
 {
@@ -71,6 +87,7 @@ void vm_validate(
 		return;
 	}
 	check_run_strategy(spec, causes);
+	check_template_meta(template, causes);
 	if (json_is_obj(json_get(spec, "instancetype")))
 		cause_text(causes, REASON_NOT_SUPPORTED, "spec.instancetype",
 			"instance types are not available in this version");

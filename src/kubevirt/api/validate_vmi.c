@@ -157,8 +157,8 @@ static void check_dedicated(const struct check *k)
 			"when "
 			"DedicatedCPUPlacement is true ",
 			k->at, k->at);
-	if ((has_request && request > 0 && request != vcpus * 1000) ||
-		(has_limit && limit > 0 && limit != vcpus * 1000))
+	if ((has_request && request > 0 && request / 1000 != vcpus) ||
+		(has_limit && limit > 0 && limit / 1000 != vcpus))
 		check_refuse(k, REASON_INVALID, "domain.cpu.dedicatedCpuPlacement",
 			"%s.domain.resources.requests.cpu or %s.domain.resources.limits.cpu must equal the "
 			"number of vCPUs (%lld) "
