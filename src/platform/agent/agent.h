@@ -32,6 +32,10 @@ size_t agent_active(const struct agent *a); /* pods of which a container runs */
 const char *agent_node_name(const struct agent *a);
 size_t agent_pods(const struct agent *a); /* known on this host */
 
+/* Which OCI runtime works here, found out by running a container; dir takes the trial and its result. Caller frees *ret. For
+ * `coracle doctor`. */
+int agent_runtime_try(const char *dir, char **ret_program, struct err *e);
+
 /* pods/log, exec, attach, portforward for the API server's node hook: answers r at once or later. verb is the subresource. */
 void agent_serve(struct agent *a, const char *verb, const struct obj *pod, struct http_req *r);
 

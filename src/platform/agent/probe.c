@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define EAGER_MIN_MS 20
+
 enum { STARTUP, LIVENESS, READINESS };
 static const char *const kinds[] = { "startupProbe", "livenessProbe", "readinessProbe" };
 static const char *const names[] = { "Startup", "Liveness", "Readiness" };
@@ -17,6 +19,8 @@ struct probe {
 	int kind;
 	int64_t period_ms, timeout_ms;
 	int need_good, need_bad, good, bad;
+	int eager; /* early looks so far; -1: it has succeeded once, or had its time */
+	int64_t since; /* mono ms, of the first look */
 	struct loop_timer *next, *limit;
 	/* under way */
 	struct http_client *http;
@@ -183,6 +187,8 @@ static void probe_run(void *arg)
 
 	if (!spec)
 		return;
+	if (!b->since)
+		b->since = loop_mono_ms(b->ctr->pod->agent->loop);
 	loop_timer_set(b->limit, b->timeout_ms + 50);
 	if ((part = json_get(spec, "httpGet")))
 		http_probe(b, part);
@@ -234,9 +240,27 @@ static void verdict(struct probe *b, bool good)
 	}
 }
 
+/* A program that has just started answers within milliseconds, mostly: look often at first, so that nobody waits for a whole
+ * period. These looks count only if they succeed. */
+static bool look_again_soon(struct probe *b)
+{
+	int64_t now = loop_mono_ms(b->ctr->pod->agent->loop), wait = EAGER_MIN_MS << (b->eager < 0 ? 0 : b->eager);
+
+	if (b->kind == LIVENESS || b->eager < 0 || now + wait >= b->since + b->period_ms) {
+		b->eager = -1;
+		return false;
+	}
+	b->eager++;
+	loop_timer_set(b->next, wait);
+	return true;
+}
+
 static void probe_result(struct probe *b, bool good, const char *why)
 {
 	loop_timer_stop(b->limit);
+	if (!good && look_again_soon(b))
+		return;
+	b->eager = -1;
 	loop_timer_set(b->next, b->period_ms);
 	if (good) {
 		b->bad = 0;
