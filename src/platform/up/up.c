@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/up/up.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/agent/agent.h"
+#include "platform/apiserver/apiserver.h"
+#include "platform/controllers/controllers.h"
+#include "platform/controllers/kinds.h"
+#include "platform/up/drain.h"
+#include "platform/up/install.h"
+#include "platform/up/release.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SAY_MAX 1024
+
+struct up {
+	struct loop *loop;
+	struct up_spec spec;
+	struct store *store;
+	struct apiserver *server;
+	struct kube_client *admin, *controllers_client, *agent_client;
+	struct platform_controllers *controllers;
+	struct net *net;
+	struct agent *agent;
+	struct install *install;
+	struct kube_call *uncordon;
+	bool stopping;
+	size_t left;
+};
+
+static void say(struct up *u, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct up *u, const char *fmt, ...)
+{
+	char line[SAY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (u->spec.say)
+		u->spec.say(u->spec.arg, line);
+}
+
+static void give_up(struct up *u, struct err *e, const char *doing)
+{
+	err_wrap(e, "%s", doing);
+	log_error("%s", e->msg);
+	if (u->spec.failed)
+		u->spec.failed(u->spec.arg, e);
+}
+
+static struct kube_client *client_for(struct up *u, const char *user)
+{
+	struct kube_transport t = apiserver_transport(u->server, user, NULL);
+	struct kube_client *c = kube_client_new_transport(u->loop, &t);
+
+	kube_client_set_manager(c, "coracle");
+	return c;
+}
+
+/* ---- what is put into a new cluster ---- */
+static void installed(void *arg, size_t n, const struct err *e)
+{
+	struct up *u = arg;
+	struct err copy = { 0 };
+
+	u->install = NULL;
+	if (e) {
+		err_copy(&copy, e);
+		log_error("install: %s", copy.msg);
+		say(u, "could not install %s: %s", u->spec.installer, copy.msg);
+	} else if (n) {
+		log_info("install: %zu objects written", n);
+	}
+	if (u->spec.started)
+		u->spec.started(u->spec.arg);
+}
+
+static void install(struct up *u)
+{
+	CLEANUP(mem_freep) char *bin = release_bin(u->spec.data_dir, u->spec.version);
+	CLEANUP(mem_freep) char *program = file_join(bin, u->spec.installer);
+	CLEANUP(mem_freep) char *image = str_printf("coracle.dev/%s:%s", u->spec.installer, u->spec.version);
+	CLEANUP(mem_freep) char *host_dir = file_join(u->spec.data_dir, u->spec.host_dir);
+	CLEANUP(mem_freep) char *mark = file_join(u->spec.data_dir, "installed");
+	struct install_source sources[] = {
+		{ .argv = (char *const[]){ program, "--print-manifest", "--image", image, "--host-dir",
+			  host_dir, NULL } },
+		{ .argv = (char *const[]){ program, "--print-cr", NULL }, .make_only = true },
+	};
+
+	u->install = install_start(u->admin,
+		&(struct install_spec){ .sources = sources, .n = ARRAY_LEN(sources), .mark = mark },
+		installed, u);
+}
+
+static int store_programs(struct up *u, struct err *e)
+{
+	CLEANUP(mem_freep) char *own = release_own_dir(e);
+	CLEANUP(strv_done) struct strv missing = { 0 };
+
+	if (!u->spec.programs)
+		return 0;
+	if (!own || release_store(u->spec.data_dir, u->spec.version, own, u->spec.programs, &missing, e) < 0)
+		return -1;
+	for (size_t i = 0; i < missing.len; i++) {
+		log_warn("%s is not in %s: pods that need it will not start", missing.items[i], own);
+		say(u, "warning: %s is not in %s", missing.items[i], own);
+	}
+	return 0;
+}
+
+/* ---- the node ---- */
+static void serve_node(void *arg, const struct node_request *r)
+{
+	struct up *u = arg;
+
+	agent_serve(u->agent, r->verb, r->pod, r->http);
+}
+
+static void uncordoned(void *arg, const struct obj *o, const struct err *e)
+{
+	struct up *u = arg;
+
+	u->uncordon = NULL;
+	if (e && e->code != ERR_NOT_FOUND)
+		log_warn("taking back what `down` did to the node: %s", e->msg);
+}
+
+/* `coracle down` has closed the node, so that what it ended is not started again at once. */
+static void node_got(void *arg, const struct obj *o, const struct err *e)
+{
+	struct up *u = arg;
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+
+	u->uncordon = NULL;
+	if (e || !drain_marked(o))
+		return;
+	d = drain_undo();
+	u->uncordon = kube_patch(
+		u->admin, &pk_node, NULL, obj_name(o), NULL, KUBE_PATCH_MERGE, json_root(d), uncordoned, u);
+}
+
+static int start_node(struct up *u, struct err *e)
+{
+	struct agent_spec spec = { .data_dir = u->spec.data_dir, .api_port = up_port(u) };
+
+	u->net = net_new(u->loop, u->spec.data_dir, e);
+	if (!u->net)
+		return -1;
+	spec.net = u->net;
+	spec.api_host = net_bridge_ip(u->net);
+	if (apiserver_listen(u->server, spec.api_host, e) < 0)
+		return -1;
+	u->agent_client = client_for(u, "system:coracle:agent");
+	u->agent = agent_start(u->loop, u->agent_client, &spec, e);
+	if (!u->agent)
+		return -1;
+	apiserver_set_node_proxy(u->server, serve_node, u);
+	if (agent_pods(u->agent))
+		say(u, "%zu pods of an earlier run found", agent_pods(u->agent));
+	u->uncordon = kube_get(u->admin, &pk_node, NULL, agent_node_name(u->agent), node_got, u);
+	return 0;
+}
+
+/* ---- start ---- */
+static void start_rest(void *arg)
+{
+	struct up *u = arg;
+	struct err e = { 0 };
+
+	if (u->stopping)
+		return;
+	if (u->spec.controllers) {
+		u->controllers_client = client_for(u, "system:coracle:controllers");
+		u->controllers = platform_controllers_start(
+			u->controllers_client, apiserver_ca_pem(u->server), u->spec.data_dir);
+	}
+	if (u->spec.agent && start_node(u, &e) < 0) {
+		give_up(u, &e, "start the node");
+		return;
+	}
+	if (store_programs(u, &e) < 0) {
+		give_up(u, &e, "store this release");
+		return;
+	}
+	if (u->spec.installer)
+		install(u);
+	else if (u->spec.started)
+		u->spec.started(u->spec.arg);
+}
+
+/* In a turn of its own, so that requests that wait already are answered before the rest is started. */
+static void answering(void *arg)
+{
+	struct up *u = arg;
+
+	if (u->stopping)
+		return;
+	if (u->spec.answering)
+		u->spec.answering(u->spec.arg);
+	loop_later(u->loop, start_rest, u);
+}
+
+struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
+{
+	struct up *u = MEM_NEW(struct up);
+	CLEANUP(mem_freep) char *db = file_join(spec->data_dir, "state.db");
+	struct apiserver_spec server = { .data_dir = spec->data_dir, .port = spec->port, .bare = spec->bare };
+
+	u->loop = l;
+	u->spec = *spec;
+	u->store = store_sqlite_open(l, db, e);
+	server.store = u->store;
+	if (u->store)
+		u->server = apiserver_new(l, &server, e);
+	if (!u->server) {
+		store_free(u->store);
+		free(u);
+		return NULL;
+	}
+	u->admin = client_for(u, "system:coracle:up");
+	loop_later(l, answering, u);
+	return u;
+}
+
+int up_port(const struct up *u)
+{
+	return apiserver_port(u->server);
+}
+
+const char *up_kubeconfig(const struct up *u)
+{
+	return apiserver_kubeconfig(u->server);
+}
+
+struct kube_client *up_client(const struct up *u)
+{
+	return u->admin;
+}
+
+/* ---- stop ---- */
+static void pods_stopped(void *arg)
+{
+	struct up *u = arg;
+
+	u->left = agent_active(u->agent);
+	if (u->spec.stopped)
+		u->spec.stopped(u->spec.arg);
+}
+
+static bool stops_with_us(void *arg, const struct obj *pod)
+{
+	return *(const bool *)arg || drain_is_ours(pod);
+}
+
+void up_stop(struct up *u)
+{
+	CLEANUP(mem_freep) char *mark = file_join(u->spec.data_dir, DRAIN_ALL_MARK);
+	bool all = file_exists(mark);
+
+	if (u->stopping)
+		return;
+	u->stopping = true;
+	install_free(TAKE(u->install));
+	platform_controllers_stop(TAKE(u->controllers));
+	if (u->agent)
+		agent_stop_pods(u->agent, stops_with_us, &all, all ? 0 : UP_STOP_GRACE_MS, pods_stopped, u);
+	else if (u->spec.stopped)
+		u->spec.stopped(u->spec.arg);
+}
+
+size_t up_left_running(const struct up *u)
+{
+	return u->left;
+}
+
+void up_free(struct up *u)
+{
+	if (!u)
+		return;
+	u->stopping = true;
+	install_free(u->install);
+	kube_call_cancel(u->uncordon);
+	platform_controllers_stop(u->controllers);
+	apiserver_set_node_proxy(u->server, NULL, NULL);
+	agent_stop(u->agent);
+	net_free(u->net);
+	kube_client_free(u->agent_client);
+	kube_client_free(u->controllers_client);
+	kube_client_free(u->admin);
+	apiserver_free(u->server);
+	store_free(u->store);
+	free(u);
+}
