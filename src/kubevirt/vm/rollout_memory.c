@@ -117,7 +117,7 @@ static bool stuck(const struct memory_case *m)
 
 static bool is_what_the_guest_has(const struct memory_case *m)
 {
-	return m->wanted == vmi_guest_current(m->vmi) && m->wanted == vmi_guest_requested(m->vmi);
+	return m->wanted == vmi_guest_current(m->vmi);
 }
 
 static struct memory_case case_of(const struct vm_seen *s)

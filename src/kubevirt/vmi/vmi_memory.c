@@ -16,7 +16,8 @@ struct hot {
 	struct vmi_turn *t;
 	int64_t wanted, requested;
 	struct pod_resources need;
-	int64_t request, limit; /* the pod's now; -1: none */
+	int64_t request, limit;         /* what the pod asks for; -1: none */
+	int64_t granted, granted_limit; /* what the node has given it */
 	size_t compute;         /* index of the container */
 };
 
@@ -26,6 +27,7 @@ static bool read_pod(struct hot *h)
 	const struct json *o = obj_json(s->pod);
 	const struct json *c = compute_in(json_at(o, "/spec/containers"), &h->compute);
 	const char *text = meta_annotation(o, ANN_MEMORY_OVERHEAD);
+	const struct json *status;
 	int64_t overhead = -1;
 
 	if (!c)
@@ -35,6 +37,13 @@ static bool read_pod(struct hot *h)
 	pod_resources_of(h->t->vmi, s->config, overhead, &h->need);
 	h->request = quantity_bytes(json_at(c, "/resources/requests/memory"));
 	h->limit = quantity_bytes(json_at(c, "/resources/limits/memory"));
+	status = json_get(compute_in(json_at(o, "/status/containerStatuses"), NULL), "resources");
+	h->granted = quantity_bytes(json_at(status, "/requests/memory"));
+	h->granted_limit = quantity_bytes(json_at(status, "/limits/memory"));
+	if (h->granted < 0) /* a node that does not tell gives what is asked for */
+		h->granted = h->request;
+	if (h->granted_limit < 0)
+		h->granted_limit = h->limit;
 	return true;
 }
 
@@ -43,9 +52,11 @@ static bool pod_fits(const struct hot *h)
 	return h->request == h->need.memory_request && h->limit == h->need.memory_limit;
 }
 
+/* Measured by what was given: an earlier wish that the node could not fulfil is taken back. */
 static bool pod_must_grow(const struct hot *h)
 {
-	return h->request < h->need.memory_request || (h->limit >= 0 && h->limit < h->need.memory_limit);
+	return !pod_fits(h) &&
+	       (h->granted < h->need.memory_request || (h->limit >= 0 && h->granted_limit < h->need.memory_limit));
 }
 
 static void plan_resize(const struct hot *h, struct plan *out)
