@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt-api.md 7. Beside KubeVirt's pod: one container, no helpers; the VM's directory of the node is mounted into it, and a step
- * before gives that directory to the launcher's user. */
+/* kubevirt-api.md 7. Other than KubeVirt's pod it has one container and no helpers, and the VM's directory of the node is mounted into
+ * it (handoff.h). */
 #include "kubevirt/vmi/render.h"
 
 #include <inttypes.h>
@@ -151,25 +151,13 @@ static void probe(struct pod_draft *p, const char *from, const char *to)
 
 static void containers(struct pod_draft *p, const struct pod_resources *r)
 {
-	struct json *init = json_need_arr(p->d, p->pod, "initContainers"), *list = json_need_arr(p->d, p->pod, "containers");
+	struct json *list = json_need_arr(p->d, p->pod, "containers");
 	const char *pull = p->in->config->image_pull_policy;
 	CLEANUP(json_doc_freep) struct json_doc *compute = json_lit(
 		"{'name':'compute','command':['" LAUNCHER "','--dir','" KV_VM_DIR "'],"
 		"'securityContext':{'runAsUser':107,'runAsGroup':107,'runAsNonRoot':true,'allowPrivilegeEscalation':false,"
 		"'capabilities':{'drop':['ALL']}},'volumeMounts':[{'name':'" VM_DIR_VOLUME "','mountPath':'" KV_VM_DIR "'}]}");
-	CLEANUP(json_doc_freep) struct json_doc *prepare = json_lit(
-		"{'name':'vm-dir','command':['install','-d','-o','107','-g','107','-m','0700','" KV_VM_DIR "'],"
-		"'securityContext':{'runAsUser':0,'runAsGroup':0,'runAsNonRoot':false,'allowPrivilegeEscalation':false,"
-		"'capabilities':{'drop':['ALL'],'add':['CHOWN','FOWNER']}},"
-		"'resources':{'requests':{'cpu':'1m','memory':'4Mi'}},"
-		"'volumeMounts':[{'name':'" VM_DIR_VOLUME "','mountPath':'" KV_VM_DIR "'}]}");
-
-	json_append(p->d, init, json_copy(p->d, json_root(prepare)));
 	json_append(p->d, list, json_copy(p->d, json_root(compute)));
-	JSON_EACH(it, init) {
-		json_set_str(p->d, it.val, "image", p->in->launcher_image);
-		json_set_str(p->d, it.val, "imagePullPolicy", pull);
-	}
 	p->compute = json_item(list, 0);
 	json_set_str(p->d, p->compute, "image", p->in->launcher_image);
 	json_set_str(p->d, p->compute, "imagePullPolicy", pull);
@@ -245,12 +233,17 @@ static void copy(struct pod_draft *p, const char *field)
 static void node_selector(struct pod_draft *p)
 {
 	struct json *s = json_need_obj(p->d, p->pod, "nodeSelector");
+	const char *machine = json_at_str(p->spec, "/domain/machine/type");
 
 	JSON_EACH(it, p->in->config->node_selectors)
 		json_set_copy(p->d, s, it.key, it.val);
 	JSON_EACH(it, json_get(p->spec, "nodeSelector"))
 		json_set_copy(p->d, s, it.key, it.val);
 	json_set_str(p->d, s, LABEL_SCHEDULABLE, "true");
+	if (!str_empty(machine)) {
+		CLEANUP(mem_freep) char *key = str_printf("%s%s", LABEL_MACHINE_TYPE_PREFIX, machine);
+		json_set_str(p->d, s, key, "true");
+	}
 	if (json_get_str(p->spec, "architecture"))
 		json_set_str(p->d, s, "kubernetes.io/arch", json_get_str(p->spec, "architecture"));
 	if (json_bool(json_at(p->spec, "/domain/cpu/dedicatedCpuPlacement")))

@@ -2,6 +2,7 @@
 /* The conditions of an instance that virt-controller owns. kubevirt-api.md 4. */
 #include "api/meta.h"
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
@@ -57,7 +58,7 @@ static const struct json *stuck(const struct json *statuses)
 	return NULL;
 }
 
-/* Present only while False. */
+/* Present only while False. One reason is virt-handler's (handoff.h). */
 static void synchronized(struct vmi_turn *t)
 {
 	const struct json *status = t->s->pod ? json_get(obj_json(t->s->pod), "status") : NULL;
@@ -67,7 +68,7 @@ static void synchronized(struct vmi_turn *t)
 		w = stuck(json_get(status, "containerStatuses"));
 	if (w && t->phase <= VMI_SCHEDULING)
 		set(t, COND_SYNCHRONIZED, "False", json_get_str(w, "reason"), json_get_str(w, "message"));
-	else
+	else if (!str_eq(json_get_str(vmi_cond(t->vmi, COND_SYNCHRONIZED), "reason"), HANDOFF_START_FAILED))
 		cond_remove(t->d, t->status, COND_SYNCHRONIZED);
 }
 
