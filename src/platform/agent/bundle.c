@@ -296,6 +296,7 @@ int bundle_write(struct ctr *c, struct err *e)
 	if (r == 0) {
 		json_doc_free(c->resources);
 		c->resources = resources_of(spec);
+		resources_save(c);
 	}
 	return r;
 }

@@ -113,17 +113,15 @@ static bool names_cap(const struct json *list, const char *cap)
 	return false;
 }
 
-static bool kernel_has(size_t cap)
+/* What the kernel has and we may give: our own bounding set. In a container of our own that is not everything. */
+static uint64_t may_give(void)
 {
 	CLEANUP(mem_freep) char *text = NULL;
-	char *nl;
-	int64_t last;
+	const char *at;
 
-	if (file_read("/proc/sys/kernel/cap_last_cap", 32, &text, NULL, NULL) < 0)
-		return true;
-	if ((nl = strchr(text, '\n')))
-		*nl = 0;
-	return !str_to_i64(text, 0, 64, &last) || (int64_t)cap <= last;
+	if (file_read("/proc/self/status", PASSWD_MAX, &text, NULL, NULL) < 0 || !(at = strstr(text, "CapBnd:")))
+		return ~(uint64_t)0;
+	return strtoull(at + 7, NULL, 16);
 }
 
 static void put_capabilities(struct bundle *b, struct json *process)
@@ -131,6 +129,7 @@ static void put_capabilities(struct bundle *b, struct json *process)
 	static const char *const sets[] = { "bounding", "effective", "permitted", NULL };
 	const struct json *caps = json_at(b->spec, "/securityContext/capabilities");
 	struct json *o = json_need_obj(b->d, process, "capabilities");
+	uint64_t ours = may_give();
 
 	for (size_t s = 0; sets[s]; s++)
 		json_need_arr(b->d, o, sets[s]);
@@ -139,7 +138,7 @@ static void put_capabilities(struct bundle *b, struct json *process)
 		bool on = b->privileged || added ||
 			  (str_in(cap_names[i], cap_default) && !names_cap(json_get(caps, "drop"), cap_names[i]));
 
-		if (!on || !kernel_has(i))
+		if (!on || !(ours >> i & 1))
 			continue;
 		for (size_t s = 0; sets[s]; s++)
 			json_append(b->d, json_get(o, sets[s]), json_new_strf(b->d, "CAP_%s", cap_names[i]));

@@ -423,6 +423,7 @@ void ctr_reattach(struct ctr *c)
 		return;
 	}
 	c->attempted = true;
+	resources_load(c);
 	follow_shim(c, (pid_t)s.shim);
 	shim_status(c->dir, &s); /* watched from here on */
 	c->state = CTR_STARTING;

@@ -258,6 +258,8 @@ void probes_stop(struct ctr *c);
 /* ---- resize.c ---- */
 void resize_check(struct pod *p); /* spec against what the cgroups have */
 struct json_doc *resources_of(const struct json *ctr_spec);
+void resources_save(const struct ctr *c);
+void resources_load(struct ctr *c);
 /* Kubernetes' cgroup numbers of a resources tree. */
 struct cgroup_limits limits_of(const struct json *resources);
 /* Requests of everything else on this node. */

@@ -29,6 +29,28 @@ struct json_doc *resources_of(const struct json *ctr_spec)
 	return json_len(r) ? json_doc_from(r) : NULL;
 }
 
+/* What is in force, for the agent that comes after us. */
+void resources_save(const struct ctr *c)
+{
+	CLEANUP(mem_freep) char *path = file_join(c->dir, "resources.json");
+	CLEANUP(mem_freep) char *text = c->resources ? json_write(json_root(c->resources), NULL) : mem_strdup("null");
+	struct err e = { 0 };
+
+	if (file_write(path, text, strlen(text), 0600, &e) < 0)
+		log_warn("pod %s: %s", c->pod->key, e.msg);
+}
+
+void resources_load(struct ctr *c)
+{
+	CLEANUP(mem_freep) char *path = file_join(c->dir, "resources.json");
+	CLEANUP(mem_freep) char *text = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	size_t len;
+
+	if (file_read(path, POD_JSON_MAX, &text, &len, NULL) == 0 && (d = json_parse(text, len, NULL)) && json_is_obj(json_root(d)))
+		c->resources = TAKE(d);
+}
+
 static bool same(const struct json *a, const struct json *b)
 {
 	static const char *const paths[] = { "/requests/memory", "/limits/memory" }, *const cpus[] = { "/requests/cpu", "/limits/cpu" };
@@ -97,6 +119,7 @@ static bool apply(struct ctr *c, const struct json *want)
 	}
 	json_doc_free(c->resources);
 	c->resources = json_doc_from(want);
+	resources_save(c);
 	return true;
 }
 
