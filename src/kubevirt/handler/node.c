@@ -70,7 +70,7 @@ static void plan_main(const struct node_view *v, struct plan *out)
 	struct json_doc *d = obj_draft(v->node);
 	struct json *node = json_root(d);
 	char text[TIME_TEXT_MAX];
-	int64_t next;
+	int64_t next = v->now;
 	bool changed;
 
 	changed = meta_set_label(d, node, LABEL_SCHEDULABLE, f->stopping ? "false" : "true");
