@@ -69,7 +69,9 @@ static void listed(void *arg, struct obj *const *items, size_t n, uint64_t rv, c
 	struct hook_call *h = arg;
 
 	h->kube = NULL;
-	if (e) {
+	if (e &&
+		e->code !=
+			ERR_NOT_FOUND) { /* the kind itself may be gone already, in the middle of a removal */
 		failed(h, e);
 		return;
 	}

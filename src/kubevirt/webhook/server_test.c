@@ -470,6 +470,15 @@ static void webhooks_answer_reviews(void **state)
 				 "default'},'spec':{'vmiName':'gone'}}}}"),
 		200);
 	body_has(w, "the VMI \\\"default/gone\\\" does not exist");
+	static const char delete_kv[] = "{'request':{'uid':'u','operation':'DELETE','userInfo':{},'object':"
+					"null,'oldObject':{'metadata':{'name':'kubevirt'},"
+					"'spec':{'uninstallStrategy':'BlockUninstallIfWorkloadsExist'}}}}";
+	assert_int_equal(ask(w, NULL, "POST", "/kubevirt-validate-delete", delete_kv), 200);
+	body_has(w, "\"allowed\":true");
+	put(w, &kind_vmi, "{'metadata':{'name':'v','namespace':'default'},'spec':{'domain':{'devices':{}}}}");
+	assert_int_equal(ask(w, NULL, "POST", "/kubevirt-validate-delete", delete_kv), 200);
+	body_has(w,
+		"Rejecting the uninstall request, since there are still Virtual Machine Instances present.");
 	assert_int_equal(ask(w, NULL, "GET", "/metrics", NULL), 200);
 	body_has(w, "{hook=\"migration-create-validator.kubevirt.io\",allowed=\"false\"} 1\n");
 	body_has(w, "{hook=\"virtualmachineinstances-mutator.kubevirt.io\",allowed=\"true\"} 1\n");
