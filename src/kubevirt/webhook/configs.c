@@ -59,7 +59,7 @@ struct json *webhook_config_render(
 		json_set_str(d, svc, "path", h->path);
 		json_set_i64(d, svc, "port", 443);
 		json_set_str(d, client, "caBundle", ca_b64);
-		json_set_str(d, hook, "failurePolicy", "Fail");
+		json_set_str(d, hook, "failurePolicy", h->may_be_missed ? "Ignore" : "Fail");
 		json_set_str(d, hook, "matchPolicy", "Equivalent");
 		json_set_str(d, hook, "sideEffects", "None");
 		json_set_i64(d, hook, "timeoutSeconds", HOOK_TIMEOUT_SECONDS);
