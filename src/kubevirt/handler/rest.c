@@ -182,7 +182,7 @@ void rest_serve(void *handler, struct http_req *r)
 {
 	struct handler *h = handler;
 	const struct strv *orgs;
-	const char *cn, *uid;
+	const char *cn, *uid = NULL;
 	size_t at;
 	struct err e;
 
