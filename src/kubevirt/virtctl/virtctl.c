@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -162,7 +163,10 @@ static int connect_server(struct virtctl *v, struct err *e)
 {
 	if (v->client_only)
 		return 0;
-	if (kube_config_load(v->kubeconfig, &v->config, e) < 0)
+	/* Where none is set up: that of the instance on this host, as `coracle up` leaves it. */
+	bool fall_back = !v->kubeconfig && file_exists(VIRTCTL_HOST_KUBECONFIG);
+	if (kube_config_load(v->kubeconfig, &v->config, e) < 0 &&
+		(!fall_back || kube_config_load(VIRTCTL_HOST_KUBECONFIG, &v->config, e) < 0))
 		return -1;
 	if (!v->ns)
 		v->ns = v->config.namespace;

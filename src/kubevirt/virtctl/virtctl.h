@@ -5,6 +5,7 @@
 
 #include "kube/client.h"
 
+#define VIRTCTL_HOST_KUBECONFIG "/etc/coracle/kubeconfig"
 #define VIRTCTL_CONSOLE_TIMEOUT_MIN 5 /* how long console waits for the guest, in minutes */
 
 /* What the command line said. Strings are argv's. */
