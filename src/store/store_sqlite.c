@@ -500,6 +500,14 @@ static int sql_lock_file(struct store_sqlite *s, struct err *e)
 	return err_sys(e, "lock '%s'", path);
 }
 
+/* SQLite gives its other files the mode of the first. */
+static int sql_make_file(const char *path, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_sys(e, "open '%s'", path) : 0;
+}
+
 static int sql_connect(const char *path, sqlite3 **ret, struct err *e)
 {
 	static const char pragmas[] =
@@ -593,7 +601,7 @@ struct store *store_sqlite_open(struct loop *l, const char *path, struct err *e)
 	pthread_cond_init(&s->queued, NULL);
 	pthread_cond_init(&s->copy, NULL);
 	s->compact_timer = loop_timer_new(l, sql_compact_due, s);
-	if (sql_lock_file(s, e) < 0 || sql_open_db(s, e) < 0) {
+	if (sql_lock_file(s, e) < 0 || sql_make_file(s->path, e) < 0 || sql_open_db(s, e) < 0) {
 		err_wrap(e, "store '%s'", path);
 		sql_close(s);
 		return NULL;

@@ -54,7 +54,7 @@ def status(a, code, reason=None):
 def fresh(base="x"):
     global count
     count += 1
-    return "%s-%d-%d" % (base, os.getpid(), count)
+    return "%s-%d-%04d" % (base, os.getpid(), count)
 
 
 def cm(name=None, data=None, **meta):
@@ -907,6 +907,37 @@ def t90_rbac():
     status(k.put(rbac + "/rolebindings/" + sa, r), 422, "Invalid")
 
 
+def t89_nobody_grants_what_he_has_not():
+    sa = fresh("esc")
+    make("/api/v1/namespaces/%s/serviceaccounts" % NS, {"metadata": {"name": sa}})
+    c = Client(server.kubeconfig if OWN else os.environ["KUBECONFIG"], token=token_of(sa))
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s" % NS
+
+    def grant(name, *rules):
+        make(rbac + "/roles", {"metadata": {"name": name}, "rules": list(rules)})
+        make(rbac + "/rolebindings", {"metadata": {"name": name}, "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}, "subjects": [
+                {"kind": "ServiceAccount", "name": sa, "namespace": NS}]})
+
+    def role(*verbs):
+        return {"metadata": {"name": fresh("r")}, "rules": [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": list(verbs)}]}
+    grant(sa, {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["create", "get"]},
+          {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]})
+    status(c.post(rbac + "/roles", role("get")), 201)
+    a = status(c.post(rbac + "/roles", role("get", "delete")), 403, "Forbidden")
+    has(a["message"], "is attempting to grant RBAC permissions not currently held:\n"
+        '{APIGroups:[""], Resources:["configmaps"], Verbs:["delete"]}')
+    status(c.post(rbac + "/roles", role("*")), 403)
+    b = {"metadata": {"name": fresh("b")}, "subjects": [], "roleRef": {
+        "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}}
+    status(c.post(rbac + "/rolebindings", b), 403)
+    grant(fresh("more"), {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "clusterroles"],
+                          "verbs": ["escalate", "bind"]})
+    status(c.post(rbac + "/roles", role("*")), 201)
+    status(c.post(rbac + "/rolebindings", b), 201)
+
+
 def t91b_token_review():
     sa = fresh("tr")
     make("/api/v1/namespaces/%s/serviceaccounts" % NS, {"metadata": {"name": sa}})
@@ -1154,6 +1185,17 @@ def t95_aggregated_api():
     k.delete(services + "/v1." + group)
     eq(k.get("/apis/%s/v1" % group).status, 404)
     b.close()
+
+
+def t60b_events_in_both_shapes():
+    events = "/api/v1/namespaces/%s/events" % NS
+    name = fresh("event")
+    o = {"metadata": {"name": name}, "involvedObject": {"kind": "Pod", "name": "x", "namespace": NS}, "reason": "r",
+         "message": "m", "type": "Normal", "lastTimestamp": "2020-01-01T00:00:00Z"}
+    make(events, o)
+    status(k.get(events + "/" + name), 200)  # written just now
+    eq(len(status(k.get(events + "?fieldSelector=involvedObject.name%3Dx,reason%3Dr"), 200)["items"]), 1)
+    eq(status(k.get("/apis/events.k8s.io/v1/namespaces/%s/events/%s" % (NS, name)), 200)["note"], "m")
 
 
 # ---- storage ----

@@ -12,15 +12,15 @@
 #include "platform/apiserver/backend.h"
 #include "platform/apiserver/bootstrap.h"
 #include "platform/apiserver/crd.h"
+#include "platform/apiserver/expire.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
 
+#include <malloc.h>
 #include <string.h>
 
 /* Housekeeping while there is anything to keep: bookmarks, old history, parsed trees. Idle servers set no timer. */
 #define TICK_MS 10000
-/* Smaller collections keep their trees: they are what rules and selectors look at all the time. */
-#define COMPACT_FROM 512
 
 void server_random(struct apiserver *s, void *buf, size_t n)
 {
@@ -39,10 +39,11 @@ static void tick(void *arg)
 		struct bucket *b = s->buckets[i];
 
 		bucket_forget(b, now);
-		if (bucket_len(b) >= COMPACT_FROM)
+		if (bucket_len(b) >= SERVER_COMPACT_FROM)
 			bucket_compact(b);
 		again |= bucket_change_at(b, BUCKET_HISTORY_MIN) != NULL;
 	}
+	malloc_trim(0);
 	if (again)
 		loop_timer_set(s->tick, TICK_MS);
 }
@@ -149,6 +150,7 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->openapi = openapi_new(s->registry);
 	s->webhooks = webhooks_new(s);
 	s->aggregator = aggregator_new(s);
+	s->expirer = expirer_new(s);
 	return listen_all(s, spec, e);
 }
 
@@ -193,6 +195,7 @@ void apiserver_free(struct apiserver *s)
 	webhooks_free(s->webhooks);
 	backends_free(s);
 	namespaces_free(s->namespaces);
+	expirer_free(s->expirer);
 	crds_free(s->crds);
 	if (s->http)
 		http_server_free(s->http);

@@ -184,6 +184,56 @@ static void tokens_for_pods_are_made_and_taken(void **state)
 	assert_int_equal(e.code, ERR_NOT_FOUND);
 }
 
+static void written(void *arg, uint64_t rev, const struct err *e)
+{
+	assert_null(e);
+	*(bool *)arg = true;
+}
+
+static bool is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+/* kubernetes-api.md 8, 101: an Event whose hour is over goes, one that was written lately stays */
+static void old_events_vanish(void **state)
+{
+	struct world *w = *state;
+	static const struct kind events = {
+		.group = "", .version = "v1", .kind = "Event", .plural = "events", .namespaced = true
+	};
+	static const char *const values[] = {
+		"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"old\",\"namespace\":"
+		"\"default\","
+		"\"creationTimestamp\":\"2020-01-01T00:00:00Z\"}}",
+		"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"new\",\"namespace\":"
+		"\"default\","
+		"\"creationTimestamp\":\"2020-01-01T00:00:00Z\"},\"lastTimestamp\":\"2999-01-01T00:00:00Z\"}"
+	};
+	static const char *const keys[] = { "/registry/events/default/old", "/registry/events/default/new" };
+	CLEANUP(obj_unrefp) struct obj *o = NULL;
+	struct err e = { 0 };
+
+	kube_client_free(w->client);
+	apiserver_free(w->server);
+	for (size_t i = 0; i < 2; i++) {
+		bool done = false;
+
+		store_write(w->store, &(struct store_write){ .key = keys[i],
+					      .value = values[i],
+					      .len = strlen(values[i]),
+					      .done = written,
+					      .arg = &done });
+		run_until(w, is_true, &done);
+	}
+	start(w);
+	for (int i = 0; i < 20; i++)
+		loop_step(w->loop, 5);
+	assert_int_equal(kube_get_wait(w->client, &events, "default", "old", &o, &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_int_equal(kube_get_wait(w->client, &events, "default", "new", &o, &e), 0);
+}
+
 static void never(void *arg, const struct obj *o, const struct err *e)
 {
 	fail_msg("a cancelled call was answered");
@@ -213,6 +263,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_is_not_allowed_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(everything_is_there_after_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(tokens_for_pods_are_made_and_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_events_vanish, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancelled_calls_are_not_answered, setup, teardown),
 	};
 

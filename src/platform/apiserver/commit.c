@@ -66,6 +66,8 @@ static void commit_done(void *arg, uint64_t rev, const struct err *e)
 	if (!e)
 		server_wake_waits(s);
 	server_after_change(s);
+	if (bucket_len(c->bucket) >= SERVER_COMPACT_FROM)
+		obj_compact(c->obj);
 	obj_unref(c->obj);
 	free(c);
 }

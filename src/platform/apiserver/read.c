@@ -8,6 +8,13 @@
 
 #include <string.h>
 
+/* Longer answers are sent in pieces as the client takes them: eight readers of a large collection shall not cost eight copies
+ * of it. */
+#define LIST_STREAM_FROM (512 * 1024)
+#define LIST_PIECE (128 * 1024)
+#define LIST_AHEAD (512 * 1024)
+#define LIST_STUCK_MS 60000
+
 struct list {
 	struct apiserver *s;
 	struct request *r;
@@ -21,6 +28,9 @@ struct list {
 	const char *next; /* key of the first one of those: borrowed from the object */
 	struct obj *next_obj;
 	uint64_t rv;
+	/* streaming */
+	size_t at;
+	struct loop_timer *stuck;
 };
 
 static void list_free(struct list *l)
@@ -30,6 +40,7 @@ static void list_free(struct list *l)
 	free(l->items);
 	obj_unref(l->next_obj);
 	server_wait_cancel(l->wait);
+	loop_timer_free(l->stuck);
 	listopts_done(&l->o);
 	resource_unref(l->res);
 	free(l);
@@ -144,26 +155,44 @@ static void add_item(const struct list *l, const struct obj *o, struct str *out)
 	str_addn(out, meta, len - head);
 }
 
-static void add_objects(const struct list *l, const struct list_meta *m, struct str *out)
+static size_t objects_size(const struct list *l)
 {
-	char av[KIND_API_VERSION_MAX];
 	size_t size = 512, len;
 
 	for (size_t i = 0; i < l->n; i++) {
 		obj_text(l->items[i], &len);
 		size += len + 1;
 	}
-	str_reserve(out, size);
+	return size;
+}
+
+static void add_head(const struct list *l, const struct list_meta *m, struct str *out)
+{
+	char av[KIND_API_VERSION_MAX];
+
 	str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind,
 		kind_api_version(l->res->kind, av));
 	add_meta(l, m, out);
 	str_add(out, ",\"items\":[");
-	for (size_t i = 0; i < l->n; i++) {
-		if (i > 0)
+}
+
+/* Items from l->at on, until out has `most` bytes or there are no more. */
+static void add_items(struct list *l, size_t most, struct str *out)
+{
+	for (; l->at < l->n && out->len < most; l->at++) {
+		if (l->at > 0)
 			str_addc(out, ',');
-		add_item(l, l->items[i], out);
+		add_item(l, l->items[l->at], out);
 	}
-	str_add(out, "]}\n");
+	if (l->at == l->n)
+		str_add(out, "]}\n");
+}
+
+static void add_objects(struct list *l, const struct list_meta *m, struct str *out)
+{
+	str_reserve(out, objects_size(l));
+	add_head(l, m, out);
+	add_items(l, SIZE_MAX, out);
 }
 
 static void add_metadata(const struct list *l, const struct list_meta *m, struct str *out)
@@ -188,7 +217,49 @@ static void reply_yaml(struct request *r, const struct str *json)
 	request_reply(r, 200, "application/yaml", out.data, out.len);
 }
 
-static void list_reply(struct list *l)
+static void list_is_stuck(void *arg)
+{
+	struct list *l = arg;
+	struct request *r = l->r;
+
+	list_free(l);
+	request_kill(r);
+}
+
+static void list_feed(void *arg)
+{
+	struct list *l = arg;
+	struct request *r = l->r;
+	CLEANUP(str_done) struct str piece = { 0 };
+
+	while (l->at < l->n && request_pending(r) <= LIST_AHEAD) {
+		str_clear(&piece);
+		add_items(l, LIST_PIECE, &piece);
+		request_write(r, piece.data, piece.len);
+	}
+	if (l->at < l->n) {
+		loop_timer_set(l->stuck, LIST_STUCK_MS);
+		return;
+	}
+	list_free(l);
+	request_end(r);
+}
+
+static void list_stream(struct list *l, const struct list_meta *m)
+{
+	CLEANUP(str_done) struct str head = { 0 };
+
+	add_head(l, m, &head);
+	l->stuck = loop_timer_new(l->s->loop, list_is_stuck, l);
+	request_on_abort(l->r, list_aborted, l);
+	request_stream(l->r, 200, "application/json");
+	request_on_drained(l->r, list_feed, l);
+	request_write(l->r, head.data, head.len);
+	list_feed(l);
+}
+
+/* Takes the list over if it is sent in pieces: then it returns true, and the list frees itself. */
+static bool list_reply(struct list *l)
 {
 	CLEANUP(mem_freep) char *token = l->next_obj ? continue_token(l->rv, obj_key(l->next_obj)) : NULL;
 	struct list_meta m = {
@@ -198,8 +269,12 @@ static void list_reply(struct list *l)
 	enum shape shape;
 
 	if (request_shape(l->r, true, &shape) < 0)
-		return;
+		return false;
 	request_add_header(l->r, "Cache-Control", "no-cache, private");
+	if (shape == SHAPE_JSON && request_http(l->r) && objects_size(l) > LIST_STREAM_FROM) {
+		list_stream(l, &m);
+		return true;
+	}
 	if (shape == SHAPE_TABLE)
 		table_list(l->res, l->items, l->n, &m, request_include(l->r), loop_wall_ms(l->s->loop), &out);
 	else if (shape == SHAPE_METADATA)
@@ -210,13 +285,13 @@ static void list_reply(struct list *l)
 		reply_yaml(l->r, &out);
 	else
 		request_reply(l->r, 200, "application/json", out.data, out.len);
+	return false;
 }
 
 static void list_run(struct list *l)
 {
-	if (gather(l) == 0)
-		list_reply(l);
-	list_free(l);
+	if (gather(l) < 0 || !list_reply(l))
+		list_free(l);
 }
 
 static void list_too_new(struct request *r, uint64_t rv, uint64_t now)

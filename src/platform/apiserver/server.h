@@ -13,6 +13,8 @@
 #define BODY_MAX (3 * 1024 * 1024) /* kubernetes-api.md 2.1: 413 beyond */
 /* What HTTP lets in: a client that is over the limit still gets a Status. */
 #define BODY_READ_MAX (16 * 1024 * 1024)
+/* Smaller collections keep the trees of their objects: they are what rules and selectors look at all the time. */
+#define SERVER_COMPACT_FROM 512
 #define REVISION_WAIT_MS 3000 /* 2.6: a list at a future revision */
 
 struct webhooks;
@@ -20,6 +22,7 @@ struct aggregator;
 struct metrics;
 struct crds;
 struct namespaces;
+struct expirer;
 struct backend;
 struct token_cache;
 struct rev_wait;
@@ -45,6 +48,7 @@ struct apiserver {
 	struct crds *crds;
 	struct backend *backends; /* backend.h */
 	struct namespaces *namespaces;
+	struct expirer *expirer;
 	struct watch *watches; /* every open watch */
 	struct rev_wait *waits;
 	/* The line of the newest change, as all plain watchers of one resource get it. */

@@ -146,8 +146,7 @@ int special_prepare(struct op *op)
 		keep_namespace_finalizers(op);
 	else if (is(op, "apiextensions.k8s.io", "customresourcedefinitions"))
 		return prepare_crd(op);
-	else if (is(op, "rbac.authorization.k8s.io", "rolebindings") ||
-		 is(op, "rbac.authorization.k8s.io", "clusterrolebindings"))
-		return check_role_ref(op);
+	else if (str_eq(op->res->kind->group, "rbac.authorization.k8s.io"))
+		return check_role_ref(op) < 0 ? -1 : escalation_check(op);
 	return 0;
 }

@@ -70,6 +70,9 @@ void account_mount(struct op *op, const struct json *account); /* account.c */
 int special_check(struct op *op);   /* before admission: namespaces, service accounts, ... */
 int special_prepare(struct op *op); /* the draft is nearly final */
 
+/* ---- escalate.c ---- */
+int escalation_check(struct op *op); /* 403 if the draft, a role or binding, grants more than the user has */
+
 /* ---- write_sub.c ---- */
 /* True if the request was one of these and is taken care of: binding, eviction, token. */
 bool server_write_action(
