@@ -20,9 +20,9 @@
 #define PROCS_MAX (1 << 20)
 
 struct cgroups {
-	char *memory, *cpu;   /* where the controller's hierarchy is mounted; NULL: there is none */
+	char *memory, *cpu; /* where the controller's hierarchy is mounted; NULL: there is none */
 	bool memory_v2, cpu_v2;
-	struct strv roots;    /* every hierarchy */
+	struct strv roots; /* every hierarchy */
 };
 
 int64_t cgroup_shares(int64_t milli)
@@ -128,7 +128,8 @@ static int set_memory(const struct cgroups *g, const char *path, int64_t bytes, 
 {
 	if (!g->memory_v2)
 		return put_num(g->memory, path, "memory.limit_in_bytes", bytes, e);
-	return bytes < 0 ? put(g->memory, path, "memory.max", "max", e) : put_num(g->memory, path, "memory.max", bytes, e);
+	return bytes < 0 ? put(g->memory, path, "memory.max", "max", e)
+			 : put_num(g->memory, path, "memory.max", bytes, e);
 }
 
 static int set_cpu(const struct cgroups *g, const char *path, const struct cgroup_limits *l, struct err *e)
@@ -138,10 +139,11 @@ static int set_cpu(const struct cgroups *g, const char *path, const struct cgrou
 
 	if (!g->cpu_v2)
 		return put_num(g->cpu, path, "cpu.shares", shares, e) < 0 ||
-				       put_num(g->cpu, path, "cpu.cfs_quota_us", quota, e) < 0 ?
-			       -1 :
-			       0;
-	max = quota < 0 ? str_printf("max %d", CGROUP_CPU_PERIOD) : str_printf("%" PRId64 " %d", quota, CGROUP_CPU_PERIOD);
+				       put_num(g->cpu, path, "cpu.cfs_quota_us", quota, e) < 0
+			       ? -1
+			       : 0;
+	max = quota < 0 ? str_printf("max %d", CGROUP_CPU_PERIOD)
+			: str_printf("%" PRId64 " %d", quota, CGROUP_CPU_PERIOD);
 	/* As the runtimes translate shares */
 	if (put_num(g->cpu, path, "cpu.weight", 1 + (shares - 2) * 9999 / 262142, e) < 0)
 		return -1;
@@ -169,7 +171,8 @@ bool cgroup_memory(const struct cgroups *g, const char *path, int64_t *ret_bytes
 
 	if (!g->memory)
 		return false;
-	file = str_printf("%s%s/%s", g->memory, path, g->memory_v2 ? "memory.current" : "memory.usage_in_bytes");
+	file = str_printf(
+		"%s%s/%s", g->memory, path, g->memory_v2 ? "memory.current" : "memory.usage_in_bytes");
 	if (file_read(file, 64, &text, NULL, NULL) < 0)
 		return false;
 	if ((nl = strchr(text, '\n')))

@@ -385,16 +385,29 @@ static int last_attempt(const struct ctr *c)
 	return (int)max;
 }
 
-static void follow_shim(struct ctr *c, pid_t shim)
+/* The same pid may be somebody else's by now: ours has its directory in the command line. A shim that has become the runtime's
+ * delete counts as gone; what it left is cleaned up by us. */
+static bool is_shim(pid_t pid, const char *dir)
 {
-	struct agent *a = c->pod->agent;
-	CLEANUP(mem_freep) char *exe = str_printf("/proc/%d/cmdline", (int)shim);
+	CLEANUP(mem_freep) char *exe = str_printf("/proc/%d/cmdline", (int)pid);
 	CLEANUP(mem_freep) char *text = NULL;
 	size_t len = 0;
 
-	/* The same pid may be somebody else's by now: ours has its directory in the command line. A shim that has become the
-	 * runtime's delete counts as gone; what it left is cleaned up by us. */
-	if (shim <= 0 || file_read(exe, 65536, &text, &len, NULL) < 0 || !memmem(text, len, c->dir, strlen(c->dir)))
+	return pid > 0 && file_read(exe, 65536, &text, &len, NULL) == 0 && memmem(text, len, dir, strlen(dir));
+}
+
+pid_t shim_of(const char *ctr_dir)
+{
+	struct shim_status s;
+
+	return shim_status(ctr_dir, &s) && is_shim((pid_t)s.shim, ctr_dir) ? (pid_t)s.shim : 0;
+}
+
+static void follow_shim(struct ctr *c, pid_t shim)
+{
+	struct agent *a = c->pod->agent;
+
+	if (!is_shim(shim, c->dir))
 		return;
 	c->shim_end = loop_pid_new(a->loop, shim, shim_ended, c);
 	if (!c->shim_end)

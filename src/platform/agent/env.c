@@ -56,7 +56,8 @@ static char *subscript(const char *path, const char *map)
 {
 	size_t n = strlen(map), len = strlen(path);
 
-	if (strncmp(path, map, n) != 0 || len < n + 4 || strncmp(path + n, "['", 2) != 0 || !str_eq(path + len - 2, "']"))
+	if (strncmp(path, map, n) != 0 || len < n + 4 || strncmp(path + n, "['", 2) != 0 ||
+		!str_eq(path + len - 2, "']"))
 		return NULL;
 	return mem_strndup(path + n + 2, len - n - 4);
 }
@@ -65,7 +66,7 @@ static char *map_text(const struct json *map)
 {
 	struct str out = { 0 };
 
-	JSON_EACH(it, map) {
+	JSON_EACH (it, map) {
 		const char *v = json_str_or(it.val, "");
 
 		str_addf(&out, "%s%.*s=\"", out.len ? "\n" : "", (int)it.key_len, it.key);
@@ -93,7 +94,8 @@ char *field_value(const struct pod *p, const char *path)
 	if (annotation)
 		return mem_strdup(json_str_or(json_get(json_at(o, "/metadata/annotations"), annotation), ""));
 	if (str_eq(path, "metadata.labels") || str_eq(path, "metadata.annotations"))
-		return map_text(json_at(o, str_eq(path, "metadata.labels") ? "/metadata/labels" : "/metadata/annotations"));
+		return map_text(json_at(
+			o, str_eq(path, "metadata.labels") ? "/metadata/labels" : "/metadata/annotations"));
 	if (str_eq(path, "metadata.name"))
 		return mem_strdup(obj_name(p->obj));
 	if (str_eq(path, "metadata.namespace"))
@@ -116,7 +118,7 @@ static const struct json *named_container(const struct pod *p, const char *name)
 	static const char *const lists[] = { "containers", "initContainers" };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		JSON_EACH(it, json_get(pod_spec(p), lists[i]))
+		JSON_EACH (it, json_get(pod_spec(p), lists[i]))
 			if (str_eq(json_get_str(it.val, "name"), name))
 				return it.val;
 	return NULL;
@@ -147,7 +149,8 @@ static int64_t resource_milli(const struct pod *p, const struct json *ctr, const
 
 char *resource_field_value(const struct pod *p, const struct json *ref, const struct ctr *self, struct err *e)
 {
-	const char *name = json_get_str(ref, "containerName"), *what = json_str_or(json_get(ref, "resource"), "");
+	const char *name = json_get_str(ref, "containerName"),
+		   *what = json_str_or(json_get(ref, "resource"), "");
 	const struct json *ctr = name ? named_container(p, name) : self ? ctr_spec(self) : NULL;
 	int64_t n = ctr ? resource_milli(p, ctr, what) : -1;
 	struct quantity divisor = { .value = 1 };
@@ -168,7 +171,8 @@ char *resource_field_value(const struct pod *p, const struct json *ref, const st
 /* A key of a ConfigMap or Secret. Secrets come decoded. NULL with ERR_NOT_FOUND, or with ERR_NONE if optional. */
 static char *ref_value(const struct pod *p, const struct json *ref, bool secret, struct err *e)
 {
-	const char *name = json_str_or(json_get(ref, "name"), ""), *key = json_str_or(json_get(ref, "key"), "");
+	const char *name = json_str_or(json_get(ref, "name"), ""),
+		   *key = json_str_or(json_get(ref, "key"), "");
 	CLEANUP(mem_freep) char *full = kind_key(obj_namespace(p->obj), name);
 	const struct obj *o = cache_get(secret ? p->agent->secrets : p->agent->configmaps, full);
 	const struct json *v = o ? json_get(json_get(obj_json(o), "data"), key) : NULL;
@@ -184,8 +188,8 @@ static char *ref_value(const struct pod *p, const struct json *ref, bool secret,
 	else if (!o)
 		err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", secret ? "secret" : "configmap", name);
 	else if (!v)
-		err_set(e, ERR_NOT_FOUND, "couldn't find key %s in %s %s/%s", key, secret ? "Secret" : "ConfigMap",
-			obj_namespace(p->obj), name);
+		err_set(e, ERR_NOT_FOUND, "couldn't find key %s in %s %s/%s", key,
+			secret ? "Secret" : "ConfigMap", obj_namespace(p->obj), name);
 	return NULL;
 }
 
@@ -197,7 +201,8 @@ static char *value_from(const struct ctr *c, const struct json *from, struct err
 	if ((ref = json_get(from, "fieldRef"))) {
 		v = field_value(c->pod, json_str_or(json_get(ref, "fieldPath"), ""));
 		if (!v)
-			err_set(e, ERR_INVALID, "unsupported fieldPath: %s", json_str_or(json_get(ref, "fieldPath"), ""));
+			err_set(e, ERR_INVALID, "unsupported fieldPath: %s",
+				json_str_or(json_get(ref, "fieldPath"), ""));
 		return v;
 	}
 	if ((ref = json_get(from, "resourceFieldRef")))
@@ -225,11 +230,12 @@ static int add_from(const struct ctr *c, const struct json *source, struct strv 
 	if (!o && !json_bool(json_get(ref, "optional")))
 		return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", secret ? "secret" : "configmap",
 			json_str_or(json_get(ref, "name"), ""));
-	JSON_EACH(it, o ? json_get(obj_json(o), "data") : NULL) {
+	JSON_EACH (it, o ? json_get(obj_json(o), "data") : NULL) {
 		CLEANUP(mem_freep) char *name = str_printf("%s%.*s", prefix, (int)it.key_len, it.key);
 		CLEANUP(str_done) struct str text = { 0 };
 
-		if (secret && b64_decode(json_str_or(it.val, ""), json_str_len(it.val), false, &text, NULL) < 0)
+		if (secret &&
+			b64_decode(json_str_or(it.val, ""), json_str_len(it.val), false, &text, NULL) < 0)
 			continue;
 		env_set(env, name, secret ? str_cstr(&text) : json_str_or(it.val, ""));
 	}
@@ -266,10 +272,11 @@ int env_build(const struct ctr *c, const struct json *spec, struct strv *ret, st
 	const char *host = json_get_str(pod_spec(c->pod), "hostname");
 
 	env_set(&env, "PATH",
-		c->image->own ? "/usr/libexec/coracle:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" :
-				"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		c->image->own
+			? "/usr/libexec/coracle:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+			: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	env_set(&env, "HOSTNAME", host ? host : obj_name(c->pod->obj));
-	JSON_EACH(it, c->image->config ? json_at(json_root(c->image->config), "/config/Env") : NULL) {
+	JSON_EACH (it, c->image->config ? json_at(json_root(c->image->config), "/config/Env") : NULL) {
 		CLEANUP(mem_freep) char *text = mem_strdup(json_str_or(it.val, ""));
 		char *eq = strchr(text, '=');
 
@@ -281,10 +288,10 @@ int env_build(const struct ctr *c, const struct json *spec, struct strv *ret, st
 	env_set(&env, "KUBERNETES_SERVICE_HOST", a->api_host);
 	env_set(&env, "KUBERNETES_SERVICE_PORT", port);
 	env_set(&env, "KUBERNETES_SERVICE_PORT_HTTPS", port);
-	JSON_EACH(it, json_get(spec, "envFrom"))
+	JSON_EACH (it, json_get(spec, "envFrom"))
 		if (r == 0)
 			r = add_from(c, it.val, &env, e);
-	JSON_EACH(it, json_get(spec, "env"))
+	JSON_EACH (it, json_get(spec, "env"))
 		if (r == 0 && env.len < ENV_MAX)
 			r = add_one(c, it.val, &env, e);
 	if (r == 0) {

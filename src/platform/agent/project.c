@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files made from objects: configMap, secret, downwardAPI, projected. Updated as a whole, the way kubelet does it: a new directory,
+/* Files made from objects: configMap, secret, downwardAPI, projected. Updated as a whole, the way
+ * kubelet does it: a new directory,
  * `..data` moved over to it, and links to `..data/NAME` that never change. */
 #include "platform/agent/impl.h"
 
@@ -37,7 +38,8 @@ static void payload_done(struct payload *l)
 
 bool volume_is_projection(const struct json *spec)
 {
-	return json_get(spec, "configMap") || json_get(spec, "secret") || json_get(spec, "downwardAPI") || json_get(spec, "projected");
+	return json_get(spec, "configMap") || json_get(spec, "secret") || json_get(spec, "downwardAPI") ||
+	       json_get(spec, "projected");
 }
 
 static bool path_is_safe(const char *path)
@@ -52,7 +54,8 @@ static bool path_is_safe(const char *path)
 	return true;
 }
 
-static int add_file(struct payload *l, const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+static int add_file(
+	struct payload *l, const char *path, const void *data, size_t len, mode_t mode, struct err *e)
 {
 	struct file *f;
 
@@ -72,8 +75,8 @@ static mode_t mode_of(const struct json *item, mode_t deflt)
 }
 
 /* ---- sources ---- */
-static int add_key(struct payload *l, const struct json *o, const char *key, bool secret, const char *path, mode_t mode,
-	bool *ret_found, struct err *e)
+static int add_key(struct payload *l, const struct json *o, const char *key, bool secret, const char *path,
+	mode_t mode, bool *ret_found, struct err *e)
 {
 	const struct json *v = json_get(json_get(o, "data"), key);
 	bool binary = secret;
@@ -93,11 +96,12 @@ static int add_key(struct payload *l, const struct json *o, const char *key, boo
 	return add_file(l, path, str_cstr(&text), text.len, mode, e);
 }
 
-static int add_all(struct payload *l, const struct json *o, const char *part, bool secret, mode_t mode, struct err *e)
+static int add_all(
+	struct payload *l, const struct json *o, const char *part, bool secret, mode_t mode, struct err *e)
 {
 	bool found;
 
-	JSON_EACH(it, json_get(o, part)) {
+	JSON_EACH (it, json_get(o, part)) {
 		CLEANUP(mem_freep) char *key = mem_strndup(it.key, it.key_len);
 
 		if (add_key(l, o, key, secret, key, mode, &found, e) < 0)
@@ -106,7 +110,8 @@ static int add_all(struct payload *l, const struct json *o, const char *part, bo
 	return 0;
 }
 
-static int from_object(const struct pod *p, const struct json *src, bool secret, mode_t mode, struct payload *l, struct err *e)
+static int from_object(const struct pod *p, const struct json *src, bool secret, mode_t mode,
+	struct payload *l, struct err *e)
 {
 	const char *name = json_get_str(src, "name");
 	const struct json *items = json_get(src, "items");
@@ -119,29 +124,36 @@ static int from_object(const struct pod *p, const struct json *src, bool secret,
 	key = kind_key(obj_namespace(p->obj), name);
 	o = cache_get(secret ? p->agent->secrets : p->agent->configmaps, key);
 	if (!o)
-		return optional ? 0 : err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", secret ? "secret" : "configmap", name);
+		return optional ? 0
+				: err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found",
+					  secret ? "secret" : "configmap", name);
 	if (!json_len(items))
 		return add_all(l, obj_json(o), "data", secret, mode, e) < 0 ||
-				       (!secret && add_all(l, obj_json(o), "binaryData", false, mode, e) < 0) ?
-			       -1 :
-			       0;
-	JSON_EACH(it, items) {
-		const char *k = json_str_or(json_get(it.val, "key"), ""), *path = json_str_or(json_get(it.val, "path"), k);
+				       (!secret && add_all(l, obj_json(o), "binaryData", false, mode, e) < 0)
+			       ? -1
+			       : 0;
+	JSON_EACH (it, items) {
+		const char *k = json_str_or(json_get(it.val, "key"), ""),
+			   *path = json_str_or(json_get(it.val, "path"), k);
 
 		if (add_key(l, obj_json(o), k, secret, path, mode_of(it.val, mode), &found, e) < 0)
 			return -1;
 		if (!found && !optional)
-			return err_set(e, ERR_NOT_FOUND, "references non-existent %s key: %s", secret ? "secret" : "config", k);
+			return err_set(e, ERR_NOT_FOUND, "references non-existent %s key: %s",
+				secret ? "secret" : "config", k);
 	}
 	return 0;
 }
 
-static int from_pod(const struct pod *p, const struct json *src, mode_t mode, struct payload *l, struct err *e)
+static int from_pod(
+	const struct pod *p, const struct json *src, mode_t mode, struct payload *l, struct err *e)
 {
-	JSON_EACH(it, json_get(src, "items")) {
-		const struct json *field = json_get(it.val, "fieldRef"), *resource = json_get(it.val, "resourceFieldRef");
-		CLEANUP(mem_freep) char *v = field ? field_value(p, json_str_or(json_get(field, "fieldPath"), "")) :
-						     resource_field_value(p, resource, NULL, e);
+	JSON_EACH (it, json_get(src, "items")) {
+		const struct json *field = json_get(it.val, "fieldRef"),
+				  *resource = json_get(it.val, "resourceFieldRef");
+		CLEANUP(mem_freep)
+		char *v = field ? field_value(p, json_str_or(json_get(field, "fieldPath"), ""))
+				: resource_field_value(p, resource, NULL, e);
 		const char *path = json_str_or(json_get(it.val, "path"), "");
 
 		if (!v)
@@ -152,7 +164,8 @@ static int from_pod(const struct pod *p, const struct json *src, mode_t mode, st
 	return 0;
 }
 
-static int from_token(struct pod *p, const struct vol *v, const struct json *src, mode_t mode, struct payload *l, struct err *e)
+static int from_token(struct pod *p, const struct vol *v, const struct json *src, mode_t mode,
+	struct payload *l, struct err *e)
 {
 	const char *why = NULL, *path = json_str_or(json_get(src, "path"), "token");
 	const char *token = token_get(p, v->name, json_str_or(json_get(src, "audience"), ""), &why);
@@ -160,15 +173,17 @@ static int from_token(struct pod *p, const struct vol *v, const struct json *src
 	if (token)
 		return add_file(l, path, token, strlen(token), mode, e);
 	/* Still being asked for: nothing to complain of yet */
-	return why ? err_set(e, ERR_UNAVAILABLE, "%s", why) : err_set(e, ERR_TIMEOUT, "waiting for a service account token");
+	return why ? err_set(e, ERR_UNAVAILABLE, "%s", why)
+		   : err_set(e, ERR_TIMEOUT, "waiting for a service account token");
 }
 
-static int collect(struct pod *p, const struct vol *v, const struct json *spec, struct payload *l, struct err *e)
+static int collect(
+	struct pod *p, const struct vol *v, const struct json *spec, struct payload *l, struct err *e)
 {
 	const struct json *src, *projected = json_get(spec, "projected");
 	mode_t mode = MODE_DEFAULT;
 
-	JSON_EACH(it, spec)
+	JSON_EACH (it, spec)
 		if (json_is_int(json_get(it.val, "defaultMode")))
 			mode = (mode_t)json_i64(json_get(it.val, "defaultMode")) & 0777;
 	if ((src = json_get(spec, "configMap")))
@@ -177,7 +192,7 @@ static int collect(struct pod *p, const struct vol *v, const struct json *spec, 
 		return from_object(p, src, true, mode, l, e);
 	if ((src = json_get(spec, "downwardAPI")))
 		return from_pod(p, src, mode, l, e);
-	JSON_EACH(it, json_get(projected, "sources")) {
+	JSON_EACH (it, json_get(projected, "sources")) {
 		int r = 0;
 
 		if ((src = json_get(it.val, "configMap")))
@@ -253,7 +268,8 @@ static bool has_top(const struct payload *l, const char *name)
 	size_t n = strlen(name);
 
 	for (size_t i = 0; i < l->len; i++)
-		if (strncmp(l->items[i].path, name, n) == 0 && (l->items[i].path[n] == '/' || !l->items[i].path[n]))
+		if (strncmp(l->items[i].path, name, n) == 0 &&
+			(l->items[i].path[n] == '/' || !l->items[i].path[n]))
 			return true;
 	return false;
 }
@@ -299,8 +315,8 @@ static int swap(struct pod *p, struct vol *v, const struct payload *l, const cha
 		name = str_printf("..v%u", ++v->generation);
 		dir = file_join(top, name);
 	} while (file_exists(dir));
-	if (file_mkdirs(top, 0755, e) < 0 || write_files(p, l, dir, e) < 0 || point_to(top, "..data", name, e) < 0 ||
-		link_names(l, top, e) < 0)
+	if (file_mkdirs(top, 0755, e) < 0 || write_files(p, l, dir, e) < 0 ||
+		point_to(top, "..data", name, e) < 0 || link_names(l, top, e) < 0)
 		return -1;
 	if (old_dir)
 		file_remove_tree(old_dir, NULL);

@@ -152,6 +152,17 @@ static void put_states(struct json_doc *d, struct json *s, const struct ctr *c)
 		put_terminated(d, last, &c->last);
 }
 
+/* Of a container that an earlier agent started: as it was told then. */
+static const char *image_id_before(const struct ctr *c)
+{
+	const char *list = c->class == CTR_MAIN ? "/status/containerStatuses" : "/status/initContainerStatuses";
+
+	JSON_EACH(it, json_at(obj_json(c->pod->obj), list))
+		if (str_eq(json_get_str(it.val, "name"), c->name))
+			return json_str_or(json_get(it.val, "imageID"), "");
+	return "";
+}
+
 static struct json *ctr_status(struct json_doc *d, const struct ctr *c)
 {
 	struct json *s = json_new_obj(d);
@@ -159,7 +170,7 @@ static struct json *ctr_status(struct json_doc *d, const struct ctr *c)
 
 	json_set_str(d, s, "name", c->name);
 	json_set_str(d, s, "image", image);
-	json_set_str(d, s, "imageID", c->image ? c->image->digest_ref : "");
+	json_set_str(d, s, "imageID", c->image ? c->image->digest_ref : image_id_before(c));
 	if (c->attempted) {
 		CLEANUP(mem_freep) char *id = ctr_id(c, c->attempt);
 

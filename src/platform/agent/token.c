@@ -34,8 +34,10 @@ static void token_ask(void *arg)
 {
 	struct token *t = arg;
 	struct pod *p = t->pod;
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'apiVersion':'authentication.k8s.io/v1','kind':'TokenRequest',"
-							     "'metadata':{},'spec':{'audiences':[],'boundObjectRef':{'apiVersion':'v1','kind':'Pod'}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit(
+		"{'apiVersion':'authentication.k8s.io/v1','kind':'TokenRequest',"
+		"'metadata':{},'spec':{'audiences':[],'boundObjectRef':{'apiVersion':'v1','kind':'Pod'}}}");
 	struct json *spec = json_get(json_root(d), "spec");
 	const char *account = json_get_str(pod_spec(p), "serviceAccountName");
 
@@ -46,20 +48,21 @@ static void token_ask(void *arg)
 		json_append_str(d, json_get(spec, "audiences"), t->audience);
 	json_put_str(d, spec, "/boundObjectRef/name", obj_name(p->obj));
 	json_put_str(d, spec, "/boundObjectRef/uid", p->uid);
-	t->call = kube_create_sub(p->agent->client, &pk_serviceaccount, obj_namespace(p->obj), account ? account : "default", "token",
-		json_root(d), token_done, t);
+	t->call = kube_create_sub(p->agent->client, &pk_serviceaccount, obj_namespace(p->obj),
+		account ? account : "default", "token", json_root(d), token_done, t);
 }
 
 void tokens_init(struct pod *p)
 {
 	size_t n = 0;
 
-	JSON_EACH(v, json_get(pod_spec(p), "volumes"))
+	JSON_EACH (v, json_get(pod_spec(p), "volumes"))
 		n += json_len(json_at(v.val, "/projected/sources"));
 	p->tokens = mem_zalloc((n + 1) * sizeof(p->tokens[0]));
-	JSON_EACH(v, json_get(pod_spec(p), "volumes"))
-		JSON_EACH(s, json_at(v.val, "/projected/sources")) {
-			const struct json *spec = json_get(s.val, "serviceAccountToken"), *seconds = json_get(spec, "expirationSeconds");
+	JSON_EACH (v, json_get(pod_spec(p), "volumes"))
+		JSON_EACH (s, json_at(v.val, "/projected/sources")) {
+			const struct json *spec = json_get(s.val, "serviceAccountToken"),
+					  *seconds = json_get(spec, "expirationSeconds");
 			struct token *t = &p->tokens[p->n_tokens];
 
 			if (!spec)

@@ -24,7 +24,7 @@ void volumes_init(struct pod *p)
 	const struct json *list = json_get(pod_spec(p), "volumes");
 
 	p->vols = mem_zalloc((json_len(list) + 1) * sizeof(p->vols[0]));
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		p->vols[p->n_vols++].name = mem_strdup(json_str_or(json_get(it.val, "name"), ""));
 }
 
@@ -38,7 +38,7 @@ const struct vol *volume_get(const struct pod *p, const char *name)
 
 static const struct json *vol_spec(const struct pod *p, const struct vol *v)
 {
-	JSON_EACH(it, json_get(pod_spec(p), "volumes"))
+	JSON_EACH (it, json_get(pod_spec(p), "volumes"))
 		if (str_eq(json_get_str(it.val, "name"), v->name))
 			return it.val;
 	return NULL;
@@ -51,7 +51,8 @@ static int empty_dir(struct pod *p, struct vol *v, const struct json *spec, stru
 	CLEANUP(mem_freep) char *path = str_printf("%s/volumes/%s", p->dir, v->name);
 	bool memory = str_eq(json_get_str(spec, "medium"), "Memory");
 	int64_t limit = quantity_bytes(json_get(spec, "sizeLimit"));
-	CLEANUP(mem_freep) char *options = limit > 0 ? str_printf("mode=0777,size=%" PRId64, limit) : mem_strdup("mode=0777");
+	CLEANUP(mem_freep)
+	char *options = limit > 0 ? str_printf("mode=0777,size=%" PRId64, limit) : mem_strdup("mode=0777");
 	bool made = !file_exists(path);
 
 	if (file_mkdirs(path, 0777, e) < 0)
@@ -72,8 +73,9 @@ static int host_path(struct vol *v, const char *path, const char *type, struct e
 		const char *type;
 		mode_t format;
 		const char *what;
-	} kinds[] = { { "Directory", S_IFDIR, "a directory" }, { "File", S_IFREG, "a file" }, { "Socket", S_IFSOCK, "a socket" },
-		{ "CharDevice", S_IFCHR, "a character device" }, { "BlockDevice", S_IFBLK, "a block device" } };
+	} kinds[] = { { "Directory", S_IFDIR, "a directory" }, { "File", S_IFREG, "a file" },
+		{ "Socket", S_IFSOCK, "a socket" }, { "CharDevice", S_IFCHR, "a character device" },
+		{ "BlockDevice", S_IFBLK, "a block device" } };
 	struct stat st;
 
 	if (!path || *path != '/')
@@ -85,7 +87,8 @@ static int host_path(struct vol *v, const char *path, const char *type, struct e
 	if (stat(path, &st) < 0) {
 		/* Without a type kubelet leaves it to the runtime, which makes a directory */
 		if (!str_empty(type))
-			return err_set(e, ERR_NOT_FOUND, "hostPath type check failed: %s: %s", path, strerror(errno));
+			return err_set(e, ERR_NOT_FOUND, "hostPath type check failed: %s: %s", path,
+				strerror(errno));
 		if (file_mkdirs(path, 0755, e) < 0)
 			return -1;
 		if (stat(path, &st) < 0)
@@ -93,7 +96,8 @@ static int host_path(struct vol *v, const char *path, const char *type, struct e
 	}
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (str_eq(type, kinds[i].type) && (st.st_mode & S_IFMT) != kinds[i].format)
-			return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", path, kinds[i].what);
+			return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", path,
+				kinds[i].what);
 	v->path = mem_strdup(path);
 	v->is_file = !S_ISDIR(st.st_mode);
 	return 0;
@@ -116,7 +120,8 @@ static int claim(struct pod *p, struct vol *v, const struct json *spec, struct e
 	if (pv && !path)
 		path = json_at_str(obj_json(pv), "/spec/local/path");
 	if (!path)
-		return err_set(e, ERR_INVALID, "persistentvolume \"%s\" is neither hostPath nor local", pv_name);
+		return err_set(
+			e, ERR_INVALID, "persistentvolume \"%s\" is neither hostPath nor local", pv_name);
 	v->read_only = json_bool(json_get(spec, "readOnly"));
 	return host_path(v, path, "DirectoryOrCreate", e);
 }
@@ -134,7 +139,8 @@ static void vol_image_done(void *arg, struct image *img, bool pulled, const char
 	if (!img) {
 		v->failures++;
 		v->error = str_printf("%s: %s", reason, e->msg);
-		v->retry = loop_mono_ms(p->agent->loop) + back_off_ms(v->failures, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS);
+		v->retry = loop_mono_ms(p->agent->loop) +
+			   back_off_ms(v->failures, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS);
 		pod_event(p, true, "Failed", "Failed to pull image for volume \"%s\": %s", v->name, e->msg);
 		pod_event(p, true, "Failed", "Error: %s", reason);
 	} else {
@@ -203,7 +209,8 @@ static int make(struct pod *p, struct vol *v, struct err *e)
 	if ((part = json_get(spec, "image")))
 		return image_volume(p, v, part, e);
 	if (!volume_is_projection(spec))
-		return err_set(e, ERR_NOT_IMPLEMENTED, "volume \"%s\": no driver for this kind of volume", v->name);
+		return err_set(
+			e, ERR_NOT_IMPLEMENTED, "volume \"%s\": no driver for this kind of volume", v->name);
 	return mem_ready(p, e) < 0 ? -1 : project_volume(p, v, spec, e);
 }
 
@@ -241,7 +248,8 @@ bool volumes_ready(struct pod *p)
 		failed = true;
 	}
 	if (failed) {
-		p->mount_retry = loop_mono_ms(p->agent->loop) + back_off_ms(++p->mount_failures, MOUNT_RETRY_MIN_MS, MOUNT_RETRY_MAX_MS);
+		p->mount_retry = loop_mono_ms(p->agent->loop) +
+				 back_off_ms(++p->mount_failures, MOUNT_RETRY_MIN_MS, MOUNT_RETRY_MAX_MS);
 		pod_kick_at(p, p->mount_retry);
 	} else {
 		p->mount_failures = 0;

@@ -49,7 +49,6 @@ static char *claim_path(int n)
 	return str_printf("%s/%d", NET_CLAIM_DIR, n);
 }
 
-/* -1: nobody's */
 static bool claimed_by(int n, const char *data_dir, bool *ret_taken)
 {
 	CLEANUP(mem_freep) char *path = claim_path(n);
@@ -337,6 +336,16 @@ void net_detach(struct net *n, const char *pod_uid, const char *path)
 			free(n->taken[i]);
 			n->taken[i] = NULL;
 		}
+}
+
+int net_claimed(const char *data_dir)
+{
+	bool taken;
+
+	for (int i = 0; i < NET_INSTANCES_MAX; i++)
+		if (claimed_by(i, data_dir, &taken))
+			return i;
+	return -1;
 }
 
 int net_remove_all(const char *data_dir, struct err *e)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything of an instance goes, without an agent: for `coracle uninstall`. */
+#include "platform/agent/impl.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MOUNTS_MAX (16 << 20)
+#define SHIM_WAIT_MS 10000
+
+/* Until the shims are through: they delete what the runtime keeps of their containers. */
+static void wait_for_shims(const struct strv *pods, const char *dir)
+{
+	for (size_t i = 0; i < pods->len; i++) {
+		CLEANUP(mem_freep) char *ctrs = str_printf("%s/%s/c", dir, pods->items[i]);
+		struct strv names = { 0 };
+
+		file_list(ctrs, &names, NULL);
+		for (size_t j = 0; j < names.len; j++) {
+			CLEANUP(mem_freep) char *base = file_join(ctrs, names.items[j]);
+			struct strv attempts = { 0 };
+
+			file_list(base, &attempts, NULL);
+			for (size_t k = 0; k < attempts.len; k++) {
+				CLEANUP(mem_freep) char *attempt = file_join(base, attempts.items[k]);
+				pid_t pid = shim_of(attempt);
+				CLEANUP(fd_closep) int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+				struct pollfd p = { fd, POLLIN, 0 };
+
+				if (fd >= 0 && poll(&p, 1, SHIM_WAIT_MS) == 0)
+					log_warn("the shim %d does not end", (int)pid);
+			}
+			strv_done(&attempts);
+		}
+		strv_done(&names);
+	}
+}
+
+/* Mounts below a directory, deepest first. */
+static void unmount_below(const char *dir)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	struct strv points = { 0 };
+	size_t n = strlen(dir);
+
+	if (file_read("/proc/self/mounts", MOUNTS_MAX, &text, NULL, NULL) < 0)
+		return;
+	for (char *rest = text; rest;) {
+		char *line = str_next(&rest, '\n');
+
+		str_next(&line, ' ');
+		char *point = line ? str_next(&line, ' ') : NULL;
+
+		if (point && strncmp(point, dir, n) == 0 && point[n] == '/')
+			strv_add(&points, point);
+	}
+	for (size_t i = points.len; i > 0; i--)
+		umount2(points.items[i - 1], MNT_DETACH);
+	strv_done(&points);
+}
+
+int agent_remove_all(const char *data_dir, struct err *e)
+{
+	CLEANUP(mem_freep) char *pods_dir = file_join(data_dir, "pods");
+	struct cgroups *g = cgroups_new();
+	struct strv pods = { 0 };
+	int n = net_claimed(data_dir);
+
+	file_list(pods_dir, &pods, NULL);
+	if (n >= 0) {
+		CLEANUP(mem_freep) char *cgroup = str_printf("/coracle%d", n);
+
+		cgroup_kill(g, cgroup);
+		wait_for_shims(&pods, pods_dir);
+		cgroup_remove(g, cgroup);
+	}
+	strv_done(&pods);
+	cgroups_free(g);
+	unmount_below(data_dir);
+	return net_remove_all(data_dir, e);
+}
