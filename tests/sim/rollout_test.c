@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rollout.md 6, one by one, in the simulated world: numbers in comments are those of its list; "decision" is decisions.md. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "api/meta.h"
+#include "api/quantity.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/facts.h"
+#include "kubevirt/vmi/render.h"
+#include "world.h"
+
+#define T1 "a non-live-updatable field was changed in the template spec"
+#define STAGE "{'spec':{'configuration':{'vmRolloutStrategy':'Stage'}}}"
+#define LIVE "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}"
+#define NO_GATE "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}"
+#define MIGRATE "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}"
+#define SOON 2000
+
+static int setup(void **state)
+{
+	struct world *w = MEM_NEW(struct world);
+
+	world_init(w, 1, true);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	assert_string_equal(str_cstr(&w->broken), "");
+	world_done(w);
+	free(w);
+	return 0;
+}
+
+/* ---- shorthands; the VM is v0 ---- */
+static void run_vm(struct world *w, const char *memory)
+{
+	user_vm(w, "v0", "Always", memory);
+	world_run(w, SOON);
+	assert_int_equal(vmi_phase(world_vmi(w, "v0")), VMI_RUNNING);
+}
+
+/* domain: members beside devices; spec: members of the VMI spec beside it, with a comma in front. */
+static void run_special(struct world *w, const char *domain, const char *spec)
+{
+	CLEANUP(mem_freep) char *text = str_printf(
+		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{'name':'v0'},'spec':{'runStrategy':'Always',"
+		"'template':{'spec':{'domain':{'devices':{},%s}%s}}}}", domain, spec);
+	struct err e = { 0 };
+
+	if (user_create(w, &kind_vm, text, &e) < 0)
+		fail_msg("%s", e.msg);
+	world_run(w, SOON);
+	assert_int_equal(vmi_phase(world_vmi(w, "v0")), VMI_RUNNING);
+}
+
+static void edit(struct world *w, const char *template_spec)
+{
+	CLEANUP(mem_freep) char *text = str_printf("{'spec':{'template':{'spec':%s}}}", template_spec);
+
+	assert_int_equal(user_merge(w, &kind_vm, "v0", NULL, text), 0);
+	world_run(w, SOON);
+}
+
+static void memory(struct world *w, const char *size)
+{
+	user_memory(w, "v0", size);
+	world_run(w, SOON);
+}
+
+static void restart(struct world *w)
+{
+	CLEANUP(mem_freep) char *text = str_printf(
+		"{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
+		meta_str(world_vmi(w, "v0"), "uid"));
+
+	assert_int_equal(user_merge(w, &kind_vm, "v0", "status", text), 0);
+	world_run(w, 10000);
+	assert_int_equal(vmi_phase(world_vmi(w, "v0")), VMI_RUNNING);
+}
+
+static const char *condition(struct world *w, const char *type, const char *field)
+{
+	return json_get_str(cond_find(json_at(world_vm(w, "v0"), "/status/conditions"), type), field);
+}
+
+static const char *rr(struct world *w)
+{
+	return condition(w, COND_RESTART_REQUIRED, "message");
+}
+
+#define assert_rr(w, text) assert_non_null_text(rr(w), text, __LINE__)
+static void assert_non_null_text(const char *have, const char *want, int line)
+{
+	if (!have || !strstr(have, want))
+		fail_msg("line %d: \"%s\" is not in \"%s\"", line, want, have ? have : "(no RestartRequired)");
+}
+#define assert_no_rr(w)                                                    \
+	do {                                                               \
+		if (rr(w))                                                 \
+			fail_msg("unexpected RestartRequired: %s", rr(w)); \
+	} while (0)
+
+static const char *vmi_text(struct world *w, const char *at)
+{
+	return json_str_or(json_at(world_vmi(w, "v0"), at), "(none)");
+}
+#define assert_vmi(w, at, text) assert_string_equal(vmi_text(w, at), text)
+
+static struct guest *guest(struct world *w)
+{
+	return world_guest(w, meta_str(world_vmi(w, "v0"), "uid"));
+}
+
+static const struct obj *pod(struct world *w)
+{
+	return fake_api_at(w->api, &kind_pod, 0);
+}
+
+static const char *pod_memory(struct world *w, const char *which)
+{
+	const struct json *c = compute_in(json_at(obj_json(pod(w)), "/spec/containers"), NULL);
+
+	return json_str_or(json_at(json_get(json_get(c, "resources"), which), "/memory"), "(none)");
+}
+
+static size_t events(struct world *w, const char *reason)
+{
+	const struct obj *o;
+	size_t n = 0;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_event, i)); i++)
+		n += str_eq(json_get_str(obj_json(o), "reason"), reason);
+	return n;
+}
+
+/* ---- the comparison ---- */
+/* 2; decisions 1, 7 */
+static void under_stage_an_edit_waits(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, "{'spec':{'configuration':{'vmRolloutStrategy':null}}}"); /* decision 1: unset is Stage */
+	run_vm(w, "4Gi");
+	memory(w, "6Gi");
+	assert_rr(w, "memory updated in template spec: spec.template.spec.domain.memory.guest \"4Gi\" -> \"6Gi\"");
+	assert_vmi(w, "/spec/domain/memory/guest", "4Gi");
+	assert_int_equal(guest(w)->memory, 4 * GI);
+	assert_int_equal(events(w, "RestartRequired"), 1);
+	memory(w, "4Gi");
+	assert_no_rr(w);
+	assert_int_equal(events(w, "RestartNotRequired"), 1);
+}
+
+/* decision 4: labels are part of the template; 13: under LiveUpdate they neither count nor reach the instance */
+static void template_labels_count_under_stage_only(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	user_merge(w, &kind_vm, "v0", NULL, "{'spec':{'template':{'metadata':{'labels':{'app':'y'}}}}}");
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_string_equal(meta_label(world_vmi(w, "v0"), "app"), "x");
+	user_config(w, STAGE);
+	world_run(w, SOON);
+	assert_rr(w, "spec.template.metadata.labels");
+}
+
+/* 6, 7, 8, 9 */
+static void a_staged_edit_is_cleared_by_revert_or_restart(void **state)
+{
+	struct world *w = *state;
+	const char *since;
+	CLEANUP(mem_freep) char *before = NULL;
+
+	run_vm(w, "1Gi");
+	edit(w, "{'hostname':'b'}");
+	assert_rr(w, T1 ": spec.template.spec.hostname \"a\" -> \"b\"");
+	assert_vmi(w, "/spec/hostname", "a");
+	edit(w, "{'hostname':'a'}");
+	assert_no_rr(w);
+
+	edit(w, "{'hostname':'b'}");
+	before = mem_strdup(condition(w, COND_RESTART_REQUIRED, "lastTransitionTime"));
+	/* 12: another one joins, the time stands */
+	edit(w, "{'terminationGracePeriodSeconds':5}");
+	since = condition(w, COND_RESTART_REQUIRED, "lastTransitionTime");
+	assert_string_equal(since, before);
+	assert_rr(w, T1);
+	assert_rr(w, "spec.template.spec.hostname \"a\" -> \"b\"");
+	assert_rr(w, "spec.template.spec.terminationGracePeriodSeconds (none) -> 5");
+	restart(w);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/hostname", "b");
+}
+
+/* 10, decision 6 */
+static void what_is_staged_blocks_what_is_live(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	edit(w, "{'hostname':'b'}");
+	memory(w, "2Gi");
+	edit(w, "{'nodeSelector':{'zone':'a'}}");
+	assert_rr(w, T1);
+	assert_rr(w, "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
+	assert_rr(w, "spec.template.spec.nodeSelector.zone (none) -> \"a\"");
+	assert_vmi(w, "/spec/domain/memory/guest", "1Gi");
+	assert_vmi(w, "/spec/nodeSelector/zone", "(none)");
+	edit(w, "{'hostname':'a'}");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_vmi(w, "/spec/nodeSelector/zone", "a");
+}
+
+/* 17, 19, 20 */
+static void a_start_leaves_a_revision(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(mem_freep) char *first = NULL;
+	CLEANUP(mem_freep) char *second = NULL;
+
+	run_vm(w, "1Gi");
+	first = str_printf("revision-start-vm-%s-1", meta_str(world_vm(w, "v0"), "uid"));
+	assert_string_equal(obj_name(fake_api_at(w->api, &kind_controllerrevision, 0)), first);
+	assert_vmi(w, "/status/virtualMachineRevisionName", first);
+	restart(w); /* the same generation: the same revision */
+	assert_int_equal(fake_api_len(w->api, &kind_controllerrevision), 1);
+
+	user_merge(w, &kind_vm, "v0", NULL, "{'spec':{'runStrategy':'RerunOnFailure'}}");
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_string_equal(meta_annotation(world_vmi(w, "v0"), ANN_VM_GENERATION), "2");
+	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/observedGeneration")), 2);
+
+	memory(w, "2Gi"); /* live: the revision goes on describing the boot */
+	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/observedGeneration")), 2);
+	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/desiredGeneration")), 3);
+	restart(w);
+	second = str_printf("revision-start-vm-%s-3", meta_str(world_vm(w, "v0"), "uid"));
+	assert_int_equal(fake_api_len(w->api, &kind_controllerrevision), 1);
+	assert_string_equal(obj_name(fake_api_at(w->api, &kind_controllerrevision, 0)), second);
+	assert_int_equal(guest(w)->boot, 2 * GI);
+}
+
+/* 21 */
+static void conditions_are_mirrored_but_those_of_the_instance(void **state)
+{
+	struct world *w = *state;
+	struct json_doc *d;
+
+	run_vm(w, "1Gi");
+	d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
+	cond_set(d, json_get(json_root(d), "status"), COND_PAUSED, "True", "PausedByUser", NULL, 0);
+	cond_set(d, json_get(json_root(d), "status"), COND_FAILURE, "True", "X", NULL, 0);
+	cond_set(d, json_get(json_root(d), "status"), COND_RESTART_REQUIRED, "True", "X", NULL, 0);
+	fake_api_put(w->api, &kind_vmi, d);
+	world_run(w, SOON);
+	assert_string_equal(condition(w, COND_PAUSED, "status"), "True");
+	assert_null(condition(w, COND_FAILURE, "status"));
+	assert_null(condition(w, COND_RESTART_REQUIRED, "status"));
+	assert_string_equal(json_at_str(world_vm(w, "v0"), "/status/printableStatus"), "Paused");
+	/* a paused guest is not ready, by the pod's gate */
+	assert_string_equal(condition(w, COND_READY, "status"), "False");
+}
+
+/* 22 */
+static void quantities_count_by_value(void **state)
+{
+	struct world *w = *state;
+	uint64_t vmi_rv;
+
+	run_vm(w, "1024Mi");
+	vmi_rv = obj_rv(fake_api_get(w->api, &kind_vmi, "default/v0"));
+	memory(w, "1Gi");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->set_memory_calls, 0);
+	assert_string_equal(vmi_text(w, "/spec/domain/memory/guest"), "1Gi");
+	(void)vmi_rv;
+}
+
+/* ---- memory ---- */
+/* 49, 63, 70; handoff.h */
+static void memory_grows_in_place_and_shrinks_to_its_start(void **state)
+{
+	struct world *w = *state;
+	uint64_t writes;
+
+	run_vm(w, "1Gi");
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "4Gi");
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	writes = fake_api_writes(w->api);
+	memory(w, "2Gi");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_int_equal(guest(w)->boot, GI);
+	assert_int_equal(guest(w)->set_memory_calls, 1); /* 55: once is enough */
+	assert_vmi(w, "/status/memory/guestRequested", "2Gi");
+	assert_null(vmi_cond(world_vmi(w, "v0"), COND_HOT_MEMORY));
+	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
+	/* the person's, VMI spec, HotMemoryChange, resize, the VM's status twice, its event */
+	assert_true(fake_api_writes(w->api) - writes <= 8);
+	/* 57: boot 1Gi, now 2Gi, set to 1536Mi */
+	memory(w, "1536Mi");
+	assert_int_equal(guest(w)->memory, 3 * GI / 2);
+	assert_string_equal(pod_memory(w, "requests"), "1824Mi");
+	memory(w, "1Gi");
+	assert_int_equal(guest(w)->memory, GI);
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	assert_no_rr(w);
+	assert_int_equal(w->pods_made, 1);
+}
+
+/* 54 */
+static void requests_and_limits_follow_the_guest(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'1Gi'},'limits':{'memory':'4Gi'}}", "");
+	memory(w, "2Gi");
+	assert_vmi(w, "/spec/domain/resources/requests/memory", "2Gi");
+	assert_vmi(w, "/spec/domain/resources/limits/memory", "5Gi");
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	memory(w, "1Gi"); /* and back to where it began */
+	assert_vmi(w, "/spec/domain/resources/requests/memory", "1Gi");
+	assert_vmi(w, "/spec/domain/resources/limits/memory", "4Gi");
+}
+
+/* rollout.md 3.3, 1.: an overcommitted request jumps to the guest's size and leaves the limit alone */
+static void an_overcommitted_request_jumps(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'512Mi'},'limits':{'memory':'4Gi'}}", "");
+	memory(w, "2Gi");
+	assert_vmi(w, "/spec/domain/resources/requests/memory", "2Gi");
+	assert_vmi(w, "/spec/domain/resources/limits/memory", "4Gi");
+}
+
+/* 56 (H8), 58 (H9, shadowed by H7), 60 (H7) */
+static void memory_that_can_not_go_live_is_staged_with_its_reason(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "2Gi");
+	memory(w, "1Gi");
+	assert_rr(w, "memory updated in template spec to a value lower than what the VM started with: "
+		     "spec.template.spec.domain.memory.guest \"2Gi\" -> \"1Gi\"");
+	memory(w, "16Gi");
+	assert_rr(w, "memory hotplug not supported, Guest memory is greater than the configured maxGuest memory");
+	memory(w, "3001Mi");
+	assert_rr(w, "memory hotplug not supported, Guest memory must be 2Mi aligned");
+	assert_vmi(w, "/spec/domain/memory/guest", "2Gi");
+	assert_int_equal(guest(w)->set_memory_calls, 0);
+	memory(w, "2Gi");
+	assert_no_rr(w);
+}
+
+/* 59, first half: H5 counts where a migration would be the way; decision 10 */
+static void only_migratable_guests_grow_by_migration(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'memory':{'guest':'1Gi'}", ""); /* bridge on the pod network */
+	assert_true(vmi_cond_is(world_vmi(w, "v0"), COND_LIVE_MIGRATABLE, "False"));
+	memory(w, "2Gi");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	user_config(w, NO_GATE);
+	memory(w, "3Gi");
+	assert_rr(w, "memory updated in template spec. Memory-hotplug is only available for migratable VMs");
+}
+
+/* 59, second half: H6; decision 12: it says so and gets room at its next start */
+static void a_guest_without_room_says_so(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, STAGE);
+	run_vm(w, "1Gi");
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "(none)");
+	user_config(w, LIVE);
+	memory(w, "2Gi");
+	assert_rr(w, "memory updated in template spec. Memory-hotplug is not available for this VM configuration");
+	assert_rr(w, "without room for more memory");
+	restart(w);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "8Gi");
+	assert_int_equal(guest(w)->boot, 2 * GI);
+}
+
+static void put_migration(struct world *w, const char *state)
+{
+	struct json_doc *d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
+	CLEANUP(json_doc_freep) struct json_doc *m = json_lit(state);
+
+	json_put(d, json_root(d), "/status/migrationState", json_copy(d, json_root(m)));
+	fake_api_put(w->api, &kind_vmi, d);
+	world_run(w, SOON);
+}
+
+/* 61, 76 */
+static void during_a_migration_changes_wait_with_a_reason(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	put_migration(w, "{'startTimestamp':'2023-11-14T22:13:20Z'}");
+	memory(w, "2Gi");
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "HotPlugMemoryError");
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/domain/memory/guest", "1Gi");
+	edit(w, "{'nodeSelector':{'zone':'a'}}");
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "AffinityChangeError");
+	edit(w, "{'nodeSelector':null,'tolerations':[{'key':'k','operator':'Exists'}]}");
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "TolerationsChangeError");
+	put_migration(w, "{'startTimestamp':'2023-11-14T22:13:20Z','endTimestamp':'2023-11-14T22:13:50Z'}");
+	assert_null(condition(w, COND_FAILURE, "reason"));
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_vmi(w, "/spec/tolerations/0/key", "k");
+}
+
+/* 62, 67 (H4); limit 12 of rollout.md 7: the same value is not tried twice, another one is */
+static void a_failed_change_is_tried_again_only_with_another_value(void **state)
+{
+	struct world *w = *state;
+	int calls;
+
+	run_vm(w, "1Gi");
+	w->faults.refuse = 1000;
+	memory(w, "2Gi");
+	assert_true(vmi_cond_is(world_vmi(w, "v0"), COND_HOT_MEMORY, "False"));
+	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), "Memory Hotplug Failed");
+	assert_rr(w, "memory updated in template spec. Memory-hotplug failed and is not available for this VM configuration: "
+		     "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
+	calls = guest(w)->set_memory_calls;
+	world_run(w, 60000);
+	assert_int_equal(guest(w)->set_memory_calls, calls);
+	w->faults.refuse = 0;
+	memory(w, "3Gi");
+	assert_int_equal(guest(w)->memory, 3 * GI);
+	assert_no_rr(w);
+	assert_null(condition(w, COND_HOT_MEMORY, "status"));
+}
+
+static void a_failed_change_can_be_reverted(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	w->faults.partial = 1000;
+	memory(w, "2Gi");
+	assert_int_equal(guest(w)->memory, 3 * GI / 2);
+	assert_rr(w, "\"1536Mi\" -> \"2Gi\""); /* what the guest really has */
+	w->faults.partial = 0;
+	memory(w, "1Gi");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, GI);
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+}
+
+/* rollout.md 7.4; decision 19: no room, and migration not allowed: a restart is what remains */
+static void a_node_without_room_is_told(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	w->faults.no_room = true;
+	memory(w, "2Gi");
+	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	assert_rr(w, "The node can not give it in place and live migration is not enabled");
+	assert_int_equal(guest(w)->set_memory_calls, 0);
+	user_config(w, MIGRATE);
+	world_run(w, SOON);
+	assert_no_rr(w); /* it waits for the migration now */
+	assert_true(world_quiet(w, 3600000));
+	/* room again: nobody has to do anything */
+	w->faults.no_room = false;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_null(condition(w, COND_HOT_MEMORY, "status"));
+}
+
+/* decision 11 */
+static void without_the_gate_a_migration_is_waited_for(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, NO_GATE);
+	user_config(w, MIGRATE);
+	run_vm(w, "1Gi");
+	memory(w, "2Gi"); /* slirp or passt: this VM is on masquerade and migratable */
+	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	assert_vmi(w, "/spec/domain/memory/guest", "2Gi");
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	memory(w, "1Gi"); /* back before anything touched the guest */
+	assert_null(condition(w, COND_HOT_MEMORY, "reason"));
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->set_memory_calls, 0);
+}
+
+/* limit 11 of rollout.md 7: the newest value wins */
+static void a_newer_value_overtakes(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	w->faults.handler_down = true;
+	memory(w, "2Gi");
+	memory(w, "3Gi");
+	assert_null(condition(w, COND_FAILURE, "reason"));
+	w->faults.handler_down = false;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, 3 * GI);
+	assert_int_equal(guest(w)->set_memory_calls, 1);
+}
+
+/* 72 */
+static void memory_given_as_request_only_can_become_guest_memory(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'resources':{'requests':{'memory':'1Gi'}}", "");
+	edit(w, "{'domain':{'memory':{'guest':'1042Mi'}}}");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 1042LL * 1024 * 1024);
+}
+
+/* ---- placement: 73, 74, 75 ---- */
+static void placement_is_copied_to_the_instance(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	edit(w, "{'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[{'matchExpressions':"
+		"[{'key':'a','operator':'Exists'}]}]}}}}");
+	assert_non_null(json_at(world_vmi(w, "v0"), "/spec/affinity/nodeAffinity"));
+	edit(w, "{'affinity':null,'nodeSelector':{'zone':'a'}}");
+	assert_null(json_at(world_vmi(w, "v0"), "/spec/affinity"));
+	assert_vmi(w, "/spec/nodeSelector/zone", "a");
+	edit(w, "{'nodeSelector':{'zone':'b'},'tolerations':[{'key':'k','operator':'Exists'}]}");
+	assert_vmi(w, "/spec/nodeSelector/zone", "b");
+	edit(w, "{'tolerations':[{'key':'k','operator':'Exists'},{'key':'l','operator':'Exists'}]}");
+	assert_int_equal(json_len(json_at(world_vmi(w, "v0"), "/spec/tolerations")), 2);
+	edit(w, "{'tolerations':null,'nodeSelector':null}");
+	assert_int_equal(json_len(json_at(world_vmi(w, "v0"), "/spec/tolerations")), 0);
+	assert_no_rr(w);
+	assert_int_equal(w->pods_made, 1);
+	user_config(w, STAGE); /* 76 */
+	edit(w, "{'nodeSelector':{'zone':'a'}}");
+	assert_rr(w, "placement updated in template spec: spec.template.spec.nodeSelector.zone (none) -> \"a\"");
+}
+
+/* ---- CPUs ---- */
+/* 1 and 30, decided completely; the launcher part is simulated by nobody, so HotVCPUChange stays */
+static void sockets_are_patched_where_launchers_can_take_them(void **state)
+{
+	struct world *w = *state;
+
+	w->vm_env.cpu_hotplug = true;
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':1},'resources':{'requests':{'cpu':'100m'},'limits':{'cpu':'400m'}}", "");
+	edit(w, "{'domain':{'cpu':{'sockets':2}}}");
+	assert_no_rr(w);
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
+	assert_vmi(w, "/spec/domain/resources/requests/cpu", "200m");
+	assert_vmi(w, "/spec/domain/resources/limits/cpu", "500m");
+	assert_string_equal(condition(w, COND_HOT_CPU, "status"), "True"); /* 37 */
+	edit(w, "{'domain':{'cpu':{'sockets':3}}}"); /* 35 */
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "HotPlugCPUError");
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
+}
+
+/* 31, 32, 33; and what this version can not do yet */
+static void sockets_that_can_not_go_live_are_staged(void **state)
+{
+	struct world *w = *state;
+
+	w->vm_env.cpu_hotplug = true;
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':2}", "");
+	edit(w, "{'domain':{'cpu':{'sockets':9}}}");
+	assert_rr(w, "CPU sockets updated in template spec to a value higher than what's available");
+	edit(w, "{'domain':{'cpu':{'sockets':1}}}");
+	assert_rr(w, "Reduction of CPU socket count requires a restart");
+	w->vm_env.cpu_hotplug = false;
+	edit(w, "{'domain':{'cpu':{'sockets':4}}}");
+	assert_rr(w, "can not add CPUs to a running guest: spec.template.spec.domain.cpu.sockets 2 -> 4");
+	edit(w, "{'domain':{'cpu':{'sockets':2}}}");
+	assert_no_rr(w);
+	edit(w, "{'domain':{'cpu':{'cores':2}}}"); /* 39 */
+	assert_rr(w, T1 ": spec.template.spec.domain.cpu.cores (none) -> 2");
+}
+
+/* rollout.md 2.5, the trap */
+static void a_cpu_model_alone_asks_for_no_sockets(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'model':'host-model'}", "");
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 1);
+	assert_no_rr(w);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(under_stage_an_edit_waits),
+		T(template_labels_count_under_stage_only),
+		T(a_staged_edit_is_cleared_by_revert_or_restart),
+		T(what_is_staged_blocks_what_is_live),
+		T(a_start_leaves_a_revision),
+		T(conditions_are_mirrored_but_those_of_the_instance),
+		T(quantities_count_by_value),
+		T(memory_grows_in_place_and_shrinks_to_its_start),
+		T(requests_and_limits_follow_the_guest),
+		T(an_overcommitted_request_jumps),
+		T(memory_that_can_not_go_live_is_staged_with_its_reason),
+		T(only_migratable_guests_grow_by_migration),
+		T(a_guest_without_room_says_so),
+		T(during_a_migration_changes_wait_with_a_reason),
+		T(a_failed_change_is_tried_again_only_with_another_value),
+		T(a_failed_change_can_be_reverted),
+		T(a_node_without_room_is_told),
+		T(without_the_gate_a_migration_is_waited_for),
+		T(a_newer_value_overtakes),
+		T(memory_given_as_request_only_can_become_guest_memory),
+		T(placement_is_copied_to_the_instance),
+		T(sockets_are_patched_where_launchers_can_take_them),
+		T(sockets_that_can_not_go_live_are_staged),
+		T(a_cpu_model_alone_asks_for_no_sockets),
+	};
+
+	return cmocka_run_group_tests_name("rollout", tests, NULL, NULL);
+}
