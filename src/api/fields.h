@@ -73,7 +73,8 @@ struct field_table {
 /* The structural OpenAPI v3 schema of a table ({type: object, properties...}), refs inlined. Strategic merge keys are written
  * for tables named io.k8s.*: a CRD has no words for them. */
 struct json *fields_schema(struct json_doc *d, const struct field_table *t);
-/* The same with references: where ref() answers a text (the caller's to free) for a named table, {"$ref": text} stands for it, inside
+/* The same with references: where ref() answers a text (the caller's to free) for a named table,
+ * {"$ref": text} stands for it, inside
  * allOf when the row has words of its own. NULL inlines. Not structural any more: for OpenAPI documents. */
 typedef char *fields_ref_fn(void *arg, const struct field_table *t);
 struct json *fields_schema_refs(

@@ -16,28 +16,28 @@
 enum err_retry { RETRY_FORGET, RETRY_RESYNC, RETRY_RELIST, RETRY_PARK, RETRY_BACK_OFF };
 
 /* code, HTTP status, reason on the wire (kubernetes-api.md 2.1), retry policy */
-#define ERR_CODES(X)                                                  \
-	X(NONE, 200, "", FORGET)                                      \
-	X(BAD_REQUEST, 400, "BadRequest", PARK)                       \
-	X(UNAUTHORIZED, 401, "Unauthorized", BACK_OFF)                \
-	X(FORBIDDEN, 403, "Forbidden", BACK_OFF)                      \
-	X(NOT_FOUND, 404, "NotFound", FORGET)                         \
-	X(METHOD_NOT_ALLOWED, 405, "MethodNotAllowed", PARK)          \
-	X(NOT_ACCEPTABLE, 406, "NotAcceptable", PARK)                 \
-	X(EXISTS, 409, "AlreadyExists", RESYNC)                       \
-	X(CONFLICT, 409, "Conflict", RESYNC)                          \
-	X(EXPIRED, 410, "Expired", RELIST)                            \
-	X(TOO_LARGE, 413, "RequestEntityTooLarge", PARK)              \
-	X(UNSUPPORTED_MEDIA_TYPE, 415, "UnsupportedMediaType", PARK)  \
-	X(INVALID, 422, "Invalid", PARK)                              \
-	X(TOO_MANY_REQUESTS, 429, "TooManyRequests", BACK_OFF)        \
-	X(INTERNAL, 500, "InternalError", BACK_OFF)                   \
-	X(NOT_IMPLEMENTED, 501, "NotImplemented", PARK)               \
-	X(UNAVAILABLE, 503, "ServiceUnavailable", BACK_OFF)           \
-	X(TIMEOUT, 504, "Timeout", BACK_OFF)                          \
+#define ERR_CODES(X)                                                   \
+	X(NONE, 200, "", FORGET)                                       \
+	X(BAD_REQUEST, 400, "BadRequest", PARK)                        \
+	X(UNAUTHORIZED, 401, "Unauthorized", BACK_OFF)                 \
+	X(FORBIDDEN, 403, "Forbidden", BACK_OFF)                       \
+	X(NOT_FOUND, 404, "NotFound", FORGET)                          \
+	X(METHOD_NOT_ALLOWED, 405, "MethodNotAllowed", PARK)           \
+	X(NOT_ACCEPTABLE, 406, "NotAcceptable", PARK)                  \
+	X(EXISTS, 409, "AlreadyExists", RESYNC)                        \
+	X(CONFLICT, 409, "Conflict", RESYNC)                           \
+	X(EXPIRED, 410, "Expired", RELIST)                             \
+	X(TOO_LARGE, 413, "RequestEntityTooLarge", PARK)               \
+	X(UNSUPPORTED_MEDIA_TYPE, 415, "UnsupportedMediaType", PARK)   \
+	X(INVALID, 422, "Invalid", PARK)                               \
+	X(TOO_MANY_REQUESTS, 429, "TooManyRequests", BACK_OFF)         \
+	X(INTERNAL, 500, "InternalError", BACK_OFF)                    \
+	X(NOT_IMPLEMENTED, 501, "NotImplemented", PARK)                \
+	X(UNAVAILABLE, 503, "ServiceUnavailable", BACK_OFF)            \
+	X(TIMEOUT, 504, "Timeout", BACK_OFF)                           \
 	/* no answer at all: connection refused, reset, TLS failure */ \
-	X(UNREACHABLE, 503, "ServiceUnavailable", BACK_OFF)           \
-	/* the operating system said no; errno is in the text */      \
+	X(UNREACHABLE, 503, "ServiceUnavailable", BACK_OFF)            \
+	/* the operating system said no; errno is in the text */       \
 	X(SYSTEM, 500, "InternalError", BACK_OFF)
 
 enum err_code {

@@ -14,7 +14,8 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 /* Without fsync, for files that a reboot may lose. Still by rename. */
 int file_write(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
 int file_mkdirs(const char *path, mode_t mode, struct err *e); /* with parents; existing is fine */
-int file_remove_tree(const char *path, struct err *e);         /* does not follow links or cross mounts; absent is fine */
+int file_remove_tree(
+	const char *path, struct err *e); /* does not follow links or cross mounts; absent is fine */
 bool file_exists(const char *path);
 int file_copy(const char *from, const char *to, mode_t mode, struct err *e); /* reflink if possible */
 char *file_join(const char *dir, const char *name);                          /* caller frees */

@@ -40,14 +40,14 @@ void json_write_to(const struct json *v, struct str *out);
 /* ---- reading ---- */
 /* NULL pointer: JSON_NULL. Integers are JSON_INT if they fit int64_t, else JSON_UINT. */
 enum json_type json_type(const struct json *v);
-bool json_is_null(const struct json *v);        /* NULL pointer or null */
+bool json_is_null(const struct json *v); /* NULL pointer or null */
 bool json_is_obj(const struct json *v);
 bool json_is_arr(const struct json *v);
 bool json_is_str(const struct json *v);
 bool json_is_bool(const struct json *v);
 bool json_is_int(const struct json *v); /* an integer of either sign */
 bool json_is_num(const struct json *v);
-const char *json_str(const struct json *v);                       /* NULL if not a string */
+const char *json_str(const struct json *v); /* NULL if not a string */
 const char *json_str_or(const struct json *v, const char *deflt);
 size_t json_str_len(const struct json *v);
 bool json_bool(const struct json *v); /* false unless true */
@@ -58,7 +58,8 @@ double json_num(const struct json *v);
 size_t json_len(const struct json *v); /* members or items, else 0 */
 struct json *json_get(const struct json *obj, const char *key);
 struct json *json_getn(const struct json *obj, const char *key, size_t len);
-struct json *json_item(const struct json *arr, size_t i); /* O(1) amortised only when walked in order: use JSON_EACH */
+struct json *json_item(
+	const struct json *arr, size_t i); /* O(1) amortised only when walked in order: use JSON_EACH */
 /* "/spec/template/0/name", RFC 6901 with ~0 ~1; "" is v itself. */
 struct json *json_at(const struct json *v, const char *pointer);
 /* Shorthand: json_str(json_get(obj, key)). */
@@ -77,7 +78,7 @@ struct json_iter {
 	const char *key; /* NULL in arrays */
 	size_t key_len;
 	struct json *val;
-	size_t i;       /* index of val */
+	size_t i;        /* index of val */
 	void *at, *prev; /* private */
 	size_t left;     /* private */
 };
@@ -93,7 +94,8 @@ struct json *json_new_i64(struct json_doc *d, int64_t n);
 struct json *json_new_u64(struct json_doc *d, uint64_t n);
 struct json *json_new_num(struct json_doc *d, double n);
 struct json *json_new_str(struct json_doc *d, const char *s); /* NULL makes null */
-struct json *json_new_strn(struct json_doc *d, const char *s, size_t n); /* bytes that are no UTF-8 become U+FFFD */
+struct json *json_new_strn(
+	struct json_doc *d, const char *s, size_t n); /* bytes that are no UTF-8 become U+FFFD */
 struct json *json_new_strf(struct json_doc *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct json *json_new_obj(struct json_doc *d);
 struct json *json_new_arr(struct json_doc *d);

@@ -52,7 +52,8 @@ void loop_post(struct loop *l, loop_fn *fn, void *arg);
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct loop_fd;
 typedef void loop_fd_fn(void *arg, int what);
-struct loop_fd *loop_fd_new(struct loop *l, int fd, int what, loop_fd_fn *fn, void *arg); /* does not own fd */
+struct loop_fd *loop_fd_new(
+	struct loop *l, int fd, int what, loop_fd_fn *fn, void *arg); /* does not own fd */
 void loop_fd_set(struct loop_fd *f, int what);
 void loop_fd_free(struct loop_fd *f);
 

@@ -11,12 +11,12 @@
 
 #define CLEANUP(f) __attribute__((cleanup(f)))
 /* Gives the pointer away and leaves NULL, so that the scope's cleanup does nothing. */
-#define TAKE(p)                            \
-	({                                 \
-		__typeof__(p) *p_ = &(p);  \
-		__typeof__(p) v_ = *p_;    \
-		*p_ = NULL;                \
-		v_;                        \
+#define TAKE(p)                           \
+	({                                \
+		__typeof__(p) *p_ = &(p); \
+		__typeof__(p) v_ = *p_;   \
+		*p_ = NULL;               \
+		v_;                       \
 	})
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
@@ -44,7 +44,8 @@ struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *a);
 void arena_freep(struct arena **a);
-void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull)); /* zeroed, aligned for any type */
-char *arena_strdup(struct arena *a, const char *s);                          /* NULL stays NULL */
+void *arena_alloc(struct arena *a, size_t n)
+	__attribute__((returns_nonnull));           /* zeroed, aligned for any type */
+char *arena_strdup(struct arena *a, const char *s); /* NULL stays NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -11,18 +11,21 @@
 #define PROC_OUTPUT_MAX (1 << 20) /* of proc_run(); more is cut */
 
 struct proc_spec {
-	char *const *argv;    /* NULL-terminated; argv[0] looked up in PATH unless it has a slash */
-	char *const *env;     /* NULL: our own */
-	const char *dir;      /* NULL: ours */
+	char *const *argv; /* NULL-terminated; argv[0] looked up in PATH unless it has a slash */
+	char *const *env;  /* NULL: our own */
+	const char *dir;   /* NULL: ours */
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
 	/* passed on as descriptors 10, 11, ...: stays as given, in this order */
 	int fds[PROC_FDS_MAX];
 	size_t n_fds;
-	bool new_session; /* setsid: survives our terminal */
+	bool new_session;     /* setsid: survives our terminal */
 	bool die_with_parent; /* SIGKILL when we end */
 };
 #define PROC_FD_BASE 10
-#define PROC_SPEC_INIT { .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 }
+#define PROC_SPEC_INIT                                           \
+	{                                                        \
+		.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 \
+	}
 
 /* Starts it; exec failure (no such program, no permission) is reported here, not by an exit status. */
 int proc_spawn(const struct proc_spec *spec, pid_t *ret_pid, struct err *e);
@@ -38,8 +41,8 @@ struct proc_result {
 	const struct err *e;
 };
 typedef void proc_done_fn(void *arg, const struct proc_result *r);
-struct proc_run *proc_run(struct loop *l, char *const *argv, const char *input, int timeout_ms, proc_done_fn *fn,
-			  void *arg);
+struct proc_run *proc_run(
+	struct loop *l, char *const *argv, const char *input, int timeout_ms, proc_done_fn *fn, void *arg);
 void proc_run_free(struct proc_run *r);
 bool proc_ok(const struct proc_result *r); /* exited with 0 */
 /* The same, waiting; for start-up code and command lines only. out/err may be NULL. Nonzero exit is an error that

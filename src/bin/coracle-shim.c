@@ -91,7 +91,8 @@ static void tell(const struct shim *s, const char *error)
 		n += snprintf(text + n, sizeof(text) - n, "pid %d %lld\n", (int)s->main, s->started);
 	if (s->main_ended)
 		n += snprintf(text + n, sizeof(text) - n, "exit %d %d %lld %ld\n",
-			WIFEXITED(s->main_status) ? WEXITSTATUS(s->main_status) : 128 + WTERMSIG(s->main_status),
+			WIFEXITED(s->main_status) ? WEXITSTATUS(s->main_status)
+						  : 128 + WTERMSIG(s->main_status),
 			WIFSIGNALED(s->main_status) ? WTERMSIG(s->main_status) : 0, s->ended, oom_kills(s));
 	if (error)
 		n += snprintf(text + n, sizeof(text) - n, "error %.*s\n", TEXT_MAX, error);
@@ -248,7 +249,8 @@ static void runtime_error(const struct shim *s, char error[TEXT_MAX])
 		text[--len] = 0;
 	if (!at && len)
 		at = text;
-	snprintf(error, TEXT_MAX, "%.*s", TEXT_MAX - 1, at ? at : "the container runtime failed without saying why");
+	snprintf(error, TEXT_MAX, "%.*s", TEXT_MAX - 1,
+		at ? at : "the container runtime failed without saying why");
 	for (char *c = error; *c; c++)
 		if (*c == '\n')
 			*c = ' ';
@@ -292,7 +294,8 @@ static void serve(struct shim *s, int sigfd)
 	struct signalfd_siginfo info;
 
 	while (!s->main_ended && !(s->runtime_ended && s->main <= 0)) {
-		struct pollfd p[3] = { { sigfd, POLLIN, 0 }, { s->out.fd, POLLIN, 0 }, { s->err.fd, POLLIN, 0 } };
+		struct pollfd p[3] = { { sigfd, POLLIN, 0 }, { s->out.fd, POLLIN, 0 },
+			{ s->err.fd, POLLIN, 0 } };
 
 		if (poll(p, 3, -1) < 0)
 			continue;
@@ -319,7 +322,8 @@ static char **after_dashes(char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct shim s = { .out = { .fd = -1, .name = "stdout" }, .err = { .fd = -1, .name = "stderr" } };
+	static struct shim s = { .out = { .fd = -1, .name = "stdout" },
+		.err = { .fd = -1, .name = "stderr" } };
 	static const int spared[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
 	char **run = argc > 5 ? after_dashes(argv + 5) : NULL, **del = run ? after_dashes(run) : NULL;
 	char error[TEXT_MAX];
@@ -335,7 +339,8 @@ int main(int argc, char **argv)
 	s.log_max = strtol(argv[3], NULL, 10);
 	s.oom_file = argv[4];
 	for (size_t i = 0; i < sizeof(spared) / sizeof(spared[0]); i++)
-		sigaction(spared[i], &(struct sigaction){ .sa_handler = nothing, .sa_flags = SA_RESTART }, NULL);
+		sigaction(spared[i], &(struct sigaction){ .sa_handler = nothing, .sa_flags = SA_RESTART },
+			NULL);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);

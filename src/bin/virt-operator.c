@@ -136,7 +136,8 @@ static int run(struct program *p)
 }
 
 static const char usage[] =
-	"usage: virt-operator [--print-manifest | --print-cr] [--image IMAGE] [--namespace NS] [--host-dir DIR] [-v LEVEL]\n"
+	"usage: virt-operator [--print-manifest | --print-cr] [--image IMAGE] [--namespace NS] [--host-dir "
+	"DIR] [-v LEVEL]\n"
 	"  Without --print-... it runs as the operator, in a pod or with KUBECONFIG.\n"
 	"  --print-manifest  what has to be applied before it can run, as YAML\n"
 	"  --print-cr        the KubeVirt object that asks for an installation\n"
@@ -153,10 +154,10 @@ static void replace(char **slot, const char *value)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "print-manifest", no_argument, NULL, 'm' }, { "print-cr", no_argument, NULL, 'c' },
-		{ "image", required_argument, NULL, 'i' }, { "namespace", required_argument, NULL, 'n' },
-		{ "host-dir", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' }, { 0 } };
+	static const struct option options[] = { { "print-manifest", no_argument, NULL, 'm' },
+		{ "print-cr", no_argument, NULL, 'c' }, { "image", required_argument, NULL, 'i' },
+		{ "namespace", required_argument, NULL, 'n' }, { "host-dir", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 } };
 	CLEANUP(str_done) struct str out = { 0 };
 	struct program p = { 0 };
 	int opt, level = LOG_INFO, print = 0, status = 0;
@@ -192,7 +193,8 @@ int main(int argc, char **argv)
 	}
 	log_init(KV_VIRT_OPERATOR, level);
 	if (print == 'm' && !p.settings.images[COMPONENT_OPERATOR])
-		p.settings.images[COMPONENT_OPERATOR] = str_printf("coracle.dev/virt-operator:%s", p.settings.version);
+		p.settings.images[COMPONENT_OPERATOR] =
+			str_printf("coracle.dev/virt-operator:%s", p.settings.version);
 	if (print == 'm')
 		render_manifest(&p.settings, &out);
 	else if (print == 'c')

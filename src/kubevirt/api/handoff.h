@@ -37,9 +37,11 @@
  *   A newer G while one is under way starts again at 2; virt-handler sends the newest value (the launcher drops the older). */
 #pragma once
 
-/* KVM or emulation. virt-handler offers RESOURCE_KVM in its node's allocatable only where a guest really runs under KVM. virt-controller
+/* KVM or emulation. virt-handler offers RESOURCE_KVM in its node's allocatable only where a guest
+ * really runs under KVM. virt-controller
  * has the compute container ask for it (limits) unless useEmulation is set or no node offers it: then the host runs guests by
- * emulation, slowly, instead of never. The pod says which it is: with RESOURCE_KVM in its limits the launcher probes and insists on
+ * emulation, slowly, instead of never. The pod says which it is: with RESOURCE_KVM in its limits
+ * the launcher probes and insists on
  * KVM (unless useEmulation), without it the guest is emulated. Networks need neither tun nor vhost-net: pods do not ask for them.
  *
  * A guest that could not even start ends Failed by virt-handler with Synchronized False, reason HANDOFF_START_FAILED, in the same
@@ -47,7 +49,7 @@
 #define HANDOFF_START_FAILED "Synchronizing with the Domain failed."
 
 /* Reasons of HotMemoryChange. */
-#define HOT_MEMORY_IN_PLACE "InPlaceHotplug"                /* True: being applied on this node */
+#define HOT_MEMORY_IN_PLACE "InPlaceHotplug"               /* True: being applied on this node */
 #define HOT_MEMORY_NEEDS_MIGRATION "LiveMigrationRequired" /* True: waits for a migration */
 #define HOT_MEMORY_FAILED "Memory Hotplug Failed"          /* False; KubeVirt's text (rollout.md 3.3) */
 
@@ -56,7 +58,8 @@
 #define ANN_HOT_MEMORY_TARGET "coracle.dev/hot-memory-target"
 
 /* Launcher pod: how the two agree on the VM's directory on the node, by VMI uid. The pod has it as a hostPath volume of type
- * DirectoryOrCreate, mounted at KV_VM_DIR. Whoever comes first makes it; virt-handler gives it to KV_LAUNCHER_UID (0700) as soon as the
+ * DirectoryOrCreate, mounted at KV_VM_DIR. Whoever comes first makes it; virt-handler gives it to
+ * KV_LAUNCHER_UID (0700) as soon as the
  * pod is bound to its node, and the launcher waits for that. virt-handler removes it when neither pod nor VMI is left. */
 #define HANDOFF_VM_DIR_FMT "%s/vms/%s" /* KUBEVIRT_HOST_DIR, VMI uid */
 /* Mount point of container disk volume NAME in the compute container: HOST.containerDisks in kubevirt/wire/wire.h. */

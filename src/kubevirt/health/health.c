@@ -130,7 +130,9 @@ static void on_cert(void *arg, struct tls_ctx *tls)
 struct health *health_new(const struct health_spec *spec)
 {
 	struct health *h = MEM_NEW(struct health);
-	struct cert_watch_spec certs = { .client = spec->client, .ns = spec->ns, .secret = spec->secret, .changed = on_cert, .arg = h };
+	struct cert_watch_spec certs = {
+		.client = spec->client, .ns = spec->ns, .secret = spec->secret, .changed = on_cert, .arg = h
+	};
 
 	h->spec = *spec;
 	h->ns = mem_strdup(spec->ns);

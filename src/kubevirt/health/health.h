@@ -11,10 +11,10 @@ struct health;
 struct health_spec {
 	struct loop *loop;
 	struct kube_client *client;
-	const char *ns, *secret; /* of the certificate; copied */
-	const char *host;        /* NULL: all addresses */
-	int port;                /* 0: any */
-	const struct cache *kubevirts; /* the oldest KubeVirt in ns counts */
+	const char *ns, *secret;                     /* of the certificate; copied */
+	const char *host;                            /* NULL: all addresses */
+	int port;                                    /* 0: any */
+	const struct cache *kubevirts;               /* the oldest KubeVirt in ns counts */
 	void (*metrics)(void *arg, struct str *out); /* Prometheus text; may be NULL */
 	/* The first listening, or why it failed; may be NULL. */
 	void (*listening)(void *arg, int port, const struct err *e);

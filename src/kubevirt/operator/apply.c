@@ -10,7 +10,7 @@ bool apply_covers(const struct json *have, const struct json *want)
 	if (json_is_obj(want)) {
 		if (!json_is_obj(have))
 			return json_len(want) == 0 && json_is_null(have);
-		JSON_EACH(it, want)
+		JSON_EACH (it, want)
 			if (!apply_covers(json_get(have, it.key), it.val))
 				return false;
 		return true;
@@ -32,14 +32,14 @@ static struct json_doc *rewritten(const struct obj *old, const struct json *want
 	struct json_doc *d = obj_draft(old);
 	struct json *o = json_root(d);
 
-	JSON_EACH(it, json_at(want, "/metadata/labels"))
+	JSON_EACH (it, json_at(want, "/metadata/labels"))
 		meta_set_label(d, o, it.key, json_str(it.val));
-	JSON_EACH(it, json_at(want, "/metadata/annotations"))
+	JSON_EACH (it, json_at(want, "/metadata/annotations"))
 		meta_set_annotation(d, o, it.key, json_str(it.val));
 	/* Cluster-wide objects that belong to somebody would go with him (operator.md 2.7). */
 	if (str_empty(obj_namespace(old)))
 		json_remove(json_get(o, "metadata"), "ownerReferences");
-	JSON_EACH(it, want)
+	JSON_EACH (it, want)
 		if (!str_eq(it.key, "metadata") && !str_eq(it.key, "status"))
 			json_set_copy(d, o, it.key, it.val);
 	return d;
@@ -62,8 +62,9 @@ bool apply_one(const struct look *l, const struct rendered *item, struct plan *o
 	}
 	if (obj_deleting(old))
 		return false; /* comes back once it is gone */
-	if (str_eq(meta_annotation(obj_json(old), ANN_RENDERED), hash) && apply_covers(obj_json(old), json_root(d)) &&
-	    !(str_empty(obj_namespace(old)) && json_at(obj_json(old), "/metadata/ownerReferences")))
+	if (str_eq(meta_annotation(obj_json(old), ANN_RENDERED), hash) &&
+		apply_covers(obj_json(old), json_root(d)) &&
+		!(str_empty(obj_namespace(old)) && json_at(obj_json(old), "/metadata/ownerReferences")))
 		return true;
 	plan_change(out, item->kind, old, NULL, rewritten(old, json_root(d)));
 	return false;

@@ -19,8 +19,10 @@ static const struct leaf {
 	bool server, client;
 } leaves[] = {
 	{ KV_SECRET_API, "virt-api.%s.pod.cluster.local", KV_SERVICE_API ".%s.svc", true, false },
-	{ KV_SECRET_CONTROLLER, "virt-controller.%s.pod.cluster.local", "virt-controller.%s.svc", true, false },
-	{ KV_SECRET_OPERATOR, "kubevirt-operator.%s.pod.cluster.local", KV_SERVICE_OPERATOR_WEBHOOK ".%s.svc", true, false },
+	{ KV_SECRET_CONTROLLER, "virt-controller.%s.pod.cluster.local", "virt-controller.%s.svc", true,
+		false },
+	{ KV_SECRET_OPERATOR, "kubevirt-operator.%s.pod.cluster.local", KV_SERVICE_OPERATOR_WEBHOOK ".%s.svc",
+		true, false },
 	{ KV_SECRET_HANDLER, KV_CN_HANDLER_CLIENT, NULL, false, true },
 	{ KV_SECRET_HANDLER_SERVER, KV_CN_HANDLER_SERVER, KV_CN_HANDLER_SERVER, true, false },
 };
@@ -29,7 +31,8 @@ static char *from_b64(const struct json *v)
 {
 	CLEANUP(str_done) struct str text = { 0 };
 
-	if (!json_is_str(v) || json_str_len(v) > CERT_TEXT_MAX || b64_decode(json_str(v), json_str_len(v), false, &text, NULL) < 0)
+	if (!json_is_str(v) || json_str_len(v) > CERT_TEXT_MAX ||
+		b64_decode(json_str(v), json_str_len(v), false, &text, NULL) < 0)
 		return NULL;
 	return str_take(&text);
 }
@@ -38,7 +41,8 @@ static char *from_b64(const struct json *v)
 static bool pair_read(const struct obj *secret, struct key_pair *ret)
 {
 	const struct json *data = secret ? json_get(obj_json(secret), "data") : NULL;
-	struct key_pair kp = { .cert_pem = from_b64(json_get(data, "tls.crt")), .key_pem = from_b64(json_get(data, "tls.key")) };
+	struct key_pair kp = { .cert_pem = from_b64(json_get(data, "tls.crt")),
+		.key_pem = from_b64(json_get(data, "tls.key")) };
 
 	if (!kp.cert_pem || !kp.key_pem || !cert_key_match(kp.cert_pem, kp.key_pem)) {
 		key_pair_done(&kp);
@@ -61,7 +65,8 @@ static int64_t renew_at(const char *pem)
 	return at;
 }
 
-static void plan_secret(struct plan *out, const char *ns, const char *name, const struct obj *old, const struct key_pair *kp)
+static void plan_secret(
+	struct plan *out, const char *ns, const char *name, const struct obj *old, const struct key_pair *kp)
 {
 	struct json_doc *d = old ? obj_draft(old) : json_doc_new();
 	struct json *o = old ? json_root(d) : json_new_obj(d);
@@ -104,8 +109,8 @@ static int64_t duration_of(const struct json *cr, const char *pointer, int64_t d
 	return text && time_parse_duration(text, &ms) && ms > 60000 ? ms : deflt;
 }
 
-static int ensure_ca(const struct look *l, const char *ns, const struct json *cr, struct plan *out, struct key_pair *ret,
-		     struct err *e)
+static int ensure_ca(const struct look *l, const char *ns, const struct json *cr, struct plan *out,
+	struct key_pair *ret, struct err *e)
 {
 	const struct obj *secret = ns_get(l, &kind_secret, ns, KV_SECRET_CA);
 	int64_t now = look_now(l), at = 0;
@@ -122,7 +127,8 @@ static int ensure_ca(const struct look *l, const char *ns, const struct json *cr
 	}
 	name = str_printf("kubevirt.io@%lld", (long long)(now / 1000));
 	spec.common_name = name;
-	spec.not_after_ms = now + duration_of(cr, "/spec/certificateRotateStrategy/selfSigned/ca/duration", CERT_CA_MS);
+	spec.not_after_ms =
+		now + duration_of(cr, "/spec/certificateRotateStrategy/selfSigned/ca/duration", CERT_CA_MS);
 	if (cert_make(&spec, NULL, ret, e) < 0)
 		return err_wrap(e, "make the CA of the installation");
 	plan_secret(out, ns, KV_SECRET_CA, secret, ret);
@@ -130,7 +136,7 @@ static int ensure_ca(const struct look *l, const char *ns, const struct json *cr
 }
 
 static int ensure_leaf(const struct look *l, const char *ns, const struct json *cr, const struct leaf *leaf,
-		       const struct key_pair *ca, struct plan *out, struct err *e)
+	const struct key_pair *ca, struct plan *out, struct err *e)
 {
 	const struct obj *secret = ns_get(l, &kind_secret, ns, leaf->secret);
 	int64_t now = look_now(l);
@@ -139,7 +145,9 @@ static int ensure_leaf(const struct look *l, const char *ns, const struct json *
 	CLEANUP(mem_freep) char *dns = NULL;
 	CLEANUP(mem_freep) char *long_dns = NULL;
 	const char *names[4] = { 0 };
-	struct cert_spec spec = { .server = leaf->server, .client = leaf->client, .not_before_ms = now - CERT_BACKDATE_MS };
+	struct cert_spec spec = {
+		.server = leaf->server, .client = leaf->client, .not_before_ms = now - CERT_BACKDATE_MS
+	};
 
 	if (pair_read(secret, &kp)) {
 		int64_t at = renew_at(kp.cert_pem);
@@ -150,8 +158,10 @@ static int ensure_leaf(const struct look *l, const char *ns, const struct json *
 			return 0;
 		}
 	}
-	cn = strchr(leaf->common_name, '%') ? str_printf("%.*s%s%s", (int)strcspn(leaf->common_name, "%"), leaf->common_name, ns,
-		strchr(leaf->common_name, '%') + 2) : mem_strdup(leaf->common_name);
+	cn = strchr(leaf->common_name, '%')
+		     ? str_printf("%.*s%s%s", (int)strcspn(leaf->common_name, "%"), leaf->common_name, ns,
+			       strchr(leaf->common_name, '%') + 2)
+		     : mem_strdup(leaf->common_name);
 	if (leaf->dns && strchr(leaf->dns, '%')) {
 		dns = str_printf("%.*s%s.svc", (int)strcspn(leaf->dns, "%"), leaf->dns, ns);
 		long_dns = str_printf("%s.cluster.local", dns);
@@ -163,7 +173,9 @@ static int ensure_leaf(const struct look *l, const char *ns, const struct json *
 	}
 	spec.common_name = cn;
 	spec.dns_names = names[0] ? names : NULL;
-	spec.not_after_ms = now + duration_of(cr, "/spec/certificateRotateStrategy/selfSigned/server/duration", CERT_LEAF_MS);
+	spec.not_after_ms =
+		now +
+		duration_of(cr, "/spec/certificateRotateStrategy/selfSigned/server/duration", CERT_LEAF_MS);
 	if (cert_make(&spec, ca, &kp, e) < 0)
 		return err_wrap(e, "make the certificate of secret '%s'", leaf->secret);
 	plan_secret(out, ns, leaf->secret, secret, &kp);
@@ -195,7 +207,8 @@ static char *bundle_text(const struct obj *config, const char *ca_pem, int64_t n
 	return str_take(&out);
 }
 
-static void ensure_bundle(const struct look *l, const char *ns, const char *bundle, const struct obj *old, struct plan *out)
+static void ensure_bundle(
+	const struct look *l, const char *ns, const char *bundle, const struct obj *old, struct plan *out)
 {
 	struct json_doc *d = old ? obj_draft(old) : json_doc_new();
 	struct json *o = old ? json_root(d) : json_new_obj(d);
@@ -215,8 +228,8 @@ static void ensure_bundle(const struct look *l, const char *ns, const char *bund
 		plan_create(out, &kind_configmap, d);
 }
 
-int certs_ensure(const struct look *l, const struct operator_settings *s, const struct json *cr, struct plan *out,
-		 char **ret_ca_b64, struct err *e)
+int certs_ensure(const struct look *l, const struct operator_settings *s, const struct json *cr,
+	struct plan *out, char **ret_ca_b64, struct err *e)
 {
 	const struct obj *config = ns_get(l, &kind_configmap, s->ns, KV_CONFIGMAP_CA);
 	CLEANUP(mem_freep) char *bundle = NULL;

@@ -12,5 +12,5 @@
 #define CERT_BUNDLE_MAX 5     /* CAs kept in the bundle */
 
 /* Makes what is missing, expired soon or broken. *ret_ca_b64 (caller frees) is the bundle for webhooks and APIServices. */
-int certs_ensure(const struct look *l, const struct operator_settings *s, const struct json *cr, struct plan *out,
-		 char **ret_ca_b64, struct err *e);
+int certs_ensure(const struct look *l, const struct operator_settings *s, const struct json *cr,
+	struct plan *out, char **ret_ca_b64, struct err *e);

@@ -59,7 +59,8 @@ static bool version_parse(const char *text, long v[3])
 
 	if (!text)
 		return false;
-	return sscanf(text, "v%ld.%ld.%ld%c", &v[0], &v[1], &v[2], &rest) >= 3 || sscanf(text, "%ld.%ld.%ld", &v[0], &v[1], &v[2]) == 3;
+	return sscanf(text, "v%ld.%ld.%ld%c", &v[0], &v[1], &v[2], &rest) >= 3 ||
+	       sscanf(text, "%ld.%ld.%ld", &v[0], &v[1], &v[2]) == 3;
 }
 
 /* An update lets the old virt-api keep new features out until all controllers know them; anything else brings virt-api first. */
@@ -97,7 +98,8 @@ static bool stage_rolled_over(const struct look *l, const struct rendering *r, e
 }
 
 /* Workloads one after the other, each waiting for the one before. true when all are rolled over. */
-static bool apply_workloads(const struct look *l, const struct rendering *r, bool update, struct plan *out, bool *ret_written)
+static bool apply_workloads(
+	const struct look *l, const struct rendering *r, bool update, struct plan *out, bool *ret_written)
 {
 	static const enum stage forward[] = { STAGE_API, STAGE_CONTROLLER, STAGE_HANDLER };
 	static const enum stage updating[] = { STAGE_HANDLER, STAGE_CONTROLLER, STAGE_API };
@@ -138,7 +140,8 @@ static bool is_the_one(const struct look *l, const struct obj *kv, const struct 
 	if (!str_eq(obj_namespace(kv), s->ns))
 		return false;
 	for (size_t i = 0; (o = cache_at(all, i)); i++) {
-		const char *a = meta_str(obj_json(o), "creationTimestamp"), *b = meta_str(obj_json(kv), "creationTimestamp");
+		const char *a = meta_str(obj_json(o), "creationTimestamp"),
+			   *b = meta_str(obj_json(kv), "creationTimestamp");
 
 		if (o == kv || !str_eq(obj_namespace(o), s->ns))
 			continue;
@@ -181,7 +184,8 @@ static void report_done(struct pass *p, struct plan *out)
 
 		report_situation(p->draft, p->status, SITUATION_UPDATING, NULL, p->now);
 		/* Whole seconds on the wire: a second more, or it might be shown for less. */
-		if (!at || !time_parse(at, &since) || !str_eq(json_get_str(degraded, "reason"), "UpdateInProgress"))
+		if (!at || !time_parse(at, &since) ||
+			!str_eq(json_get_str(degraded, "reason"), "UpdateInProgress"))
 			since = p->now;
 		if (p->now < since + UPDATE_SHOWN_MS + 1000) {
 			plan_again_at(out, since + UPDATE_SHOWN_MS + 1000);
@@ -200,7 +204,9 @@ static void install_pass(const struct look *l, struct pass *p, struct plan *out)
 	const struct json *cr = obj_json(p->kv);
 	CLEANUP(mem_freep) char *ca = NULL;
 	CLEANUP(rendering_done) struct rendering r = { 0 };
-	struct render_in in = { .settings = p->s, .target = &p->target, .cr = cr, .nodes = schedulable_nodes(l) };
+	struct render_in in = {
+		.settings = p->s, .target = &p->target, .cr = cr, .nodes = schedulable_nodes(l)
+	};
 	struct err e = { 0 };
 	bool written, there = true;
 
@@ -218,7 +224,9 @@ static void install_pass(const struct look *l, struct pass *p, struct plan *out)
 	for (enum stage stage = STAGE_CRD; stage < STAGE_API; stage++)
 		if (!apply_stage(l, &r, stage, out))
 			there = false;
-	if (!apply_workloads(l, &r, is_update(p->target.version, json_get_str(p->status, "observedKubeVirtVersion")), out, &written)) {
+	if (!apply_workloads(l, &r,
+		    is_update(p->target.version, json_get_str(p->status, "observedKubeVirtVersion")), out,
+		    &written)) {
 		report_situation(p->draft, p->status, unfinished(p), NULL, p->now);
 		if (there && written)
 			report_created(p->draft, p->status, p->now);
@@ -276,8 +284,10 @@ void install_decide(const struct look *l, const char *key, struct plan *out)
 		return;
 	}
 	if (!is_the_one(l, p.kv, p.s)) {
-		report_situation(p.draft, p.status, SITUATION_FOREIGN, "There is already a KubeVirt, or this one is in another namespace "
-			"than its operator.", p.now);
+		report_situation(p.draft, p.status, SITUATION_FOREIGN,
+			"There is already a KubeVirt, or this one is in another namespace "
+			"than its operator.",
+			p.now);
 	} else if (deleting) {
 		delete_pass(l, &p, out);
 	} else if (!finalizer_stands(p.kv, out)) {

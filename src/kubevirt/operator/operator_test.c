@@ -31,7 +31,8 @@ static void world_init(struct world *w)
 	w->api = fake_api_new(w->loop);
 	for (size_t i = 0; kinds_all[i]; i++)
 		fake_api_add_kind(w->api, kinds_all[i]);
-	fake_api_put(w->api, &kind_node, json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'}}"));
+	fake_api_put(
+		w->api, &kind_node, json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'}}"));
 	t = fake_api_transport(w->api, "operator");
 	w->client = kube_client_new_transport(w->loop, &t);
 	w->set = controllers_new(w->client, KV_VIRT_OPERATOR);
@@ -63,8 +64,9 @@ static void run(struct world *w, int64_t ms)
 static void apply_cr(struct world *w, const char *spec)
 {
 	const struct obj *old = fake_api_get(w->api, &kind_kubevirt, "kubevirt/kubevirt");
-	struct json_doc *d = old ? obj_draft(old) : json_lit("{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':"
-							     "{'name':'kubevirt','namespace':'kubevirt'}}");
+	struct json_doc *d = old ? obj_draft(old)
+				 : json_lit("{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':"
+					    "{'name':'kubevirt','namespace':'kubevirt'}}");
 	struct json_doc *s = json_lit(spec);
 
 	json_set_copy(d, json_root(d), "spec", json_root(s));
@@ -83,7 +85,7 @@ static const char *condition(struct world *w, const char *type)
 {
 	const struct json *list = status(w, "/conditions");
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "type"), type))
 			return json_get_str(it.val, "status");
 	return "absent";
@@ -153,7 +155,8 @@ static void when_all_is_ready_it_is_deployed_and_available(void **state)
 	assert_string_equal(condition(&w, "Available"), "True");
 	assert_string_equal(condition(&w, "Progressing"), "False");
 	assert_string_equal(condition(&w, "Degraded"), "False");
-	assert_string_equal(json_str(status(&w, "/observedDeploymentID")), json_str(status(&w, "/targetDeploymentID")));
+	assert_string_equal(
+		json_str(status(&w, "/observedDeploymentID")), json_str(status(&w, "/targetDeploymentID")));
 	assert_int_equal(json_i64(status(&w, "/observedGeneration")),
 		obj_generation(fake_api_get(w.api, &kind_kubevirt, "kubevirt/kubevirt")));
 	assert_null(fake_api_get(w.api, &kind_pdb, "kubevirt/virt-api-pdb"));
@@ -183,11 +186,13 @@ static void a_hand_edited_object_is_put_right(void **state)
 	world_init(&w);
 	install_all(&w);
 	d = obj_draft(fake_api_get(w.api, &kind_deployment, "kubevirt/virt-controller"));
-	json_put(d, json_root(d), "/spec/template/spec/containers/0/image", json_new_str(d, "elsewhere/virt-controller:v9"));
+	json_put(d, json_root(d), "/spec/template/spec/containers/0/image",
+		json_new_str(d, "elsewhere/virt-controller:v9"));
 	fake_api_put(w.api, &kind_deployment, d);
 	run(&w, 20000);
-	assert_string_equal(json_at_str(obj_json(fake_api_get(w.api, &kind_deployment, "kubevirt/virt-controller")),
-				    "/spec/template/spec/containers/0/image"),
+	assert_string_equal(
+		json_at_str(obj_json(fake_api_get(w.api, &kind_deployment, "kubevirt/virt-controller")),
+			"/spec/template/spec/containers/0/image"),
 		"coracle.dev/virt-controller:v0.1.0");
 	world_done(&w);
 }
@@ -204,8 +209,9 @@ static void an_update_shows_for_two_seconds_and_goes_handler_controller_api(void
 	assert_string_equal(condition(&w, "Available"), "True");
 	assert_string_equal(condition(&w, "Progressing"), "True");
 	assert_string_equal(condition(&w, "Degraded"), "True");
-	assert_string_equal(json_at_str(obj_json(fake_api_get(w.api, &kind_daemonset, "kubevirt/virt-handler")),
-				    "/spec/template/spec/containers/0/image"),
+	assert_string_equal(
+		json_at_str(obj_json(fake_api_get(w.api, &kind_daemonset, "kubevirt/virt-handler")),
+			"/spec/template/spec/containers/0/image"),
 		"coracle.dev/virt-handler:v0.2.0");
 	assert_string_equal(json_at_str(obj_json(fake_api_get(w.api, &kind_deployment, "kubevirt/virt-api")),
 				    "/spec/template/spec/containers/0/image"),
@@ -226,7 +232,8 @@ static void a_kubevirt_elsewhere_is_told_and_nothing_else_happens(void **state)
 
 	world_init(&w);
 	fake_api_put(w.api, &kind_kubevirt,
-		json_lit("{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':{'name':'kv','namespace':'other'},'spec':{}}"));
+		json_lit("{'apiVersion':'kubevirt.io/"
+			 "v1','kind':'KubeVirt','metadata':{'name':'kv','namespace':'other'},'spec':{}}"));
 	run(&w, 20000);
 	kv = fake_api_get(w.api, &kind_kubevirt, "other/kv");
 	assert_string_equal(json_at_str(obj_json(kv), "/status/conditions/0/reason"), "ExistingDeployment");

@@ -69,10 +69,11 @@ static size_t clean_nodes(const struct look *l, struct plan *out)
 
 bool remove_installation(const struct look *l, const struct operator_settings *s, struct plan *out)
 {
-	static const struct kind *const first[] = { &kind_validatingwebhook, &kind_mutatingwebhook, &kind_apiservice };
-	static const struct kind *const rest[] = { &kind_daemonset, &kind_pdb, &kind_deployment, &kind_service,
-		&kind_clusterrolebinding, &kind_clusterrole, &kind_rolebinding, &kind_role, &kind_serviceaccount, &kind_secret,
-		&kind_configmap };
+	static const struct kind *const first[] = { &kind_validatingwebhook, &kind_mutatingwebhook,
+		&kind_apiservice };
+	static const struct kind *const rest[] = { &kind_daemonset, &kind_pdb, &kind_deployment,
+		&kind_service, &kind_clusterrolebinding, &kind_clusterrole, &kind_rolebinding, &kind_role,
+		&kind_serviceaccount, &kind_secret, &kind_configmap };
 	size_t left = 0;
 
 	if (remove_kind(l, &kind_crd, out) > 0)

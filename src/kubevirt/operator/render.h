@@ -7,7 +7,16 @@
 #include "kubevirt/operator/target.h"
 
 /* In the order of installation; workloads come in the order of operator.md 2.4 by the operator itself. */
-enum stage { STAGE_CRD, STAGE_RBAC, STAGE_SERVICE, STAGE_WEBHOOK, STAGE_API, STAGE_CONTROLLER, STAGE_HANDLER, STAGE_MAX };
+enum stage {
+	STAGE_CRD,
+	STAGE_RBAC,
+	STAGE_SERVICE,
+	STAGE_WEBHOOK,
+	STAGE_API,
+	STAGE_CONTROLLER,
+	STAGE_HANDLER,
+	STAGE_MAX
+};
 
 struct rendered {
 	const struct kind *kind;
@@ -24,8 +33,8 @@ struct render_in {
 	const struct operator_settings *settings;
 	const struct target *target;
 	const struct json *cr;
-	const char *ca_b64;   /* CA bundle, PEM in base64; for webhooks and APIServices */
-	size_t nodes;         /* schedulable ones: 1 node, 1 replica */
+	const char *ca_b64; /* CA bundle, PEM in base64; for webhooks and APIServices */
+	size_t nodes;       /* schedulable ones: 1 node, 1 replica */
 };
 void render_install(const struct render_in *in, struct rendering *ret);
 void rendering_done(struct rendering *r);

@@ -9,7 +9,17 @@
 #define READ "get,list,watch"
 #define WRITE "get,list,watch,create,update,patch,delete"
 
-enum role { ROLE_API, ROLE_CONTROLLER, ROLE_HANDLER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_EDIT, ROLE_VIEW, ROLE_DEFAULT, ROLE_MAX };
+enum role {
+	ROLE_API,
+	ROLE_CONTROLLER,
+	ROLE_HANDLER,
+	ROLE_OPERATOR,
+	ROLE_ADMIN,
+	ROLE_EDIT,
+	ROLE_VIEW,
+	ROLE_DEFAULT,
+	ROLE_MAX
+};
 
 static const struct {
 	const char *name;
@@ -26,14 +36,21 @@ static const struct {
 	[ROLE_DEFAULT] = { "kubevirt.io:default", NULL, NULL },
 };
 
-#define VM_KINDS "virtualmachines,virtualmachineinstances,virtualmachineinstancemigrations,virtualmachineinstancereplicasets"
-#define VM_SUBS "virtualmachines/start,virtualmachines/stop,virtualmachines/restart,virtualmachines/addvolume," \
+#define VM_KINDS                                                                    \
+	"virtualmachines,virtualmachineinstances,virtualmachineinstancemigrations," \
+	"virtualmachineinstancereplicasets"
+#define VM_SUBS                                                                                         \
+	"virtualmachines/start,virtualmachines/stop,virtualmachines/restart,virtualmachines/addvolume," \
 	"virtualmachines/removevolume,virtualmachines/migrate,virtualmachines/portforward"
-#define VMI_READ_SUBS "virtualmachineinstances/guestosinfo,virtualmachineinstances/filesystemlist,virtualmachineinstances/userlist"
-#define VMI_SUBS "virtualmachineinstances/pause,virtualmachineinstances/unpause,virtualmachineinstances/softreboot," \
-	"virtualmachineinstances/reset,virtualmachineinstances/freeze,virtualmachineinstances/unfreeze," \
+#define VMI_READ_SUBS                                                  \
+	"virtualmachineinstances/guestosinfo,virtualmachineinstances/" \
+	"filesystemlist,virtualmachineinstances/userlist"
+#define VMI_SUBS                                                                                            \
+	"virtualmachineinstances/pause,virtualmachineinstances/unpause,virtualmachineinstances/softreboot," \
+	"virtualmachineinstances/reset,virtualmachineinstances/freeze,virtualmachineinstances/unfreeze,"    \
 	"virtualmachineinstances/addvolume,virtualmachineinstances/removevolume"
-#define VMI_STREAMS "virtualmachineinstances/console,virtualmachineinstances/vnc,virtualmachineinstances/portforward"
+#define VMI_STREAMS \
+	"virtualmachineinstances/console,virtualmachineinstances/vnc,virtualmachineinstances/portforward"
 
 static const struct {
 	enum role role;
@@ -42,7 +59,8 @@ static const struct {
 	/* virt-api: checks requests, acts on VMs for users, finds what reviews need */
 	{ ROLE_API, "kubevirt.io", "*", "get,list,watch,update,patch,create,delete" },
 	{ ROLE_API, "instancetype.kubevirt.io,migrations.kubevirt.io", "*", READ },
-	{ ROLE_API, "", "pods,nodes,namespaces,secrets,persistentvolumeclaims,configmaps,serviceaccounts", READ },
+	{ ROLE_API, "", "pods,nodes,namespaces,secrets,persistentvolumeclaims,configmaps,serviceaccounts",
+		READ },
 	{ ROLE_API, "apps", "controllerrevisions", READ },
 	{ ROLE_API, "authorization.k8s.io", "subjectaccessreviews", "create" },
 	{ ROLE_API, "", "events", "create,patch,update" },
@@ -71,10 +89,12 @@ static const struct {
 	{ ROLE_HANDLER, "", "events", "create,patch,update" },
 	/* virt-operator: besides the union of all of the above */
 	{ ROLE_OPERATOR, "kubevirt.io", "*", "*" },
-	{ ROLE_OPERATOR, "apiextensions.k8s.io", "customresourcedefinitions,customresourcedefinitions/status", WRITE },
+	{ ROLE_OPERATOR, "apiextensions.k8s.io", "customresourcedefinitions,customresourcedefinitions/status",
+		WRITE },
 	{ ROLE_OPERATOR, "admissionregistration.k8s.io", "*", WRITE },
 	{ ROLE_OPERATOR, "apiregistration.k8s.io", "apiservices", WRITE },
-	{ ROLE_OPERATOR, "rbac.authorization.k8s.io", "clusterroles,clusterrolebindings,roles,rolebindings", WRITE },
+	{ ROLE_OPERATOR, "rbac.authorization.k8s.io", "clusterroles,clusterrolebindings,roles,rolebindings",
+		WRITE },
 	{ ROLE_OPERATOR, "rbac.authorization.k8s.io", "clusterroles,roles", "bind,escalate" },
 	{ ROLE_OPERATOR, "", "services,serviceaccounts,secrets,configmaps,pods,endpoints", WRITE },
 	{ ROLE_OPERATOR, "", "namespaces,nodes", "get,list,watch,patch,update" },
@@ -91,14 +111,17 @@ static const struct {
 	{ ROLE_ADMIN, "kubevirt.io", VM_KINDS, WRITE ",deletecollection" },
 	{ ROLE_ADMIN, "subresources.kubevirt.io", VM_SUBS "," VMI_SUBS, "update" },
 	{ ROLE_ADMIN, "subresources.kubevirt.io", VMI_STREAMS "," VMI_READ_SUBS, "get" },
-	{ ROLE_ADMIN, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences", WRITE },
+	{ ROLE_ADMIN, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
+		WRITE },
 	{ ROLE_EDIT, "kubevirt.io", VM_KINDS, WRITE },
 	{ ROLE_EDIT, "subresources.kubevirt.io", VM_SUBS "," VMI_SUBS, "update" },
 	{ ROLE_EDIT, "subresources.kubevirt.io", VMI_STREAMS "," VMI_READ_SUBS, "get" },
-	{ ROLE_EDIT, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences", WRITE },
+	{ ROLE_EDIT, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
+		WRITE },
 	{ ROLE_VIEW, "kubevirt.io", VM_KINDS ",kubevirts", READ },
 	{ ROLE_VIEW, "subresources.kubevirt.io", VMI_READ_SUBS, "get" },
-	{ ROLE_VIEW, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences", READ },
+	{ ROLE_VIEW, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
+		READ },
 	{ ROLE_DEFAULT, "subresources.kubevirt.io", "version,guestfs", "get,list" },
 };
 
@@ -158,10 +181,14 @@ static void render_account(const struct render_in *in, struct rendering *r, enum
 	const char *account = roles[role].account;
 
 	render_add(r, &kind_serviceaccount, STAGE_RBAC,
-		render_lit(r->doc, "{'apiVersion':'v1','kind':'ServiceAccount','metadata':{'name':'%s','namespace':'%s'}}", account, ns));
+		render_lit(r->doc,
+			"{'apiVersion':'v1','kind':'ServiceAccount','metadata':{'name':'%s','namespace':'%s'}"
+			"}",
+			account, ns));
 	render_add(r, &kind_clusterrolebinding, STAGE_RBAC,
 		render_lit(r->doc,
-			"{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRoleBinding','metadata':{'name':'%s'},"
+			"{'apiVersion':'rbac.authorization.k8s.io/"
+			"v1','kind':'ClusterRoleBinding','metadata':{'name':'%s'},"
 			"'roleRef':{'apiGroup':'rbac.authorization.k8s.io','kind':'ClusterRole','name':'%s'},"
 			"'subjects':[{'kind':'ServiceAccount','name':'%s','namespace':'%s'}]}",
 			roles[role].name, roles[role].name, account, ns));
@@ -174,26 +201,35 @@ void render_rbac(const struct render_in *in, struct rendering *r)
 
 		if (role == ROLE_OPERATOR)
 			continue; /* comes with the manifest */
-		o = render_lit(r->doc, "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRole','metadata':{'name':'%s'}}",
+		o = render_lit(r->doc,
+			"{'apiVersion':'rbac.authorization.k8s.io/"
+			"v1','kind':'ClusterRole','metadata':{'name':'%s'}}",
 			roles[role].name);
 		if (roles[role].label)
-			json_set_str(r->doc, json_need_obj(r->doc, json_get(o, "metadata"), "labels"), roles[role].label, "true");
+			json_set_str(r->doc, json_need_obj(r->doc, json_get(o, "metadata"), "labels"),
+				roles[role].label, "true");
 		json_set(r->doc, o, "rules", rules_of(r->doc, role, false));
 		render_add(r, &kind_clusterrole, STAGE_RBAC, o);
 		if (roles[role].account)
 			render_account(in, r, role);
 	}
 	render_add(r, &kind_clusterrolebinding, STAGE_RBAC,
-		render_lit(r->doc, "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRoleBinding',"
-			"'metadata':{'name':'kubevirt.io:default'},'roleRef':{'apiGroup':'rbac.authorization.k8s.io',"
+		render_lit(r->doc,
+			"{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRoleBinding',"
+			"'metadata':{'name':'kubevirt.io:default'},'roleRef':{'apiGroup':'rbac.authorization."
+			"k8s.io',"
 			"'kind':'ClusterRole','name':'kubevirt.io:default'},'subjects':[{'kind':'Group',"
-			"'apiGroup':'rbac.authorization.k8s.io','name':'system:authenticated'},{'kind':'Group',"
+			"'apiGroup':'rbac.authorization.k8s.io','name':'system:authenticated'},{'kind':'"
+			"Group',"
 			"'apiGroup':'rbac.authorization.k8s.io','name':'system:unauthenticated'}]}"));
 	/* virt-api authenticates the aggregator by a ConfigMap of kube-system (kubernetes-api.md 5.4) */
 	render_add(r, &kind_rolebinding, STAGE_RBAC,
-		render_lit(r->doc, "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'RoleBinding','metadata':"
-			"{'name':'kubevirt-apiserver-auth-reader','namespace':'kube-system'},'roleRef':{'apiGroup':"
-			"'rbac.authorization.k8s.io','kind':'Role','name':'extension-apiserver-authentication-reader'},"
+		render_lit(r->doc,
+			"{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'RoleBinding','metadata':"
+			"{'name':'kubevirt-apiserver-auth-reader','namespace':'kube-system'},'roleRef':{'"
+			"apiGroup':"
+			"'rbac.authorization.k8s.io','kind':'Role','name':'extension-apiserver-"
+			"authentication-reader'},"
 			"'subjects':[{'kind':'ServiceAccount','name':'%s','namespace':'%s'}]}",
 			KV_SA_API, in->settings->ns));
 }

@@ -8,9 +8,10 @@ static const struct row {
 	const char *reason, *message;
 	const char *available, *progressing, *degraded; /* NULL: left as it is */
 } rows[] = {
-	[SITUATION_DEPLOYING] = { "DeploymentInProgress", "Deploying the components.", "False", "True", "False" },
-	[SITUATION_UPDATING] = { "UpdateInProgress", "Transitioning to another version.", "True",
-		"True", "True" },
+	[SITUATION_DEPLOYING] = { "DeploymentInProgress", "Deploying the components.", "False", "True",
+		"False" },
+	[SITUATION_UPDATING] = { "UpdateInProgress", "Transitioning to another version.", "True", "True",
+		"True" },
 	[SITUATION_READY] = { "AllComponentsReady", "All components are ready.", "True", "False", "False" },
 	[SITUATION_FAILED] = { "DeploymentFailed", NULL, "False", "False", "True" },
 	[SITUATION_FOREIGN] = { "ExistingDeployment", NULL, NULL, NULL, NULL },
@@ -18,7 +19,8 @@ static const struct row {
 	[SITUATION_DELETE_FAILED] = { "DeletionFailed", NULL, NULL, NULL, NULL },
 };
 
-void report_situation(struct json_doc *d, struct json *status, enum situation s, const char *message, int64_t now_ms)
+void report_situation(
+	struct json_doc *d, struct json *status, enum situation s, const char *message, int64_t now_ms)
 {
 	const struct row *row = &rows[s];
 	const char *text = message ? message : row->message;
@@ -51,7 +53,8 @@ void report_created(struct json_doc *d, struct json *status, int64_t now_ms)
 	cond_set(d, status, "Created", "True", "AllResourcesCreated", "All resources were created.", now_ms);
 }
 
-static void report_version(struct json_doc *d, struct json *status, const struct target *t, const char *ns, const char *prefix)
+static void report_version(
+	struct json_doc *d, struct json *status, const struct target *t, const char *ns, const char *prefix)
 {
 	CLEANUP(mem_freep) char *config = target_config_text(t, ns);
 	CLEANUP(mem_freep) char *version = str_printf("%sKubeVirtVersion", prefix);

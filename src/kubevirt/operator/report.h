@@ -11,12 +11,13 @@ enum situation {
 	SITUATION_DEPLOYING,
 	SITUATION_UPDATING,
 	SITUATION_READY,
-	SITUATION_FAILED,   /* an error in applying */
-	SITUATION_FOREIGN,  /* a second KubeVirt, or one in another namespace */
+	SITUATION_FAILED,  /* an error in applying */
+	SITUATION_FOREIGN, /* a second KubeVirt, or one in another namespace */
 	SITUATION_DELETING,
 	SITUATION_DELETE_FAILED,
 };
-void report_situation(struct json_doc *d, struct json *status, enum situation s, const char *message, int64_t now_ms);
+void report_situation(
+	struct json_doc *d, struct json *status, enum situation s, const char *message, int64_t now_ms);
 /* Created=True: everything that was to be written is written. */
 void report_created(struct json_doc *d, struct json *status, int64_t now_ms);
 void report_target(struct json_doc *d, struct json *status, const struct target *t, const char *ns);

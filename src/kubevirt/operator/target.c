@@ -44,11 +44,13 @@ static int split_operator_image(const char *image, struct target *t, char **ret_
 
 static void compute_id(const struct operator_settings *s, const struct json *cr, struct target *t)
 {
-	static const char *const spec_fields[] = { "imagePullPolicy", "imageRegistry", "imageTag", "monitorAccount",
-		"monitorNamespace", "productComponent", "productName", "productVersion", "serviceMonitorNamespace" };
+	static const char *const spec_fields[] = { "imagePullPolicy", "imageRegistry", "imageTag",
+		"monitorAccount", "monitorNamespace", "productComponent", "productName", "productVersion",
+		"serviceMonitorNamespace" };
 	CLEANUP(str_done) struct str text = { 0 };
 
-	str_addf(&text, "%s\n%s\n%s\n%s\n%s\n", s->ns, t->registry, t->prefix, t->version, s->host_dir ? s->host_dir : "");
+	str_addf(&text, "%s\n%s\n%s\n%s\n%s\n", s->ns, t->registry, t->prefix, t->version,
+		s->host_dir ? s->host_dir : "");
 	for (int i = 0; i < COMPONENT_MAX; i++)
 		str_addf(&text, "%s\n", t->images[i]);
 	for (size_t i = 0; i < s->extra_env.len; i++)
@@ -62,12 +64,13 @@ static void compute_id(const struct operator_settings *s, const struct json *cr,
 		else if (!str_empty(v) && str_eq(spec_fields[i], "imagePullPolicy"))
 			str_addf(&text, "pull=%s\n", v);
 	}
-	JSON_EACH(it, json_at(cr, "/spec/imagePullSecrets"))
+	JSON_EACH (it, json_at(cr, "/spec/imagePullSecrets"))
 		str_addf(&text, "secret=%s\n", json_str_or(json_get(it.val, "name"), ""));
 	crypto_sha1_hex(text.data, text.len, t->id);
 }
 
-static char *component_image(const struct operator_settings *s, const struct target *t, enum component c, bool overridden)
+static char *component_image(
+	const struct operator_settings *s, const struct target *t, enum component c, bool overridden)
 {
 	const char *slash = *t->registry ? "/" : "";
 
@@ -76,7 +79,8 @@ static char *component_image(const struct operator_settings *s, const struct tar
 	return str_printf("%s%s%s%s:%s", t->registry, slash, t->prefix, names[c], t->version);
 }
 
-int target_compute(const struct operator_settings *s, const struct json *cr, struct target *ret, struct err *e)
+int target_compute(
+	const struct operator_settings *s, const struct json *cr, struct target *ret, struct err *e)
 {
 	CLEANUP(target_done) struct target t = { 0 };
 	CLEANUP(mem_freep) char *tag = NULL;
@@ -85,14 +89,18 @@ int target_compute(const struct operator_settings *s, const struct json *cr, str
 	bool overridden = !str_empty(want_tag) || !str_empty(want_registry);
 
 	if (str_empty(s->images[COMPONENT_OPERATOR]))
-		return err_set(e, ERR_INVALID, "VIRT_OPERATOR_IMAGE is not set: the operator must know its own image");
+		return err_set(e, ERR_INVALID,
+			"VIRT_OPERATOR_IMAGE is not set: the operator must know its own image");
 	if (split_operator_image(s->images[COMPONENT_OPERATOR], &t, &tag, e) < 0)
 		return -1;
 	if (!str_empty(want_tag) && (!image_text_ok(want_tag) || strpbrk(want_tag, "/@:")))
 		return err_set(e, ERR_INVALID, "spec.imageTag '%s' is not a tag", want_tag);
 	if (!str_empty(want_registry) && !image_text_ok(want_registry))
 		return err_set(e, ERR_INVALID, "spec.imageRegistry '%s' is not a registry", want_registry);
-	t.version = mem_strdup(!str_empty(want_tag) ? want_tag : tag ? tag : !str_empty(s->version) ? s->version : "latest");
+	t.version = mem_strdup(!str_empty(want_tag)     ? want_tag
+			       : tag                    ? tag
+			       : !str_empty(s->version) ? s->version
+							: "latest");
 	if (!str_empty(want_registry)) {
 		free(t.registry);
 		t.registry = mem_strdup(want_registry);

@@ -29,14 +29,16 @@ static const char *first_refusal(const struct vm_seen *s, const struct json *vmi
 
 /* Requests and limits the VM gives grow by a pod CPU share per vCPU (rollout.md 3.2, 2.). From the template and the sockets
  * at start, which are those of the start revision. */
-static void grow(struct json_doc *d, struct json *vmi, const struct json *given, const char *which, int64_t delta_milli)
+static void grow(struct json_doc *d, struct json *vmi, const struct json *given, const char *which,
+	int64_t delta_milli)
 {
 	int64_t milli = quantity_millis(json_at(json_get(given, which), "/cpu"));
 	char text[QUANTITY_TEXT_MAX], path[64] = "/spec/domain/resources/";
 
 	if (milli < 0)
 		return;
-	str_copy(path + sizeof("/spec/domain/resources/") - 1, sizeof(path) - sizeof("/spec/domain/resources/") + 1, which);
+	str_copy(path + sizeof("/spec/domain/resources/") - 1,
+		sizeof(path) - sizeof("/spec/domain/resources/") + 1, which);
 	json_need_obj(d, json_need_obj(d, json_at(vmi, "/spec/domain"), "resources"), which);
 	json_set_str(d, json_at(vmi, path), "cpu", quantity_milli_text(milli + delta_milli, text));
 }
@@ -56,8 +58,10 @@ static void apply(const struct vm_seen *s, struct edits *r, const struct json *t
 
 void rollout_cpu(const struct vm_seen *s, struct edits *r)
 {
-	const struct json *vmi = obj_json(s->vmi), *template = json_at(obj_json(s->vm), "/spec/template/spec");
-	const struct json *is = json_at(template, "/domain/cpu/sockets"), *was = json_at(vmi, "/spec/domain/cpu/sockets");
+	const struct json *vmi = obj_json(s->vmi),
+			  *template = json_at(obj_json(s->vm), "/spec/template/spec");
+	const struct json *is = json_at(template, "/domain/cpu/sockets"),
+			  *was = json_at(vmi, "/spec/domain/cpu/sockets");
 	const struct json *boot = json_at(obj_json(s->revision), "/data/spec/template/spec/domain/cpu");
 	int64_t wanted = json_i64(is), now = json_i64(was);
 	struct change *c;
@@ -65,7 +69,8 @@ void rollout_cpu(const struct vm_seen *s, struct edits *r)
 	/* 0 or absent asks for nothing, unless something was asked for at the start. */
 	if (!wanted && json_i64(json_get(boot, "sockets")))
 		wanted = 1;
-	if (!wanted || !now || wanted == now || !json_is_obj(boot) || !json_is_obj(json_at(template, "/domain/cpu")))
+	if (!wanted || !now || wanted == now || !json_is_obj(boot) ||
+		!json_is_obj(json_at(template, "/domain/cpu")))
 		return;
 	c = rollout_add(r, PATH, was, is, LIVE_CPU_SOCKETS);
 	c->why = first_refusal(s, vmi, wanted, now);

@@ -18,7 +18,8 @@ struct placement_walk {
 	bool live, found;
 };
 
-static void on_difference(void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
+static void on_difference(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
 	struct placement_walk *w = arg;
 	CLEANUP(mem_freep) char *path = str_printf("spec.template.spec.%s", shown);

@@ -11,7 +11,8 @@
 struct walk {
 	spec_diff_fn *fn;
 	void *arg;
-	struct str dotted, shown; /* of the place; "domain.devices.disks.0.name" and "domain.devices.disks[root].name" */
+	struct str dotted,
+		shown; /* of the place; "domain.devices.disks.0.name" and "domain.devices.disks[root].name" */
 };
 
 struct mark {
@@ -77,7 +78,8 @@ static bool is_empty(const struct json *v, const struct field *f, const char *do
 	case JSON_ARR:
 		return !json_len(v);
 	case JSON_OBJ:
-		return !json_len(v) && ((f && (f->type == F_MAP || f->type == F_REF_MAP)) || plain_struct(dotted));
+		return !json_len(v) &&
+		       ((f && (f->type == F_MAP || f->type == F_REF_MAP)) || plain_struct(dotted));
 	case JSON_INT:
 		return !json_i64(v) && str_starts(dotted, "domain.cpu."); /* 0 sockets are none given */
 	default:
@@ -89,13 +91,15 @@ static bool same_quantity(const struct json *a, const struct json *b)
 {
 	struct quantity x, y;
 
-	return quantity_from_json(a, &x, NULL) == 0 && quantity_from_json(b, &y, NULL) == 0 && quantity_cmp(&x, &y) == 0;
+	return quantity_from_json(a, &x, NULL) == 0 && quantity_from_json(b, &y, NULL) == 0 &&
+	       quantity_cmp(&x, &y) == 0;
 }
 
 /* Below a map of quantities the row is the map's own. */
 static bool holds_quantity(const struct field *f)
 {
-	return f && (f->type == F_QUANTITY || ((f->type == F_MAP || f->type == F_LIST) && f->items == F_QUANTITY));
+	return f &&
+	       (f->type == F_QUANTITY || ((f->type == F_MAP || f->type == F_LIST) && f->items == F_QUANTITY));
 }
 
 static void walk(struct walk *w, const struct json *a, const struct json *b);
@@ -104,12 +108,12 @@ static void walk_members(struct walk *w, const struct json *a, const struct json
 {
 	struct mark m = mark(w);
 
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		into_member(w, it.key);
 		walk(w, it.val, json_get(b, it.key));
 		back(w, m);
 	}
-	JSON_EACH(it, b) {
+	JSON_EACH (it, b) {
 		if (json_get(a, it.key))
 			continue;
 		into_member(w, it.key);
@@ -120,7 +124,7 @@ static void walk_members(struct walk *w, const struct json *a, const struct json
 
 static const struct json *by_name(const struct json *list, const char *name, size_t *ret_i)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), name)) {
 			*ret_i = it.i;
 			return it.val;
@@ -133,7 +137,7 @@ static bool all_named(const struct json *list)
 {
 	size_t i;
 
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *name = json_get_str(it.val, "name");
 		if (!name || by_name(list, name, &i) != it.val)
 			return false;
@@ -147,7 +151,7 @@ static void walk_named(struct walk *w, const struct json *a, const struct json *
 	size_t i, last = 0;
 	bool moved = false, other = false;
 
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		const char *name = json_get_str(it.val, "name");
 		const struct json *now = by_name(b, name, &i);
 
@@ -162,7 +166,7 @@ static void walk_named(struct walk *w, const struct json *a, const struct json *
 			last = i;
 		other = other || !now;
 	}
-	JSON_EACH(it, b) {
+	JSON_EACH (it, b) {
 		const char *name = json_get_str(it.val, "name");
 
 		if (by_name(a, name, &i))
@@ -184,7 +188,7 @@ static void walk_items(struct walk *w, const struct json *a, const struct json *
 		report(w, a, b);
 		return;
 	}
-	JSON_EACH(it, a) {
+	JSON_EACH (it, a) {
 		into_item(w, it.i, NULL);
 		walk(w, it.val, json_item(b, it.i));
 		back(w, m);
@@ -203,7 +207,8 @@ static void walk(struct walk *w, const struct json *a, const struct json *b)
 		report(w, a, b);
 		return;
 	}
-	/* Into what stands on one side only as well: its fields may be live ones. An empty object on one side is a change itself. */
+	/* Into what stands on one side only as well: its fields may be live ones. An empty object
+	 * on one side is a change itself. */
 	if ((json_is_obj(a) || no_a) && (json_is_obj(b) || no_b) && (json_len(a) || json_len(b))) {
 		walk_members(w, a, b);
 		return;
@@ -229,7 +234,8 @@ void spec_diff(const char *at, const struct json *a, const struct json *b, spec_
 	str_done(&w.shown);
 }
 
-static void note_difference(void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
+static void note_difference(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
 	*(bool *)arg = true;
 }

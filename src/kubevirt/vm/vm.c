@@ -36,10 +36,12 @@ static void plan_start(const struct vm_seen *s, const struct vm_turn *t, struct 
 	plan_ensure(out, &kind_controllerrevision, vm_revision_render(s->vm));
 	plan_create(out, &kind_vmi, vm_instance_render(s, t->paused));
 	plan_event(out, s->vm, false, "SuccessfulCreate",
-		"Started the virtual machine by creating the new virtual machine instance %s", obj_name(s->vm));
+		"Started the virtual machine by creating the new virtual machine instance %s",
+		obj_name(s->vm));
 	for (size_t i = 0; i < s->n_revisions; i++)
 		if (!str_eq(obj_name(s->revisions[i]), name))
-			plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]), obj_uid(s->revisions[i]), -1);
+			plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]),
+				obj_uid(s->revisions[i]), -1);
 }
 
 static void plan_stop(const struct vm_seen *s, struct plan *out)
@@ -60,19 +62,21 @@ static void plan_restart_events(const struct vm_seen *s, const struct vm_turn *t
 	const struct json *c = cond_find(json_get(t->status, "conditions"), COND_RESTART_REQUIRED);
 
 	if (is && !was)
-		plan_event(out, s->vm, false, "RestartRequired", "%s", json_str_or(json_get(c, "message"), ""));
+		plan_event(
+			out, s->vm, false, "RestartRequired", "%s", json_str_or(json_get(c, "message"), ""));
 	else if (was && !is)
 		plan_event(out, s->vm, false, "RestartNotRequired", "%s",
-			s->vmi ? "the running instance has everything that the template asks for again" :
-				 "there is no running instance that could differ from the template");
+			s->vmi ? "the running instance has everything that the template asks for again"
+			       : "there is no running instance that could differ from the template");
 }
 
 static void plan_live_events(const struct vm_seen *s, const struct edits *r, struct plan *out)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (!r->items[i].staged)
-			plan_event(out, s->vm, false, "LiveUpdate", "%s %s -> %s goes to the running instance",
-				r->items[i].path, r->items[i].was ? r->items[i].was : "(none)",
+			plan_event(out, s->vm, false, "LiveUpdate",
+				"%s %s -> %s goes to the running instance", r->items[i].path,
+				r->items[i].was ? r->items[i].was : "(none)",
 				r->items[i].is ? r->items[i].is : "(none)");
 }
 
@@ -114,7 +118,8 @@ static void decide_going(const struct vm_seen *s, struct plan *out)
 		return;
 	}
 	for (size_t i = 0; i < s->n_revisions; i++)
-		plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]), obj_uid(s->revisions[i]), -1);
+		plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]), obj_uid(s->revisions[i]),
+			-1);
 	d = obj_draft(s->vm);
 	meta_set_finalizer(d, json_root(d), FINALIZER_VM, false);
 	plan_change(out, &kind_vm, s->vm, NULL, d);

@@ -40,7 +40,8 @@ void vm_backoff_count(const struct vm_seen *s, struct vm_turn *t)
 		json_remove(t->status, "startFailure");
 		return;
 	}
-	if (!vmi_is_final(vmi) || str_eq(json_at_str(t->status, "/startFailure/lastFailedVMIUID"), obj_uid(s->vmi)))
+	if (!vmi_is_final(vmi) ||
+		str_eq(json_at_str(t->status, "/startFailure/lastFailedVMIUID"), obj_uid(s->vmi)))
 		return;
 	n = json_i64(json_at(t->status, "/startFailure/consecutiveFailCount"));
 	n = n < 0 ? 1 : n < FAILURES_MAX ? n + 1 : n;

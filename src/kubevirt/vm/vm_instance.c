@@ -19,7 +19,8 @@ static void copy_map(struct json_doc *d, struct json *meta, const struct json *t
 struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 {
 	const struct json *template = json_at(obj_json(s->vm), "/spec/template");
-	struct json_doc *d = json_lit("{'apiVersion':'" KV_API_VERSION "','kind':'VirtualMachineInstance','metadata':{}}");
+	struct json_doc *d =
+		json_lit("{'apiVersion':'" KV_API_VERSION "','kind':'VirtualMachineInstance','metadata':{}}");
 	struct json *root = json_root(d), *meta = json_get(root, "metadata"), *spec;
 	CLEANUP(mem_freep) char *generation = str_printf("%" PRId64, obj_generation(s->vm));
 	CLEANUP(mem_freep) char *revision = vm_revision_name(s->vm);

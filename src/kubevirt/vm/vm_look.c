@@ -31,7 +31,9 @@ static void look_revisions(const struct look *l, struct vm_seen *s)
 static void vm_decide(const struct look *l, const char *key, struct plan *out)
 {
 	struct kv_config config;
-	struct vm_seen s = { .vm = look_get(l, &kind_vm, key), .config = &config, .env = look_env(l), .now = look_now(l) };
+	struct vm_seen s = {
+		.vm = look_get(l, &kind_vm, key), .config = &config, .env = look_env(l), .now = look_now(l)
+	};
 	const struct obj *vmi = look_get(l, &kind_vmi, key);
 
 	if (!s.vm && !vmi)

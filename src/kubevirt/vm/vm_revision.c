@@ -24,7 +24,8 @@ bool vm_revision_of(const struct obj *revision, const struct obj *vm, int64_t *r
 }
 
 /* Names of instance type and preference revisions come from the status when the spec does not say. */
-static void fill_matcher(struct json_doc *d, struct json *spec, const struct json *status, const char *field, const char *ref)
+static void fill_matcher(
+	struct json_doc *d, struct json *spec, const struct json *status, const char *field, const char *ref)
 {
 	struct json *matcher = json_get(spec, field);
 	const char *name = json_at_str(json_get(status, ref), "/controllerRevisionRef/name");
@@ -36,7 +37,8 @@ static void fill_matcher(struct json_doc *d, struct json *spec, const struct jso
 struct json_doc *vm_revision_render(const struct obj *vm)
 {
 	const struct json *o = obj_json(vm), *status = json_get(o, "status");
-	struct json_doc *d = json_lit("{'apiVersion':'apps/v1','kind':'ControllerRevision','metadata':{},'data':{}}");
+	struct json_doc *d =
+		json_lit("{'apiVersion':'apps/v1','kind':'ControllerRevision','metadata':{},'data':{}}");
 	struct json *root = json_root(d), *data = json_get(root, "data");
 	CLEANUP(mem_freep) char *name = vm_revision_name(vm);
 

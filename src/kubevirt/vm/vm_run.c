@@ -12,12 +12,12 @@ static const char *const strategy_names[RUN_MAX] = {
 
 static const enum run_act table[RUN_MAX][INST_MAX] = {
 	/* found:               none                live      succeeded failed    going */
-	[RUN_ALWAYS]           = { ACT_START,          ACT_KEEP, ACT_STOP, ACT_STOP, ACT_KEEP },
+	[RUN_ALWAYS] = { ACT_START, ACT_KEEP, ACT_STOP, ACT_STOP, ACT_KEEP },
 	[RUN_RERUN_ON_FAILURE] = { ACT_START_IF_ASKED, ACT_KEEP, ACT_STOP, ACT_STOP, ACT_KEEP },
-	[RUN_MANUAL]           = { ACT_START_IF_ASKED, ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
-	[RUN_HALTED]           = { ACT_KEEP,           ACT_STOP, ACT_STOP, ACT_STOP, ACT_KEEP },
-	[RUN_ONCE]             = { ACT_START,          ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
-	[RUN_WAIT_AS_RECEIVER] = { ACT_KEEP,           ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
+	[RUN_MANUAL] = { ACT_START_IF_ASKED, ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
+	[RUN_HALTED] = { ACT_KEEP, ACT_STOP, ACT_STOP, ACT_STOP, ACT_KEEP },
+	[RUN_ONCE] = { ACT_START, ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
+	[RUN_WAIT_AS_RECEIVER] = { ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP, ACT_KEEP },
 };
 
 enum run_act vm_run_table(enum run_strategy s, enum run_inst i)
@@ -76,7 +76,8 @@ static bool paused_start(const struct json *request)
 }
 
 /* A request ends when its effect is seen; one that means nothing to the strategy ends at once. */
-static bool ask_is_over(const struct vm_seen *s, const struct vm_turn *t, enum ask ask, const struct json *request)
+static bool ask_is_over(
+	const struct vm_seen *s, const struct vm_turn *t, enum ask ask, const struct json *request)
 {
 	switch (ask) {
 	case ASK_STOP:
@@ -109,7 +110,7 @@ static void queue_start(struct vm_turn *t)
 	struct json *list = json_need_arr(t->doc, t->status, "stateChangeRequests");
 	struct json *request;
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "action"), "Start"))
 			return;
 	request = json_new_obj(t->doc);

@@ -36,7 +36,8 @@ static bool is_running(const struct facts *f)
 }
 static bool has_reason(const struct facts *f, const char *cond, const char *reason)
 {
-	return f->live && vmi_cond_is(f->vmi, cond, "False") && str_eq(json_get_str(vmi_cond(f->vmi, cond), "reason"), reason);
+	return f->live && vmi_cond_is(f->vmi, cond, "False") &&
+	       str_eq(json_get_str(vmi_cond(f->vmi, cond), "reason"), reason);
 }
 static bool lacks_claim(const struct facts *f)
 {
@@ -101,7 +102,9 @@ static const struct {
 const char *vm_printable_status(const struct vm_seen *s, const struct vm_turn *t)
 {
 	const struct json *vmi = s->vmi ? obj_json(s->vmi) : NULL;
-	const struct facts f = { .s = s, .t = t, .vmi = vmi, .phase = vmi_phase(vmi), .live = vmi && !vmi_is_final(vmi) };
+	const struct facts f = {
+		.s = s, .t = t, .vmi = vmi, .phase = vmi_phase(vmi), .live = vmi && !vmi_is_final(vmi)
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(printable); i++)
 		if (printable[i].when(&f))
@@ -120,7 +123,7 @@ static void put_condition(struct json_doc *d, struct json *status, const struct 
 {
 	struct json *list = json_need_arr(d, status, "conditions");
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "type"), json_get_str(c, "type"))) {
 			if (!json_eq(it.val, c))
 				json_replace_item(d, list, it.i, json_copy(d, c));
@@ -132,12 +135,12 @@ static void put_condition(struct json_doc *d, struct json *status, const struct 
 /* The instance's conditions by type, and away with it; not those that mean something else on a VM (rollout.md 6.21). */
 static void mirror_conditions(struct vm_turn *t, const struct json *vmi)
 {
-	JSON_EACH(it, json_get(t->status, "conditions")) {
+	JSON_EACH (it, json_get(t->status, "conditions")) {
 		const char *type = json_get_str(it.val, "type");
 		if (!is_own(type) && !vmi_cond(vmi, type))
 			json_iter_remove(&it);
 	}
-	JSON_EACH(it, json_at(vmi, "/status/conditions"))
+	JSON_EACH (it, json_at(vmi, "/status/conditions"))
 		if (!is_own(json_get_str(it.val, "type")))
 			put_condition(t->doc, t->status, it.val);
 }
@@ -149,16 +152,20 @@ static void ready_condition(const struct vm_seen *s, struct vm_turn *t, const st
 	if (ready)
 		put_condition(t->doc, t->status, ready);
 	else if (vmi)
-		cond_set(t->doc, t->status, COND_READY, "False", "GuestNotRunning", "Guest VM is not reported as running", s->now);
+		cond_set(t->doc, t->status, COND_READY, "False", "GuestNotRunning",
+			"Guest VM is not reported as running", s->now);
 	else
-		cond_set(t->doc, t->status, COND_READY, "False", "VMINotExists", "VMI does not exist", s->now);
+		cond_set(
+			t->doc, t->status, COND_READY, "False", "VMINotExists", "VMI does not exist", s->now);
 }
 
 static void failure_condition(const struct vm_seen *s, struct vm_turn *t, const struct edits *r)
 {
 	if (s->foreign && !s->vmi && vm_run_table(t->strategy, INST_NONE) != ACT_KEEP)
 		cond_set(t->doc, t->status, COND_FAILURE, "True", "FailedCreate",
-			"a VirtualMachineInstance of this name exists that does not belong to this VirtualMachine", s->now);
+			"a VirtualMachineInstance of this name exists that does not belong to this "
+			"VirtualMachine",
+			s->now);
 	else if (r->busy_reason)
 		cond_set(t->doc, t->status, COND_FAILURE, "True", r->busy_reason, r->busy_message, s->now);
 	else

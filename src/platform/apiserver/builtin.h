@@ -6,44 +6,116 @@
 #include "platform/apiserver/registry.h"
 
 /* ---- shorthand for rows ---- */
-#define ROW_STR(p, d) { p, F_STRING, 0, d }
-#define ROW_KEY(p, d) { p, F_STRING, FIELD_REQUIRED, d } /* what a keyed list is keyed by */
-#define ROW_ENUM(p, e, d) { p, F_STRING, 0, d, .enums = e }
-#define ROW_INT(p, d) { p, F_INT, 0, d }
-#define ROW_I32(p, d) { p, F_INT32, 0, d }
-#define ROW_BOOL(p, d) { p, F_BOOL, 0, d }
-#define ROW_QTY(p, d) { p, F_QUANTITY, 0, d }
-#define ROW_IOS(p, d) { p, F_INT_OR_STRING, 0, d }
-#define ROW_TIME(p, d) { p, F_TIME, 0, d }
-#define ROW_BYTES(p, d) { p, F_BYTES, 0, d }
-#define ROW_ANY(p, d) { p, F_ANY, 0, d }
-#define ROW_OBJ(p, d) { p, F_OBJECT, 0, d }
-#define ROW_LIST(p, d) { p, F_LIST, FIELD_ATOMIC, d }                                  /* of objects: replaced as a whole */
-#define ROW_KEYED(p, k, d) { p, F_LIST, FIELD_LIST_MAP, d, .keys = k }                 /* of objects, merged by key */
-#define ROW_STRS(p, d) { p, F_LIST, FIELD_ATOMIC, d, .items = F_STRING }
-#define ROW_INTS(p, d) { p, F_LIST, FIELD_ATOMIC, d, .items = F_INT }
-#define ROW_SET(p, d) { p, F_LIST, FIELD_SET | FIELD_MERGE, d, .items = F_STRING }
-#define ROW_SMAP(p, d) { p, F_MAP, 0, d, .items = F_STRING }
-#define ROW_QMAP(p, d) { p, F_MAP, 0, d, .items = F_QUANTITY }
-#define ROW_BMAP(p, d) { p, F_MAP, 0, d, .items = F_BYTES }
-#define ROW_REF(p, t, d) { p, F_REF, 0, d, .ref = &t }
-#define ROW_REFS(p, t, d) { p, F_REF_LIST, FIELD_ATOMIC, d, .ref = &t }
-#define ROW_KEYED_REFS(p, t, k, d) { p, F_REF_LIST, FIELD_LIST_MAP, d, .keys = k, .ref = &t }
+#define ROW_STR(p, d)             \
+	{                         \
+		p, F_STRING, 0, d \
+	}
+#define ROW_KEY(p, d)                          \
+	{                                      \
+		p, F_STRING, FIELD_REQUIRED, d \
+	} /* what a keyed list is keyed by */
+#define ROW_ENUM(p, e, d)                     \
+	{                                     \
+		p, F_STRING, 0, d, .enums = e \
+	}
+#define ROW_INT(p, d)          \
+	{                      \
+		p, F_INT, 0, d \
+	}
+#define ROW_I32(p, d)            \
+	{                        \
+		p, F_INT32, 0, d \
+	}
+#define ROW_BOOL(p, d)          \
+	{                       \
+		p, F_BOOL, 0, d \
+	}
+#define ROW_QTY(p, d)               \
+	{                           \
+		p, F_QUANTITY, 0, d \
+	}
+#define ROW_IOS(p, d)                    \
+	{                                \
+		p, F_INT_OR_STRING, 0, d \
+	}
+#define ROW_TIME(p, d)          \
+	{                       \
+		p, F_TIME, 0, d \
+	}
+#define ROW_BYTES(p, d)          \
+	{                        \
+		p, F_BYTES, 0, d \
+	}
+#define ROW_ANY(p, d)          \
+	{                      \
+		p, F_ANY, 0, d \
+	}
+#define ROW_OBJ(p, d)             \
+	{                         \
+		p, F_OBJECT, 0, d \
+	}
+#define ROW_LIST(p, d)                     \
+	{                                  \
+		p, F_LIST, FIELD_ATOMIC, d \
+	} /* of objects: replaced as a whole */
+#define ROW_KEYED(p, k, d)                              \
+	{                                               \
+		p, F_LIST, FIELD_LIST_MAP, d, .keys = k \
+	} /* of objects, merged by key */
+#define ROW_STRS(p, d)                                        \
+	{                                                     \
+		p, F_LIST, FIELD_ATOMIC, d, .items = F_STRING \
+	}
+#define ROW_INTS(p, d)                                     \
+	{                                                  \
+		p, F_LIST, FIELD_ATOMIC, d, .items = F_INT \
+	}
+#define ROW_SET(p, d)                                                    \
+	{                                                                \
+		p, F_LIST, FIELD_SET | FIELD_MERGE, d, .items = F_STRING \
+	}
+#define ROW_SMAP(p, d)                            \
+	{                                         \
+		p, F_MAP, 0, d, .items = F_STRING \
+	}
+#define ROW_QMAP(p, d)                              \
+	{                                           \
+		p, F_MAP, 0, d, .items = F_QUANTITY \
+	}
+#define ROW_BMAP(p, d)                           \
+	{                                        \
+		p, F_MAP, 0, d, .items = F_BYTES \
+	}
+#define ROW_REF(p, t, d)                  \
+	{                                 \
+		p, F_REF, 0, d, .ref = &t \
+	}
+#define ROW_REFS(p, t, d)                                 \
+	{                                                 \
+		p, F_REF_LIST, FIELD_ATOMIC, d, .ref = &t \
+	}
+#define ROW_KEYED_REFS(p, t, k, d)                                     \
+	{                                                              \
+		p, F_REF_LIST, FIELD_LIST_MAP, d, .keys = k, .ref = &t \
+	}
 
 /* ---- shared tables ---- */
-extern const struct field_table object_meta_fields;      /* metadata inside templates */
+extern const struct field_table object_meta_fields; /* metadata inside templates */
 extern const struct field_table label_selector_fields;
-extern const struct field_table pod_spec_fields;         /* builtin_pod.c */
+extern const struct field_table pod_spec_fields; /* builtin_pod.c */
 extern const struct field_table pod_template_fields;
 extern const struct field_table resource_requirement_fields;
 extern const struct field_table object_reference_fields;
 extern const struct field_table node_selector_fields;
-extern const struct field_table condition_fields;        /* type, status, reason, message, times */
+extern const struct field_table condition_fields; /* type, status, reason, message, times */
 extern const struct field_table pvc_spec_fields;
 extern const struct field_table volume_source_fields;
 
 /* ---- columns and hooks used by several groups ---- */
-#define COLUMN_AGE { "Age", "date", NULL, "Age of the object.", 0, ".metadata.creationTimestamp", NULL }
+#define COLUMN_AGE                                                                                \
+	{                                                                                         \
+		"Age", "date", NULL, "Age of the object.", 0, ".metadata.creationTimestamp", NULL \
+	}
 struct json *cell_selector(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_containers(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_images(struct json_doc *d, const struct json *o, int64_t now_ms);
@@ -63,4 +135,5 @@ extern const struct resource_def builtin_apps[];
 extern const struct resource_def builtin_rbac[];
 extern const struct resource_def builtin_admin[];  /* apiextensions, admissionregistration, apiregistration */
 extern const struct resource_def builtin_review[]; /* authentication, authorization */
-extern const struct resource_def builtin_misc[];   /* coordination, events, policy, scheduling, storage, discovery, networking */
+extern const struct resource_def
+	builtin_misc[]; /* coordination, events, policy, scheduling, storage, discovery, networking */

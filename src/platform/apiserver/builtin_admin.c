@@ -4,20 +4,24 @@
 #include "base/mem.h"
 #include "platform/apiserver/builtin.h"
 
-FIELD_TABLE(crd_names_fields, NULL, "Names of a kind.", ROW_STR("plural", "Plural, as in URLs."), ROW_STR("singular", "Singular."),
-	ROW_STRS("shortNames", "Short names."), ROW_STR("kind", "Kind."), ROW_STR("listKind", "Kind of lists."),
-	ROW_STRS("categories", "Groups of kinds such as all."));
-FIELD_TABLE(service_ref_fields, NULL, "A service of the cluster.", ROW_STR("namespace", "Namespace."), ROW_STR("name", "Name."),
-	ROW_STR("path", "Path."), ROW_I32("port", "Port, 443 by default."));
+FIELD_TABLE(crd_names_fields, NULL, "Names of a kind.", ROW_STR("plural", "Plural, as in URLs."),
+	ROW_STR("singular", "Singular."), ROW_STRS("shortNames", "Short names."), ROW_STR("kind", "Kind."),
+	ROW_STR("listKind", "Kind of lists."), ROW_STRS("categories", "Groups of kinds such as all."));
+FIELD_TABLE(service_ref_fields, NULL, "A service of the cluster.", ROW_STR("namespace", "Namespace."),
+	ROW_STR("name", "Name."), ROW_STR("path", "Path."), ROW_I32("port", "Port, 443 by default."));
 
-FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", "A kind added to the API.",
-	{ "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." }, ROW_STR("spec.group", "API group."),
-	ROW_REF("spec.names", crd_names_fields, "Names."), ROW_ENUM("spec.scope", "Cluster|Namespaced", "Cluster or Namespaced."),
+FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+	"A kind added to the API.", { "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
+	ROW_STR("spec.group", "API group."), ROW_REF("spec.names", crd_names_fields, "Names."),
+	ROW_ENUM("spec.scope", "Cluster|Namespaced", "Cluster or Namespaced."),
 	ROW_LIST("spec.versions", "Versions."), ROW_STR("spec.versions[].name", "Name, such as v1."),
-	ROW_BOOL("spec.versions[].served", "Whether it is served."), ROW_BOOL("spec.versions[].storage", "Whether it is the stored one."),
+	ROW_BOOL("spec.versions[].served", "Whether it is served."),
+	ROW_BOOL("spec.versions[].storage", "Whether it is the stored one."),
 	ROW_BOOL("spec.versions[].deprecated", "Whether users are warned."),
-	ROW_STR("spec.versions[].deprecationWarning", "Text of the warning."), ROW_OBJ("spec.versions[].schema", "Schema."),
-	ROW_ANY("spec.versions[].schema.openAPIV3Schema", "OpenAPI v3 schema."), ROW_OBJ("spec.versions[].subresources", "Subresources."),
+	ROW_STR("spec.versions[].deprecationWarning", "Text of the warning."),
+	ROW_OBJ("spec.versions[].schema", "Schema."),
+	ROW_ANY("spec.versions[].schema.openAPIV3Schema", "OpenAPI v3 schema."),
+	ROW_OBJ("spec.versions[].subresources", "Subresources."),
 	ROW_OBJ("spec.versions[].subresources.status", "Status is written by itself."),
 	ROW_OBJ("spec.versions[].subresources.scale", "It has a size."),
 	ROW_STR("spec.versions[].subresources.scale.specReplicasPath", "Where the wanted size is."),
@@ -31,15 +35,20 @@ FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v
 	ROW_I32("spec.versions[].additionalPrinterColumns[].priority", "Above 0: wide only."),
 	ROW_STR("spec.versions[].additionalPrinterColumns[].jsonPath", "Where the value is."),
 	ROW_LIST("spec.versions[].selectableFields", "Fields for selecting."),
-	ROW_STR("spec.versions[].selectableFields[].jsonPath", "Where the value is."), ROW_OBJ("spec.conversion", "How versions convert."),
-	ROW_ENUM("spec.conversion.strategy", "None|Webhook", "None or Webhook."), ROW_OBJ("spec.conversion.webhook", "Who converts."),
+	ROW_STR("spec.versions[].selectableFields[].jsonPath", "Where the value is."),
+	ROW_OBJ("spec.conversion", "How versions convert."),
+	ROW_ENUM("spec.conversion.strategy", "None|Webhook", "None or Webhook."),
+	ROW_OBJ("spec.conversion.webhook", "Who converts."),
 	ROW_STRS("spec.conversion.webhook.conversionReviewVersions", "Versions of the review."),
-	ROW_OBJ("spec.conversion.webhook.clientConfig", "How to reach it."), ROW_STR("spec.conversion.webhook.clientConfig.url", "URL."),
+	ROW_OBJ("spec.conversion.webhook.clientConfig", "How to reach it."),
+	ROW_STR("spec.conversion.webhook.clientConfig.url", "URL."),
 	ROW_REF("spec.conversion.webhook.clientConfig.service", service_ref_fields, "Service."),
 	ROW_BYTES("spec.conversion.webhook.clientConfig.caBundle", "CAs."),
 	ROW_BOOL("spec.preserveUnknownFields", "No longer allowed."), ROW_OBJ("status", "What is."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_NULLABLE, "Conditions.", .keys = "type", .ref = &condition_fields },
-	ROW_REF("status.acceptedNames", crd_names_fields, "Names in use."), ROW_STRS("status.storedVersions", "Versions ever stored."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_NULLABLE, "Conditions.", .keys = "type",
+		.ref = &condition_fields },
+	ROW_REF("status.acceptedNames", crd_names_fields, "Names in use."),
+	ROW_STRS("status.storedVersions", "Versions ever stored."),
 	ROW_INT("status.observedGeneration", "Generation acted upon."));
 
 static void crd_default(struct json_doc *d, struct json *o)
@@ -58,7 +67,7 @@ static void crd_default(struct json_doc *d, struct json *o)
 			json_set_str(d, names, "listKind", list);
 	}
 	default_str(d, json_need_obj(d, spec, "conversion"), "strategy", "None");
-	JSON_EACH(it, json_get(spec, "versions")) {
+	JSON_EACH (it, json_get(spec, "versions")) {
 		if (json_is_obj(json_at(it.val, "/schema/openAPIV3Schema")))
 			default_str(d, json_at(it.val, "/schema/openAPIV3Schema"), "type", "object");
 	}
@@ -69,22 +78,28 @@ static struct json *created_cell(struct json_doc *d, const struct json *o, int64
 	return json_new_str(d, json_at_str(o, "/metadata/creationTimestamp"));
 }
 static const struct column crd_columns[] = {
-	{ "Created At", "date", NULL, "When it was made.", 0, NULL, created_cell }, { 0 },
+	{ "Created At", "date", NULL, "When it was made.", 0, NULL, created_cell },
+	{ 0 },
 };
 
 /* ---- webhooks ---- */
-FIELD_TABLE(rule_fields, NULL, "Requests that are meant.", ROW_STRS("apiGroups", "API groups."), ROW_STRS("apiVersions", "Versions."),
-	ROW_STRS("resources", "Resources."), ROW_STRS("operations", "CREATE, UPDATE, DELETE, CONNECT or *."),
-	{ "scope", F_STRING, 0, "Cluster, Namespaced or *.", .deflt = "\"*\"" }, ROW_STRS("resourceNames", "Only these objects."));
+FIELD_TABLE(rule_fields, NULL, "Requests that are meant.", ROW_STRS("apiGroups", "API groups."),
+	ROW_STRS("apiVersions", "Versions."), ROW_STRS("resources", "Resources."),
+	ROW_STRS("operations", "CREATE, UPDATE, DELETE, CONNECT or *."),
+	{ "scope", F_STRING, 0, "Cluster, Namespaced or *.", .deflt = "\"*\"" },
+	ROW_STRS("resourceNames", "Only these objects."));
 FIELD_TABLE(webhook_fields, NULL, "A webhook.", { "name", F_STRING, FIELD_REQUIRED, "Name, with a domain." },
 	ROW_OBJ("clientConfig", "How to reach it."), ROW_STR("clientConfig.url", "URL."),
-	ROW_REF("clientConfig.service", service_ref_fields, "Service."), ROW_BYTES("clientConfig.caBundle", "CAs."),
+	ROW_REF("clientConfig.service", service_ref_fields, "Service."),
+	ROW_BYTES("clientConfig.caBundle", "CAs."),
 	ROW_REFS("rules", rule_fields, "Requests it is asked about."),
 	{ "failurePolicy", F_STRING, 0, "Fail or Ignore.", .deflt = "\"Fail\"", .enums = "Fail|Ignore" },
-	{ "matchPolicy", F_STRING, 0, "Exact or Equivalent.", .deflt = "\"Equivalent\"", .enums = "Equivalent|Exact" },
+	{ "matchPolicy", F_STRING, 0, "Exact or Equivalent.", .deflt = "\"Equivalent\"",
+		.enums = "Equivalent|Exact" },
 	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),
 	ROW_REF("objectSelector", label_selector_fields, "Objects meant."),
-	ROW_STR("sideEffects", "None or NoneOnDryRun."), { "timeoutSeconds", F_INT32, 0, "1 to 30.", .deflt = "10", .min = 1, .max = 30 },
+	ROW_STR("sideEffects", "None or NoneOnDryRun."),
+	{ "timeoutSeconds", F_INT32, 0, "1 to 30.", .deflt = "10", .min = 1, .max = 30 },
 	ROW_STRS("admissionReviewVersions", "Versions of the review."),
 	{ "matchConditions", F_LIST, FIELD_LIST_MAP, "Further conditions, in CEL.", .keys = "name" },
 	ROW_KEY("matchConditions[].name", "Name."), ROW_STR("matchConditions[].expression", "Expression."),
@@ -94,7 +109,7 @@ FIELD_TABLE(webhook_configuration_fields, NULL, "Webhooks asked about writes.",
 
 static void webhook_default(struct json_doc *d, struct json *o)
 {
-	JSON_EACH(it, json_get(o, "webhooks")) {
+	JSON_EACH (it, json_get(o, "webhooks")) {
 		struct json *service = json_at(it.val, "/clientConfig/service");
 
 		if (!json_get(it.val, "namespaceSelector"))
@@ -109,16 +124,17 @@ static void webhook_default(struct json_doc *d, struct json *o)
 static void mutating_default(struct json_doc *d, struct json *o)
 {
 	webhook_default(d, o);
-	JSON_EACH(it, json_get(o, "webhooks"))
+	JSON_EACH (it, json_get(o, "webhooks"))
 		default_str(d, it.val, "reinvocationPolicy", "Never");
 }
 
-static void webhook_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void webhook_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	static const char *const effects[] = { "None", "NoneOnDryRun", NULL };
 	size_t i = 0;
 
-	JSON_EACH(it, json_get(o, "webhooks")) {
+	JSON_EACH (it, json_get(o, "webhooks")) {
 		CLEANUP(mem_freep) char *effects_at = str_printf("webhooks[%zu].sideEffects", i);
 		CLEANUP(mem_freep) char *versions_at = str_printf("webhooks[%zu].admissionReviewVersions", i);
 		CLEANUP(mem_freep) char *client_at = str_printf("webhooks[%zu].clientConfig", i++);
@@ -137,24 +153,31 @@ static struct json *webhooks_cell(struct json_doc *d, const struct json *o, int6
 	return json_new_i64(d, (int64_t)json_len(json_get(o, "webhooks")));
 }
 static const struct column webhook_columns[] = {
-	{ "Webhooks", "integer", NULL, "Number of webhooks.", 0, NULL, webhooks_cell }, COLUMN_AGE, { 0 },
+	{ "Webhooks", "integer", NULL, "Number of webhooks.", 0, NULL, webhooks_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 
 /* ---- admission policies: stored and shown; not yet evaluated ---- */
-FIELD_TABLE(policy_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", "Rules in CEL asked about writes.",
-	ROW_ANY("spec", "What is wanted."), ROW_ANY("status", "What is."));
-FIELD_TABLE(policy_binding_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding", "Where a policy holds.",
-	ROW_ANY("spec", "What is wanted."));
+FIELD_TABLE(policy_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy",
+	"Rules in CEL asked about writes.", ROW_ANY("spec", "What is wanted."),
+	ROW_ANY("status", "What is."));
+FIELD_TABLE(policy_binding_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+	"Where a policy holds.", ROW_ANY("spec", "What is wanted."));
 
 /* ---- APIService ---- */
-FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", "Who serves a group version.",
-	ROW_OBJ("spec", "What is wanted."), ROW_STR("spec.group", "API group."), ROW_STR("spec.version", "Version."),
-	{ "spec.service", F_REF, FIELD_NULLABLE, "Service that serves it; none: this server.", .ref = &service_ref_fields },
-	ROW_BOOL("spec.insecureSkipTLSVerify", "Whether its certificate is not checked."), ROW_BYTES("spec.caBundle", "CAs."),
+FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
+	"Who serves a group version.", ROW_OBJ("spec", "What is wanted."),
+	ROW_STR("spec.group", "API group."), ROW_STR("spec.version", "Version."),
+	{ "spec.service", F_REF, FIELD_NULLABLE, "Service that serves it; none: this server.",
+		.ref = &service_ref_fields },
+	ROW_BOOL("spec.insecureSkipTLSVerify", "Whether its certificate is not checked."),
+	ROW_BYTES("spec.caBundle", "CAs."),
 	{ "spec.groupPriorityMinimum", F_INT32, FIELD_REQUIRED, "Order of groups.", .min = 1, .max = 20000 },
 	{ "spec.versionPriority", F_INT32, FIELD_REQUIRED, "Order of versions.", .min = 1, .max = 1000 },
 	ROW_OBJ("status", "What is."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
 static void apiservice_default(struct json_doc *d, struct json *o)
 {
@@ -164,13 +187,16 @@ static void apiservice_default(struct json_doc *d, struct json *o)
 		default_int(d, service, "port", 443);
 }
 
-static void apiservice_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void apiservice_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
-	CLEANUP(mem_freep) char *want = str_printf("%s.%s", json_str_or(json_at(o, "/spec/version"), ""),
+	CLEANUP(mem_freep)
+	char *want = str_printf("%s.%s", json_str_or(json_at(o, "/spec/version"), ""),
 		json_str_or(json_at(o, "/spec/group"), ""));
 
 	if (!str_eq(json_at_str(o, "/metadata/name"), want) && json_at_str(o, "/spec/group"))
-		cause_invalid(c, "metadata.name", json_at(o, "/metadata/name"), "must be `spec.version+\".\"+spec.group`: \"%s\"", want);
+		cause_invalid(c, "metadata.name", json_at(o, "/metadata/name"),
+			"must be `spec.version+\".\"+spec.group`: \"%s\"", want);
 	if (json_at(o, "/spec/caBundle") && json_bool(json_at(o, "/spec/insecureSkipTLSVerify")))
 		cause_invalid(c, "spec.insecureSkipTLSVerify", json_at(o, "/spec/insecureSkipTLSVerify"),
 			"may not be true if caBundle is present");
@@ -182,52 +208,80 @@ static struct json *apiservice_service_cell(struct json_doc *d, const struct jso
 
 	if (json_is_null(s))
 		return json_new_str(d, "Local");
-	return json_new_strf(d, "%s/%s", json_str_or(json_get(s, "namespace"), ""), json_str_or(json_get(s, "name"), ""));
+	return json_new_strf(
+		d, "%s/%s", json_str_or(json_get(s, "namespace"), ""), json_str_or(json_get(s, "name"), ""));
 }
 
 static struct json *apiservice_available_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	JSON_EACH(it, json_at(o, "/status/conditions")) {
+	JSON_EACH (it, json_at(o, "/status/conditions")) {
 		if (!str_eq(json_get_str(it.val, "type"), "Available"))
 			continue;
 		if (str_eq(json_get_str(it.val, "status"), "True"))
 			return json_new_str(d, "True");
-		return json_new_strf(d, "%s (%s)", json_str_or(json_get(it.val, "status"), ""), json_str_or(json_get(it.val, "reason"), ""));
+		return json_new_strf(d, "%s (%s)", json_str_or(json_get(it.val, "status"), ""),
+			json_str_or(json_get(it.val, "reason"), ""));
 	}
 	return json_new_str(d, "Unknown");
 }
 static const struct column apiservice_columns[] = {
 	{ "Service", "string", NULL, "Service.", 0, NULL, apiservice_service_cell },
-	{ "Available", "string", NULL, "Whether it answers.", 0, NULL, apiservice_available_cell }, COLUMN_AGE, { 0 },
+	{ "Available", "string", NULL, "Whether it answers.", 0, NULL, apiservice_available_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 
-static const char *const crd_names[] = { "crd", "crds", NULL }, *const api_extensions[] = { "api-extensions", NULL };
-#define ADMISSION(k, p, s) .group = "admissionregistration.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
+static const char *const crd_names[] = { "crd", "crds", NULL }, *const api_extensions[] = { "api-extensions",
+	NULL };
+#define ADMISSION(k, p, s) \
+	.group = "admissionregistration.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
 
 const struct resource_def builtin_admin[] = {
-	{ .kind = { .group = "apiextensions.k8s.io", .version = "v1", .kind = "CustomResourceDefinition",
-		  .plural = "customresourcedefinitions", .singular = "customresourcedefinition", .short_names = crd_names,
-		  .categories = api_extensions, .has_status = true, .fields = &crd_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_only, .columns = crd_columns,
+	{ .kind = { .group = "apiextensions.k8s.io",
+		  .version = "v1",
+		  .kind = "CustomResourceDefinition",
+		  .plural = "customresourcedefinitions",
+		  .singular = "customresourcedefinition",
+		  .short_names = crd_names,
+		  .categories = api_extensions,
+		  .has_status = true,
+		  .fields = &crd_fields },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_only,
+		.columns = crd_columns,
 		.hooks = { .deflt = crd_default } },
-	{ .kind = { ADMISSION("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration"),
+	{ .kind = { ADMISSION("MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
+			    "mutatingwebhookconfiguration"),
 		  .categories = api_extensions, .fields = &webhook_configuration_fields },
-		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true }, .columns = webhook_columns,
+		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true },
+		.columns = webhook_columns,
 		.hooks = { .deflt = mutating_default, .validate = webhook_validate } },
-	{ .kind = { ADMISSION("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validatingwebhookconfiguration"),
+	{ .kind = { ADMISSION("ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
+			    "validatingwebhookconfiguration"),
 		  .categories = api_extensions, .fields = &webhook_configuration_fields },
-		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true }, .columns = webhook_columns,
+		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true },
+		.columns = webhook_columns,
 		.hooks = { .deflt = webhook_default, .validate = webhook_validate } },
-	{ .kind = { ADMISSION("ValidatingAdmissionPolicy", "validatingadmissionpolicies", "validatingadmissionpolicy"),
+	{ .kind = { ADMISSION("ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+			    "validatingadmissionpolicy"),
 		  .categories = api_extensions, .has_status = true, .fields = &policy_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_only },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_only },
 	{ .kind = { ADMISSION("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
-		  "validatingadmissionpolicybinding"),
+			    "validatingadmissionpolicybinding"),
 		  .categories = api_extensions, .fields = &policy_binding_fields },
 		.rules = { .generation = GEN_SPEC } },
-	{ .kind = { .group = "apiregistration.k8s.io", .version = "v1", .kind = "APIService", .plural = "apiservices",
-		  .singular = "apiservice", .categories = api_extensions, .has_status = true, .fields = &apiservice_fields },
-		.rules = { .needs_rv = true }, .subresources = status_only, .columns = apiservice_columns,
+	{ .kind = { .group = "apiregistration.k8s.io",
+		  .version = "v1",
+		  .kind = "APIService",
+		  .plural = "apiservices",
+		  .singular = "apiservice",
+		  .categories = api_extensions,
+		  .has_status = true,
+		  .fields = &apiservice_fields },
+		.rules = { .needs_rv = true },
+		.subresources = status_only,
+		.columns = apiservice_columns,
 		.hooks = { .deflt = apiservice_default, .validate = apiservice_validate } },
 	{ .kind = { 0 } },
 };

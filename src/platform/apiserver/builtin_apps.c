@@ -5,8 +5,9 @@
 #include "base/time.h"
 #include "platform/apiserver/builtin.h"
 
-FIELD_TABLE(deployment_fields, "io.k8s.api.apps.v1.Deployment", "Pods that are kept running and replaced gradually.",
-	ROW_OBJ("spec", "What is wanted."), { "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
+FIELD_TABLE(deployment_fields, "io.k8s.api.apps.v1.Deployment",
+	"Pods that are kept running and replaced gradually.", ROW_OBJ("spec", "What is wanted."),
+	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
 	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
 	{ "spec.strategy", F_OBJECT, FIELD_RETAIN_KEYS, "How pods are replaced." },
@@ -17,24 +18,35 @@ FIELD_TABLE(deployment_fields, "io.k8s.api.apps.v1.Deployment", "Pods that are k
 	ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready to count."),
 	{ "spec.revisionHistoryLimit", F_INT32, 0, "Old ReplicaSets kept.", .deflt = "10" },
 	ROW_BOOL("spec.paused", "Whether roll-outs are held."),
-	{ "spec.progressDeadlineSeconds", F_INT32, 0, "Seconds until a roll-out counts as stuck.", .deflt = "600" },
+	{ "spec.progressDeadlineSeconds", F_INT32, 0, "Seconds until a roll-out counts as stuck.",
+		.deflt = "600" },
 	ROW_OBJ("status", "What is."), ROW_INT("status.observedGeneration", "Generation acted upon."),
-	ROW_I32("status.replicas", "Pods."), ROW_I32("status.updatedReplicas", "Pods of the newest template."),
-	ROW_I32("status.readyReplicas", "Ready pods."), ROW_I32("status.availableReplicas", "Available pods."),
-	ROW_I32("status.unavailableReplicas", "Pods missing."), ROW_I32("status.terminatingReplicas", "Pods going."),
+	ROW_I32("status.replicas", "Pods."),
+	ROW_I32("status.updatedReplicas", "Pods of the newest template."),
+	ROW_I32("status.readyReplicas", "Ready pods."),
+	ROW_I32("status.availableReplicas", "Available pods."),
+	ROW_I32("status.unavailableReplicas", "Pods missing."),
+	ROW_I32("status.terminatingReplicas", "Pods going."),
 	ROW_I32("status.collisionCount", "Hash collisions."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
-FIELD_TABLE(replicaset_fields, "io.k8s.api.apps.v1.ReplicaSet", "A number of equal pods.", ROW_OBJ("spec", "What is wanted."),
-	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" }, ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
+FIELD_TABLE(replicaset_fields, "io.k8s.api.apps.v1.ReplicaSet", "A number of equal pods.",
+	ROW_OBJ("spec", "What is wanted."), { "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
+	ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
 	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
-	ROW_REF("spec.template", pod_template_fields, "What pods are made from."), ROW_OBJ("status", "What is."),
-	ROW_I32("status.replicas", "Pods."), ROW_I32("status.fullyLabeledReplicas", "Pods with all labels of the template."),
-	ROW_I32("status.readyReplicas", "Ready pods."), ROW_I32("status.availableReplicas", "Available pods."),
-	ROW_I32("status.terminatingReplicas", "Pods going."), ROW_INT("status.observedGeneration", "Generation acted upon."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	ROW_REF("spec.template", pod_template_fields, "What pods are made from."),
+	ROW_OBJ("status", "What is."), ROW_I32("status.replicas", "Pods."),
+	ROW_I32("status.fullyLabeledReplicas", "Pods with all labels of the template."),
+	ROW_I32("status.readyReplicas", "Ready pods."),
+	ROW_I32("status.availableReplicas", "Available pods."),
+	ROW_I32("status.terminatingReplicas", "Pods going."),
+	ROW_INT("status.observedGeneration", "Generation acted upon."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
-FIELD_TABLE(daemonset_fields, "io.k8s.api.apps.v1.DaemonSet", "A pod on every node.", ROW_OBJ("spec", "What is wanted."),
+FIELD_TABLE(daemonset_fields, "io.k8s.api.apps.v1.DaemonSet", "A pod on every node.",
+	ROW_OBJ("spec", "What is wanted."),
 	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
 	ROW_OBJ("spec.updateStrategy", "How pods are replaced."),
@@ -43,49 +55,70 @@ FIELD_TABLE(daemonset_fields, "io.k8s.api.apps.v1.DaemonSet", "A pod on every no
 	ROW_IOS("spec.updateStrategy.rollingUpdate.maxUnavailable", "Nodes that may be without."),
 	ROW_IOS("spec.updateStrategy.rollingUpdate.maxSurge", "Nodes that may have two."),
 	ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
-	{ "spec.revisionHistoryLimit", F_INT32, 0, "Old revisions kept.", .deflt = "10" }, ROW_OBJ("status", "What is."),
+	{ "spec.revisionHistoryLimit", F_INT32, 0, "Old revisions kept.", .deflt = "10" },
+	ROW_OBJ("status", "What is."),
 	ROW_I32("status.currentNumberScheduled", "Nodes with a pod that should have one."),
 	ROW_I32("status.numberMisscheduled", "Nodes with a pod that should not."),
-	ROW_I32("status.desiredNumberScheduled", "Nodes that should have a pod."), ROW_I32("status.numberReady", "Ready pods."),
-	ROW_INT("status.observedGeneration", "Generation acted upon."), ROW_I32("status.updatedNumberScheduled", "Updated pods."),
-	ROW_I32("status.numberAvailable", "Available pods."), ROW_I32("status.numberUnavailable", "Pods missing."),
+	ROW_I32("status.desiredNumberScheduled", "Nodes that should have a pod."),
+	ROW_I32("status.numberReady", "Ready pods."),
+	ROW_INT("status.observedGeneration", "Generation acted upon."),
+	ROW_I32("status.updatedNumberScheduled", "Updated pods."),
+	ROW_I32("status.numberAvailable", "Available pods."),
+	ROW_I32("status.numberUnavailable", "Pods missing."),
 	ROW_I32("status.collisionCount", "Hash collisions."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
 FIELD_TABLE(statefulset_fields, "io.k8s.api.apps.v1.StatefulSet", "Pods with names and storage of their own.",
 	ROW_OBJ("spec", "What is wanted."), { "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
 	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
-	ROW_ANY("spec.volumeClaimTemplates", "Claims made for each pod."), ROW_STR("spec.serviceName", "Service of its pods."),
+	ROW_ANY("spec.volumeClaimTemplates", "Claims made for each pod."),
+	ROW_STR("spec.serviceName", "Service of its pods."),
 	{ "spec.podManagementPolicy", F_STRING, 0, "OrderedReady or Parallel.", .deflt = "\"OrderedReady\"" },
-	ROW_ANY("spec.updateStrategy", "How pods are replaced."), { "spec.revisionHistoryLimit", F_INT32, 0, "Old revisions kept.",
-		.deflt = "10" }, ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
-	ROW_ANY("spec.persistentVolumeClaimRetentionPolicy", "What becomes of claims."), ROW_ANY("spec.ordinals", "First number."),
-	ROW_OBJ("status", "What is."), ROW_I32("status.replicas", "Pods."), ROW_I32("status.readyReplicas", "Ready pods."),
-	ROW_I32("status.currentReplicas", "Pods of the current revision."), ROW_I32("status.updatedReplicas", "Updated pods."),
-	ROW_I32("status.availableReplicas", "Available pods."), ROW_INT("status.observedGeneration", "Generation acted upon."),
+	ROW_ANY("spec.updateStrategy", "How pods are replaced."),
+	{ "spec.revisionHistoryLimit", F_INT32, 0, "Old revisions kept.", .deflt = "10" },
+	ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
+	ROW_ANY("spec.persistentVolumeClaimRetentionPolicy", "What becomes of claims."),
+	ROW_ANY("spec.ordinals", "First number."), ROW_OBJ("status", "What is."),
+	ROW_I32("status.replicas", "Pods."), ROW_I32("status.readyReplicas", "Ready pods."),
+	ROW_I32("status.currentReplicas", "Pods of the current revision."),
+	ROW_I32("status.updatedReplicas", "Updated pods."),
+	ROW_I32("status.availableReplicas", "Available pods."),
+	ROW_INT("status.observedGeneration", "Generation acted upon."),
 	ROW_STR("status.currentRevision", "Revision."), ROW_STR("status.updateRevision", "Newest revision."),
 	ROW_I32("status.collisionCount", "Hash collisions."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
-FIELD_TABLE(controllerrevision_fields, "io.k8s.api.apps.v1.ControllerRevision", "A remembered state of an object.",
-	ROW_ANY("data", "The state."), { "revision", F_INT, FIELD_REQUIRED, "Number." });
+FIELD_TABLE(controllerrevision_fields, "io.k8s.api.apps.v1.ControllerRevision",
+	"A remembered state of an object.", ROW_ANY("data", "The state."),
+	{ "revision", F_INT, FIELD_REQUIRED, "Number." });
 
-FIELD_TABLE(job_fields, "io.k8s.api.batch.v1.Job", "Pods that run to an end.", ROW_OBJ("spec", "What is wanted."),
-	ROW_I32("spec.parallelism", "Pods at once."), ROW_I32("spec.completions", "Successes wanted."),
-	ROW_INT("spec.activeDeadlineSeconds", "Seconds after which it fails."), ROW_I32("spec.backoffLimit", "Failures allowed."),
-	ROW_REF("spec.selector", label_selector_fields, "Labels of its pods."), ROW_BOOL("spec.manualSelector", "Selector is the user's."),
+FIELD_TABLE(job_fields, "io.k8s.api.batch.v1.Job", "Pods that run to an end.",
+	ROW_OBJ("spec", "What is wanted."), ROW_I32("spec.parallelism", "Pods at once."),
+	ROW_I32("spec.completions", "Successes wanted."),
+	ROW_INT("spec.activeDeadlineSeconds", "Seconds after which it fails."),
+	ROW_I32("spec.backoffLimit", "Failures allowed."),
+	ROW_REF("spec.selector", label_selector_fields, "Labels of its pods."),
+	ROW_BOOL("spec.manualSelector", "Selector is the user's."),
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
-	ROW_I32("spec.ttlSecondsAfterFinished", "Seconds until it is removed."), ROW_BOOL("spec.suspend", "Whether it is held."),
+	ROW_I32("spec.ttlSecondsAfterFinished", "Seconds until it is removed."),
+	ROW_BOOL("spec.suspend", "Whether it is held."),
 	ROW_STR("spec.completionMode", "NonIndexed or Indexed."), ROW_ANY("spec.podFailurePolicy", "Policy."),
-	ROW_STR("spec.podReplacementPolicy", "Policy."), ROW_I32("spec.backoffLimitPerIndex", "Failures allowed per index."),
-	ROW_I32("spec.maxFailedIndexes", "Indexes allowed to fail."), ROW_ANY("spec.successPolicy", "Policy."),
-	ROW_STR("spec.managedBy", "Who runs it."), ROW_OBJ("status", "What is."), ROW_TIME("status.startTime", "Start."),
-	ROW_TIME("status.completionTime", "End."), ROW_I32("status.active", "Pods running."), ROW_I32("status.ready", "Ready pods."),
-	ROW_I32("status.succeeded", "Pods that succeeded."), ROW_I32("status.failed", "Pods that failed."),
-	ROW_I32("status.terminating", "Pods going."), ROW_STR("status.completedIndexes", "Indexes done."),
-	ROW_STR("status.failedIndexes", "Indexes failed."), ROW_ANY("status.uncountedTerminatedPods", "Pods not yet counted."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	ROW_STR("spec.podReplacementPolicy", "Policy."),
+	ROW_I32("spec.backoffLimitPerIndex", "Failures allowed per index."),
+	ROW_I32("spec.maxFailedIndexes", "Indexes allowed to fail."),
+	ROW_ANY("spec.successPolicy", "Policy."), ROW_STR("spec.managedBy", "Who runs it."),
+	ROW_OBJ("status", "What is."), ROW_TIME("status.startTime", "Start."),
+	ROW_TIME("status.completionTime", "End."), ROW_I32("status.active", "Pods running."),
+	ROW_I32("status.ready", "Ready pods."), ROW_I32("status.succeeded", "Pods that succeeded."),
+	ROW_I32("status.failed", "Pods that failed."), ROW_I32("status.terminating", "Pods going."),
+	ROW_STR("status.completedIndexes", "Indexes done."),
+	ROW_STR("status.failedIndexes", "Indexes failed."),
+	ROW_ANY("status.uncountedTerminatedPods", "Pods not yet counted."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
 /* ---- defaults and checks ---- */
 static void template_default(struct json_doc *d, struct json *o)
@@ -133,7 +166,8 @@ static void job_default(struct json_doc *d, struct json *o)
 	template_default(d, o);
 }
 
-static int job_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old, struct err *e)
+static int job_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
 	struct json *spec = json_need_obj(d, o, "spec");
 	struct json *labels;
@@ -150,7 +184,8 @@ static int job_prepare(const struct write_env *env, struct json_doc *d, struct j
 	return 0;
 }
 
-static void workload_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void workload_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	CLEANUP(selector_freep) struct selector *selector = NULL;
 	const struct json *labels = json_at(o, "/spec/template/metadata/labels");
@@ -160,16 +195,20 @@ static void workload_validate(const struct write_env *env, const struct json *o,
 	if (selector_from_json(json_at(o, "/spec/selector"), &selector, &e) < 0)
 		cause_invalid(c, "spec.selector", json_at(o, "/spec/selector"), "%s", e.msg);
 	else if (json_len(json_at(o, "/spec/selector")) == 0)
-		cause_invalid(c, "spec.selector", json_at(o, "/spec/selector"), "empty selector is invalid for deployment");
+		cause_invalid(c, "spec.selector", json_at(o, "/spec/selector"),
+			"empty selector is invalid for deployment");
 	else if (!selector_matches(selector, labels))
-		cause_invalid(c, "spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+		cause_invalid(c, "spec.template.metadata.labels", labels,
+			"`selector` does not match template `labels`");
 	if (old && !json_eq(json_at(o, "/spec/selector"), json_at(old, "/spec/selector")))
 		cause_invalid(c, "spec.selector", json_at(o, "/spec/selector"), "field is immutable");
 	if (json_i64(json_at(o, "/spec/replicas")) < 0)
-		cause_invalid(c, "spec.replicas", json_at(o, "/spec/replicas"), "must be greater than or equal to 0");
+		cause_invalid(c, "spec.replicas", json_at(o, "/spec/replicas"),
+			"must be greater than or equal to 0");
 }
 
-static void revision_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void revision_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	if (old && !json_eq(json_get(o, "data"), json_get(old, "data")))
 		cause_invalid(c, "data", NULL, "field is immutable");
@@ -186,10 +225,10 @@ static struct json *int_at(struct json_doc *d, const struct json *o, const char 
 {
 	return json_new_i64(d, json_i64(json_at(o, pointer)));
 }
-#define INT_CELL(name, pointer)                                                              \
-	static struct json *name(struct json_doc *d, const struct json *o, int64_t now_ms)   \
-	{                                                                                    \
-		return int_at(d, o, pointer);                                                \
+#define INT_CELL(name, pointer)                                                            \
+	static struct json *name(struct json_doc *d, const struct json *o, int64_t now_ms) \
+	{                                                                                  \
+		return int_at(d, o, pointer);                                              \
 	}
 INT_CELL(updated_cell, "/status/updatedReplicas")
 INT_CELL(available_cell, "/status/availableReplicas")
@@ -206,14 +245,14 @@ static struct json *node_selector_cell(struct json_doc *d, const struct json *o,
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
-	JSON_EACH(it, json_at(o, "/spec/template/spec/nodeSelector"))
+	JSON_EACH (it, json_at(o, "/spec/template/spec/nodeSelector"))
 		str_addf(&s, "%s%s=%s", s.len ? "," : "", it.key, json_str_or(it.val, ""));
 	return json_new_str(d, s.len ? s.data : "<none>");
 }
 
 static struct json *job_status_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	JSON_EACH(it, json_at(o, "/status/conditions"))
+	JSON_EACH (it, json_at(o, "/status/conditions"))
 		if (str_eq(json_get_str(it.val, "status"), "True"))
 			return json_copy(d, json_get(it.val, "type"));
 	return json_new_str(d, json_bool(json_at(o, "/spec/suspend")) ? "Suspended" : "Running");
@@ -236,20 +275,27 @@ static struct json *job_duration_cell(struct json_doc *d, const struct json *o, 
 	return json_new_str(d, time_age(end - start, buf));
 }
 
-#define WIDE_COLUMNS                                                                                  \
-	{ "Containers", "string", NULL, "Names of the containers.", 1, NULL, cell_template_containers }, \
-	{ "Images", "string", NULL, "Images of the containers.", 1, NULL, cell_template_images },        \
-	{ "Selector", "string", NULL, "Labels of the pods.", 1, NULL, cell_selector }, { 0 }
+#define WIDE_COLUMNS                                                                                      \
+	{ "Containers", "string", NULL, "Names of the containers.", 1, NULL, cell_template_containers },  \
+		{ "Images", "string", NULL, "Images of the containers.", 1, NULL, cell_template_images }, \
+		{ "Selector", "string", NULL, "Labels of the pods.", 1, NULL, cell_selector },            \
+	{                                                                                                 \
+		0                                                                                         \
+	}
 
 static const struct column deployment_columns[] = {
 	{ "Ready", "string", NULL, "Ready of wanted.", 0, NULL, ready_of_cell },
 	{ "Up-to-date", "string", NULL, "Updated pods.", 0, NULL, updated_cell },
-	{ "Available", "string", NULL, "Available pods.", 0, NULL, available_cell }, COLUMN_AGE, WIDE_COLUMNS,
+	{ "Available", "string", NULL, "Available pods.", 0, NULL, available_cell },
+	COLUMN_AGE,
+	WIDE_COLUMNS,
 };
 static const struct column replicaset_columns[] = {
 	{ "Desired", "integer", NULL, "Wanted.", 0, NULL, desired_cell },
 	{ "Current", "integer", NULL, "Present.", 0, NULL, current_cell },
-	{ "Ready", "integer", NULL, "Ready.", 0, NULL, ready_cell }, COLUMN_AGE, WIDE_COLUMNS,
+	{ "Ready", "integer", NULL, "Ready.", 0, NULL, ready_cell },
+	COLUMN_AGE,
+	WIDE_COLUMNS,
 };
 static const struct column daemonset_columns[] = {
 	{ "Desired", "integer", NULL, "Nodes that should have a pod.", 0, NULL, ds_desired_cell },
@@ -257,16 +303,20 @@ static const struct column daemonset_columns[] = {
 	{ "Ready", "integer", NULL, "Ready pods.", 0, NULL, ds_ready_cell },
 	{ "Up-to-date", "integer", NULL, "Updated pods.", 0, NULL, ds_updated_cell },
 	{ "Available", "integer", NULL, "Available pods.", 0, NULL, ds_available_cell },
-	{ "Node Selector", "string", NULL, "Nodes meant.", 0, NULL, node_selector_cell }, COLUMN_AGE, WIDE_COLUMNS,
+	{ "Node Selector", "string", NULL, "Nodes meant.", 0, NULL, node_selector_cell },
+	COLUMN_AGE,
+	WIDE_COLUMNS,
 };
 static const struct column statefulset_columns[] = {
-	{ "Ready", "string", NULL, "Ready of wanted.", 0, NULL, ready_of_cell }, COLUMN_AGE,
+	{ "Ready", "string", NULL, "Ready of wanted.", 0, NULL, ready_of_cell },
+	COLUMN_AGE,
 	{ "Containers", "string", NULL, "Names of the containers.", 1, NULL, cell_template_containers },
-	{ "Images", "string", NULL, "Images of the containers.", 1, NULL, cell_template_images }, { 0 },
+	{ "Images", "string", NULL, "Images of the containers.", 1, NULL, cell_template_images },
+	{ 0 },
 };
 static struct json *revision_owner_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	JSON_EACH(it, json_at(o, "/metadata/ownerReferences")) {
+	JSON_EACH (it, json_at(o, "/metadata/ownerReferences")) {
 		CLEANUP(mem_freep) char *kind = str_lower(json_str_or(json_get(it.val, "kind"), ""));
 
 		if (json_bool(json_get(it.val, "controller")))
@@ -276,48 +326,79 @@ static struct json *revision_owner_cell(struct json_doc *d, const struct json *o
 }
 static const struct column revision_columns[] = {
 	{ "Controller", "string", NULL, "Owner.", 0, NULL, revision_owner_cell },
-	{ "Revision", "integer", NULL, "Number.", 0, ".revision", NULL }, COLUMN_AGE, { 0 },
+	{ "Revision", "integer", NULL, "Number.", 0, ".revision", NULL },
+	COLUMN_AGE,
+	{ 0 },
 };
 static const struct column job_columns[] = {
 	{ "Status", "string", NULL, "State.", 0, NULL, job_status_cell },
 	{ "Completions", "string", NULL, "Successes of wanted.", 0, NULL, job_completions_cell },
-	{ "Duration", "string", NULL, "How long it took.", 0, NULL, job_duration_cell }, COLUMN_AGE, WIDE_COLUMNS,
+	{ "Duration", "string", NULL, "How long it took.", 0, NULL, job_duration_cell },
+	COLUMN_AGE,
+	WIDE_COLUMNS,
 };
 
 static const struct subresource status_and_scale[] = {
-	{ "status", NULL, NULL, NULL, VERBS_STATUS }, { "scale", "autoscaling", "v1", "Scale", VERBS_STATUS }, { 0 },
+	{ "status", NULL, NULL, NULL, VERBS_STATUS },
+	{ "scale", "autoscaling", "v1", "Scale", VERBS_STATUS },
+	{ 0 },
 };
 static const char *const all[] = { "all", NULL };
-static const char *const deploy_names[] = { "deploy", NULL }, *const rs_names[] = { "rs", NULL }, *const ds_names[] = { "ds", NULL };
+static const char *const deploy_names[] = { "deploy", NULL }, *const rs_names[] = { "rs", NULL },
+			 *const ds_names[] = { "ds", NULL };
 static const char *const sts_names[] = { "sts", NULL };
 static const char *const job_selectable[] = { "status.successful", NULL };
 static const char *const rs_selectable[] = { "status.replicas", NULL };
 
-#define APPS(k, p, s) .group = "apps", .version = "v1", .kind = k, .plural = p, .singular = s, .namespaced = true
+#define APPS(k, p, s) \
+	.group = "apps", .version = "v1", .kind = k, .plural = p, .singular = s, .namespaced = true
 #define SCALE .scale = { ".spec.replicas", ".status.replicas", ".spec.selector" }
 
 const struct resource_def builtin_apps[] = {
-	{ .kind = { APPS("Deployment", "deployments", "deployment"), .short_names = deploy_names, .categories = all,
-		  .has_status = true, .has_scale = true, .fields = &deployment_fields },
-		.rules = { .generation = GEN_SPEC_AND_ANNOTATIONS }, .subresources = status_and_scale,
-		.columns = deployment_columns, SCALE, .hooks = { .deflt = deployment_default, .validate = workload_validate } },
-	{ .kind = { APPS("ReplicaSet", "replicasets", "replicaset"), .short_names = rs_names, .categories = all,
-		  .has_status = true, .has_scale = true, .fields = &replicaset_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_and_scale, .columns = replicaset_columns, SCALE,
-		.selectable = rs_selectable, .hooks = { .deflt = template_default, .validate = workload_validate } },
-	{ .kind = { APPS("DaemonSet", "daemonsets", "daemonset"), .short_names = ds_names, .categories = all, .has_status = true,
-		  .fields = &daemonset_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_only, .columns = daemonset_columns,
-		.hooks = { .deflt = daemonset_default, .validate = workload_validate } },
-	{ .kind = { APPS("StatefulSet", "statefulsets", "statefulset"), .short_names = sts_names, .categories = all,
-		  .has_status = true, .has_scale = true, .fields = &statefulset_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_and_scale, .columns = statefulset_columns, SCALE,
+	{ .kind = { APPS("Deployment", "deployments", "deployment"), .short_names = deploy_names,
+		  .categories = all, .has_status = true, .has_scale = true, .fields = &deployment_fields },
+		.rules = { .generation = GEN_SPEC_AND_ANNOTATIONS },
+		.subresources = status_and_scale,
+		.columns = deployment_columns,
+		SCALE,
+		.hooks = { .deflt = deployment_default, .validate = workload_validate } },
+	{ .kind = { APPS("ReplicaSet", "replicasets", "replicaset"), .short_names = rs_names,
+		  .categories = all, .has_status = true, .has_scale = true, .fields = &replicaset_fields },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_and_scale,
+		.columns = replicaset_columns,
+		SCALE,
+		.selectable = rs_selectable,
 		.hooks = { .deflt = template_default, .validate = workload_validate } },
-	{ .kind = { APPS("ControllerRevision", "controllerrevisions", "controllerrevision"), .fields = &controllerrevision_fields },
-		.columns = revision_columns, .hooks = { .validate = revision_validate } },
-	{ .kind = { .group = "batch", .version = "v1", .kind = "Job", .plural = "jobs", .singular = "job", .namespaced = true,
-		  .categories = all, .has_status = true, .fields = &job_fields },
-		.rules = { .generation = GEN_SPEC }, .subresources = status_only, .columns = job_columns,
+	{ .kind = { APPS("DaemonSet", "daemonsets", "daemonset"), .short_names = ds_names, .categories = all,
+		  .has_status = true, .fields = &daemonset_fields },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_only,
+		.columns = daemonset_columns,
+		.hooks = { .deflt = daemonset_default, .validate = workload_validate } },
+	{ .kind = { APPS("StatefulSet", "statefulsets", "statefulset"), .short_names = sts_names,
+		  .categories = all, .has_status = true, .has_scale = true, .fields = &statefulset_fields },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_and_scale,
+		.columns = statefulset_columns,
+		SCALE,
+		.hooks = { .deflt = template_default, .validate = workload_validate } },
+	{ .kind = { APPS("ControllerRevision", "controllerrevisions", "controllerrevision"),
+		  .fields = &controllerrevision_fields },
+		.columns = revision_columns,
+		.hooks = { .validate = revision_validate } },
+	{ .kind = { .group = "batch",
+		  .version = "v1",
+		  .kind = "Job",
+		  .plural = "jobs",
+		  .singular = "job",
+		  .namespaced = true,
+		  .categories = all,
+		  .has_status = true,
+		  .fields = &job_fields },
+		.rules = { .generation = GEN_SPEC },
+		.subresources = status_only,
+		.columns = job_columns,
 		.selectable = job_selectable,
 		.hooks = { .deflt = job_default, .prepare = job_prepare } },
 	{ .kind = { 0 } },

@@ -10,15 +10,15 @@
 static const char *const cat_all[] = { "all", NULL };
 const struct subresource status_only[] = { { "status", NULL, NULL, NULL, VERBS_STATUS }, { 0 } };
 
-
 /* ---- Namespace ---- */
 FIELD_TABLE(namespace_fields, "io.k8s.api.core.v1.Namespace", "A scope for names.",
 	ROW_OBJ("spec", "What is wanted."), ROW_SET("spec.finalizers", "Who must agree before it goes."),
 	ROW_OBJ("status", "What is."), ROW_STR("status.phase", "Active or Terminating."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
-static int namespace_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old,
-			     struct err *e)
+static int namespace_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
 	struct json *labels = json_need_obj(d, json_need_obj(d, o, "metadata"), "labels");
 
@@ -39,7 +39,9 @@ static const struct subresource namespace_subs[] = {
 	{ 0 },
 };
 static const struct column namespace_columns[] = {
-	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL }, COLUMN_AGE, { 0 },
+	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL },
+	COLUMN_AGE,
+	{ 0 },
 };
 
 /* ---- Node ---- */
@@ -50,17 +52,23 @@ FIELD_TABLE(node_fields, "io.k8s.api.core.v1.Node", "A machine that runs pods.",
 	ROW_LIST("spec.taints", "What pods must put up with."), ROW_STR("spec.taints[].key", "Key."),
 	ROW_STR("spec.taints[].value", "Value."),
 	ROW_ENUM("spec.taints[].effect", "NoExecute|NoSchedule|PreferNoSchedule", "Effect."),
-	ROW_TIME("spec.taints[].timeAdded", "Since when."), ROW_ANY("spec.configSource", "Deprecated."), ROW_OBJ("status", "What is."),
-	ROW_QMAP("status.capacity", "All there is."), ROW_QMAP("status.allocatable", "What pods may use."),
-	ROW_STR("status.phase", "Deprecated."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields },
-	ROW_KEYED("status.addresses", "type", "Addresses."), ROW_KEY("status.addresses[].type", "Hostname, InternalIP, ..."),
-	ROW_STR("status.addresses[].address", "Address."), ROW_ANY("status.daemonEndpoints", "Ports of the node agent."),
-	ROW_OBJ("status.nodeInfo", "Facts."), ROW_STR("status.nodeInfo.machineID", "Machine id."),
+	ROW_TIME("spec.taints[].timeAdded", "Since when."), ROW_ANY("spec.configSource", "Deprecated."),
+	ROW_OBJ("status", "What is."), ROW_QMAP("status.capacity", "All there is."),
+	ROW_QMAP("status.allocatable", "What pods may use."), ROW_STR("status.phase", "Deprecated."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields },
+	ROW_KEYED("status.addresses", "type", "Addresses."),
+	ROW_KEY("status.addresses[].type", "Hostname, InternalIP, ..."),
+	ROW_STR("status.addresses[].address", "Address."),
+	ROW_ANY("status.daemonEndpoints", "Ports of the node agent."), ROW_OBJ("status.nodeInfo", "Facts."),
+	ROW_STR("status.nodeInfo.machineID", "Machine id."),
 	ROW_STR("status.nodeInfo.systemUUID", "System UUID."), ROW_STR("status.nodeInfo.bootID", "Boot id."),
-	ROW_STR("status.nodeInfo.kernelVersion", "Kernel."), ROW_STR("status.nodeInfo.osImage", "Operating system."),
-	ROW_STR("status.nodeInfo.containerRuntimeVersion", "OCI runtime."), ROW_STR("status.nodeInfo.kubeletVersion", "Node agent."),
-	ROW_STR("status.nodeInfo.kubeProxyVersion", "Deprecated."), ROW_STR("status.nodeInfo.operatingSystem", "linux."),
+	ROW_STR("status.nodeInfo.kernelVersion", "Kernel."),
+	ROW_STR("status.nodeInfo.osImage", "Operating system."),
+	ROW_STR("status.nodeInfo.containerRuntimeVersion", "OCI runtime."),
+	ROW_STR("status.nodeInfo.kubeletVersion", "Node agent."),
+	ROW_STR("status.nodeInfo.kubeProxyVersion", "Deprecated."),
+	ROW_STR("status.nodeInfo.operatingSystem", "linux."),
 	ROW_STR("status.nodeInfo.architecture", "amd64, arm64."), ROW_ANY("status.nodeInfo.swap", "Swap."),
 	ROW_LIST("status.images", "Images present."), ROW_STRS("status.images[].names", "Names."),
 	ROW_INT("status.images[].sizeBytes", "Size."), ROW_STRS("status.volumesInUse", "Volumes in use."),
@@ -72,7 +80,7 @@ static struct json *node_status_cell(struct json_doc *d, const struct json *o, i
 	const struct json *ready = NULL;
 	const char *text;
 
-	JSON_EACH(it, json_at(o, "/status/conditions"))
+	JSON_EACH (it, json_at(o, "/status/conditions"))
 		if (str_eq(json_get_str(it.val, "type"), "Ready"))
 			ready = it.val;
 	text = !ready ? "Unknown" : str_eq(json_get_str(ready, "status"), "True") ? "Ready" : "NotReady";
@@ -87,7 +95,7 @@ static struct json *node_roles_cell(struct json_doc *d, const struct json *o, in
 	CLEANUP(strv_done) struct strv roles = { 0 };
 	CLEANUP(mem_freep) char *text = NULL;
 
-	JSON_EACH(it, json_at(o, "/metadata/labels"))
+	JSON_EACH (it, json_at(o, "/metadata/labels"))
 		if (str_starts(it.key, prefix) && it.key[sizeof(prefix) - 1])
 			strv_add(&roles, it.key + sizeof(prefix) - 1);
 	strv_sort(&roles);
@@ -97,7 +105,7 @@ static struct json *node_roles_cell(struct json_doc *d, const struct json *o, in
 
 static const char *node_address(const struct json *o, const char *type)
 {
-	JSON_EACH(it, json_at(o, "/status/addresses"))
+	JSON_EACH (it, json_at(o, "/status/addresses"))
 		if (str_eq(json_get_str(it.val, "type"), type))
 			return json_get_str(it.val, "address");
 	return "<none>";
@@ -115,52 +123,64 @@ static struct json *node_external_ip_cell(struct json_doc *d, const struct json 
 
 static const struct column node_columns[] = {
 	{ "Status", "string", NULL, "Whether it is ready.", 0, NULL, node_status_cell },
-	{ "Roles", "string", NULL, "Roles.", 0, NULL, node_roles_cell }, COLUMN_AGE,
+	{ "Roles", "string", NULL, "Roles.", 0, NULL, node_roles_cell },
+	COLUMN_AGE,
 	{ "Version", "string", NULL, "Node agent.", 0, ".status.nodeInfo.kubeletVersion", NULL },
 	{ "Internal-IP", "string", NULL, "Address.", 1, NULL, node_internal_ip_cell },
 	{ "External-IP", "string", NULL, "Address.", 1, NULL, node_external_ip_cell },
 	{ "OS-Image", "string", NULL, "Operating system.", 1, ".status.nodeInfo.osImage", NULL },
 	{ "Kernel-Version", "string", NULL, "Kernel.", 1, ".status.nodeInfo.kernelVersion", NULL },
-	{ "Container-Runtime", "string", NULL, "OCI runtime.", 1, ".status.nodeInfo.containerRuntimeVersion", NULL }, { 0 },
+	{ "Container-Runtime", "string", NULL, "OCI runtime.", 1, ".status.nodeInfo.containerRuntimeVersion",
+		NULL },
+	{ 0 },
 };
 
 /* ---- Service, Endpoints ---- */
 FIELD_TABLE(service_fields, "io.k8s.api.core.v1.Service", "A name and address for a set of pods.",
-	ROW_OBJ("spec", "What is wanted."), ROW_KEYED("spec.ports", "port,protocol", "Ports."), ROW_STR("spec.ports[].name", "Name."),
+	ROW_OBJ("spec", "What is wanted."), ROW_KEYED("spec.ports", "port,protocol", "Ports."),
+	ROW_STR("spec.ports[].name", "Name."),
 	{ "spec.ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"" },
 	{ "spec.ports[].port", F_INT32, FIELD_REQUIRED, "Port of the service.", .min = 1, .max = 65535 },
-	ROW_IOS("spec.ports[].targetPort", "Port of the pods."), ROW_I32("spec.ports[].nodePort", "Port of the nodes."),
-	ROW_STR("spec.ports[].appProtocol", "Protocol of the application."), ROW_SMAP("spec.selector", "Labels of the pods."),
+	ROW_IOS("spec.ports[].targetPort", "Port of the pods."),
+	ROW_I32("spec.ports[].nodePort", "Port of the nodes."),
+	ROW_STR("spec.ports[].appProtocol", "Protocol of the application."),
+	ROW_SMAP("spec.selector", "Labels of the pods."),
 	ROW_STR("spec.clusterIP", "Address, None for headless."), ROW_STRS("spec.clusterIPs", "Addresses."),
-	{ "spec.type", F_STRING, 0, "ClusterIP, NodePort, LoadBalancer or ExternalName.", .deflt = "\"ClusterIP\"",
-		.enums = "ClusterIP|ExternalName|LoadBalancer|NodePort" },
+	{ "spec.type", F_STRING, 0, "ClusterIP, NodePort, LoadBalancer or ExternalName.",
+		.deflt = "\"ClusterIP\"", .enums = "ClusterIP|ExternalName|LoadBalancer|NodePort" },
 	ROW_STRS("spec.externalIPs", "Further addresses."),
-	{ "spec.sessionAffinity", F_STRING, 0, "None or ClientIP.", .deflt = "\"None\"", .enums = "ClientIP|None" },
-	ROW_ANY("spec.sessionAffinityConfig", "Settings of the affinity."), ROW_STR("spec.loadBalancerIP", "Deprecated."),
-	ROW_STRS("spec.loadBalancerSourceRanges", "Who may come."), ROW_STR("spec.externalName", "Name of an ExternalName service."),
+	{ "spec.sessionAffinity", F_STRING, 0, "None or ClientIP.", .deflt = "\"None\"",
+		.enums = "ClientIP|None" },
+	ROW_ANY("spec.sessionAffinityConfig", "Settings of the affinity."),
+	ROW_STR("spec.loadBalancerIP", "Deprecated."),
+	ROW_STRS("spec.loadBalancerSourceRanges", "Who may come."),
+	ROW_STR("spec.externalName", "Name of an ExternalName service."),
 	ROW_STR("spec.externalTrafficPolicy", "Cluster or Local."),
 	{ "spec.internalTrafficPolicy", F_STRING, 0, "Cluster or Local.", .deflt = "\"Cluster\"" },
 	ROW_I32("spec.healthCheckNodePort", "Port for health checks."),
-	ROW_BOOL("spec.publishNotReadyAddresses", "Pods count before they are ready."), ROW_STRS("spec.ipFamilies", "IPv4, IPv6."),
+	ROW_BOOL("spec.publishNotReadyAddresses", "Pods count before they are ready."),
+	ROW_STRS("spec.ipFamilies", "IPv4, IPv6."),
 	ROW_STR("spec.ipFamilyPolicy", "SingleStack, PreferDualStack, RequireDualStack."),
 	ROW_BOOL("spec.allocateLoadBalancerNodePorts", "Whether node ports are made."),
-	ROW_STR("spec.loadBalancerClass", "Class of load balancer."), ROW_STR("spec.trafficDistribution", "Preference."),
-	ROW_OBJ("status", "What is."), ROW_ANY("status.loadBalancer", "Addresses of the load balancer."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields });
+	ROW_STR("spec.loadBalancerClass", "Class of load balancer."),
+	ROW_STR("spec.trafficDistribution", "Preference."), ROW_OBJ("status", "What is."),
+	ROW_ANY("status.loadBalancer", "Addresses of the load balancer."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields });
 
 static void service_default(struct json_doc *d, struct json *o)
 {
 	struct json *spec = json_get(o, "spec");
 
-	JSON_EACH(it, json_get(spec, "ports"))
+	JSON_EACH (it, json_get(spec, "ports"))
 		if (json_is_null(json_get(it.val, "targetPort")))
 			json_set_copy(d, it.val, "targetPort", json_get(it.val, "port"));
 }
 
 /* Cluster addresses are 10.96/16 by a hash of the name: stable, and nobody routes to them but this host's own rules. A
  * collision moves on by one; the name of who has an address is found by asking for Services through the environment. */
-static int service_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old,
-			   struct err *e)
+static int service_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
 	struct json *spec = json_need_obj(d, o, "spec");
 	const char *type = json_str_or(json_get(spec, "type"), "ClusterIP");
@@ -175,14 +195,16 @@ static int service_prepare(const struct write_env *env, struct json_doc *d, stru
 	if (str_eq(type, "ExternalName"))
 		return 0;
 	if (str_empty(ip)) {
-		CLEANUP(mem_freep) char *key = str_printf("%s/%s", json_str_or(json_at(o, "/metadata/namespace"), ""),
+		CLEANUP(mem_freep)
+		char *key = str_printf("%s/%s", json_str_or(json_at(o, "/metadata/namespace"), ""),
 			json_str_or(json_at(o, "/metadata/name"), ""));
 
 		if (str_eq(key, "default/kubernetes")) {
 			json_set_str(d, spec, "clusterIP", "10.96.0.1");
 		} else {
 			crypto_sha256(key, strlen(key), hash);
-			json_set_strf(d, spec, "clusterIP", "10.%d.%d.%d", 97 + hash[0] % 7, hash[1], 1 + hash[2] % 254);
+			json_set_strf(d, spec, "clusterIP", "10.%d.%d.%d", 97 + hash[0] % 7, hash[1],
+				1 + hash[2] % 254);
 		}
 	}
 	if (json_len(json_get(spec, "clusterIPs")) == 0) {
@@ -197,23 +219,26 @@ static int service_prepare(const struct write_env *env, struct json_doc *d, stru
 	return 0;
 }
 
-static void service_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void service_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	const struct json *spec = json_get(o, "spec");
 	const char *ip = json_get_str(spec, "clusterIP");
 	size_t i = 0;
 	bool several = json_len(json_get(spec, "ports")) > 1;
 
-	if (!str_eq(json_get_str(spec, "type"), "ExternalName") && !str_eq(ip, "None") && json_len(json_get(spec, "ports")) == 0)
+	if (!str_eq(json_get_str(spec, "type"), "ExternalName") && !str_eq(ip, "None") &&
+		json_len(json_get(spec, "ports")) == 0)
 		cause_required(c, "spec.ports", "");
-	JSON_EACH(it, json_get(spec, "ports")) {
+	JSON_EACH (it, json_get(spec, "ports")) {
 		CLEANUP(mem_freep) char *at = str_printf("spec.ports[%zu].name", i++);
 
 		if (several && str_empty(json_get_str(it.val, "name")))
 			cause_required(c, at, "");
 	}
-	if (old && !str_empty(json_at_str(old, "/spec/clusterIP")) && !str_eq(ip, json_at_str(old, "/spec/clusterIP")) &&
-	    !str_eq(json_get_str(spec, "type"), "ExternalName"))
+	if (old && !str_empty(json_at_str(old, "/spec/clusterIP")) &&
+		!str_eq(ip, json_at_str(old, "/spec/clusterIP")) &&
+		!str_eq(json_get_str(spec, "type"), "ExternalName"))
 		cause_invalid(c, "spec.clusterIPs[0]", json_get(spec, "clusterIP"), "field is immutable");
 }
 
@@ -223,7 +248,7 @@ static struct json *service_external_cell(struct json_doc *d, const struct json 
 
 	if (str_eq(json_at_str(o, "/spec/type"), "ExternalName"))
 		return json_new_str(d, json_at_str(o, "/spec/externalName"));
-	JSON_EACH(it, json_at(o, "/spec/externalIPs"))
+	JSON_EACH (it, json_at(o, "/spec/externalIPs"))
 		str_addf(&s, "%s%s", s.len ? "," : "", json_str_or(it.val, ""));
 	if (!s.len && str_eq(json_at_str(o, "/spec/type"), "LoadBalancer"))
 		return json_new_str(d, "<pending>");
@@ -234,7 +259,7 @@ static struct json *service_ports_cell(struct json_doc *d, const struct json *o,
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
-	JSON_EACH(it, json_at(o, "/spec/ports")) {
+	JSON_EACH (it, json_at(o, "/spec/ports")) {
 		str_addf(&s, "%s%lld", s.len ? "," : "", (long long)json_i64(json_get(it.val, "port")));
 		if (json_i64(json_get(it.val, "nodePort")))
 			str_addf(&s, ":%lld", (long long)json_i64(json_get(it.val, "nodePort")));
@@ -245,7 +270,7 @@ static struct json *service_ports_cell(struct json_doc *d, const struct json *o,
 
 static void selector_map_text(const struct json *map, struct str *s)
 {
-	JSON_EACH(it, map)
+	JSON_EACH (it, map)
 		str_addf(s, "%s%s=%s", s->len ? "," : "", it.key, json_str_or(it.val, ""));
 }
 
@@ -266,32 +291,38 @@ static const struct column service_columns[] = {
 	{ "Type", "string", NULL, "Type.", 0, ".spec.type", NULL },
 	{ "Cluster-IP", "string", NULL, "Address.", 0, ".spec.clusterIP", NULL },
 	{ "External-IP", "string", NULL, "Addresses outside.", 0, NULL, service_external_cell },
-	{ "Port(s)", "string", NULL, "Ports.", 0, NULL, service_ports_cell }, COLUMN_AGE,
-	{ "Selector", "string", NULL, "Labels of the pods.", 1, NULL, cell_selector }, { 0 },
+	{ "Port(s)", "string", NULL, "Ports.", 0, NULL, service_ports_cell },
+	COLUMN_AGE,
+	{ "Selector", "string", NULL, "Labels of the pods.", 1, NULL, cell_selector },
+	{ 0 },
 };
 
 FIELD_TABLE(endpoints_fields, "io.k8s.api.core.v1.Endpoints", "Addresses behind a service.",
-	ROW_LIST("subsets", "Addresses with their ports."), ROW_LIST("subsets[].addresses", "Ready addresses."),
-	ROW_STR("subsets[].addresses[].ip", "Address."), ROW_STR("subsets[].addresses[].hostname", "Host name."),
+	ROW_LIST("subsets", "Addresses with their ports."),
+	ROW_LIST("subsets[].addresses", "Ready addresses."), ROW_STR("subsets[].addresses[].ip", "Address."),
+	ROW_STR("subsets[].addresses[].hostname", "Host name."),
 	ROW_STR("subsets[].addresses[].nodeName", "Node."),
 	ROW_REF("subsets[].addresses[].targetRef", object_reference_fields, "The pod."),
 	ROW_LIST("subsets[].notReadyAddresses", "Addresses that are not ready."),
-	ROW_STR("subsets[].notReadyAddresses[].ip", "Address."), ROW_STR("subsets[].notReadyAddresses[].hostname", "Host name."),
+	ROW_STR("subsets[].notReadyAddresses[].ip", "Address."),
+	ROW_STR("subsets[].notReadyAddresses[].hostname", "Host name."),
 	ROW_STR("subsets[].notReadyAddresses[].nodeName", "Node."),
 	ROW_REF("subsets[].notReadyAddresses[].targetRef", object_reference_fields, "The pod."),
-	ROW_LIST("subsets[].ports", "Ports."), ROW_STR("subsets[].ports[].name", "Name."), ROW_I32("subsets[].ports[].port", "Port."),
-	ROW_STR("subsets[].ports[].protocol", "Protocol."), ROW_STR("subsets[].ports[].appProtocol", "Protocol of the application."));
+	ROW_LIST("subsets[].ports", "Ports."), ROW_STR("subsets[].ports[].name", "Name."),
+	ROW_I32("subsets[].ports[].port", "Port."), ROW_STR("subsets[].ports[].protocol", "Protocol."),
+	ROW_STR("subsets[].ports[].appProtocol", "Protocol of the application."));
 
 static struct json *endpoints_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
 	CLEANUP(str_done) struct str s = { 0 };
 	size_t n = 0;
 
-	JSON_EACH(subset, json_get(o, "subsets")) {
-		JSON_EACH(address, json_get(subset.val, "addresses")) {
-			JSON_EACH(port, json_get(subset.val, "ports")) {
+	JSON_EACH (subset, json_get(o, "subsets")) {
+		JSON_EACH (address, json_get(subset.val, "addresses")) {
+			JSON_EACH (port, json_get(subset.val, "ports")) {
 				if (n++ < 3)
-					str_addf(&s, "%s%s:%lld", s.len ? "," : "", json_str_or(json_get(address.val, "ip"), ""),
+					str_addf(&s, "%s%s:%lld", s.len ? "," : "",
+						json_str_or(json_get(address.val, "ip"), ""),
 						(long long)json_i64(json_get(port.val, "port")));
 			}
 		}
@@ -301,54 +332,63 @@ static struct json *endpoints_cell(struct json_doc *d, const struct json *o, int
 	return json_new_str(d, s.len ? s.data : "<none>");
 }
 static const struct column endpoints_columns[] = {
-	{ "Endpoints", "string", NULL, "Ready addresses.", 0, NULL, endpoints_cell }, COLUMN_AGE, { 0 },
+	{ "Endpoints", "string", NULL, "Ready addresses.", 0, NULL, endpoints_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 
 /* ---- ConfigMap, Secret, ServiceAccount ---- */
 #define CONFIG_DATA_MAX (1024 * 1024) /* kubernetes-api.md 2.2 */
 
 FIELD_TABLE(configmap_fields, "io.k8s.api.core.v1.ConfigMap", "Configuration as keys and values.",
-	ROW_SMAP("data", "Texts."), ROW_BMAP("binaryData", "Bytes."), ROW_BOOL("immutable", "No changes any more."));
+	ROW_SMAP("data", "Texts."), ROW_BMAP("binaryData", "Bytes."),
+	ROW_BOOL("immutable", "No changes any more."));
 
 FIELD_TABLE(secret_fields, "io.k8s.api.core.v1.Secret", "Configuration that is secret.",
 	ROW_BMAP("data", "Bytes."), ROW_SMAP("stringData", "Texts, put into data; write only."),
-	{ "type", F_STRING, 0, "What kind of secret it is.", .deflt = "\"Opaque\"" }, ROW_BOOL("immutable", "No changes any more."));
+	{ "type", F_STRING, 0, "What kind of secret it is.", .deflt = "\"Opaque\"" },
+	ROW_BOOL("immutable", "No changes any more."));
 
 static size_t map_bytes(const struct json *map)
 {
 	size_t n = 0;
 
-	JSON_EACH(it, map)
+	JSON_EACH (it, map)
 		n += it.key_len + json_str_len(it.val);
 	return n;
 }
 
 static void data_keys_validate(const struct json *o, const char *member, struct causes *c)
 {
-	JSON_EACH(it, json_get(o, member)) {
+	JSON_EACH (it, json_get(o, member)) {
 		CLEANUP(mem_freep) char *at = str_printf("%s[%s]", member, it.key);
 
-		if (!it.key_len || it.key_len > 253 || strspn(it.key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			"0123456789-_.") != it.key_len)
-			cause_invalid(c, at, NULL, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'");
+		if (!it.key_len || it.key_len > 253 ||
+			strspn(it.key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				       "0123456789-_.") != it.key_len)
+			cause_invalid(c, at, NULL,
+				"a valid config key must consist of alphanumeric characters, '-', '_' or "
+				"'.'");
 	}
 }
 
-static void config_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void config_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	if (map_bytes(json_get(o, "data")) + map_bytes(json_get(o, "binaryData")) > CONFIG_DATA_MAX)
 		cause_too_long(c, "data", CONFIG_DATA_MAX);
 	data_keys_validate(o, "data", c);
 	data_keys_validate(o, "binaryData", c);
 	if (old && json_bool(json_get(old, "immutable")) &&
-	    (!json_eq(json_get(o, "data"), json_get(old, "data")) || !json_eq(json_get(o, "binaryData"), json_get(old, "binaryData"))))
+		(!json_eq(json_get(o, "data"), json_get(old, "data")) ||
+			!json_eq(json_get(o, "binaryData"), json_get(old, "binaryData"))))
 		cause_forbidden(c, "data", "field is immutable when `immutable` is set");
 }
 
-static int secret_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old,
-			  struct err *e)
+static int secret_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
-	JSON_EACH(it, json_get(o, "stringData")) {
+	JSON_EACH (it, json_get(o, "stringData")) {
 		CLEANUP(str_done) struct str text = { 0 };
 
 		b64_encode(json_str_or(it.val, ""), json_str_len(it.val), false, &text);
@@ -360,40 +400,53 @@ static int secret_prepare(const struct write_env *env, struct json_doc *d, struc
 
 static struct json *data_count_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	return json_new_i64(d, (int64_t)(json_len(json_get(o, "data")) + json_len(json_get(o, "binaryData"))));
+	return json_new_i64(
+		d, (int64_t)(json_len(json_get(o, "data")) + json_len(json_get(o, "binaryData"))));
 }
 static const struct column configmap_columns[] = {
-	{ "Data", "string", NULL, "Number of keys.", 0, NULL, data_count_cell }, COLUMN_AGE, { 0 },
+	{ "Data", "string", NULL, "Number of keys.", 0, NULL, data_count_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 static const struct column secret_columns[] = {
 	{ "Type", "string", NULL, "Type.", 0, ".type", NULL },
-	{ "Data", "string", NULL, "Number of keys.", 0, NULL, data_count_cell }, COLUMN_AGE, { 0 },
+	{ "Data", "string", NULL, "Number of keys.", 0, NULL, data_count_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 
 FIELD_TABLE(serviceaccount_fields, "io.k8s.api.core.v1.ServiceAccount", "An identity for pods.",
 	ROW_KEYED("secrets", "name", "Secrets its pods may use."), ROW_KEY("secrets[].name", "Name."),
-	ROW_STR("secrets[].namespace", "Namespace."), ROW_STR("secrets[].kind", "Kind."), ROW_STR("secrets[].apiVersion", "API version."),
-	ROW_STR("secrets[].uid", "UID."), ROW_STR("secrets[].resourceVersion", "Resource version."),
-	ROW_STR("secrets[].fieldPath", "Part that is meant."), ROW_LIST("imagePullSecrets", "Secrets for pulling images."),
-	ROW_STR("imagePullSecrets[].name", "Name."), ROW_BOOL("automountServiceAccountToken", "Whether tokens are mounted."));
+	ROW_STR("secrets[].namespace", "Namespace."), ROW_STR("secrets[].kind", "Kind."),
+	ROW_STR("secrets[].apiVersion", "API version."), ROW_STR("secrets[].uid", "UID."),
+	ROW_STR("secrets[].resourceVersion", "Resource version."),
+	ROW_STR("secrets[].fieldPath", "Part that is meant."),
+	ROW_LIST("imagePullSecrets", "Secrets for pulling images."),
+	ROW_STR("imagePullSecrets[].name", "Name."),
+	ROW_BOOL("automountServiceAccountToken", "Whether tokens are mounted."));
 
 static struct json *secrets_count_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
 	return json_new_i64(d, (int64_t)json_len(json_get(o, "secrets")));
 }
 static const struct column serviceaccount_columns[] = {
-	{ "Secrets", "string", NULL, "Number of secrets.", 0, NULL, secrets_count_cell }, COLUMN_AGE, { 0 },
+	{ "Secrets", "string", NULL, "Number of secrets.", 0, NULL, secrets_count_cell },
+	COLUMN_AGE,
+	{ 0 },
 };
 static const struct subresource serviceaccount_subs[] = {
-	{ "token", "authentication.k8s.io", "v1", "TokenRequest", VERB_CREATE }, { 0 },
+	{ "token", "authentication.k8s.io", "v1", "TokenRequest", VERB_CREATE },
+	{ 0 },
 };
 
 /* ---- Event (core/v1; events.k8s.io/v1 is in builtin_misc.c) ---- */
 FIELD_TABLE(event_fields, "io.k8s.api.core.v1.Event", "Something that happened to an object.",
-	ROW_REF("involvedObject", object_reference_fields, "Whom it happened to."), ROW_STR("reason", "What, one CamelCase word."),
-	ROW_STR("message", "What, for people."), ROW_OBJ("source", "Who says so."), ROW_STR("source.component", "Program."),
-	ROW_STR("source.host", "Node."), ROW_TIME("firstTimestamp", "When first."), ROW_TIME("lastTimestamp", "When last."),
-	ROW_I32("count", "How often."), ROW_STR("type", "Normal or Warning."),
+	ROW_REF("involvedObject", object_reference_fields, "Whom it happened to."),
+	ROW_STR("reason", "What, one CamelCase word."), ROW_STR("message", "What, for people."),
+	ROW_OBJ("source", "Who says so."), ROW_STR("source.component", "Program."),
+	ROW_STR("source.host", "Node."), ROW_TIME("firstTimestamp", "When first."),
+	ROW_TIME("lastTimestamp", "When last."), ROW_I32("count", "How often."),
+	ROW_STR("type", "Normal or Warning."),
 	{ "eventTime", F_STRING, FIELD_NULLABLE, "When first, in microseconds.", .format = "date-time" },
 	ROW_OBJ("series", "A row of the same."), ROW_I32("series.count", "How often."),
 	ROW_STR("series.lastObservedTime", "When last."), ROW_STR("action", "What was done."),
@@ -459,26 +512,33 @@ static const struct column event_columns[] = {
 	{ "Message", "string", NULL, "What, for people.", 0, ".message", NULL },
 	{ "First Seen", "string", NULL, "When first.", 1, NULL, event_first_cell },
 	{ "Count", "string", NULL, "How often.", 1, ".count", NULL },
-	{ "Name", "string", "name", "Name of the event.", 1, ".metadata.name", NULL }, { 0 },
+	{ "Name", "string", "name", "Name of the event.", 1, ".metadata.name", NULL },
+	{ 0 },
 };
-static const char *const event_selectable[] = { "involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
-	"involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
-	"reportingComponent", "source", "type", NULL };
+static const char *const event_selectable[] = { "involvedObject.kind", "involvedObject.namespace",
+	"involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
+	"involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent",
+	"source", "type", NULL };
 
 /* ---- PersistentVolume, PersistentVolumeClaim ---- */
 FIELD_TABLE(pv_fields, "io.k8s.api.core.v1.PersistentVolume", "A piece of storage.",
-	ROW_OBJ("spec", "What it is."), ROW_QMAP("spec.capacity", "Size."), ROW_STRS("spec.accessModes", "Access modes."),
+	ROW_OBJ("spec", "What it is."), ROW_QMAP("spec.capacity", "Size."),
+	ROW_STRS("spec.accessModes", "Access modes."),
 	ROW_REF("spec.claimRef", object_reference_fields, "Claim it is bound to."),
-	{ "spec.persistentVolumeReclaimPolicy", F_STRING, 0, "Retain, Delete or Recycle.", .deflt = "\"Retain\"" },
+	{ "spec.persistentVolumeReclaimPolicy", F_STRING, 0, "Retain, Delete or Recycle.",
+		.deflt = "\"Retain\"" },
 	ROW_STR("spec.storageClassName", "Class."), ROW_STRS("spec.mountOptions", "Mount options."),
 	{ "spec.volumeMode", F_STRING, 0, "Filesystem or Block.", .deflt = "\"Filesystem\"" },
-	ROW_OBJ("spec.hostPath", "A path of the node."), ROW_STR("spec.hostPath.path", "Path."), ROW_STR("spec.hostPath.type", "Type."),
-	ROW_OBJ("spec.local", "A disk of the node."), ROW_STR("spec.local.path", "Path."), ROW_STR("spec.local.fsType", "File system."),
-	ROW_OBJ("spec.nodeAffinity", "Where it can be used."), ROW_REF("spec.nodeAffinity.required", node_selector_fields, "Nodes."),
-	ROW_ANY("spec.csi", "A CSI volume."), ROW_ANY("spec.nfs", "An NFS share."), ROW_ANY("spec.iscsi", "An iSCSI disk."),
+	ROW_OBJ("spec.hostPath", "A path of the node."), ROW_STR("spec.hostPath.path", "Path."),
+	ROW_STR("spec.hostPath.type", "Type."), ROW_OBJ("spec.local", "A disk of the node."),
+	ROW_STR("spec.local.path", "Path."), ROW_STR("spec.local.fsType", "File system."),
+	ROW_OBJ("spec.nodeAffinity", "Where it can be used."),
+	ROW_REF("spec.nodeAffinity.required", node_selector_fields, "Nodes."),
+	ROW_ANY("spec.csi", "A CSI volume."), ROW_ANY("spec.nfs", "An NFS share."),
+	ROW_ANY("spec.iscsi", "An iSCSI disk."),
 	ROW_STR("spec.volumeAttributesClassName", "Class of attributes."), ROW_OBJ("status", "What is."),
-	ROW_STR("status.phase", "Phase."), ROW_STR("status.message", "Why, for people."), ROW_STR("status.reason", "Why."),
-	ROW_TIME("status.lastPhaseTransitionTime", "Since when."));
+	ROW_STR("status.phase", "Phase."), ROW_STR("status.message", "Why, for people."),
+	ROW_STR("status.reason", "Why."), ROW_TIME("status.lastPhaseTransitionTime", "Since when."));
 
 static struct json *capacity_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
@@ -491,15 +551,15 @@ static struct json *capacity_cell(struct json_doc *d, const struct json *o, int6
 
 static struct json *access_modes_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	static const char *const names[][2] = { { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" }, { "ReadWriteMany", "RWX" },
-		{ "ReadWriteOncePod", "RWOP" } };
+	static const char *const names[][2] = { { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" },
+		{ "ReadWriteMany", "RWX" }, { "ReadWriteOncePod", "RWOP" } };
 	CLEANUP(str_done) struct str s = { 0 };
 	const struct json *modes = json_at(o, "/status/accessModes");
 
 	if (!modes)
 		modes = json_at(o, "/spec/accessModes");
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		JSON_EACH(it, modes)
+		JSON_EACH (it, modes)
 			if (str_eq(json_str(it.val), names[i][0]))
 				str_addf(&s, "%s%s", s.len ? "," : "", names[i][1]);
 	return json_new_str(d, str_cstr(&s));
@@ -509,27 +569,35 @@ static struct json *pv_claim_cell(struct json_doc *d, const struct json *o, int6
 {
 	const char *name = json_at_str(o, "/spec/claimRef/name");
 
-	return name ? json_new_strf(d, "%s/%s", json_str_or(json_at(o, "/spec/claimRef/namespace"), ""), name) : json_new_str(d, "");
+	return name ? json_new_strf(d, "%s/%s", json_str_or(json_at(o, "/spec/claimRef/namespace"), ""), name)
+		    : json_new_str(d, "");
 }
 
 static const struct column pv_columns[] = {
 	{ "Capacity", "string", NULL, "Size.", 0, NULL, capacity_cell },
 	{ "Access Modes", "string", NULL, "Access modes.", 0, NULL, access_modes_cell },
-	{ "Reclaim Policy", "string", NULL, "What happens when released.", 0, ".spec.persistentVolumeReclaimPolicy", NULL },
+	{ "Reclaim Policy", "string", NULL, "What happens when released.", 0,
+		".spec.persistentVolumeReclaimPolicy", NULL },
 	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL },
 	{ "Claim", "string", NULL, "Claim.", 0, NULL, pv_claim_cell },
-	{ "StorageClass", "string", NULL, "Class.", 0, ".spec.storageClassName", NULL }, COLUMN_AGE,
-	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL }, { 0 },
+	{ "StorageClass", "string", NULL, "Class.", 0, ".spec.storageClassName", NULL },
+	COLUMN_AGE,
+	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL },
+	{ 0 },
 };
 
 FIELD_TABLE(pvc_fields, "io.k8s.api.core.v1.PersistentVolumeClaim", "A wish for storage.",
-	ROW_REF("spec", pvc_spec_fields, "What is wanted."), ROW_OBJ("status", "What is."), ROW_STR("status.phase", "Phase."),
-	ROW_STRS("status.accessModes", "Access modes."), ROW_QMAP("status.capacity", "Size."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields },
-	ROW_QMAP("status.allocatedResources", "Size set aside."), ROW_SMAP("status.allocatedResourceStatuses", "State of a resize."),
+	ROW_REF("spec", pvc_spec_fields, "What is wanted."), ROW_OBJ("status", "What is."),
+	ROW_STR("status.phase", "Phase."), ROW_STRS("status.accessModes", "Access modes."),
+	ROW_QMAP("status.capacity", "Size."),
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields },
+	ROW_QMAP("status.allocatedResources", "Size set aside."),
+	ROW_SMAP("status.allocatedResourceStatuses", "State of a resize."),
 	ROW_STR("status.currentVolumeAttributesClassName", "Class of attributes."));
 
-static int pvc_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old, struct err *e)
+static int pvc_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
 	default_str(d, json_need_obj(d, o, "spec"), "volumeMode", "Filesystem");
 	if (!old)
@@ -537,7 +605,8 @@ static int pvc_prepare(const struct write_env *env, struct json_doc *d, struct j
 	return 0;
 }
 
-static void pvc_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void pvc_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	if (json_len(json_at(o, "/spec/accessModes")) == 0)
 		cause_required(c, "spec.accessModes", "at least 1 access mode is required");
@@ -551,23 +620,31 @@ static const struct column pvc_columns[] = {
 	{ "Capacity", "string", NULL, "Size.", 0, NULL, capacity_cell },
 	{ "Access Modes", "string", NULL, "Access modes.", 0, NULL, access_modes_cell },
 	{ "StorageClass", "string", NULL, "Class.", 0, ".spec.storageClassName", NULL },
-	{ "VolumeAttributesClass", "string", NULL, "Class of attributes.", 0, ".spec.volumeAttributesClassName", NULL }, COLUMN_AGE,
-	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL }, { 0 },
+	{ "VolumeAttributesClass", "string", NULL, "Class of attributes.", 0,
+		".spec.volumeAttributesClassName", NULL },
+	COLUMN_AGE,
+	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL },
+	{ 0 },
 };
 
 /* ---- ResourceQuota, LimitRange ---- */
 FIELD_TABLE(quota_fields, "io.k8s.api.core.v1.ResourceQuota", "Limits of a namespace.",
-	ROW_OBJ("spec", "What is wanted."), ROW_QMAP("spec.hard", "Limits."), ROW_STRS("spec.scopes", "What counts."),
-	ROW_ANY("spec.scopeSelector", "What counts."), ROW_OBJ("status", "What is."), ROW_QMAP("status.hard", "Limits."),
-	ROW_QMAP("status.used", "Used."));
-FIELD_TABLE(limitrange_fields, "io.k8s.api.core.v1.LimitRange", "Limits of single objects.", ROW_OBJ("spec", "What is wanted."),
-	ROW_LIST("spec.limits", "Limits."), ROW_STR("spec.limits[].type", "Kind they are for."), ROW_QMAP("spec.limits[].max", "Most."),
+	ROW_OBJ("spec", "What is wanted."), ROW_QMAP("spec.hard", "Limits."),
+	ROW_STRS("spec.scopes", "What counts."), ROW_ANY("spec.scopeSelector", "What counts."),
+	ROW_OBJ("status", "What is."), ROW_QMAP("status.hard", "Limits."), ROW_QMAP("status.used", "Used."));
+FIELD_TABLE(limitrange_fields, "io.k8s.api.core.v1.LimitRange", "Limits of single objects.",
+	ROW_OBJ("spec", "What is wanted."), ROW_LIST("spec.limits", "Limits."),
+	ROW_STR("spec.limits[].type", "Kind they are for."), ROW_QMAP("spec.limits[].max", "Most."),
 	ROW_QMAP("spec.limits[].min", "Least."), ROW_QMAP("spec.limits[].default", "Default limit."),
-	ROW_QMAP("spec.limits[].defaultRequest", "Default request."), ROW_QMAP("spec.limits[].maxLimitRequestRatio", "Largest ratio."));
+	ROW_QMAP("spec.limits[].defaultRequest", "Default request."),
+	ROW_QMAP("spec.limits[].maxLimitRequestRatio", "Largest ratio."));
 
-static const char *const no_names[] = { "no", NULL }, *const svc_names[] = { "svc", NULL }, *const ep_names[] = { "ep", NULL };
-static const char *const ns_names[] = { "ns", NULL }, *const cm_names[] = { "cm", NULL }, *const sa_names[] = { "sa", NULL };
-static const char *const ev_names[] = { "ev", NULL }, *const pv_names[] = { "pv", NULL }, *const pvc_names[] = { "pvc", NULL };
+static const char *const no_names[] = { "no", NULL }, *const svc_names[] = { "svc", NULL },
+			 *const ep_names[] = { "ep", NULL };
+static const char *const ns_names[] = { "ns", NULL }, *const cm_names[] = { "cm", NULL },
+			 *const sa_names[] = { "sa", NULL };
+static const char *const ev_names[] = { "ev", NULL }, *const pv_names[] = { "pv", NULL },
+			 *const pvc_names[] = { "pvc", NULL };
 static const char *const quota_names[] = { "quota", NULL }, *const limits_names[] = { "limits", NULL };
 static const char *const node_selectable[] = { "spec.unschedulable", NULL };
 static const char *const namespace_selectable[] = { "status.phase", NULL };
@@ -579,44 +656,71 @@ static const char *const service_selectable[] = { "spec.clusterIP", "spec.type",
 const struct resource_def builtin_core[] = {
 	{ .kind = { CORE("Namespace", "namespaces", "namespace"), .short_names = ns_names, .has_status = true,
 		  .fields = &namespace_fields },
-		.verbs = VERBS_ALL & ~VERB_DELETECOLLECTION, .rules = { .name_max = 63 }, .subresources = namespace_subs,
-		.columns = namespace_columns, .selectable = namespace_selectable, .hooks = { .prepare = namespace_prepare },
+		.verbs = VERBS_ALL & ~VERB_DELETECOLLECTION,
+		.rules = { .name_max = 63 },
+		.subresources = namespace_subs,
+		.columns = namespace_columns,
+		.selectable = namespace_selectable,
+		.hooks = { .prepare = namespace_prepare },
 		.delete_returns = true },
-	{ .kind = { CORE("Node", "nodes", "node"), .short_names = no_names, .has_status = true, .fields = &node_fields },
-		.subresources = status_only, .columns = node_columns, .selectable = node_selectable, .storage = "minions" },
-	{ .kind = { CORE("Service", "services", "service"), .short_names = svc_names, .categories = cat_all, .namespaced = true,
-		  .has_status = true, .fields = &service_fields },
-		.rules = { .name_max = 63, .create_on_update = true }, .subresources = status_only, .columns = service_columns,
+	{ .kind = { CORE("Node", "nodes", "node"), .short_names = no_names, .has_status = true,
+		  .fields = &node_fields },
+		.subresources = status_only,
+		.columns = node_columns,
+		.selectable = node_selectable,
+		.storage = "minions" },
+	{ .kind = { CORE("Service", "services", "service"), .short_names = svc_names, .categories = cat_all,
+		  .namespaced = true, .has_status = true, .fields = &service_fields },
+		.rules = { .name_max = 63, .create_on_update = true },
+		.subresources = status_only,
+		.columns = service_columns,
 		.selectable = service_selectable,
-		.hooks = { .deflt = service_default, .prepare = service_prepare, .validate = service_validate },
-		.storage = "services/specs", .delete_returns = true },
+		.hooks = { .deflt = service_default,
+			.prepare = service_prepare,
+			.validate = service_validate },
+		.storage = "services/specs",
+		.delete_returns = true },
 	{ .kind = { CORE("Endpoints", "endpoints", "endpoints"), .short_names = ep_names, .namespaced = true,
 		  .fields = &endpoints_fields },
-		.rules = { .create_on_update = true }, .columns = endpoints_columns, .storage = "services/endpoints" },
+		.rules = { .create_on_update = true },
+		.columns = endpoints_columns,
+		.storage = "services/endpoints" },
 	{ .kind = { CORE("ConfigMap", "configmaps", "configmap"), .short_names = cm_names, .namespaced = true,
 		  .fields = &configmap_fields },
-		.columns = configmap_columns, .hooks = { .validate = config_validate } },
+		.columns = configmap_columns,
+		.hooks = { .validate = config_validate } },
 	{ .kind = { CORE("Secret", "secrets", "secret"), .namespaced = true, .fields = &secret_fields },
-		.columns = secret_columns, .selectable = secret_selectable,
+		.columns = secret_columns,
+		.selectable = secret_selectable,
 		.hooks = { .prepare = secret_prepare, .validate = config_validate } },
-	{ .kind = { CORE("ServiceAccount", "serviceaccounts", "serviceaccount"), .short_names = sa_names, .namespaced = true,
-		  .fields = &serviceaccount_fields },
-		.subresources = serviceaccount_subs, .columns = serviceaccount_columns, .delete_returns = true },
-	{ .kind = { CORE("Event", "events", "event"), .short_names = ev_names, .namespaced = true, .fields = &event_fields },
-		.rules = { .create_on_update = true }, .columns = event_columns, .selectable = event_selectable,
+	{ .kind = { CORE("ServiceAccount", "serviceaccounts", "serviceaccount"), .short_names = sa_names,
+		  .namespaced = true, .fields = &serviceaccount_fields },
+		.subresources = serviceaccount_subs,
+		.columns = serviceaccount_columns,
+		.delete_returns = true },
+	{ .kind = { CORE("Event", "events", "event"), .short_names = ev_names, .namespaced = true,
+		  .fields = &event_fields },
+		.rules = { .create_on_update = true },
+		.columns = event_columns,
+		.selectable = event_selectable,
 		.ttl_seconds = 3600 },
-	{ .kind = { CORE("PersistentVolume", "persistentvolumes", "persistentvolume"), .short_names = pv_names, .has_status = true,
-		  .fields = &pv_fields },
-		.subresources = status_only, .columns = pv_columns, .delete_returns = true },
-	{ .kind = { CORE("PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"), .short_names = pvc_names,
-		  .namespaced = true, .has_status = true, .fields = &pvc_fields },
-		.subresources = status_only, .columns = pvc_columns,
-		.hooks = { .prepare = pvc_prepare, .validate = pvc_validate }, .delete_returns = true },
-	{ .kind = { CORE("ResourceQuota", "resourcequotas", "resourcequota"), .short_names = quota_names, .namespaced = true,
-		  .has_status = true, .fields = &quota_fields },
-		.subresources = status_only, .delete_returns = true },
-	{ .kind = { CORE("LimitRange", "limitranges", "limitrange"), .short_names = limits_names, .namespaced = true,
-		  .fields = &limitrange_fields },
+	{ .kind = { CORE("PersistentVolume", "persistentvolumes", "persistentvolume"),
+		  .short_names = pv_names, .has_status = true, .fields = &pv_fields },
+		.subresources = status_only,
+		.columns = pv_columns,
+		.delete_returns = true },
+	{ .kind = { CORE("PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"),
+		  .short_names = pvc_names, .namespaced = true, .has_status = true, .fields = &pvc_fields },
+		.subresources = status_only,
+		.columns = pvc_columns,
+		.hooks = { .prepare = pvc_prepare, .validate = pvc_validate },
+		.delete_returns = true },
+	{ .kind = { CORE("ResourceQuota", "resourcequotas", "resourcequota"), .short_names = quota_names,
+		  .namespaced = true, .has_status = true, .fields = &quota_fields },
+		.subresources = status_only,
+		.delete_returns = true },
+	{ .kind = { CORE("LimitRange", "limitranges", "limitrange"), .short_names = limits_names,
+		  .namespaced = true, .fields = &limitrange_fields },
 		.rules = { .create_on_update = true } },
 	{ .kind = { 0 } },
 };

@@ -10,34 +10,45 @@
 #include <string.h>
 
 FIELD_TABLE(container_state_fields, "io.k8s.api.core.v1.ContainerState", "State of a container.",
-	ROW_OBJ("waiting", "Not yet running."), ROW_STR("waiting.reason", "Why."), ROW_STR("waiting.message", "Why, for people."),
-	ROW_OBJ("running", "Running."), ROW_TIME("running.startedAt", "Since when."), ROW_OBJ("terminated", "Ended."),
-	ROW_I32("terminated.exitCode", "Exit code."), ROW_I32("terminated.signal", "Signal."), ROW_STR("terminated.reason", "Why."),
-	ROW_STR("terminated.message", "Last words."), ROW_TIME("terminated.startedAt", "Start."),
-	ROW_TIME("terminated.finishedAt", "End."), ROW_STR("terminated.containerID", "Container."));
+	ROW_OBJ("waiting", "Not yet running."), ROW_STR("waiting.reason", "Why."),
+	ROW_STR("waiting.message", "Why, for people."), ROW_OBJ("running", "Running."),
+	ROW_TIME("running.startedAt", "Since when."), ROW_OBJ("terminated", "Ended."),
+	ROW_I32("terminated.exitCode", "Exit code."), ROW_I32("terminated.signal", "Signal."),
+	ROW_STR("terminated.reason", "Why."), ROW_STR("terminated.message", "Last words."),
+	ROW_TIME("terminated.startedAt", "Start."), ROW_TIME("terminated.finishedAt", "End."),
+	ROW_STR("terminated.containerID", "Container."));
 
 FIELD_TABLE(container_status_fields, "io.k8s.api.core.v1.ContainerStatus", "Status of a container.",
 	ROW_STR("name", "Name."), ROW_REF("state", container_state_fields, "Now."),
-	ROW_REF("lastState", container_state_fields, "Before the last restart."), ROW_BOOL("ready", "Whether it is ready."),
-	ROW_I32("restartCount", "Restarts."), ROW_STR("image", "Image."), ROW_STR("imageID", "Image by digest."),
+	ROW_REF("lastState", container_state_fields, "Before the last restart."),
+	ROW_BOOL("ready", "Whether it is ready."), ROW_I32("restartCount", "Restarts."),
+	ROW_STR("image", "Image."), ROW_STR("imageID", "Image by digest."),
 	ROW_STR("containerID", "Container."), ROW_BOOL("started", "Whether it passed its start-up probe."),
-	ROW_QMAP("allocatedResources", "Resources set aside."), ROW_REF("resources", resource_requirement_fields, "Resources in force."),
-	ROW_ANY("volumeMounts", "Mounts."), ROW_ANY("user", "User."), ROW_ANY("allocatedResourcesStatus", "Health of devices."),
+	ROW_QMAP("allocatedResources", "Resources set aside."),
+	ROW_REF("resources", resource_requirement_fields, "Resources in force."),
+	ROW_ANY("volumeMounts", "Mounts."), ROW_ANY("user", "User."),
+	ROW_ANY("allocatedResourcesStatus", "Health of devices."),
 	ROW_STR("stopSignal", "Signal that stops it."));
 
 FIELD_TABLE(pod_fields, "io.k8s.api.core.v1.Pod", "Containers that run together on a node.",
 	ROW_REF("spec", pod_spec_fields, "What it consists of."), ROW_OBJ("status", "What is."),
 	ROW_ENUM("status.phase", "Failed|Pending|Running|Succeeded|Unknown", "Phase."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type", .ref = &condition_fields },
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
+		.ref = &condition_fields },
 	ROW_STR("status.message", "Why, for people."), ROW_STR("status.reason", "Why."),
-	ROW_STR("status.nominatedNodeName", "Node it may get."), ROW_STR("status.hostIP", "Address of the node."),
-	ROW_KEYED("status.hostIPs", "ip", "Addresses of the node."), ROW_KEY("status.hostIPs[].ip", "Address."),
-	ROW_STR("status.podIP", "Address."), ROW_KEYED("status.podIPs", "ip", "Addresses."), ROW_KEY("status.podIPs[].ip", "Address."),
-	ROW_TIME("status.startTime", "When the node took it on."), ROW_REFS("status.containerStatuses", container_status_fields, "Containers."),
+	ROW_STR("status.nominatedNodeName", "Node it may get."),
+	ROW_STR("status.hostIP", "Address of the node."),
+	ROW_KEYED("status.hostIPs", "ip", "Addresses of the node."),
+	ROW_KEY("status.hostIPs[].ip", "Address."), ROW_STR("status.podIP", "Address."),
+	ROW_KEYED("status.podIPs", "ip", "Addresses."), ROW_KEY("status.podIPs[].ip", "Address."),
+	ROW_TIME("status.startTime", "When the node took it on."),
+	ROW_REFS("status.containerStatuses", container_status_fields, "Containers."),
 	ROW_REFS("status.initContainerStatuses", container_status_fields, "Init containers."),
 	ROW_REFS("status.ephemeralContainerStatuses", container_status_fields, "Debugging containers."),
-	ROW_STR("status.qosClass", "Guaranteed, Burstable or BestEffort."), ROW_STR("status.resize", "State of a resize."),
-	ROW_ANY("status.resourceClaimStatuses", "Resource claims."), ROW_INT("status.observedGeneration", "Generation seen by the node."),
+	ROW_STR("status.qosClass", "Guaranteed, Burstable or BestEffort."),
+	ROW_STR("status.resize", "State of a resize."),
+	ROW_ANY("status.resourceClaimStatuses", "Resource claims."),
+	ROW_INT("status.observedGeneration", "Generation seen by the node."),
 	ROW_QMAP("status.allocatedResources", "Resources set aside for the pod."),
 	ROW_REF("status.resources", resource_requirement_fields, "Resources of the pod in force."));
 
@@ -59,18 +70,20 @@ static const char *qos_class(const struct json *spec)
 	bool guaranteed = true, any = false;
 
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-		JSON_EACH(it, json_get(spec, lists[l])) {
+		JSON_EACH (it, json_get(spec, lists[l])) {
 			const struct json *requests = json_at(it.val, "/resources/requests");
 			const struct json *limits = json_at(it.val, "/resources/limits");
 
 			for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 				struct quantity request, limit;
 
-				if (amount_is_positive(requests, names[i]) || amount_is_positive(limits, names[i]))
+				if (amount_is_positive(requests, names[i]) ||
+					amount_is_positive(limits, names[i]))
 					any = true;
 				if (!amount_is_positive(limits, names[i]))
 					guaranteed = false;
-				else if (quantity_from_json(json_get(requests, names[i]), &request, NULL) < 0 ||
+				else if (quantity_from_json(json_get(requests, names[i]), &request, NULL) <
+						 0 ||
 					 quantity_from_json(json_get(limits, names[i]), &limit, NULL) < 0 ||
 					 quantity_cmp(&request, &limit) != 0)
 					guaranteed = false;
@@ -82,18 +95,20 @@ static const char *qos_class(const struct json *spec)
 
 static void add_default_tolerations(struct json_doc *d, struct json *spec)
 {
-	static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
+	static const char *const keys[] = { "node.kubernetes.io/not-ready",
+		"node.kubernetes.io/unreachable" };
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		bool found = false;
 		struct json *t;
 
-		JSON_EACH(it, json_get(spec, "tolerations")) {
+		JSON_EACH (it, json_get(spec, "tolerations")) {
 			const char *key = json_get_str(it.val, "key");
 			const char *effect = json_get_str(it.val, "effect");
 
-			if ((str_eq(key, keys[i]) || (str_empty(key) && str_eq(json_get_str(it.val, "operator"), "Exists"))) &&
-			    (str_empty(effect) || str_eq(effect, "NoExecute")))
+			if ((str_eq(key, keys[i]) ||
+				    (str_empty(key) && str_eq(json_get_str(it.val, "operator"), "Exists"))) &&
+				(str_empty(effect) || str_eq(effect, "NoExecute")))
 				found = true;
 		}
 		if (found)
@@ -128,7 +143,8 @@ static int pod_priority(const struct write_env *env, struct json_doc *d, struct 
 	return 0;
 }
 
-static int pod_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old, struct err *e)
+static int pod_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
+	const struct json *old, struct err *e)
 {
 	struct json *spec = json_need_obj(d, o, "spec");
 	struct json *status = json_need_obj(d, o, "status");
@@ -145,13 +161,14 @@ static int pod_prepare(const struct write_env *env, struct json_doc *d, struct j
 }
 
 /* What may change in a running pod's spec: images, deadlines, tolerations (added), and, through pods/resize, resources. */
-static void pod_update_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void pod_update_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	CLEANUP(json_doc_freep) struct json_doc *a = json_doc_from(json_get(old, "spec"));
 	CLEANUP(json_doc_freep) struct json_doc *b = json_doc_from(json_get(o, "spec"));
 	static const char *const lists[] = { "containers", "initContainers" };
-	static const char *const free_members[] = { "activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds",
-		"schedulingGates", "ephemeralContainers" };
+	static const char *const free_members[] = { "activeDeadlineSeconds", "tolerations",
+		"terminationGracePeriodSeconds", "schedulingGates", "ephemeralContainers" };
 	struct json *sides[2] = { json_root(a), json_root(b) };
 
 	for (size_t s = 0; s < 2; s++) {
@@ -160,7 +177,7 @@ static void pod_update_validate(const struct write_env *env, const struct json *
 		if (str_eq(env->sub, "binding") || json_len(json_at(old, "/spec/schedulingGates")) > 0)
 			json_remove(sides[s], "nodeName");
 		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-			JSON_EACH(it, json_get(sides[s], lists[l])) {
+			JSON_EACH (it, json_get(sides[s], lists[l])) {
 				json_remove(it.val, "image");
 				if (str_eq(env->sub, "resize"))
 					json_remove(it.val, "resources");
@@ -168,13 +185,17 @@ static void pod_update_validate(const struct write_env *env, const struct json *
 		}
 	}
 	if (!json_eq(sides[0], sides[1]))
-		cause_forbidden(c, "spec", "pod updates may not change fields other than `spec.containers[*].image`,"
-			"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
-			"existing tolerations),`spec.terminationGracePeriodSeconds`; resources change through the resize "
+		cause_forbidden(c, "spec",
+			"pod updates may not change fields other than `spec.containers[*].image`,"
+			"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+			"(only additions to "
+			"existing tolerations),`spec.terminationGracePeriodSeconds`; resources change "
+			"through the resize "
 			"subresource");
 }
 
-static void pod_validate(const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+static void pod_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	if (old)
 		pod_update_validate(env, o, old, c);
@@ -187,7 +208,7 @@ static struct json *pod_ready_cell(struct json_doc *d, const struct json *o, int
 {
 	size_t ready = 0;
 
-	JSON_EACH(it, json_at(o, "/status/containerStatuses"))
+	JSON_EACH (it, json_at(o, "/status/containerStatuses"))
 		if (json_bool(json_get(it.val, "ready")))
 			ready++;
 	return json_new_strf(d, "%zu/%zu", ready, json_len(json_at(o, "/spec/containers")));
@@ -218,11 +239,12 @@ static struct json *pod_init_text(struct json_doc *d, const struct json *o)
 	size_t total = json_len(json_at(o, "/spec/initContainers")), done = 0;
 	char buf[32];
 
-	JSON_EACH(it, json_at(o, "/status/initContainerStatuses")) {
+	JSON_EACH (it, json_at(o, "/status/initContainerStatuses")) {
 		const struct json *ended = json_at(it.val, "/state/terminated");
 		const char *text;
 
-		if ((ended && json_i64(json_get(ended, "exitCode")) == 0) || json_bool(json_get(it.val, "started"))) {
+		if ((ended && json_i64(json_get(ended, "exitCode")) == 0) ||
+			json_bool(json_get(it.val, "started"))) {
 			done++;
 			continue;
 		}
@@ -247,7 +269,7 @@ static struct json *pod_status_cell(struct json_doc *d, const struct json *o, in
 	init = pod_init_text(d, o);
 	if (init)
 		return init;
-	JSON_EACH(it, json_at(o, "/status/containerStatuses")) {
+	JSON_EACH (it, json_at(o, "/status/containerStatuses")) {
 		const char *own = waiting_or_terminated(it.val, buf, sizeof(buf));
 
 		if (own)
@@ -261,7 +283,7 @@ static struct json *pod_restarts_cell(struct json_doc *d, const struct json *o, 
 	int64_t n = 0, last = 0, t;
 	char buf[TIME_TEXT_MAX];
 
-	JSON_EACH(it, json_at(o, "/status/containerStatuses")) {
+	JSON_EACH (it, json_at(o, "/status/containerStatuses")) {
 		const char *end = json_at_str(it.val, "/lastState/terminated/finishedAt");
 
 		n += json_i64(json_get(it.val, "restartCount"));
@@ -299,8 +321,9 @@ static struct json *pod_gates_cell(struct json_doc *d, const struct json *o, int
 
 	if (!total)
 		return json_new_str(d, "<none>");
-	JSON_EACH(it, json_at(o, "/spec/readinessGates"))
-		if (cond_is(json_at(o, "/status/conditions"), json_str_or(json_get(it.val, "conditionType"), ""), "True"))
+	JSON_EACH (it, json_at(o, "/spec/readinessGates"))
+		if (cond_is(json_at(o, "/status/conditions"),
+			    json_str_or(json_get(it.val, "conditionType"), ""), "True"))
 			ok++;
 	return json_new_strf(d, "%zu/%zu", ok, total);
 }
@@ -308,11 +331,13 @@ static struct json *pod_gates_cell(struct json_doc *d, const struct json *o, int
 static const struct column pod_columns[] = {
 	{ "Ready", "string", NULL, "Ready containers.", 0, NULL, pod_ready_cell },
 	{ "Status", "string", NULL, "What it is doing.", 0, NULL, pod_status_cell },
-	{ "Restarts", "string", NULL, "Restarts.", 0, NULL, pod_restarts_cell }, COLUMN_AGE,
+	{ "Restarts", "string", NULL, "Restarts.", 0, NULL, pod_restarts_cell },
+	COLUMN_AGE,
 	{ "IP", "string", NULL, "Address.", 1, NULL, pod_ip_cell },
 	{ "Node", "string", NULL, "Node.", 1, NULL, pod_node_cell },
 	{ "Nominated Node", "string", NULL, "Node it may get.", 1, NULL, pod_nominated_cell },
-	{ "Readiness Gates", "string", NULL, "Conditions that must hold.", 1, NULL, pod_gates_cell }, { 0 },
+	{ "Readiness Gates", "string", NULL, "Conditions that must hold.", 1, NULL, pod_gates_cell },
+	{ 0 },
 };
 
 /* ---- ContainerTemplates: cells that workloads share ---- */
@@ -320,7 +345,7 @@ static struct json *template_cell(struct json_doc *d, const struct json *o, cons
 {
 	CLEANUP(str_done) struct str s = { 0 };
 
-	JSON_EACH(it, json_at(o, "/spec/template/spec/containers"))
+	JSON_EACH (it, json_at(o, "/spec/template/spec/containers"))
 		str_addf(&s, "%s%s", s.len ? "," : "", json_str_or(json_get(it.val, member), ""));
 	return json_new_str(d, str_cstr(&s));
 }
@@ -345,7 +370,8 @@ static const struct subresource pod_subs[] = {
 	{ "exec", NULL, NULL, "PodExecOptions", VERB_CREATE | VERB_GET },
 	{ "attach", NULL, NULL, "PodAttachOptions", VERB_CREATE | VERB_GET },
 	{ "portforward", NULL, NULL, "PodPortForwardOptions", VERB_CREATE | VERB_GET },
-	{ "proxy", NULL, NULL, "PodProxyOptions", VERB_CREATE | VERB_GET | VERB_UPDATE | VERB_DELETE | VERB_PATCH },
+	{ "proxy", NULL, NULL, "PodProxyOptions",
+		VERB_CREATE | VERB_GET | VERB_UPDATE | VERB_DELETE | VERB_PATCH },
 	{ 0 },
 };
 
@@ -355,10 +381,21 @@ static const char *const pod_selectable[] = { "spec.nodeName", "spec.restartPoli
 	"status.nominatedNodeName", NULL };
 
 const struct resource_def builtin_pods[] = {
-	{ .kind = { .group = "", .version = "v1", .kind = "Pod", .plural = "pods", .singular = "pod", .short_names = pod_names,
-		  .categories = pod_categories, .namespaced = true, .has_status = true, .fields = &pod_fields },
-		.rules = { .grace_seconds = 30, .generation = GEN_SPEC }, .subresources = pod_subs, .columns = pod_columns,
+	{ .kind = { .group = "",
+		  .version = "v1",
+		  .kind = "Pod",
+		  .plural = "pods",
+		  .singular = "pod",
+		  .short_names = pod_names,
+		  .categories = pod_categories,
+		  .namespaced = true,
+		  .has_status = true,
+		  .fields = &pod_fields },
+		.rules = { .grace_seconds = 30, .generation = GEN_SPEC },
+		.subresources = pod_subs,
+		.columns = pod_columns,
 		.selectable = pod_selectable,
-		.hooks = { .deflt = pod_default, .prepare = pod_prepare, .validate = pod_validate }, .delete_returns = true },
+		.hooks = { .deflt = pod_default, .prepare = pod_prepare, .validate = pod_validate },
+		.delete_returns = true },
 	{ .kind = { 0 } },
 };

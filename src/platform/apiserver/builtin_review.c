@@ -3,56 +3,78 @@
  * review.c. */
 #include "platform/apiserver/builtin.h"
 
-FIELD_TABLE(user_info_fields, NULL, "A user.", ROW_STR("username", "Name."), ROW_STR("uid", "UID."), ROW_STRS("groups", "Groups."),
-	ROW_ANY("extra", "Further facts."));
-FIELD_TABLE(token_review_fields, "io.k8s.api.authentication.v1.TokenReview", "Whose token is this?", ROW_OBJ("spec", "The question."),
-	ROW_STR("spec.token", "Token."), ROW_STRS("spec.audiences", "Audiences."), ROW_OBJ("status", "The answer."),
-	ROW_BOOL("status.authenticated", "Whether it is good."), ROW_REF("status.user", user_info_fields, "Whose it is."),
+FIELD_TABLE(user_info_fields, NULL, "A user.", ROW_STR("username", "Name."), ROW_STR("uid", "UID."),
+	ROW_STRS("groups", "Groups."), ROW_ANY("extra", "Further facts."));
+FIELD_TABLE(token_review_fields, "io.k8s.api.authentication.v1.TokenReview", "Whose token is this?",
+	ROW_OBJ("spec", "The question."), ROW_STR("spec.token", "Token."),
+	ROW_STRS("spec.audiences", "Audiences."), ROW_OBJ("status", "The answer."),
+	ROW_BOOL("status.authenticated", "Whether it is good."),
+	ROW_REF("status.user", user_info_fields, "Whose it is."),
 	ROW_STRS("status.audiences", "Audiences it is good for."), ROW_STR("status.error", "Why not."));
-FIELD_TABLE(token_request_fields, "io.k8s.api.authentication.v1.TokenRequest", "A token, please.", ROW_OBJ("spec", "The question."),
-	ROW_STRS("spec.audiences", "Audiences."), ROW_INT("spec.expirationSeconds", "Lifetime wanted."),
-	ROW_REF("spec.boundObjectRef", object_reference_fields, "Object it dies with."), ROW_OBJ("status", "The answer."),
-	ROW_STR("status.token", "Token."), ROW_TIME("status.expirationTimestamp", "End of its life."));
-FIELD_TABLE(self_subject_review_fields, "io.k8s.api.authentication.v1.SelfSubjectReview", "Who am I?", ROW_OBJ("status", "The answer."),
-	ROW_REF("status.userInfo", user_info_fields, "You."));
+FIELD_TABLE(token_request_fields, "io.k8s.api.authentication.v1.TokenRequest", "A token, please.",
+	ROW_OBJ("spec", "The question."), ROW_STRS("spec.audiences", "Audiences."),
+	ROW_INT("spec.expirationSeconds", "Lifetime wanted."),
+	ROW_REF("spec.boundObjectRef", object_reference_fields, "Object it dies with."),
+	ROW_OBJ("status", "The answer."), ROW_STR("status.token", "Token."),
+	ROW_TIME("status.expirationTimestamp", "End of its life."));
+FIELD_TABLE(self_subject_review_fields, "io.k8s.api.authentication.v1.SelfSubjectReview", "Who am I?",
+	ROW_OBJ("status", "The answer."), ROW_REF("status.userInfo", user_info_fields, "You."));
 
-FIELD_TABLE(resource_attributes_fields, NULL, "A request for a resource.", ROW_STR("namespace", "Namespace."), ROW_STR("verb", "Verb."),
-	ROW_STR("group", "API group."), ROW_STR("version", "Version."), ROW_STR("resource", "Resource."),
-	ROW_STR("subresource", "Subresource."), ROW_STR("name", "Name."), ROW_ANY("fieldSelector", "Field selector."),
-	ROW_ANY("labelSelector", "Label selector."));
-FIELD_TABLE(access_review_fields, "io.k8s.api.authorization.v1.SubjectAccessReview", "May somebody do something?",
-	ROW_OBJ("spec", "The question."), ROW_REF("spec.resourceAttributes", resource_attributes_fields, "A request for a resource."),
-	ROW_OBJ("spec.nonResourceAttributes", "Another request."), ROW_STR("spec.nonResourceAttributes.path", "Path."),
-	ROW_STR("spec.nonResourceAttributes.verb", "Verb."), ROW_STR("spec.user", "Who."), ROW_STRS("spec.groups", "Groups."),
-	ROW_ANY("spec.extra", "Further facts."), ROW_STR("spec.uid", "UID."), ROW_OBJ("status", "The answer."),
-	ROW_BOOL("status.allowed", "Yes."), ROW_BOOL("status.denied", "Certainly not."), ROW_STR("status.reason", "Why."),
+FIELD_TABLE(resource_attributes_fields, NULL, "A request for a resource.", ROW_STR("namespace", "Namespace."),
+	ROW_STR("verb", "Verb."), ROW_STR("group", "API group."), ROW_STR("version", "Version."),
+	ROW_STR("resource", "Resource."), ROW_STR("subresource", "Subresource."), ROW_STR("name", "Name."),
+	ROW_ANY("fieldSelector", "Field selector."), ROW_ANY("labelSelector", "Label selector."));
+FIELD_TABLE(access_review_fields, "io.k8s.api.authorization.v1.SubjectAccessReview",
+	"May somebody do something?", ROW_OBJ("spec", "The question."),
+	ROW_REF("spec.resourceAttributes", resource_attributes_fields, "A request for a resource."),
+	ROW_OBJ("spec.nonResourceAttributes", "Another request."),
+	ROW_STR("spec.nonResourceAttributes.path", "Path."),
+	ROW_STR("spec.nonResourceAttributes.verb", "Verb."), ROW_STR("spec.user", "Who."),
+	ROW_STRS("spec.groups", "Groups."), ROW_ANY("spec.extra", "Further facts."),
+	ROW_STR("spec.uid", "UID."), ROW_OBJ("status", "The answer."), ROW_BOOL("status.allowed", "Yes."),
+	ROW_BOOL("status.denied", "Certainly not."), ROW_STR("status.reason", "Why."),
 	ROW_STR("status.evaluationError", "What went wrong."));
-FIELD_TABLE(rules_review_fields, "io.k8s.api.authorization.v1.SelfSubjectRulesReview", "What may I do?", ROW_OBJ("spec", "The question."),
-	ROW_STR("spec.namespace", "Namespace."), ROW_OBJ("status", "The answer."), ROW_LIST("status.resourceRules", "Resources."),
-	ROW_STRS("status.resourceRules[].verbs", "Verbs."), ROW_STRS("status.resourceRules[].apiGroups", "API groups."),
-	ROW_STRS("status.resourceRules[].resources", "Resources."), ROW_STRS("status.resourceRules[].resourceNames", "Names."),
-	ROW_LIST("status.nonResourceRules", "Other paths."), ROW_STRS("status.nonResourceRules[].verbs", "Verbs."),
-	ROW_STRS("status.nonResourceRules[].nonResourceURLs", "Paths."), ROW_BOOL("status.incomplete", "Whether there may be more."),
+FIELD_TABLE(rules_review_fields, "io.k8s.api.authorization.v1.SelfSubjectRulesReview", "What may I do?",
+	ROW_OBJ("spec", "The question."), ROW_STR("spec.namespace", "Namespace."),
+	ROW_OBJ("status", "The answer."), ROW_LIST("status.resourceRules", "Resources."),
+	ROW_STRS("status.resourceRules[].verbs", "Verbs."),
+	ROW_STRS("status.resourceRules[].apiGroups", "API groups."),
+	ROW_STRS("status.resourceRules[].resources", "Resources."),
+	ROW_STRS("status.resourceRules[].resourceNames", "Names."),
+	ROW_LIST("status.nonResourceRules", "Other paths."),
+	ROW_STRS("status.nonResourceRules[].verbs", "Verbs."),
+	ROW_STRS("status.nonResourceRules[].nonResourceURLs", "Paths."),
+	ROW_BOOL("status.incomplete", "Whether there may be more."),
 	ROW_STR("status.evaluationError", "What went wrong."));
 
-#define AUTHN(k, p, s) .group = "authentication.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
+#define AUTHN(k, p, s) \
+	.group = "authentication.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
 #define AUTHZ(k, p, s) .group = "authorization.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
 
 const struct resource_def builtin_review[] = {
 	{ .kind = { AUTHN("TokenReview", "tokenreviews", "tokenreview"), .fields = &token_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
-	{ .kind = { AUTHN("SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"), .fields = &self_subject_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
-	{ .kind = { AUTHZ("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"), .fields = &access_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
-	{ .kind = { AUTHZ("LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview"), .namespaced = true,
+		.verbs = VERB_CREATE,
+		.transient = true },
+	{ .kind = { AUTHN("SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
+		  .fields = &self_subject_review_fields },
+		.verbs = VERB_CREATE,
+		.transient = true },
+	{ .kind = { AUTHZ("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
 		  .fields = &access_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
+		.verbs = VERB_CREATE,
+		.transient = true },
+	{ .kind = { AUTHZ("LocalSubjectAccessReview", "localsubjectaccessreviews",
+			    "localsubjectaccessreview"),
+		  .namespaced = true, .fields = &access_review_fields },
+		.verbs = VERB_CREATE,
+		.transient = true },
 	{ .kind = { AUTHZ("SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
 		  .fields = &access_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
+		.verbs = VERB_CREATE,
+		.transient = true },
 	{ .kind = { AUTHZ("SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
 		  .fields = &rules_review_fields },
-		.verbs = VERB_CREATE, .transient = true },
+		.verbs = VERB_CREATE,
+		.transient = true },
 	{ .kind = { 0 } },
 };

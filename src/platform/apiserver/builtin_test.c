@@ -4,8 +4,8 @@
 #include "base/test_util.h"
 #include "platform/apiserver/builtin.h"
 
-static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps, builtin_rbac, builtin_admin,
-	builtin_review, builtin_misc };
+static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps, builtin_rbac,
+	builtin_admin, builtin_review, builtin_misc };
 
 static void every_table_is_sound(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/listopts.h - the options of list, watch and deletecollection, read and checked (kubernetes-api.md 2.5-2.7). */
+/* platform/apiserver/listopts.h - the options of list, watch and deletecollection, read and checked
+ * (kubernetes-api.md 2.5-2.7). */
 #pragma once
 
 #include "api/selector.h"

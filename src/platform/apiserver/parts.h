@@ -30,14 +30,14 @@ struct list_meta {
 	int64_t remaining; /* < 0: unknown */
 };
 void table_list(struct resource *r, const struct obj *const *items, size_t n, const struct list_meta *m,
-		enum table_include include, int64_t now_ms, struct str *out);
+	enum table_include include, int64_t now_ms, struct str *out);
 /* The one-row Table of a watch event or a GET; definitions only when asked for. bookmark: no cells but null, the row's object
  * is o as it is. */
-void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark, enum table_include include,
-	       int64_t now_ms, struct str *out);
+void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark,
+	enum table_include include, int64_t now_ms, struct str *out);
 
 /* protobuf.c (2.8): a body that starts with "k8s\0", as the tree it means, apiVersion and kind from the envelope. want is the
  * resource of the URL (its kind is assumed if the envelope names none), NULL for DeleteOptions and the like.
  * ERR_UNSUPPORTED_MEDIA_TYPE if the kind has no table. */
-int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len, struct json_doc **ret,
-		    struct err *e);
+int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len,
+	struct json_doc **ret, struct err *e);

@@ -62,9 +62,11 @@ static void on_namespace(void *arg, const struct obj *ns, const struct err *e)
 		return;
 	}
 	status = json_need_obj(d, o, "status");
-	cond_set(d, status, "NamespaceContentRemaining", "True", "SomeResourcesRemain", str_cstr(&c->remaining), now);
+	cond_set(d, status, "NamespaceContentRemaining", "True", "SomeResourcesRemain",
+		str_cstr(&c->remaining), now);
 	if (c->left_finalizers)
-		cond_set(d, status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", str_cstr(&c->remaining), now);
+		cond_set(d, status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
+			str_cstr(&c->remaining), now);
 	else
 		cond_remove(d, status, "NamespaceFinalizersRemaining");
 	kube_update(c->client, &pk_namespace, NULL, c->ns, "status", o, on_namespace_written, c);
@@ -81,9 +83,11 @@ static void on_list(void *arg, struct obj *const *items, size_t n, uint64_t rv, 
 	}
 	if (!e && n) {
 		c->left += n;
-		str_addf(&c->remaining, "%s%s has %zu resource instances", c->remaining.len ? ", " : "", k->plural, n);
+		str_addf(&c->remaining, "%s%s has %zu resource instances", c->remaining.len ? ", " : "",
+			k->plural, n);
 		for (size_t i = 0; i < n; i++)
-			c->left_finalizers += json_len(json_at(obj_json(items[i]), "/metadata/finalizers")) > 0;
+			c->left_finalizers +=
+				json_len(json_at(obj_json(items[i]), "/metadata/finalizers")) > 0;
 	}
 	c->at++;
 	next_resource(c);
@@ -106,7 +110,8 @@ static void next_resource(struct cleaner *c)
 	const struct kind *k;
 	CLEANUP(str_done) struct str path = { 0 };
 
-	while ((k = discovered_at(c->found, c->at)) && (!k->namespaced || !discovered_deletable(c->found, c->at)))
+	while ((k = discovered_at(c->found, c->at)) &&
+		(!k->namespaced || !discovered_deletable(c->found, c->at)))
 		c->at++;
 	if (!k) {
 		kube_get(c->client, &pk_namespace, NULL, c->ns, on_namespace, c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/controllers/cleaner.h - one round of emptying a terminating namespace: deletes the collection of every namespaced resource
+/* platform/controllers/cleaner.h - one round of emptying a terminating namespace: deletes the
+ * collection of every namespaced resource
  * that is served, looks what is left, and finalizes the namespace when nothing is. */
 #pragma once
 

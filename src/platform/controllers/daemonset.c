@@ -21,18 +21,22 @@ static const char *pod_node(const struct obj *pod)
 
 	if (!str_empty(node))
 		return node;
-	return json_at_str(obj_json(pod), "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/"
-					  "nodeSelectorTerms/0/matchFields/0/values/0");
+	return json_at_str(obj_json(pod),
+		"/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/"
+		"nodeSelectorTerms/0/matchFields/0/values/0");
 }
 
 static struct json_doc *pod_for_node(const struct obj *ds, const struct obj *node, const char *hash)
 {
 	CLEANUP(mem_freep) char *prefix = str_printf("%s-", obj_name(ds));
-	struct json_doc *d = pod_from_template(json_at(obj_json(ds), "/spec/template"), &pk_daemonset, ds, prefix);
+	struct json_doc *d =
+		pod_from_template(json_at(obj_json(ds), "/spec/template"), &pk_daemonset, ds, prefix);
 	struct json *o = json_root(d), *spec = json_get(o, "spec"), *terms, *term, *field;
 	static const char *const tolerated[][2] = { { "node.kubernetes.io/not-ready", "NoExecute" },
-		{ "node.kubernetes.io/unreachable", "NoExecute" }, { "node.kubernetes.io/disk-pressure", "NoSchedule" },
-		{ "node.kubernetes.io/memory-pressure", "NoSchedule" }, { "node.kubernetes.io/pid-pressure", "NoSchedule" },
+		{ "node.kubernetes.io/unreachable", "NoExecute" },
+		{ "node.kubernetes.io/disk-pressure", "NoSchedule" },
+		{ "node.kubernetes.io/memory-pressure", "NoSchedule" },
+		{ "node.kubernetes.io/pid-pressure", "NoSchedule" },
 		{ "node.kubernetes.io/unschedulable", "NoSchedule" } };
 
 	meta_set_label(d, o, LABEL_REVISION, hash);
@@ -58,7 +62,8 @@ static struct json_doc *pod_for_node(const struct obj *ds, const struct obj *nod
 }
 
 /* The pods of ds on one node: the one that counts, and whether it is of the present template. */
-static const struct obj *pod_on(const struct look *l, const struct obj *ds, const struct obj *node, struct plan *out)
+static const struct obj *pod_on(
+	const struct look *l, const struct obj *ds, const struct obj *node, struct plan *out)
 {
 	struct cache *pods = look_cache(l, &pk_pod);
 	const struct obj *kept = NULL;
@@ -82,8 +87,8 @@ static const struct obj *pod_on(const struct look *l, const struct obj *ds, cons
 	return kept;
 }
 
-static void look_at_node(const struct look *l, const struct obj *ds, const struct obj *node, const char *hash, int64_t max_unavailable,
-			 struct tally *t, struct plan *out)
+static void look_at_node(const struct look *l, const struct obj *ds, const struct obj *node, const char *hash,
+	int64_t max_unavailable, struct tally *t, struct plan *out)
 {
 	bool wanted = fit_daemon(json_at(obj_json(ds), "/spec/template/spec"), node);
 	const struct obj *pod = pod_on(l, ds, node, out);
@@ -105,12 +110,13 @@ static void look_at_node(const struct look *l, const struct obj *ds, const struc
 	t->updated += updated && !obj_deleting(pod);
 	if (!obj_deleting(pod) && pod_is_ready(pod)) {
 		t->ready++;
-		t->available += pod_is_available(pod, json_i64(json_at(obj_json(ds), "/spec/minReadySeconds")), look_now(l),
-			&t->again_at);
+		t->available += pod_is_available(pod,
+			json_i64(json_at(obj_json(ds), "/spec/minReadySeconds")), look_now(l), &t->again_at);
 	} else {
 		t->unavailable_now++;
 	}
-	if (updated || obj_deleting(pod) || str_eq(json_at_str(obj_json(ds), "/spec/updateStrategy/type"), "OnDelete"))
+	if (updated || obj_deleting(pod) ||
+		str_eq(json_at_str(obj_json(ds), "/spec/updateStrategy/type"), "OnDelete"))
 		return;
 	/* an old pod that is not ready costs nothing to replace */
 	if (!pod_is_ready(pod) || t->unavailable_now < max_unavailable) {
@@ -132,8 +138,10 @@ static void daemonset_decide(const struct look *l, const char *key, struct plan 
 
 	if (!ds || obj_deleting(ds))
 		return;
-	template_hash(json_at(obj_json(ds), "/spec/template"), json_i64(json_at(obj_json(ds), "/status/collisionCount")), hash);
-	max = int_or_percent(json_at(obj_json(ds), "/spec/updateStrategy/rollingUpdate/maxUnavailable"), (int64_t)cache_len(nodes), true);
+	template_hash(json_at(obj_json(ds), "/spec/template"),
+		json_i64(json_at(obj_json(ds), "/status/collisionCount")), hash);
+	max = int_or_percent(json_at(obj_json(ds), "/spec/updateStrategy/rollingUpdate/maxUnavailable"),
+		(int64_t)cache_len(nodes), true);
 	if (max < 1)
 		max = 1;
 	for (size_t i = 0; (node = cache_at(nodes, i)); i++)

@@ -8,8 +8,9 @@
 /* Kinds that are views of others, or answered without being stored. */
 static bool is_view(const char *group, const char *plural)
 {
-	return str_eq(group, "events.k8s.io") || str_eq(group, "metrics.k8s.io") || str_eq(plural, "bindings") ||
-	       str_eq(plural, "componentstatuses") || str_eq(group, "subresources.kubevirt.io");
+	return str_eq(group, "events.k8s.io") || str_eq(group, "metrics.k8s.io") ||
+	       str_eq(plural, "bindings") || str_eq(plural, "componentstatuses") ||
+	       str_eq(group, "subresources.kubevirt.io");
 }
 
 struct entry {
@@ -59,7 +60,7 @@ bool discovered_watchable(const struct discovered *d, size_t i)
 
 static bool has_verb(const struct json *verbs, const char *verb)
 {
-	JSON_EACH(it, verbs)
+	JSON_EACH (it, verbs)
 		if (str_eq(json_str(it.val), verb))
 			return true;
 	return false;
@@ -94,14 +95,14 @@ static void add_resource(struct discovered *d, const char *group, const char *ve
 
 static void add_groups(struct discovered *d, const struct json *list)
 {
-	JSON_EACH(g, json_get(list, "items")) {
+	JSON_EACH (g, json_get(list, "items")) {
 		const char *group = json_str_or(json_at(g.val, "/metadata/name"), "");
 
 		/* the preferred version comes first and wins */
-		JSON_EACH(v, json_get(g.val, "versions")) {
+		JSON_EACH (v, json_get(g.val, "versions")) {
 			if (str_eq(json_get_str(v.val, "freshness"), "Stale"))
 				continue;
-			JSON_EACH(r, json_get(v.val, "resources"))
+			JSON_EACH (r, json_get(v.val, "resources"))
 				add_resource(d, group, json_str_or(json_get(v.val, "version"), "v1"), r.val);
 		}
 	}

@@ -10,6 +10,7 @@ struct discovered;
 typedef void discover_fn(void *arg, struct discovered *found, const struct err *e);
 void discover(struct kube_client *c, discover_fn *fn, void *arg);
 void discovered_free(struct discovered *d);
-const struct kind *discovered_at(const struct discovered *d, size_t i); /* NULL at the end; lives as long as d */
+const struct kind *discovered_at(
+	const struct discovered *d, size_t i);                   /* NULL at the end; lives as long as d */
 bool discovered_deletable(const struct discovered *d, size_t i); /* verbs delete and list */
 bool discovered_watchable(const struct discovered *d, size_t i); /* verbs list and watch */

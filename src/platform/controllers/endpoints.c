@@ -20,8 +20,8 @@ static int64_t target_port(const struct json *port, const struct obj *pod)
 
 	if (!json_is_str(target))
 		return json_i64(target ? target : json_get(port, "port"));
-	JSON_EACH(c, json_at(obj_json(pod), "/spec/containers"))
-		JSON_EACH(p, json_get(c.val, "ports"))
+	JSON_EACH (c, json_at(obj_json(pod), "/spec/containers"))
+		JSON_EACH (p, json_get(c.val, "ports"))
 			if (str_eq(json_get_str(p.val, "name"), json_str(target)))
 				return json_i64(json_get(p.val, "containerPort"));
 	return 0;
@@ -56,7 +56,7 @@ static struct json *ports_of(struct json_doc *d, const struct obj *service, cons
 {
 	struct json *list = json_new_arr(d);
 
-	JSON_EACH(it, json_at(obj_json(service), "/spec/ports")) {
+	JSON_EACH (it, json_at(obj_json(service), "/spec/ports")) {
 		int64_t number = pod ? target_port(it.val, pod) : 0;
 		struct json *p;
 
@@ -72,7 +72,8 @@ static struct json *ports_of(struct json_doc *d, const struct obj *service, cons
 }
 
 /* The tree of o or a new one of this kind and name, in the Service's namespace. */
-static struct json_doc *draft_of(const struct look *l, const struct kind *k, const struct obj *service, const char *key)
+static struct json_doc *draft_of(
+	const struct look *l, const struct kind *k, const struct obj *service, const char *key)
 {
 	const struct obj *old = look_get(l, k, key);
 	struct json_doc *d = old ? obj_draft(old) : json_doc_new();
@@ -91,7 +92,8 @@ static struct json_doc *draft_of(const struct look *l, const struct kind *k, con
 	return d;
 }
 
-static void plan_draft(const struct look *l, const struct kind *k, const char *key, struct json_doc *d, struct plan *out)
+static void plan_draft(
+	const struct look *l, const struct kind *k, const char *key, struct json_doc *d, struct plan *out)
 {
 	const struct obj *old = look_get(l, k, key);
 
@@ -115,7 +117,8 @@ static void behind_done(struct behind *b)
 
 static void find_pods(const struct look *l, const struct obj *service, struct behind *b)
 {
-	CLEANUP(selector_freep) struct selector *s = selector_from_map(json_at(obj_json(service), "/spec/selector"));
+	CLEANUP(selector_freep)
+	struct selector *s = selector_from_map(json_at(obj_json(service), "/spec/selector"));
 	bool unready_too = json_bool(json_at(obj_json(service), "/spec/publishNotReadyAddresses"));
 	struct cache *pods = look_cache(l, &pk_pod);
 	const struct obj *pod;
@@ -123,9 +126,10 @@ static void find_pods(const struct look *l, const struct obj *service, struct be
 	for (size_t i = 0; (pod = cache_at(pods, i)); i++) {
 		const char *phase = json_at_str(obj_json(pod), "/status/phase");
 
-		if (!str_eq(obj_namespace(pod), obj_namespace(service)) || str_empty(json_at_str(obj_json(pod), "/status/podIP")) ||
-		    str_eq(phase, "Succeeded") || str_eq(phase, "Failed") ||
-		    !selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
+		if (!str_eq(obj_namespace(pod), obj_namespace(service)) ||
+			str_empty(json_at_str(obj_json(pod), "/status/podIP")) ||
+			str_eq(phase, "Succeeded") || str_eq(phase, "Failed") ||
+			!selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
 			continue;
 		b->pods = mem_grow(b->pods, &b->cap, b->n + 1, sizeof(*b->pods));
 		b->ready = mem_grow(b->ready, &b->cap_ready, b->n + 1, sizeof(*b->ready));
@@ -134,7 +138,8 @@ static void find_pods(const struct look *l, const struct obj *service, struct be
 	}
 }
 
-static void write_slice(const struct look *l, const struct obj *service, const struct behind *b, struct plan *out)
+static void write_slice(
+	const struct look *l, const struct obj *service, const struct behind *b, struct plan *out)
 {
 	struct json_doc *d = draft_of(l, &pk_endpointslice, service, obj_key(service));
 	struct json *o = json_root(d), *list;
@@ -150,7 +155,8 @@ static void write_slice(const struct look *l, const struct obj *service, const s
 	plan_draft(l, &pk_endpointslice, obj_key(service), d, out);
 }
 
-static void write_endpoints(const struct look *l, const struct obj *service, const struct behind *b, struct plan *out)
+static void write_endpoints(
+	const struct look *l, const struct obj *service, const struct behind *b, struct plan *out)
 {
 	struct json_doc *d = draft_of(l, &pk_endpoints, service, obj_key(service));
 	struct json *o = json_root(d), *subset = json_new_obj(d);
@@ -164,7 +170,8 @@ static void write_endpoints(const struct look *l, const struct obj *service, con
 		address = json_new_obj(d);
 		json_set_str(d, address, "ip", json_at_str(obj_json(b->pods[i]), "/status/podIP"));
 		add_target(d, address, b->pods[i]);
-		json_append(d, json_need_arr(d, subset, b->ready[i] ? "addresses" : "notReadyAddresses"), address);
+		json_append(d, json_need_arr(d, subset, b->ready[i] ? "addresses" : "notReadyAddresses"),
+			address);
 	}
 	if (json_len(subset)) {
 		json_set(d, subset, "ports", ports_of(d, service, b->pods[0]));
@@ -194,7 +201,8 @@ static void key_services_of_pod(const struct look *l, const struct obj *pod, key
 	for (size_t i = 0; (service = cache_at(all, i)); i++) {
 		CLEANUP(selector_freep) struct selector *s = NULL;
 
-		if (!str_eq(obj_namespace(service), obj_namespace(pod)) || !json_len(json_at(obj_json(service), "/spec/selector")))
+		if (!str_eq(obj_namespace(service), obj_namespace(pod)) ||
+			!json_len(json_at(obj_json(service), "/spec/selector")))
 			continue;
 		s = selector_from_map(json_at(obj_json(service), "/spec/selector"));
 		if (selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))

@@ -60,7 +60,8 @@ static void key_namespace_of(const struct look *l, const struct obj *o, key_emit
 		emit(arg, obj_namespace(o));
 }
 
-static void namespace_action(void *arg, const struct intent *i, void (*done)(void *done_arg, const struct err *e), void *done_arg)
+static void namespace_action(
+	void *arg, const struct intent *i, void (*done)(void *done_arg, const struct err *e), void *done_arg)
 {
 	struct platform_env *env = arg;
 

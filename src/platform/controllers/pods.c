@@ -61,8 +61,8 @@ void template_hash(const struct json *pod_template, int64_t collisions, char ret
 	ret[10] = 0;
 }
 
-struct json_doc *pod_from_template(const struct json *t, const struct kind *owner_kind, const struct obj *owner,
-				   const char *generate_name)
+struct json_doc *pod_from_template(const struct json *t, const struct kind *owner_kind,
+	const struct obj *owner, const char *generate_name)
 {
 	struct json_doc *d = json_doc_new();
 	struct json *o = json_new_obj(d), *meta;
@@ -81,7 +81,8 @@ struct json_doc *pod_from_template(const struct json *t, const struct kind *owne
 	if (json_at(t, "/metadata/finalizers"))
 		json_set_copy(d, meta, "finalizers", json_at(t, "/metadata/finalizers"));
 	json_set_copy(d, o, "spec", json_get(t, "spec"));
-	meta_add_owner(d, o, kind_api_version(owner_kind, version), owner_kind->kind, obj_name(owner), obj_uid(owner), true);
+	meta_add_owner(d, o, kind_api_version(owner_kind, version), owner_kind->kind, obj_name(owner),
+		obj_uid(owner), true);
 	return d;
 }
 

@@ -12,8 +12,8 @@ bool pod_is_available(const struct obj *pod, int64_t min_ready_seconds, int64_t 
 /* Hash of a pod template, 10 characters of Kubernetes' safe alphabet; collisions: the count is hashed too. */
 void template_hash(const struct json *pod_template, int64_t collisions, char ret[16]);
 /* A pod made from a template for an owner: labels, annotations, spec; name by generateName. */
-struct json_doc *pod_from_template(const struct json *pod_template, const struct kind *owner_kind, const struct obj *owner,
-				   const char *generate_name);
+struct json_doc *pod_from_template(const struct json *pod_template, const struct kind *owner_kind,
+	const struct obj *owner, const char *generate_name);
 /* The controller reference of o if it is of this kind, by uid; "" otherwise. */
 const char *owner_uid(const struct obj *o, const char *kind);
 /* 25% or 3 of a total. */

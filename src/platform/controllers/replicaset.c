@@ -38,8 +38,8 @@ static int usefulness(const struct obj *pod)
 {
 	const struct json *o = obj_json(pod);
 
-	return (str_empty(json_at_str(o, "/spec/nodeName")) ? 0 : 4) + (str_eq(json_at_str(o, "/status/phase"), "Running") ? 2 : 0) +
-	       (pod_is_ready(pod) ? 1 : 0);
+	return (str_empty(json_at_str(o, "/spec/nodeName")) ? 0 : 4) +
+	       (str_eq(json_at_str(o, "/status/phase"), "Running") ? 2 : 0) + (pod_is_ready(pod) ? 1 : 0);
 }
 
 static int by_usefulness(const void *a, const void *b)

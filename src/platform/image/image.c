@@ -81,7 +81,8 @@ enum image_policy image_policy_from(const char *text, const char *ref)
 static int own_image(const struct image_store *s, const char *ref, struct image **ret, struct err *e)
 {
 	const char *name = ref + strlen(IMAGE_OWN_PREFIX), *tag = tag_of(ref);
-	CLEANUP(mem_freep) char *program = tag ? mem_strndup(name, (size_t)(tag - 1 - name)) : mem_strdup(name);
+	CLEANUP(mem_freep)
+	char *program = tag ? mem_strndup(name, (size_t)(tag - 1 - name)) : mem_strdup(name);
 	CLEANUP(mem_freep) char *bin = NULL;
 	CLEANUP(mem_freep) char *path = NULL;
 	struct image *i;
@@ -90,7 +91,8 @@ static int own_image(const struct image_store *s, const char *ref, struct image 
 		return err_set(e, ERR_NOT_FOUND, "%s: not of the form %sPROGRAM:TAG", ref, IMAGE_OWN_PREFIX);
 	bin = str_printf("%s/releases/%s/bin", s->data_dir, tag);
 	if (!file_exists(bin))
-		return err_set(e, ERR_NOT_FOUND, "%s: release %s is not in the release store %s/releases", ref, tag, s->data_dir);
+		return err_set(e, ERR_NOT_FOUND, "%s: release %s is not in the release store %s/releases",
+			ref, tag, s->data_dir);
 	path = file_join(bin, program);
 	if (!file_exists(path))
 		return err_set(e, ERR_NOT_FOUND, "%s: release %s has no program %s", ref, tag, program);
@@ -123,7 +125,8 @@ static char *ref_path(const struct image_store *s, const char *ref)
 	return str_printf("%s/refs/%s", s->dir, hex);
 }
 
-int store_record(const struct image_store *s, const char *ref, const char *id, const char *digest, struct err *e)
+int store_record(
+	const struct image_store *s, const char *ref, const char *id, const char *digest, struct err *e)
 {
 	CLEANUP(mem_freep) char *path = ref_path(s, ref);
 	CLEANUP(mem_freep) char *dir = file_join(s->dir, "refs");
@@ -207,7 +210,8 @@ void image_get_cancel(struct image_get *g)
 	free(g);
 }
 
-static void get_answer(struct image_get *g, struct image *img, bool pulled, const char *reason, const struct err *e)
+static void get_answer(
+	struct image_get *g, struct image *img, bool pulled, const char *reason, const struct err *e)
 {
 	image_done_fn *fn = g->fn;
 	void *arg = g->arg;
@@ -232,7 +236,8 @@ static void get_now(void *arg)
 	struct err e = { 0 };
 
 	if (!ref_is_sane(g->ref)) {
-		err_set(&e, ERR_INVALID, "couldn't parse image name \"%s\": invalid reference format", g->ref);
+		err_set(&e, ERR_INVALID, "couldn't parse image name \"%s\": invalid reference format",
+			g->ref);
 		get_answer(g, NULL, false, "InvalidImageName", &e);
 	} else if (str_starts(g->ref, IMAGE_OWN_PREFIX)) {
 		if (own_image(g->store, g->ref, &img, &e) < 0)
@@ -242,7 +247,8 @@ static void get_now(void *arg)
 	} else if ((img = store_find(g->store, g->ref))) {
 		get_answer(g, img, false, NULL, NULL);
 	} else {
-		err_set(&e, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", g->ref);
+		err_set(&e, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never",
+			g->ref);
 		get_answer(g, NULL, false, "ErrImageNeverPull", &e);
 	}
 }
@@ -289,7 +295,8 @@ void store_pull_done(struct pull *p, const struct err *e)
 	pulls_pump(s);
 }
 
-struct image_get *images_get(struct image_store *s, const char *ref, enum image_policy policy, image_done_fn *fn, void *arg)
+struct image_get *images_get(
+	struct image_store *s, const char *ref, enum image_policy policy, image_done_fn *fn, void *arg)
 {
 	struct image_get *g = MEM_NEW(struct image_get);
 	struct pull *p;

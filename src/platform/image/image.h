@@ -18,13 +18,14 @@ struct image_store *images_new(struct loop *l, const char *data_dir);
 void images_free(struct image_store *s);
 
 struct image {
-	char *ref;        /* as asked for */
-	char *id;         /* "sha256:..." of the configuration, or "release:TAG" */
-	char *digest_ref; /* name@sha256:..., for status.imageID */
-	bool own;         /* coracle.dev: the host's root */
-	char *rootfs;     /* unpacked; NULL if own */
+	char *ref;               /* as asked for */
+	char *id;                /* "sha256:..." of the configuration, or "release:TAG" */
+	char *digest_ref;        /* name@sha256:..., for status.imageID */
+	bool own;                /* coracle.dev: the host's root */
+	char *rootfs;            /* unpacked; NULL if own */
 	char *program, *bin_dir; /* own: name of the program; directory of the release's programs */
-	struct json_doc *config; /* OCI image configuration ("config": {Entrypoint, Cmd, Env, User, WorkingDir}); NULL if own */
+	struct json_doc *
+		config; /* OCI image configuration ("config": {Entrypoint, Cmd, Env, User, WorkingDir}); NULL if own */
 };
 void image_free(struct image *i);
 
@@ -33,10 +34,12 @@ enum image_policy { IMAGE_ALWAYS, IMAGE_IF_NOT_PRESENT, IMAGE_NEVER };
 enum image_policy image_policy_from(const char *text, const char *ref);
 /* pulled: something was fetched. img is taken over by the callee; NULL on failure. reason is Kubernetes' (ErrImagePull,
  * ErrImageNeverPull, InvalidImageName). */
-typedef void image_done_fn(void *arg, struct image *img, bool pulled, const char *reason, const struct err *e);
+typedef void image_done_fn(
+	void *arg, struct image *img, bool pulled, const char *reason, const struct err *e);
 struct image_get;
 /* Calls back once, in a later turn, unless cancelled. Two who want the same share a pull. */
-struct image_get *images_get(struct image_store *s, const char *ref, enum image_policy p, image_done_fn *fn, void *arg);
+struct image_get *images_get(
+	struct image_store *s, const char *ref, enum image_policy p, image_done_fn *fn, void *arg);
 void image_get_cancel(struct image_get *g); /* NULL is fine */
 /* True if images_get() will have to fetch: for the Pulling event. */
 bool images_will_pull(const struct image_store *s, const char *ref, enum image_policy p);

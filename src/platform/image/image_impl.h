@@ -34,7 +34,8 @@ struct image_store {
 
 /* Image as recorded for ref; NULL if none or not unpacked any more. */
 struct image *store_find(const struct image_store *s, const char *ref);
-int store_record(const struct image_store *s, const char *ref, const char *id, const char *digest, struct err *e);
+int store_record(
+	const struct image_store *s, const char *ref, const char *id, const char *digest, struct err *e);
 char *store_image_dir(const struct image_store *s, const char *id);
 /* Tells everybody who waits for the pull, and frees it. */
 void store_pull_done(struct pull *p, const struct err *e);

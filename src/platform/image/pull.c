@@ -140,7 +140,8 @@ static int find_id(struct pull *p, struct err *e)
 {
 	CLEANUP(mem_freep) char *index = str_printf("%s/oci/index.json", p->tmp);
 	CLEANUP(mem_freep) char *manifest = blob_digest(p, index, "/manifests/0/digest", e);
-	CLEANUP(mem_freep) char *blob = manifest ? str_printf("%s/oci/blobs/sha256/%s", p->tmp, manifest + 7) : NULL;
+	CLEANUP(mem_freep)
+	char *blob = manifest ? str_printf("%s/oci/blobs/sha256/%s", p->tmp, manifest + 7) : NULL;
 
 	if (blob)
 		p->id = blob_digest(p, blob, "/config/digest", e);

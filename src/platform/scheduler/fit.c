@@ -41,7 +41,7 @@ int64_t usage_of(const struct usage *u, const char *name)
 /* Requests in force of a container, from the pod's status. */
 static const struct json *in_force(const struct obj *pod, const char *container)
 {
-	JSON_EACH(it, json_at(obj_json(pod), "/status/containerStatuses"))
+	JSON_EACH (it, json_at(obj_json(pod), "/status/containerStatuses"))
 		if (str_eq(json_get_str(it.val, "name"), container))
 			return json_at(it.val, "/resources/requests");
 	return NULL;
@@ -52,10 +52,10 @@ void pod_requests(const struct obj *pod, struct usage *ret)
 	const struct json *spec = json_get(obj_json(pod), "spec");
 
 	*ret = (struct usage){ .pods = 1 };
-	JSON_EACH(c, json_get(spec, "containers")) {
+	JSON_EACH (c, json_get(spec, "containers")) {
 		const struct json *force = in_force(pod, json_get_str(c.val, "name"));
 
-		JSON_EACH(it, json_at(c.val, "/resources/requests")) {
+		JSON_EACH (it, json_at(c.val, "/resources/requests")) {
 			int64_t want = amount(it.key, it.val), have = amount(it.key, json_get(force, it.key));
 			int64_t *sum = slot(ret, it.key);
 
@@ -63,10 +63,10 @@ void pod_requests(const struct obj *pod, struct usage *ret)
 				*sum += want > have ? want : have;
 		}
 	}
-	JSON_EACH(c, json_get(spec, "initContainers")) {
+	JSON_EACH (c, json_get(spec, "initContainers")) {
 		bool sidecar = str_eq(json_get_str(c.val, "restartPolicy"), "Always");
 
-		JSON_EACH(it, json_at(c.val, "/resources/requests")) {
+		JSON_EACH (it, json_at(c.val, "/resources/requests")) {
 			int64_t want = amount(it.key, it.val);
 			int64_t *sum = slot(ret, it.key);
 
@@ -76,7 +76,7 @@ void pod_requests(const struct obj *pod, struct usage *ret)
 				*sum = want;
 		}
 	}
-	JSON_EACH(it, json_get(spec, "overhead")) {
+	JSON_EACH (it, json_get(spec, "overhead")) {
 		int64_t *sum = slot(ret, it.key);
 
 		if (sum)
@@ -104,14 +104,15 @@ static bool number_compare(const char *have, const struct json *values, bool gre
 	const char *want = json_str(json_item(values, 0));
 	int64_t a, b;
 
-	if (!have || !want || !str_to_i64(have, INT64_MIN, INT64_MAX, &a) || !str_to_i64(want, INT64_MIN, INT64_MAX, &b))
+	if (!have || !want || !str_to_i64(have, INT64_MIN, INT64_MAX, &a) ||
+		!str_to_i64(want, INT64_MIN, INT64_MAX, &b))
 		return false;
 	return greater ? a > b : a < b;
 }
 
 static bool value_in(const char *have, const struct json *values)
 {
-	JSON_EACH(it, values)
+	JSON_EACH (it, values)
 		if (have && str_eq(have, json_str(it.val)))
 			return true;
 	return false;
@@ -139,18 +140,20 @@ static bool term_matches(const struct json *term, const struct obj *node)
 {
 	if (!json_len(json_get(term, "matchExpressions")) && !json_len(json_get(term, "matchFields")))
 		return false; /* an empty term matches nothing */
-	JSON_EACH(it, json_get(term, "matchExpressions"))
-		if (!requirement_holds(it.val, meta_label(obj_json(node), json_str_or(json_get(it.val, "key"), ""))))
+	JSON_EACH (it, json_get(term, "matchExpressions"))
+		if (!requirement_holds(
+			    it.val, meta_label(obj_json(node), json_str_or(json_get(it.val, "key"), ""))))
 			return false;
-	JSON_EACH(it, json_get(term, "matchFields"))
-		if (!str_eq(json_get_str(it.val, "key"), "metadata.name") || !requirement_holds(it.val, obj_name(node)))
+	JSON_EACH (it, json_get(term, "matchFields"))
+		if (!str_eq(json_get_str(it.val, "key"), "metadata.name") ||
+			!requirement_holds(it.val, obj_name(node)))
 			return false;
 	return true;
 }
 
 bool node_selector_matches(const struct json *selector, const struct obj *node)
 {
-	JSON_EACH(it, json_get(selector, "nodeSelectorTerms"))
+	JSON_EACH (it, json_get(selector, "nodeSelectorTerms"))
 		if (term_matches(it.val, node))
 			return true;
 	return false;
@@ -158,9 +161,10 @@ bool node_selector_matches(const struct json *selector, const struct obj *node)
 
 static bool selectors_match(const struct json *spec, const struct obj *node)
 {
-	const struct json *required = json_at(spec, "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
+	const struct json *required =
+		json_at(spec, "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
 
-	JSON_EACH(it, json_get(spec, "nodeSelector"))
+	JSON_EACH (it, json_get(spec, "nodeSelector"))
 		if (!str_eq(meta_label(obj_json(node), it.key), json_str(it.val)))
 			return false;
 	return !required || node_selector_matches(required, node);
@@ -178,20 +182,21 @@ static bool tolerated_by(const struct json *t, const struct json *taint)
 		return false;
 	if (str_eq(op, "Exists"))
 		return true;
-	return !str_empty(key) && str_eq(json_str_or(json_get(t, "value"), ""), json_str_or(json_get(taint, "value"), ""));
+	return !str_empty(key) &&
+	       str_eq(json_str_or(json_get(t, "value"), ""), json_str_or(json_get(taint, "value"), ""));
 }
 
 /* The first taint the pod does not put up with; NULL if none. */
 static const struct json *untolerated(const struct json *tolerations, const struct obj *node, bool daemon)
 {
-	JSON_EACH(taint, json_at(obj_json(node), "/spec/taints")) {
+	JSON_EACH (taint, json_at(obj_json(node), "/spec/taints")) {
 		const char *effect = json_get_str(taint.val, "effect");
 		bool ok = str_eq(effect, "PreferNoSchedule");
 
 		/* a DaemonSet's pods get tolerations for the node's own troubles */
 		if (daemon && str_starts(json_str_or(json_get(taint.val, "key"), ""), "node.kubernetes.io/"))
 			ok = true;
-		JSON_EACH(t, tolerations)
+		JSON_EACH (t, tolerations)
 			ok = ok || tolerated_by(t.val, taint.val);
 		if (!ok)
 			return taint.val;
@@ -205,7 +210,8 @@ bool fit_daemon(const struct json *spec, const struct obj *node)
 }
 
 /* ---- other pods ---- */
-static bool term_means(const struct json *term, const struct obj *subject, const struct obj *other, const struct neighbours *n)
+static bool term_means(const struct json *term, const struct obj *subject, const struct obj *other,
+	const struct neighbours *n)
 {
 	CLEANUP(selector_freep) struct selector *s = NULL;
 	CLEANUP(selector_freep) struct selector *spaces = NULL;
@@ -213,12 +219,14 @@ static bool term_means(const struct json *term, const struct obj *subject, const
 	bool in = false;
 
 	if (json_get(term, "namespaceSelector")) {
-		const struct json *labels = n->namespace_labels ? n->namespace_labels(n->arg, obj_namespace(other)) : NULL;
+		const struct json *labels =
+			n->namespace_labels ? n->namespace_labels(n->arg, obj_namespace(other)) : NULL;
 
-		in = selector_from_json(json_get(term, "namespaceSelector"), &spaces, NULL) == 0 && selector_matches(spaces, labels);
+		in = selector_from_json(json_get(term, "namespaceSelector"), &spaces, NULL) == 0 &&
+		     selector_matches(spaces, labels);
 	}
 	if (json_len(names))
-		JSON_EACH(it, names)
+		JSON_EACH (it, names)
 			in = in || str_eq(json_str(it.val), obj_namespace(other));
 	else if (!json_get(term, "namespaceSelector"))
 		in = str_eq(obj_namespace(subject), obj_namespace(other));
@@ -243,13 +251,15 @@ static bool same_domain(const struct json *term, const struct obj *a, const stru
 }
 
 /* Is there, in the node's domain, a pod that the term of `subject` means? */
-static bool domain_has(const struct json *term, const struct obj *subject, const struct obj *node, const struct neighbours *n)
+static bool domain_has(const struct json *term, const struct obj *subject, const struct obj *node,
+	const struct neighbours *n)
 {
 	for (size_t i = 0; i < n->n_pods; i++) {
 		const struct obj *other = n->pods[i];
 
 		if (term_means(term, subject, other, n) &&
-		    same_domain(term, node, node_named(n, json_at_str(obj_json(other), "/spec/nodeName"))))
+			same_domain(
+				term, node, node_named(n, json_at_str(obj_json(other), "/spec/nodeName"))))
 			return true;
 	}
 	return false;
@@ -257,7 +267,8 @@ static bool domain_has(const struct json *term, const struct obj *subject, const
 
 static const struct json *required_terms(const struct obj *pod, const char *which)
 {
-	return json_get(json_get(json_at(obj_json(pod), "/spec/affinity"), which), "requiredDuringSchedulingIgnoredDuringExecution");
+	return json_get(json_get(json_at(obj_json(pod), "/spec/affinity"), which),
+		"requiredDuringSchedulingIgnoredDuringExecution");
 }
 
 /* The first pod of a group that wants to be near its own kind may start anywhere. */
@@ -271,23 +282,25 @@ static bool nobody_yet(const struct json *term, const struct obj *pod, const str
 	return true;
 }
 
-static bool neighbours_fit(const struct obj *pod, const struct obj *node, const struct neighbours *n, struct str *why)
+static bool neighbours_fit(
+	const struct obj *pod, const struct obj *node, const struct neighbours *n, struct str *why)
 {
-	JSON_EACH(it, required_terms(pod, "podAffinity")) {
+	JSON_EACH (it, required_terms(pod, "podAffinity")) {
 		if (!domain_has(it.val, pod, node, n) && !nobody_yet(it.val, pod, n)) {
 			str_add(why, "node(s) didn't match pod affinity rules");
 			return false;
 		}
 	}
-	JSON_EACH(it, required_terms(pod, "podAntiAffinity")) {
+	JSON_EACH (it, required_terms(pod, "podAntiAffinity")) {
 		if (domain_has(it.val, pod, node, n)) {
 			str_add(why, "node(s) didn't match pod anti-affinity rules");
 			return false;
 		}
 	}
 	for (size_t i = 0; i < n->n_pods; i++) {
-		JSON_EACH(it, required_terms(n->pods[i], "podAntiAffinity")) {
-			const struct obj *theirs = node_named(n, json_at_str(obj_json(n->pods[i]), "/spec/nodeName"));
+		JSON_EACH (it, required_terms(n->pods[i], "podAntiAffinity")) {
+			const struct obj *theirs =
+				node_named(n, json_at_str(obj_json(n->pods[i]), "/spec/nodeName"));
 
 			if (term_means(it.val, n->pods[i], pod, n) && same_domain(it.val, node, theirs)) {
 				str_add(why, "node(s) didn't satisfy existing pods anti-affinity rules");
@@ -311,8 +324,8 @@ static bool room_for(const struct obj *pod, const struct obj *node, const struct
 	for (size_t i = 0; i < need.n; i++) {
 		const char *name = need.items[i].name;
 
-		if (need.items[i].amount > 0 &&
-		    usage_of(used, name) + need.items[i].amount > amount(name, json_get(allocatable, name))) {
+		if (need.items[i].amount > 0 && usage_of(used, name) + need.items[i].amount >
+							amount(name, json_get(allocatable, name))) {
 			str_addf(why, "Insufficient %s", name);
 			return false;
 		}
@@ -320,15 +333,19 @@ static bool room_for(const struct obj *pod, const struct obj *node, const struct
 	return true;
 }
 
-bool fit_node(const struct obj *pod, const struct obj *node, const struct usage *used, const struct neighbours *n, struct str *why)
+bool fit_node(const struct obj *pod, const struct obj *node, const struct usage *used,
+	const struct neighbours *n, struct str *why)
 {
 	const struct json *spec = json_get(obj_json(pod), "spec");
 	const struct json *taint;
 	bool tolerates_cordon = false;
 
-	JSON_EACH(it, json_get(spec, "tolerations"))
-		tolerates_cordon = tolerates_cordon || (str_eq(json_get_str(it.val, "operator"), "Exists") &&
-			(str_empty(json_get_str(it.val, "key")) || str_eq(json_get_str(it.val, "key"), "node.kubernetes.io/unschedulable")));
+	JSON_EACH (it, json_get(spec, "tolerations"))
+		tolerates_cordon =
+			tolerates_cordon || (str_eq(json_get_str(it.val, "operator"), "Exists") &&
+						    (str_empty(json_get_str(it.val, "key")) ||
+							    str_eq(json_get_str(it.val, "key"),
+								    "node.kubernetes.io/unschedulable")));
 	if (json_bool(json_at(obj_json(node), "/spec/unschedulable")) && !tolerates_cordon) {
 		str_add(why, "node(s) were unschedulable");
 		return false;
@@ -339,8 +356,8 @@ bool fit_node(const struct obj *pod, const struct obj *node, const struct usage 
 	}
 	taint = untolerated(json_get(spec, "tolerations"), node, false);
 	if (taint) {
-		str_addf(why, "node(s) had untolerated taint {%s: %s}", json_str_or(json_get(taint, "key"), ""),
-			json_str_or(json_get(taint, "value"), ""));
+		str_addf(why, "node(s) had untolerated taint {%s: %s}",
+			json_str_or(json_get(taint, "key"), ""), json_str_or(json_get(taint, "value"), ""));
 		return false;
 	}
 	return room_for(pod, node, used, why) && neighbours_fit(pod, node, n, why);
@@ -353,12 +370,14 @@ int64_t fit_score(const struct obj *pod, const struct obj *node, const struct us
 	int64_t score = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		int64_t all = amount(names[i], json_at(obj_json(node), i ? "/status/allocatable/memory" : "/status/allocatable/cpu"));
+		int64_t all = amount(names[i], json_at(obj_json(node), i ? "/status/allocatable/memory"
+									 : "/status/allocatable/cpu"));
 
 		if (all > 0)
 			score += (all - usage_of(used, names[i])) / (all / 100 + 1);
 	}
-	JSON_EACH(it, json_at(spec, "/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution"))
+	JSON_EACH (
+		it, json_at(spec, "/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution"))
 		if (term_matches(json_get(it.val, "preference"), node))
 			score += 10 * json_i64(json_get(it.val, "weight"));
 	return score;

@@ -33,7 +33,8 @@ struct neighbours {
 };
 
 /* true, or false with why ("Insufficient memory", "node(s) had untolerated taint {a: b}"), in the words kubectl users know. */
-bool fit_node(const struct obj *pod, const struct obj *node, const struct usage *used, const struct neighbours *n, struct str *why);
+bool fit_node(const struct obj *pod, const struct obj *node, const struct usage *used,
+	const struct neighbours *n, struct str *why);
 /* For DaemonSets: selectors, affinity and taints of a template's pod spec; neither room nor unschedulable count. */
 bool fit_daemon(const struct json *pod_spec, const struct obj *node);
 /* Higher is better: free share of cpu and memory, preferred affinity. */
