@@ -299,6 +299,8 @@ void agent_stop(struct agent *a)
 	if (!a)
 		return;
 	node_reg_free(a->node_reg);
+	logs_end_all(a);
+	exec_free_all(a);
 	for (size_t i = 0; i < a->by_uid.len; i++)
 		pod_free(a->by_uid.items[i].val);
 	keymap_done(&a->by_uid, NULL);

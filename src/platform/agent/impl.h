@@ -174,6 +174,7 @@ struct agent {
 	struct loop_fd *inotify_fd;
 	struct node_reg *node_reg;
 	struct log_stream *logs; /* open ones */
+	struct exec_session *execs;
 	struct stopping *stopping; /* stop.c; nothing is started any more */
 	int64_t memory_bytes, cpu_millis; /* allocatable */
 	unsigned unsynced; /* caches that pods wait for */
@@ -271,6 +272,9 @@ void agent_stop_look(struct agent *a); /* a container has ended */
 
 /* ---- logs.c: followers of its log end ---- */
 void logs_container_ended(struct ctr *c);
+void logs_end_all(struct agent *a);
+/* ---- exec.c ---- */
+void exec_free_all(struct agent *a);
 
 /* ---- devices.c: extended resources that are device files ---- */
 const char *device_path(const char *resource);

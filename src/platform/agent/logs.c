@@ -196,6 +196,12 @@ void logs_container_ended(struct ctr *c)
 	}
 }
 
+void logs_end_all(struct agent *a)
+{
+	while (a->logs)
+		finish(a->logs);
+}
+
 /* ---- where to begin ---- */
 /* Offset behind which the last *want lines begin; *want becomes how many more are needed from an older file. */
 static int64_t tail_offset(int fd, int64_t *want)
