@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	const struct verb_def *v;
 	int status;
 
-	log_init("coracle", LOG_INFO);
+	log_init("coracle", LOG_ERROR);
 	if (argc < 2 || is_help(argv[1])) {
 		print_usage();
 		return argc < 2 ? 2 : 0;

@@ -274,7 +274,8 @@ int cmd_up(const struct args *a)
 		dprintf(p.err_fd >= 0 ? p.err_fd : STDERR_FILENO, "coracle: %s\n", e.msg);
 		status = 1;
 	}
-	log_info("ended");
+	if (p.err_fd >= 0)
+		log_info("ended");
 	fd_closep(&p.err_fd);
 	fd_closep(&p.lock_fd);
 	return status;

@@ -10,6 +10,7 @@
 #include "platform/controllers/kinds.h"
 #include "platform/up/drain.h"
 #include "platform/up/install.h"
+#include "platform/up/prepare.h"
 #include "platform/up/release.h"
 
 #include <stdarg.h>
@@ -26,6 +27,7 @@ struct up {
 	struct platform_controllers *controllers;
 	struct net *net;
 	struct agent *agent;
+	struct prepare *prepare;
 	struct install *install;
 	struct kube_call *uncordon;
 	bool stopping;
@@ -98,22 +100,6 @@ static void install(struct up *u)
 		installed, u);
 }
 
-static int store_programs(struct up *u, struct err *e)
-{
-	CLEANUP(mem_freep) char *own = release_own_dir(e);
-	CLEANUP(strv_done) struct strv missing = { 0 };
-
-	if (!u->spec.programs)
-		return 0;
-	if (!own || release_store(u->spec.data_dir, u->spec.version, own, u->spec.programs, &missing, e) < 0)
-		return -1;
-	for (size_t i = 0; i < missing.len; i++) {
-		log_warn("%s is not in %s: pods that need it will not start", missing.items[i], own);
-		say(u, "warning: %s is not in %s", missing.items[i], own);
-	}
-	return 0;
-}
-
 /* ---- the node ---- */
 static void serve_node(void *arg, const struct node_request *r)
 {
@@ -147,13 +133,11 @@ static void node_got(void *arg, const struct obj *o, const struct err *e)
 
 static int start_node(struct up *u, struct err *e)
 {
-	struct agent_spec spec = { .data_dir = u->spec.data_dir, .api_port = up_port(u) };
+	struct agent_spec spec = { .data_dir = u->spec.data_dir,
+		.api_port = up_port(u),
+		.net = u->net,
+		.api_host = net_bridge_ip(u->net) };
 
-	u->net = net_new(u->loop, u->spec.data_dir, e);
-	if (!u->net)
-		return -1;
-	spec.net = u->net;
-	spec.api_host = net_bridge_ip(u->net);
 	if (apiserver_listen(u->server, spec.api_host, e) < 0)
 		return -1;
 	u->agent_client = client_for(u, "system:coracle:agent");
@@ -168,30 +152,34 @@ static int start_node(struct up *u, struct err *e)
 }
 
 /* ---- start ---- */
-static void start_rest(void *arg)
+static void all_started(struct up *u)
 {
-	struct up *u = arg;
-	struct err e = { 0 };
-
-	if (u->stopping)
-		return;
-	if (u->spec.controllers) {
-		u->controllers_client = client_for(u, "system:coracle:controllers");
-		u->controllers = platform_controllers_start(
-			u->controllers_client, apiserver_ca_pem(u->server), u->spec.data_dir);
-	}
-	if (u->spec.agent && start_node(u, &e) < 0) {
-		give_up(u, &e, "start the node");
-		return;
-	}
-	if (store_programs(u, &e) < 0) {
-		give_up(u, &e, "store this release");
-		return;
-	}
 	if (u->spec.installer)
 		install(u);
 	else if (u->spec.started)
 		u->spec.started(u->spec.arg);
+}
+
+static void prepared(void *arg, struct net *net, const struct strv *missing, struct err *e)
+{
+	struct up *u = arg;
+	struct err failure = { 0 };
+
+	u->net = net;
+	if (u->stopping)
+		return;
+	if (e) {
+		give_up(u, e, "prepare this host");
+		return;
+	}
+	for (size_t i = 0; i < missing->len; i++) {
+		log_warn("%s is not installed: pods that need it will not start", missing->items[i]);
+		say(u, "warning: %s is not installed: pods that need it will not start", missing->items[i]);
+	}
+	if (start_node(u, &failure) < 0)
+		give_up(u, &failure, "start the node");
+	else
+		all_started(u);
 }
 
 /* In a turn of its own, so that requests that wait already are answered before the rest is started. */
@@ -203,7 +191,17 @@ static void answering(void *arg)
 		return;
 	if (u->spec.answering)
 		u->spec.answering(u->spec.arg);
-	loop_later(u->loop, start_rest, u);
+	if (u->spec.controllers) {
+		u->controllers_client = client_for(u, "system:coracle:controllers");
+		u->controllers = platform_controllers_start(
+			u->controllers_client, apiserver_ca_pem(u->server), u->spec.data_dir);
+	}
+	if (u->spec.agent)
+		u->prepare = prepare_start(u->loop,
+			&(struct prepare_spec){ u->spec.data_dir, u->spec.version, u->spec.programs },
+			prepared, u);
+	else
+		all_started(u);
 }
 
 struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
@@ -284,6 +282,7 @@ void up_free(struct up *u)
 	if (!u)
 		return;
 	u->stopping = true;
+	prepare_free(u->prepare);
 	install_free(u->install);
 	kube_call_cancel(u->uncordon);
 	platform_controllers_stop(u->controllers);
