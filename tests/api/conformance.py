@@ -140,6 +140,18 @@ def t04_a_new_crd_is_in_every_document_at_once():
     has(k.get(doc).body.decode(), "Gadget")
 
 
+def t04b_local_apiservices():
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    a = status(k.get(services + "/v1.apps"), 200)
+    eq((a["spec"].get("service"), a["status"]["conditions"][0]["reason"]), (None, "Local"))
+    c = crd("locals", "Local", group="local.coracle.dev")
+    make(CRDS, c)
+    assert eventually(lambda: k.get(services + "/v1.local.coracle.dev").status == 200)
+    status(k.delete(CRDS + "/locals.local.coracle.dev"), 200)
+    assert eventually(lambda: k.get(services + "/v1.local.coracle.dev").status == 404)
+    eq(status(k.get("/api/v1/namespaces/default/services/kubernetes"), 200)["spec"]["clusterIP"], "10.96.0.1")
+
+
 def t06_readyz_and_anonymous():
     anonymous = Client(server.kubeconfig if OWN else os.environ["KUBECONFIG"], anonymous=True)
     has(k.get("/readyz?verbose").body.decode(), "[+]")

@@ -140,6 +140,7 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->crds = crds_new(s);
 	bootstrap_make(s);
 	s->namespaces = namespaces_new(s);
+	local_apis_sync(s);
 	while (s->commits > 0)
 		loop_step(s->loop, -1);
 	if (store_trouble(s->store)) {
@@ -151,7 +152,10 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->webhooks = webhooks_new(s);
 	s->aggregator = aggregator_new(s);
 	s->expirer = expirer_new(s);
-	return listen_all(s, spec, e);
+	if (listen_all(s, spec, e) < 0)
+		return -1;
+	bootstrap_service(s, spec->host ? spec->host : "127.0.0.1");
+	return 0;
 }
 
 struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spec, struct err *e)
@@ -228,7 +232,10 @@ int apiserver_listen(struct apiserver *s, const char *host, struct err *e)
 
 	if (made < 0 || (made > 0 && renew_tls(s, e) < 0))
 		return -1;
-	return http_server_listen(s->http, host, s->port, NULL, e);
+	if (http_server_listen(s->http, host, s->port, NULL, e) < 0)
+		return -1;
+	bootstrap_service(s, host);
+	return 0;
 }
 
 void apiserver_set_node_proxy(struct apiserver *s, node_proxy_fn *fn, void *arg)

@@ -126,6 +126,8 @@ const struct obj *server_env_get(
 void server_make(struct apiserver *s, const char *group, const char *plural, struct json_doc *doc)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = doc;
+	CLEANUP(json_doc_freep)
+	struct json_doc *status = NULL; /* which a create drops, but this one is ours */
 	struct resource *res = registry_storage(s->registry, group, plural);
 	struct json *meta = json_need_obj(d, json_root(d), "metadata");
 	struct causes c = { 0 };
@@ -146,14 +148,18 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	if (bucket_latest(server_bucket_of(s, res), key, &rev))
 		return;
 	crypto_uuid(uid);
+	status = json_doc_from(json_get(json_root(d), "status"));
 	schema_default(resource_schema(res), d, json_root(d));
 	if (res->def->hooks.deflt)
 		res->def->hooks.deflt(d, json_root(d));
 	if (write_create(&res->rules, &in, d, &c, &e) < 0 ||
-		(res->def->hooks.prepare && res->def->hooks.prepare(&env, d, json_root(d), NULL, &e) < 0))
+		(res->def->hooks.prepare && res->def->hooks.prepare(&env, d, json_root(d), NULL, &e) < 0)) {
 		log_error("apiserver: make %s '%s': %s", plural, key, e.msg);
-	else
+	} else {
+		if (json_len(json_root(status)) > 0)
+			json_set_copy(d, json_root(d), "status", json_root(status));
 		server_put(s, server_bucket_of(s, res), TAKE(d), 0, NULL, NULL);
+	}
 	causes_done(&c);
 }
 

@@ -4,6 +4,7 @@
 #include "api/meta.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/bootstrap.h"
 
 #include <string.h>
 
@@ -350,6 +351,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 		unserve(crds, obj_json(c->obj));
 		server_drop_bucket(crds->s, storage);
 		crd_reconsider(crds->s);
+		local_apis_sync(crds->s);
 		return;
 	}
 	if (!c->old || !same_served(c->old, c->obj)) {
@@ -358,6 +360,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 		serve(crds, c->obj);
 		if (c->old)
 			refresh_objects(crds, c->obj);
+		local_apis_sync(crds->s);
 	}
 	cleaning_start(crds, c->obj);
 }

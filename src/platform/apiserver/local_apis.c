@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An APIService for every group version served here, made and removed as they come and go (kubernetes-api.md 1.5). */
+#include "platform/apiserver/bootstrap.h"
+
+#include "api/meta.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define STORAGE "apiregistration.k8s.io/apiservices"
+#define AUTOMANAGED "kube-aggregator.kubernetes.io/automanaged"
+
+static struct json_doc *local_apiservice(
+	struct apiserver *s, const struct group_version *gv, const char *name)
+{
+	struct json_doc *d =
+		json_lit("{'apiVersion':'apiregistration.k8s.io/v1','kind':'APIService','metadata':{'labels':"
+			 "{'kube-aggregator.kubernetes.io/automanaged':'true'}},'spec':{},'status':{}}");
+	struct json *o = json_root(d), *spec = json_get(o, "spec");
+
+	json_set_str(d, json_get(o, "metadata"), "name", name);
+	json_set_str(d, spec, "group", gv->group);
+	json_set_str(d, spec, "version", gv->version);
+	json_set_i64(d, spec, "groupPriorityMinimum", gv->group_priority);
+	json_set_i64(d, spec, "versionPriority", gv->version_priority);
+	cond_set(d, json_get(o, "status"), "Available", "True", "Local",
+		"Local APIServices are always available", loop_wall_ms(s->loop));
+	return d;
+}
+
+static void drop_gone(struct apiserver *s)
+{
+	struct bucket *b = server_bucket(s, STORAGE);
+	const struct obj *o;
+
+	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
+		const struct json *spec = json_get(obj_json(o), "spec");
+		uint64_t rev;
+
+		if (meta_label(obj_json(o), AUTOMANAGED) && bucket_latest(b, obj_key(o), &rev) == o &&
+			!registry_gv(s->registry, json_str_or(json_get(spec, "group"), ""),
+				json_str_or(json_get(spec, "version"), "")))
+			server_remove(s, b, o, NULL, NULL);
+	}
+}
+
+void local_apis_sync(struct apiserver *s)
+{
+	const struct group_version *gv;
+
+	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++) {
+		CLEANUP(mem_freep) char *name = str_printf("%s.%s", gv->version, gv->group);
+		uint64_t rev;
+
+		/* upstream's core one is called "v1.", which no other object's rules allow */
+		if (!gv->remote && !str_empty(gv->group) &&
+			!bucket_latest(server_bucket(s, STORAGE), name, &rev))
+			server_make(
+				s, "apiregistration.k8s.io", "apiservices", local_apiservice(s, gv, name));
+	}
+	drop_gone(s);
+}
+
+/* ---- the Service that stands for this server ---- */
+static bool endpoints_are(const struct obj *o, const char *host, int port)
+{
+	return o && str_eq(json_at_str(obj_json(o), "/subsets/0/addresses/0/ip"), host) &&
+	       json_i64(json_at(obj_json(o), "/subsets/0/ports/0/port")) == port;
+}
+
+void bootstrap_service(struct apiserver *s, const char *host)
+{
+	struct bucket *b = server_bucket(s, "services/endpoints");
+	struct json_doc *d = json_lit(
+		"{'apiVersion':'v1','kind':'Service','metadata':{'name':'kubernetes','namespace':'default',"
+		"'labels':{'component':'apiserver','provider':'kubernetes'}},'spec':{'ports':[{'name':"
+		"'https','port':443,'protocol':'TCP'}]}}");
+	const struct obj *old;
+	uint64_t rev;
+
+	json_set_i64(d, json_at(json_root(d), "/spec/ports/0"), "targetPort", s->port);
+	server_make(s, "", "services", d);
+	old = bucket_latest(b, "default/kubernetes", &rev);
+	if (endpoints_are(old, host, s->port))
+		return;
+	d = json_lit("{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'kubernetes','namespace':'"
+		     "default','labels':"
+		     "{'endpointslice.kubernetes.io/"
+		     "skip-mirror':'true'}},'subsets':[{'addresses':[{}],'ports':[{'name':'https',"
+		     "'protocol':'TCP'}]}]}");
+	json_put_str(d, json_root(d), "/subsets/0/addresses/0/ip", host);
+	json_put(d, json_root(d), "/subsets/0/ports/0/port", json_new_i64(d, s->port));
+	if (!old) {
+		server_make(s, "", "endpoints", d);
+		return;
+	}
+	json_set_copy(d, json_root(d), "metadata", json_get(obj_json(old), "metadata"));
+	server_put(s, b, d, rev, NULL, NULL);
+}
