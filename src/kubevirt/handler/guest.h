@@ -20,6 +20,7 @@ struct guest_memory {
 /* What is known of a launcher. Everything is borrowed. */
 struct guest_facts {
 	bool attached;             /* its directory is ours and it is being connected to */
+	bool detached;             /* the latter no more: it has ended */
 	bool connected;            /* it answered hello, and has not gone since */
 	const struct json *state;  /* its last STATE (kubevirt/wire/wire.h), or the one it left on disk; NULL: none yet */
 	enum guest_start start;
@@ -39,7 +40,8 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 
 /* Actions. Arguments always hold "uid". */
 #define GUEST_ATTACH "attach"           /* give the directory to the launcher, connect, stay connected */
-#define GUEST_FORGET "forget"           /* disconnect; "remove": the directory too */
+#define GUEST_DETACH "detach"           /* stop connecting: the launcher has ended for good */
+#define GUEST_FORGET "forget"           /* disconnect, remove the directory */
 #define GUEST_START "start"             /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
 #define GUEST_SET_MEMORY "set-memory"   /* "bytes" */
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */

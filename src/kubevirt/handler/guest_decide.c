@@ -75,14 +75,6 @@ static void act_number(const struct guest_view *v, struct plan *out, const char 
 	plan_action(out, action, v->key, d);
 }
 
-static void forget(const struct guest_view *v, struct plan *out, bool remove)
-{
-	struct json_doc *d = act_args(v);
-
-	json_set_bool(d, json_root(d), "remove", remove);
-	plan_action(out, GUEST_FORGET, v->key, d);
-}
-
 /* ---- start ---- */
 static void start(const struct guest_view *v, struct plan *out)
 {
@@ -185,8 +177,8 @@ static void decide_final(const struct guest_view *v, enum wire_phase launcher, s
 	const struct guest_facts *f = v->facts;
 
 	if (!f->connected) {
-		if (!v->pod || pod_ended(v->pod))
-			forget(v, out, false);
+		if (!f->detached && (!v->pod || pod_ended(v->pod)))
+			act(v, out, GUEST_DETACH);
 		return;
 	}
 	/* Written off while nobody heard of it (a node that came back): it must not run on beside its successor. */
@@ -254,13 +246,12 @@ void guest_decide(const struct guest_view *v, struct plan *out)
 
 	if (!v->vmi && !v->pod) {
 		if (f)
-			forget(v, out, true);
+			act(v, out, GUEST_FORGET);
 		return;
 	}
+	/* Also when the pod has ended: the launcher has left its last words, and the directory has to be removed some day. */
 	if (!f || !f->attached) {
-		/* The launcher of an ended pod has left its last words. */
-		if ((v->pod && !pod_ended(v->pod)) || (v->vmi && !is_final(phase_of(obj_json(v->vmi)))))
-			act(v, out, GUEST_ATTACH);
+		act(v, out, GUEST_ATTACH);
 		return;
 	}
 	if (v->vmi && str_eq(json_at_str(obj_json(v->vmi), "/status/nodeName"), v->node))

@@ -104,7 +104,9 @@ static void guests_action(void *env, const struct intent *i, void (*done)(void *
 	if (str_eq(i->action, GUEST_ATTACH))
 		links_attach(h->links, uid, i->key, &e);
 	else if (str_eq(i->action, GUEST_FORGET))
-		links_forget(h->links, uid, json_bool(json_get(args, "remove")));
+		links_forget(h->links, uid);
+	else if (str_eq(i->action, GUEST_DETACH))
+		links_detach(h->links, uid);
 	else if (str_eq(i->action, GUEST_SET_MEMORY))
 		links_set_memory(h->links, uid, json_i64(json_get(args, "bytes")));
 	else if (str_eq(i->action, GUEST_MEMORY_SEEN))

@@ -27,7 +27,7 @@
 #include "kubevirt/wire/server.h"
 
 #define PATIENCE_MS 20000
-#define UID "6f1d7c1e-0000-4000-8000-000000000001"
+#define FIRST_UID "6f1d7c1e-0000-4000-8000-000000000001"
 #define GI (1LL << 30)
 
 /* ---- the world ---- */
@@ -46,6 +46,7 @@ struct launcher {
 struct world {
 	struct loop *loop;
 	char dir[64];
+	const char *uid; /* of the VMI */
 	struct fake_api *api;
 	struct kube_client *client;
 	struct handler *handler;
@@ -194,7 +195,7 @@ static void launcher_verb(void *arg, enum wire_verb v, const struct json *args, 
 static void launcher_open(struct world *w)
 {
 	static const struct wire_server_ops ops = { launcher_phase, launcher_verb };
-	CLEANUP(mem_freep) char *path = str_printf("%s/vms/" UID "/" WIRE_SOCKET, w->dir);
+	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s/" WIRE_SOCKET, w->dir, w->uid);
 	struct err e;
 
 	if (wire_server_new(w->loop, path, &ops, &w->launcher, &w->launcher.server, &e) < 0)
@@ -216,21 +217,21 @@ static void put_pod(struct world *w, const char *spec, const char *status)
 {
 	CLEANUP(mem_freep) char *text = str_printf(
 		"{'apiVersion':'v1','kind':'Pod','metadata':{'name':'virt-launcher-vm-x','namespace':'default','labels':{'kubevirt.io':"
-		"'virt-launcher','kubevirt.io/created-by':'" UID "'},'ownerReferences':[{'apiVersion':'kubevirt.io/v1','kind':"
-		"'VirtualMachineInstance','name':'vm','uid':'" UID "','controller':true}],'annotations':"
+		"'virt-launcher','kubevirt.io/created-by':'%s'},'ownerReferences':[{'apiVersion':'kubevirt.io/v1','kind':"
+		"'VirtualMachineInstance','name':'vm','uid':'%s','controller':true}],'annotations':"
 		"{'kubevirt.io/memory-overhead-bytes':'268435456'}},'spec':{'nodeName':'n1','containers':[{'name':'compute','image':'i',"
 		"'resources':{'requests':{'memory':'%s'}}}]},'status':{'phase':'Running','podIP':'10.44.0.9','containerStatuses':"
-		"[{'name':'compute','state':{'running':{}},'resources':{'requests':{'memory':'%s'}}}]}}", spec, status);
+		"[{'name':'compute','state':{'running':{}},'resources':{'requests':{'memory':'%s'}}}]}}", w->uid, w->uid, spec, status);
 
 	fake_api_put(w->api, &kind_pod, json_lit(text));
 }
 
-static struct json_doc *vmi_doc(const char *volumes)
+static struct json_doc *vmi_doc(struct world *w, const char *volumes)
 {
 	CLEANUP(mem_freep) char *text = str_printf(
-		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'default','uid':'"
-		UID "','finalizers':['" FINALIZER_VMI "'],'labels':{'kubevirt.io/nodeName':'n1'}},'spec':{'domain':{'devices':{},"
-		"'memory':{'guest':'1Gi','maxGuest':'4Gi'}},'volumes':%s},'status':{'phase':'Scheduled','nodeName':'n1'}}", volumes);
+		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'default','uid':'%s',"
+		"'finalizers':['" FINALIZER_VMI "'],'labels':{'kubevirt.io/nodeName':'n1'}},'spec':{'domain':{'devices':{},"
+		"'memory':{'guest':'1Gi','maxGuest':'4Gi'}},'volumes':%s},'status':{'phase':'Scheduled','nodeName':'n1'}}", w->uid, volumes);
 
 	return json_lit(text);
 }
@@ -333,6 +334,7 @@ static int open_world(void **state)
 	struct kube_transport t;
 
 	w->loop = loop_new();
+	w->uid = FIRST_UID;
 	snprintf(w->dir, sizeof(w->dir), "/tmp/handler-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	w->launcher = (struct launcher){ .w = w, .current = GI, .requested = GI, .console_fd = -1 };
@@ -380,7 +382,7 @@ static int close_world(void **state)
 
 static bool dir_made(struct world *w)
 {
-	CLEANUP(mem_freep) char *path = str_printf("%s/vms/" UID, w->dir);
+	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s", w->dir, w->uid);
 
 	return file_exists(path);
 }
@@ -396,7 +398,7 @@ static void bring_up(struct world *w)
 	put_pod(w, "1280Mi", "1280Mi");
 	run_until(w, dir_made);
 	launcher_open(w);
-	fake_api_put(w->api, &kind_vmi, vmi_doc("[]"));
+	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[]"));
 	run_until(w, is_running);
 }
 
@@ -405,7 +407,7 @@ static void a_guest_is_started_and_reported(void **state)
 {
 	struct world *w = *state;
 	struct stat st;
-	CLEANUP(mem_freep) char *path = str_printf("%s/vms/" UID, w->dir);
+	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s", w->dir, w->uid);
 
 	bring_up(w);
 	assert_int_equal(stat(path, &st), 0);
@@ -503,11 +505,42 @@ static void a_launcher_that_hung_up_is_dialled_again(void **state)
 	assert_int_equal(w->launcher.starts, 1);
 }
 
+static bool second_runs(struct world *w)
+{
+	return is_running(w) && w->launcher.starts == 2;
+}
+
+/* A crashed VM is started again under its old name; nothing of the first one stays. */
+static void an_instance_is_replaced_by_another_of_its_name(void **state)
+{
+	static const char second[] = "6f1d7c1e-0000-4000-8000-000000000002";
+	struct world *w = *state;
+	struct json_doc *d;
+
+	bring_up(w);
+	launcher_close(w);
+	d = vmi_draft(w);
+	json_put_str(d, json_root(d), "/status/phase", "Failed"); /* by virt-controller */
+	fake_api_put(w->api, &kind_vmi, d);
+	d = obj_draft(fake_api_get(w->api, &kind_pod, POD));
+	json_put_str(d, json_root(d), "/status/phase", "Failed");
+	fake_api_put(w->api, &kind_pod, d);
+	run_for(w, 100);
+	assert_true(dir_made(w)); /* with console.log, as long as there is the instance */
+	fake_api_remove(w->api, &kind_vmi, VMI);
+	fake_api_remove(w->api, &kind_pod, POD);
+	run_until(w, dir_gone);
+	w->launcher.phase = WIRE_PHASE_IDLE;
+	w->uid = second;
+	bring_up(w);
+	assert_true(second_runs(w));
+}
+
 /* The launcher ended before anybody had listened; its last state is on disk. */
 static void last_words_count(void **state)
 {
 	struct world *w = *state;
-	CLEANUP(mem_freep) char *path = str_printf("%s/vms/" UID "/" WIRE_STATE_FILE, w->dir), *text = NULL;
+	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s/" WIRE_STATE_FILE, w->dir, w->uid), *text = NULL;
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	size_t len;
 	struct err e;
@@ -531,7 +564,7 @@ static void a_refused_start_fails_the_instance(void **state)
 	put_pod(w, "1280Mi", "1280Mi");
 	run_until(w, dir_made);
 	launcher_open(w);
-	fake_api_put(w->api, &kind_vmi, vmi_doc("[]"));
+	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[]"));
 	run_until(w, is_failed);
 	c = cond_find(json_at(obj_json(fake_api_get(w->api, &kind_vmi, VMI)), "/status/conditions"), COND_SYNCHRONIZED);
 	assert_string_equal(json_get_str(c, "message"), "volumes of type sysprep are not supported");
@@ -550,7 +583,7 @@ static void texts_of_secrets_go_along(void **state)
 	put_pod(w, "1280Mi", "1280Mi");
 	run_until(w, dir_made);
 	launcher_open(w);
-	fake_api_put(w->api, &kind_vmi, vmi_doc("[{'name':'ci','cloudInitNoCloud':{'secretRef':{'name':'s'}}}]"));
+	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[{'name':'ci','cloudInitNoCloud':{'secretRef':{'name':'s'}}}]"));
 	run_for(w, 150);
 	assert_int_equal(w->launcher.starts, 0); /* there is no such Secret yet */
 	fake_api_put(w->api, &kind_secret, json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'default'},"
@@ -788,6 +821,7 @@ int main(void)
 		T(memory_grows_in_place),
 		T(another_handler_takes_over_in_the_middle),
 		T(a_launcher_that_hung_up_is_dialled_again),
+		T(an_instance_is_replaced_by_another_of_its_name),
 		T(last_words_count),
 		T(a_refused_start_fails_the_instance),
 		T(texts_of_secrets_go_along),

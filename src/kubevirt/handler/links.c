@@ -153,7 +153,7 @@ static void dial(void *arg)
 	struct link *k = arg;
 	struct err e;
 
-	if (k->client)
+	if (k->client || k->facts.detached)
 		return;
 	k->client = wire_client_new(k->all->spec.loop, k->socket, &ops, k, &e);
 	if (k->client) {
@@ -208,15 +208,23 @@ static int dir_prepare(struct link *k, struct err *e)
 	return 0;
 }
 
+static void let_go(struct link *k)
+{
+	hang_up(k);
+	loop_timer_stop(k->retry);
+	if (k->watch >= 0)
+		inotify_rm_watch(k->all->inotify, k->watch);
+	k->watch = -1;
+	fd_closep(&k->dir_fd);
+	k->dir_fd = -1;
+}
+
 static void link_free(void *p)
 {
 	struct link *k = p;
 
-	hang_up(k);
+	let_go(k);
 	loop_timer_free(k->retry);
-	if (k->watch >= 0)
-		inotify_rm_watch(k->all->inotify, k->watch);
-	fd_closep(&k->dir_fd);
 	json_doc_free(k->state);
 	free(k->start_error);
 	free(k->memory_error);
@@ -259,7 +267,18 @@ int links_attach(struct links *l, const char *uid, const char *key, struct err *
 	return 0;
 }
 
-void links_forget(struct links *l, const char *uid, bool remove_dir)
+void links_detach(struct links *l, const char *uid)
+{
+	struct link *k = find(l, uid);
+
+	if (!k)
+		return;
+	let_go(k);
+	k->facts.detached = true;
+	k->facts.connected = false;
+}
+
+void links_forget(struct links *l, const char *uid)
 {
 	struct link *k = uid ? keymap_take(&l->by_uid, uid) : NULL;
 	CLEANUP(mem_freep) char *dir = NULL;
@@ -269,7 +288,7 @@ void links_forget(struct links *l, const char *uid, bool remove_dir)
 		return;
 	dir = mem_strdup(k->dir);
 	link_free(k);
-	if (remove_dir && file_remove_tree(dir, &e) < 0)
+	if (file_remove_tree(dir, &e) < 0)
 		log_warn("%s", e.msg);
 }
 

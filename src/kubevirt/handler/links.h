@@ -33,7 +33,8 @@ size_t links_len(const struct links *l);
 const char *links_socket(const struct links *l, const char *uid); /* to dial for a console; NULL: no link */
 
 int links_attach(struct links *l, const char *uid, const char *key, struct err *e);
-void links_forget(struct links *l, const char *uid, bool remove_dir);
+void links_detach(struct links *l, const char *uid); /* no more connecting; the facts stay */
+void links_forget(struct links *l, const char *uid); /* removes the directory */
 /* Directories of VMs that `wanted` denies and that have not been touched for a while. */
 void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), void *arg);
 
