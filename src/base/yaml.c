@@ -339,7 +339,8 @@ static struct json_doc *read_document(struct reader *r)
 
 static int read_stream(struct reader *r, yaml_doc_fn *fn, void *arg)
 {
-	if (next_event(r) || next_event(r)) /* past the stream's start */
+	/* Past the stream's start. NOLINTNEXTLINE(misc-redundant-expression): each call reads one */
+	if (next_event(r) || next_event(r))
 		return -1;
 	while (r->ev.type == YAML_DOCUMENT_START_EVENT) {
 		struct json_doc *d = read_document(r);
