@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtctl console: the guest's serial console on this terminal, or on pipes.
  *
- * The server says 400 while the guest is not running yet: that, and nothing else, is asked again every second (kubevirt-api.md
- * 2.3). Standard input may be a pipe or a file: when it ends, the console stays open until the guest has been quiet for
+ * The server says 400 while the guest is not running yet: that is asked again every second (kubevirt-api.md 2.3), as is 404
+ * while there is a VM that is to run. Standard input may be a pipe or a file: when it ends, the console stays open until the guest has been quiet for
  * QUIET_MS, so that `printf 'root\nuptime\n' | virtctl console vm` shows the answers. Empty input only watches. */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +46,8 @@ struct console {
 	bool raw, connected, sent, input_ended, status_shown, finished;
 	int64_t started, deadline;
 	int64_t told; /* seconds waited, when last told */
+	struct kube_call *looking;
+	struct err refusal; /* the server's last */
 	int rc;
 	struct err *e;
 };
@@ -254,29 +256,64 @@ static void show_wait(struct console *c, const char *why)
 	fflush(stderr);
 }
 
-static void on_refused(void *arg, const struct http_response *r, const struct err *e)
+static void give_up(struct console *c, const struct err *why)
 {
-	struct console *c = arg;
-	struct err why;
+	status_end(c);
+	err_copy(c->e, why);
+	finish(c, err_wrap(c->e, "Can't access VMI %s", c->v->args[0]));
+}
 
-	if (e) {
-		err_copy(c->e, e);
-		status_end(c);
-		finish(c, err_wrap(c->e, "Can't access VMI %s", c->v->args[0]));
-		return;
-	}
-	CLEANUP(json_doc_freep) struct json_doc *d = json_parse(r->body, r->len, NULL);
-	status_to_err(d ? json_root(d) : NULL, r->status, &why);
-	if (r->status == 400 && loop_mono_ms(c->v->loop) + RETRY_MS <= c->deadline) {
-		show_wait(c, why.msg);
+static void wait_on(struct console *c, const struct err *why)
+{
+	struct err late;
+
+	if (loop_mono_ms(c->v->loop) + RETRY_MS <= c->deadline) {
+		show_wait(c, why->msg);
 		loop_timer_set(c->retry, RETRY_MS);
 		return;
 	}
-	status_end(c);
-	err_copy(c->e, &why);
+	err_copy(&late, why);
+	err_wrap(&late, "no console within %g minutes", c->v->timeout_minutes);
+	give_up(c, &late);
+}
+
+/* No instance. If there is a VM that is to run, there will be one: `virtctl start vm && virtctl console vm` comes here. */
+static void on_vm(void *arg, const struct obj *o, const struct err *e)
+{
+	struct console *c = arg;
+	const struct json *spec = o ? json_get(obj_json(o), "spec") : NULL;
+	bool halted = str_eq(json_get_str(spec, "runStrategy"), "Halted") ||
+		      (json_is_bool(json_get(spec, "running")) && !json_bool(json_get(spec, "running")));
+	struct err why;
+
+	c->looking = NULL;
+	if (e || halted) {
+		if (halted)
+			err_set(&c->refusal, ERR_CONFLICT, "VM is halted; virtctl start %s starts it",
+				c->v->args[0]);
+		give_up(c, &c->refusal);
+		return;
+	}
+	err_set(&why, ERR_BAD_REQUEST, "VM is not started yet");
+	wait_on(c, &why);
+}
+
+static void on_refused(void *arg, const struct http_response *r, const struct err *e)
+{
+	struct console *c = arg;
+
+	if (e) {
+		give_up(c, e);
+		return;
+	}
+	CLEANUP(json_doc_freep) struct json_doc *d = json_parse(r->body, r->len, NULL);
+	status_to_err(d ? json_root(d) : NULL, r->status, &c->refusal);
 	if (r->status == 400)
-		err_wrap(c->e, "no console within %g minutes", c->v->timeout_minutes);
-	finish(c, err_wrap(c->e, "Can't access VMI %s", c->v->args[0]));
+		wait_on(c, &c->refusal);
+	else if (r->status == 404)
+		c->looking = kube_get(c->v->client, &kind_vm, c->v->ns, c->v->args[0], on_vm, c);
+	else
+		give_up(c, &c->refusal);
 }
 
 static void dial(void *arg)
@@ -336,6 +373,7 @@ static void console_done(struct console *c)
 		ws_close(c->ws, 1000);
 	for (int i = 0; c->connected && i < GOODBYE_STEPS; i++)
 		loop_step(c->v->loop, GOODBYE_STEP_MS); /* let the close frame and the last input leave */
+	kube_call_cancel(c->looking);
 	http_client_free(c->http);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->quiet);

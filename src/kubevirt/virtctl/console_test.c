@@ -20,6 +20,7 @@
 
 #define PATIENCE_MS 30000
 #define PATH "/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/a/console"
+#define VM_PATH "/apis/kubevirt.io/v1/namespaces/default/virtualmachines/a"
 
 struct world {
 	struct loop *loop;
@@ -29,6 +30,7 @@ struct world {
 	/* how the server behaves */
 	int refusals; /* so many 400 first */
 	int refusal_status;
+	const char *vm; /* JSON text; NULL: there is none */
 	bool close_after_echo;
 	int asked;
 	struct ws *ws;
@@ -73,6 +75,10 @@ static void serve(void *arg, struct http_req *r)
 	const char *protocol = NULL;
 	struct err e;
 
+	if (w->vm && str_eq(http_req_path(r), VM_PATH)) {
+		http_req_reply(r, 200, "application/json", w->vm, strlen(w->vm));
+		return;
+	}
 	if (!str_eq(http_req_path(r), PATH)) { /* after a failure it asks for the server's version */
 		http_req_reply(r, 404, NULL, NULL, 0);
 		return;
@@ -277,7 +283,7 @@ static void it_waits_shows_it_and_talks_over_pipes(void **state)
 	assert_int_equal(w->asked, 3);
 }
 
-static void only_400_is_repeated(void **state)
+static void what_is_final_is_not_repeated(void **state)
 {
 	struct world *w = *state;
 	w->refusals = 1;
@@ -286,6 +292,33 @@ static void only_400_is_repeated(void **state)
 	assert_int_equal(exit_status(w), 1);
 	assert_int_equal(w->asked, 1);
 	assert_true(has(&w->err, "Can't access VMI a: VMI is not running"));
+}
+
+/* start && console: the instance is not there yet, but will be */
+static void a_vm_that_is_to_run_is_waited_for(void **state)
+{
+	struct world *w = *state;
+	w->refusals = 1;
+	w->refusal_status = 404;
+	w->vm = "{\"kind\":\"VirtualMachine\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"runStrategy\":"
+		"\"Always\"}}";
+	run(w, pipe_stdin(w), "1");
+	wait_for(w, &w->out, "login: ");
+	assert_true(has(&w->err, "Waiting for a: VM is not started yet"));
+	kill(w->pid, SIGTERM);
+	assert_int_equal(exit_status(w), 0);
+}
+
+static void a_halted_vm_is_not_waited_for(void **state)
+{
+	struct world *w = *state;
+	w->refusals = 1;
+	w->refusal_status = 404;
+	w->vm = "{\"kind\":\"VirtualMachine\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"runStrategy\":"
+		"\"Halted\"}}";
+	run(w, open("/dev/null", O_RDONLY | O_CLOEXEC), "1");
+	assert_int_equal(exit_status(w), 1);
+	assert_true(has(&w->err, "VM is halted; virtctl start a starts it"));
 }
 
 static void patience_ends(void **state)
@@ -350,7 +383,9 @@ int main(int argc, char **argv)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(it_waits_shows_it_and_talks_over_pipes),
-		CASE(only_400_is_repeated),
+		CASE(what_is_final_is_not_repeated),
+		CASE(a_vm_that_is_to_run_is_waited_for),
+		CASE(a_halted_vm_is_not_waited_for),
 		CASE(patience_ends),
 		CASE(the_servers_end_is_the_end),
 		CASE(input_may_be_a_file),
