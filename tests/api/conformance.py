@@ -1131,6 +1131,27 @@ def t94_mutated_objects_are_checked_again():
         eq([c["field"] for c in a["details"]["causes"]], ["spec.size"])
 
 
+def t83b_a_definition_goes_while_an_object_is_being_made():
+    make(CRDS, crd("fleetings", "Fleeting"))
+    label = fresh("fl")
+    base = "/apis/%s/v1/namespaces/%s/fleetings" % (GROUP, NS)
+
+    def slow(q):
+        time.sleep(0.7)
+        return {"allowed": True}
+    with Hook("Mutating", slow, label, rules=[{"operations": ["CREATE"], "apiGroups": [GROUP], "apiVersions": ["*"],
+                                               "resources": ["fleetings"]}]):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            f = pool.submit(k.post, base, {"apiVersion": GROUP + "/v1", "kind": "Fleeting", "metadata": {
+                "name": "x", "labels": {"hook": label}}})
+            time.sleep(0.2)
+            status(k.delete(CRDS + "/fleetings." + GROUP), 200)
+            assert eventually(lambda: k.get(CRDS + "/fleetings." + GROUP).status == 404)
+            status(f.result(), 404, "NotFound")
+    make(CRDS, crd("fleetings", "Fleeting"))
+    eq(status(k.get(base), 200)["items"], [])
+
+
 def t94b_concurrent_patches_through_a_webhook():
     label = fresh("conc")
     with Hook("Mutating", allow, label):

@@ -40,16 +40,21 @@ static void change_done(struct bucket_change *c)
 	obj_unref(c->obj);
 }
 
-void bucket_free(struct bucket *b)
+void bucket_end_watches(struct bucket *b)
 {
-	if (!b)
-		return;
 	while (b->watches) {
 		struct bucket_watch *w = b->watches;
 
 		bucket_watch_remove(w);
 		w->gone(w);
 	}
+}
+
+void bucket_free(struct bucket *b)
+{
+	if (!b)
+		return;
+	bucket_end_watches(b);
 	for (size_t i = 0; i < b->n; i++)
 		obj_unref(b->objs[i]);
 	for (size_t i = 0; i < b->n_history; i++)

@@ -73,4 +73,5 @@ struct bucket_watch {
 };
 void bucket_watch_add(struct bucket *b, struct bucket_watch *w);
 void bucket_watch_remove(struct bucket_watch *w);
+void bucket_end_watches(struct bucket *b); /* gone() for each */
 size_t bucket_watches(const struct bucket *b);

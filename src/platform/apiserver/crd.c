@@ -349,7 +349,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 		storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
 			json_str_or(json_at(spec, "/names/plural"), ""));
 		unserve(crds, obj_json(c->obj));
-		server_drop_bucket(crds->s, storage);
+		server_end_watches(crds->s, storage);
 		crd_reconsider(crds->s);
 		local_apis_sync(crds->s);
 		return;

@@ -54,16 +54,14 @@ struct bucket *server_bucket_of(struct apiserver *s, struct resource *r)
 	return r->bucket;
 }
 
-void server_drop_bucket(struct apiserver *s, const char *storage)
+/* The bucket itself stays: writes on their way and the history still stand on it, and the resource may come back. */
+void server_end_watches(struct apiserver *s, const char *storage)
 {
 	bool found;
 	size_t at = bucket_place(s, storage, &found);
 
-	if (!found)
-		return;
-	bucket_free(s->buckets[at]);
-	s->n_buckets--;
-	memmove(&s->buckets[at], &s->buckets[at + 1], (s->n_buckets - at) * sizeof(*s->buckets));
+	if (found)
+		bucket_end_watches(s->buckets[at]);
 }
 
 const struct obj *server_get(struct apiserver *s, const char *storage, const char *key)

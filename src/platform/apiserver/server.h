@@ -64,7 +64,7 @@ struct apiserver {
 /* ---- buckets (server.c) ---- */
 struct bucket *server_bucket(struct apiserver *s, const char *storage); /* made if absent */
 struct bucket *server_bucket_of(struct apiserver *s, struct resource *r);
-void server_drop_bucket(struct apiserver *s, const char *storage);
+void server_end_watches(struct apiserver *s, const char *storage); /* the resource is no longer served */
 /* Shorthand for internal lookups: the built-in resource's stored object as acknowledged. */
 const struct obj *server_get(struct apiserver *s, const char *storage, const char *key);
 const struct kind *server_resource_kind(struct apiserver *s, const char *group, const char *plural);

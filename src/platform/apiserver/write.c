@@ -424,6 +424,9 @@ static int stage_commit(struct op *op)
 {
 	if (op->s->stopping)
 		return err_set(&op->err, ERR_UNAVAILABLE, "the server is stopping");
+	if (op->res->origin == ORIGIN_CRD &&
+		!registry_storage(op->s->registry, op->res->kind->group, op->res->kind->plural))
+		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
 	if (overtaken(op))
 		return again(op);
 	if (op->kind == OP_DELETE)
