@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about the sources, one TAP result each: every tools/check-*, and those below, which look at
-what was built or need other programs.
+what was built or need other programs. They want `make build` first.
 
 Each check returns its findings, "file:line: what"; none means ok.
 """
 import concurrent.futures
+import datetime
 import glob
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -140,6 +142,172 @@ def check_no_mutable_globals():
             name = f"{current}: {symbol}"
             if name not in allowed:
                 bad.append(f"{name} ({m.group(1)})")
+    return bad
+
+
+def rooms():
+    """tools/layers: room -> rooms it may use, itself included."""
+    out = {}
+    for line in read("tools/layers").split("\n"):
+        m = re.match(r"([a-z]+):(.*)", line)
+        if m:
+            out[m.group(1)] = {m.group(1)} | set(m.group(2).split())
+    return out
+
+
+def symbols_of(objects):
+    """(defined, wanted) external symbols of object files, wanted with the file that wants them."""
+    out = subprocess.run(["nm", "-A", "-P", "-g"] + objects, capture_output=True, text=True,
+                         check=False).stdout
+    defined, wanted = set(), {}
+    for line in out.split("\n"):
+        m = re.match(r"(\S+): (\S+) ([A-Za-z])", line)
+        if m and m.group(3) in "Uw":
+            wanted.setdefault(m.group(2), m.group(1))
+        elif m:
+            defined.add(m.group(2))
+    return defined, wanted
+
+
+def check_symbols():
+    """No room uses a function of a room it may not see, not even past the headers."""
+    by_room = {}
+    for room in rooms():
+        objects = [os.path.join(d, f) for d, _, fs in os.walk(f"build/release/src/{room}") for f in fs
+                   if f.endswith(".o") and "_test" not in d and "_test" not in f]
+        if objects:
+            by_room[room] = symbols_of(objects)
+    if not by_room:
+        return ["build/release has no object files: make build first"]
+    bad = []
+    for room, (_, wanted) in by_room.items():
+        allowed = set().union(*(by_room[r][0] for r in rooms()[room] if r in by_room))
+        for other in set(by_room) - rooms()[room]:
+            bad += [f"{os.path.basename(wanted[s])}: {s}() is of room {other}, which {room} may not use"
+                    for s in sorted(set(wanted) & by_room[other][0] - allowed)]
+    return bad
+
+
+TIDY = ["clang-tidy", "-p", "build/release", "--quiet", "--extra-arg=-include",
+        f"--extra-arg={TOP}/tests/lint/tidy.h"]
+TIDY_ALWAYS = ("src/base/", "src/api/")
+TIDY_MAX = 40  # files in one run: about a minute on two cores
+
+
+def tidy_files():
+    """TIDY=all: every file. Else what differs from the last commit or came with it, then the rooms
+    that everything stands on, in turn: another part of them each day."""
+    known = {os.path.relpath(os.path.join(c["directory"], c["file"])) for c in compile_commands()}
+    files = sorted(f for f in C_FILES if f in known and f.endswith(".c") and not f.endswith("_test.c")
+                   and f != "src/base/err.c")
+    if os.environ.get("TIDY") == "all":
+        return files
+    out = subprocess.run(["git", "diff", "--name-only", "HEAD~1"], capture_output=True, text=True,
+                         check=False).stdout.split("\n")
+    first = [f for f in files if f in out]
+    rest = [f for f in files if f.startswith(TIDY_ALWAYS) and f not in first]
+    turn = datetime.date.today().toordinal() * TIDY_MAX % max(len(rest), 1)
+    return (first + rest[turn:] + rest[:turn])[:TIDY_MAX]
+
+
+def check_tidy():
+    """clang-tidy finds nothing (.clang-tidy; TIDY=all for every file)."""
+    files = tidy_files()
+    if not files:
+        return ["build/release/compile_commands.json is missing: make build first"]
+
+    def some(batch):
+        out = subprocess.run(TIDY + batch, capture_output=True, text=True, check=False).stdout
+        return sorted({re.sub(r"^.*?/((?:src|tests|tools)/)", r"\1", x) for x in out.split("\n")
+                       if re.search(r": (?:error|warning): ", x)})
+    return parallel(some, [files[i:i + 4] for i in range(0, len(files), 4)])
+
+
+def check_spdx():
+    """Every text file that can have a comment begins with its licence."""
+    bare = (".json", ".allow", ".txt", ".pem", ".golden", ".bin")
+    bad = []
+    for f in FILES:
+        if f in ("LICENSE", "VERSION") or f.endswith(bare) or "/corpus/" in f or "/fixtures/" in f:
+            continue
+        with open(f, "rb") as fh:
+            head = fh.read(400)
+        if b"\0" not in head and b"SPDX-License-Identifier: Apache-2.0" not in head:
+            bad.append(f"{f}:1: no SPDX line")
+    return bad
+
+
+# Hosts that stand for something; any other in a URL is somebody's machine, and may not be there tomorrow
+HOSTS = re.compile(r"[\d.:]+$|.*\bexample(\.\w+)?$|.*\.svc(\.|$)|.*\.local$|kubernetes(\.|$)|"
+                   r"(.*\.)?(kubevirt\.io|k8s\.io|apache\.org|coracle\.dev|kernel\.org|qemu\.org|w3\.org|demo\.io)$")
+# Places of one machine or one person (split, so that this file may say them)
+PLACES = re.compile(r"(?<![\w.$}])(/wor" r"k/|/hom" r"e/(?!debian\b|user\b)\w+/|/Us" r"ers/\w)|/tmp/bri" r"ef")
+
+
+def check_strangers():
+    """No names of machines, mirrors or directories that only one place has."""
+    bad = []
+    for f in FILES:
+        if f == "LICENSE" or f.endswith((".png", ".qcow2")):
+            continue
+        for n, line in enumerate(read(f).split("\n"), 1):
+            for m in re.finditer(r"\b(?:https?|docker|ftp)://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", line):
+                if not HOSTS.match(m.group(1)):
+                    bad.append(f"{f}:{n}: host {m.group(1)}")
+            if PLACES.search(line):
+                bad.append(f"{f}:{n}: {line.strip()[:80]}")
+    return bad
+
+
+def check_links():
+    """Links from page to page lead somewhere."""
+    bad = []
+    for f in FILES:
+        if not f.endswith(".md"):
+            continue
+        for n, line in enumerate(read(f).split("\n"), 1):
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", line):
+                if "://" not in target and not os.path.exists(os.path.join(os.path.dirname(f), target)):
+                    bad.append(f"{f}:{n}: there is no {target}")
+    return bad
+
+
+def programs():
+    """Names of the installed programs, by src/bin/meson.build."""
+    return sorted(re.findall(r"executable\('([a-z-]+)'[^)]*install: true", read("src/bin/meson.build")))
+
+
+def page_of(program):
+    found = glob.glob(f"docs/man/{program}.[18]")
+    return found[0] if found else None
+
+
+def check_manuals():
+    """Every program has a man page that renders, and both name the same options."""
+    bad = []
+    for p in programs():
+        page = page_of(p)
+        if not page:
+            bad.append(f"docs/man: no page for {p}")
+            continue
+        text = re.sub(r"\\f[BIRP]", "", read(page).replace("\\-", "-"))
+        exe = os.path.join(os.environ.get("CORACLE_BIN", "build/bin"), p)
+        if not os.path.exists(exe):
+            bad.append(f"{exe} is missing: make build first")
+            continue
+        r = subprocess.run([exe, "--help"], capture_output=True, text=True, check=False, timeout=10)
+        option = r"(?<![\w-])--[a-z][a-z-]+"
+        shown = set(re.findall(option, r.stdout + r.stderr))
+        told = set(re.findall(option, text)) - {"--help", "--version"}
+        bad += [f"{page}:1: {p} --help has {o}, the page has not" for o in
+                sorted(shown - told - {"--help", "--version"})]
+        if r.returncode == 0:
+            foreign = set(re.findall(option, "\n".join(x for x in text.split("\n") if "kubectl" in x)))
+            bad += [f"{page}:1: {o} is not in {p} --help" for o in sorted(told - shown - foreign)]
+        if shutil.which("man"):
+            r = subprocess.run(["man", "--warnings", "-l", page], capture_output=True, text=True, check=False,
+                               env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"})
+            bad += [f"{page}: {x}" for x in r.stderr.split("\n") if x.strip()]
     return bad
 
 
