@@ -21,8 +21,9 @@
 #define LEASE_NAME "virt-controller"
 #define STOP_MS 3000 /* for giving the lease back */
 
-static const char usage[] = "usage: virt-controller --launcher-image IMAGE [--port N] [--host ADDRESS] [--namespace NS]\n"
-			    "                       [--kubeconfig FILE] [--identity NAME] [--verbose] [--version]\n";
+static const char usage[] =
+	"usage: virt-controller --launcher-image IMAGE [--port N] [--host ADDRESS] [--namespace NS]\n"
+	"                       [--kubeconfig FILE] [--identity NAME] [--verbose] [--version]\n";
 
 struct options {
 	const char *launcher_image, *host, *ns, *kubeconfig, *identity;
@@ -88,8 +89,8 @@ static size_t outdated(const struct cache *vmis)
 
 	for (size_t i = 0; (o = cache_at(vmis, i)); i++) {
 		const struct json *conditions = json_at(obj_json(o), "/status/conditions");
-		n += meta_label(obj_json(o), LABEL_OUTDATED_LAUNCHER) != NULL || cond_find(conditions, COND_HOT_CPU) ||
-		     cond_is(conditions, COND_HOT_MEMORY, "True");
+		n += meta_label(obj_json(o), LABEL_OUTDATED_LAUNCHER) != NULL ||
+		     cond_find(conditions, COND_HOT_CPU) || cond_is(conditions, COND_HOT_MEMORY, "True");
 	}
 	return n;
 }
@@ -98,13 +99,17 @@ static void on_metrics(void *arg, struct str *out)
 {
 	struct program *p = arg;
 
-	str_addf(out, "# HELP kubevirt_virt_controller_leading_status Whether this replica leads.\n"
-		      "# TYPE kubevirt_virt_controller_leading_status gauge\nkubevirt_virt_controller_leading_status %d\n",
+	str_addf(out,
+		"# HELP kubevirt_virt_controller_leading_status Whether this replica leads.\n"
+		"# TYPE kubevirt_virt_controller_leading_status "
+		"gauge\nkubevirt_virt_controller_leading_status %d\n",
 		p->set != NULL);
 	if (!p->set)
 		return;
-	str_addf(out, "# HELP kubevirt_vmi_number_of_outdated Instances with an old launcher or a live change under way.\n"
-		      "# TYPE kubevirt_vmi_number_of_outdated gauge\nkubevirt_vmi_number_of_outdated %zu\n",
+	str_addf(out,
+		"# HELP kubevirt_vmi_number_of_outdated Instances with an old launcher or a live change "
+		"under way.\n"
+		"# TYPE kubevirt_vmi_number_of_outdated gauge\nkubevirt_vmi_number_of_outdated %zu\n",
 		outdated(p->vmis));
 	controllers_metrics(p->set, out);
 }
@@ -141,15 +146,17 @@ static int options(int argc, char **argv, struct options *o)
 		{ "port", required_argument, NULL, 'p' }, { "host", required_argument, NULL, 'H' },
 		{ "namespace", required_argument, NULL, 'n' }, { "kubeconfig", required_argument, NULL, 'k' },
 		{ "identity", required_argument, NULL, 'i' }, { "verbose", no_argument, NULL, 'v' },
-		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 } };
 	int64_t n;
 
 	for (int c; (c = getopt_long(argc, argv, "l:p:n:vh", longs, NULL)) != -1;) {
-		const char **text = c == 'l' ? &o->launcher_image :
-				    c == 'H' ? &o->host :
-				    c == 'n' ? &o->ns :
-				    c == 'k' ? &o->kubeconfig :
-				    c == 'i' ? &o->identity : NULL;
+		const char **text = c == 'l'   ? &o->launcher_image
+				    : c == 'H' ? &o->host
+				    : c == 'n' ? &o->ns
+				    : c == 'k' ? &o->kubeconfig
+				    : c == 'i' ? &o->identity
+					       : NULL;
 		if (text) {
 			*text = optarg;
 		} else if (c == 'p' && str_to_i64(optarg, 0, 65535, &n)) {
@@ -181,9 +188,15 @@ static int start(struct program *p, const struct kube_config *config, struct err
 	if (!p->client)
 		return -1;
 	kube_client_set_manager(p->client, KV_VIRT_CONTROLLER);
-	if (health_new(&(struct health_spec){ .loop = p->loop, .client = p->client, .install_ns = p->o.ns,
-			       .secret = KV_SECRET_CONTROLLER, .host = p->o.host, .port = p->o.port, .metrics = on_metrics,
-			       .arg = p }, &p->health, e) < 0)
+	if (health_new(&(struct health_spec){ .loop = p->loop,
+			       .client = p->client,
+			       .install_ns = p->o.ns,
+			       .secret = KV_SECRET_CONTROLLER,
+			       .host = p->o.host,
+			       .port = p->o.port,
+			       .metrics = on_metrics,
+			       .arg = p },
+		    &p->health, e) < 0)
 		return -1;
 	log_info("health on port %d", health_port(p->health));
 	p->lease = lease_new(p->client, p->o.ns, LEASE_NAME, p->o.identity, &ops, p);

@@ -13,7 +13,8 @@
 
 static bool pod_alive(const struct json *pod)
 {
-	const char *phase = json_str_or(json_at_str(pod, "/status/phase") ? json_at(pod, "/status/phase") : NULL, "");
+	const char *phase =
+		json_str_or(json_at_str(pod, "/status/phase") ? json_at(pod, "/status/phase") : NULL, "");
 
 	return !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed");
 }
@@ -25,8 +26,8 @@ void check_pod_created(struct world *w, const struct json *pod)
 	const struct obj *o;
 
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
-		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "name"), vm) && pod_alive(obj_json(o)) &&
-			!str_eq(obj_name(o), meta_str(pod, "name")))
+		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "name"), vm) &&
+			pod_alive(obj_json(o)) && !str_eq(obj_name(o), meta_str(pod, "name")))
 			world_broken(w, "pod %s is made while %s lives", meta_str(pod, "name"), obj_name(o));
 }
 
@@ -53,14 +54,18 @@ static void check_edits(struct world *w, const char *name, const struct json *vm
 	bool migrates, any = false;
 
 	kv_config_from(obj_json(fake_api_at(w->api, &kind_kubevirt, 0)), &config);
-	migrates = str_eq(json_get_str(hot, "reason"), HOT_MEMORY_NEEDS_MIGRATION) && str_eq(json_get_str(hot, "status"), "True") &&
+	migrates = str_eq(json_get_str(hot, "reason"), HOT_MEMORY_NEEDS_MIGRATION) &&
+		   str_eq(json_get_str(hot, "status"), "True") &&
 		   (config.workload_methods & KV_UPDATE_LIVE_MIGRATE) && wanted == vmi_guest_wanted(vmi);
 	const struct expected list[] = {
 		{ "spec.template.spec.domain.memory.guest ", wanted != g->memory && !migrates },
 		{ "spec.template.spec.hostname ", !same_text(spec, json_get(vmi, "spec"), "/hostname") },
-		{ "spec.template.spec.nodeSelector", !same_text(spec, json_get(vmi, "spec"), "/nodeSelector") },
+		{ "spec.template.spec.nodeSelector",
+			!same_text(spec, json_get(vmi, "spec"), "/nodeSelector") },
 		{ "spec.template.metadata.labels ",
-			config.rollout == ROLLOUT_STAGE && !str_eq(json_at_str(template, "/metadata/labels/app"), meta_label(vmi, "app")) },
+			config.rollout == ROLLOUT_STAGE &&
+				!str_eq(json_at_str(template, "/metadata/labels/app"),
+					meta_label(vmi, "app")) },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
 		any = any || list[i].differs;
@@ -77,12 +82,14 @@ static void check_edits(struct world *w, const char *name, const struct json *vm
 static void check_vm(struct world *w, const struct obj *o)
 {
 	const struct json *vm = obj_json(o), *vmi = world_vmi(w, obj_name(o));
-	const char *strategy = json_at_str(vm, "/spec/runStrategy"), *printable = json_at_str(vm, "/status/printableStatus");
+	const char *strategy = json_at_str(vm, "/spec/runStrategy"),
+		   *printable = json_at_str(vm, "/status/printableStatus");
 
 	if (obj_deleting(o))
 		world_broken(w, "%s is deleted and stays", obj_name(o));
 	if (str_eq(strategy, "Always") && (!vmi || vmi_phase(vmi) != VMI_RUNNING))
-		world_broken(w, "%s should run and does not (%s)", obj_name(o), vmi ? vmi_phase_name(vmi_phase(vmi)) : "no instance");
+		world_broken(w, "%s should run and does not (%s)", obj_name(o),
+			vmi ? vmi_phase_name(vmi_phase(vmi)) : "no instance");
 	if (str_eq(strategy, "Halted") && vmi)
 		world_broken(w, "%s should not run and does", obj_name(o));
 	if (vmi && vmi_phase(vmi) == VMI_RUNNING) {
@@ -112,13 +119,15 @@ static void check_leftovers(struct world *w)
 			world_broken(w, "instance %s is deleted and stays", obj_name(o));
 	}
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++) {
-		const struct json *vmi = world_vmi(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
+		const struct json *vmi =
+			world_vmi(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
 		if (!vmi || !meta_owned_by(obj_json(o), meta_str(vmi, "uid")))
 			world_broken(w, "pod %s has no instance", obj_name(o));
 		alive += pod_alive(obj_json(o));
 	}
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_controllerrevision, i)); i++) {
-		const struct json *vm = world_vm(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
+		const struct json *vm =
+			world_vm(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
 		if (!vm || !meta_owned_by(obj_json(o), meta_str(vm, "uid")))
 			world_broken(w, "revision %s has no VM", obj_name(o));
 	}

@@ -46,7 +46,8 @@ static void cond(struct one *e, const char *type, const char *status, const char
 /* ---- the agent ---- */
 static void pod_resources(struct one *e)
 {
-	const struct json *want = json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources");
+	const struct json *want =
+		json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources");
 	struct json *have = (struct json *)compute_in(json_get(e->status, "containerStatuses"), NULL);
 
 	if (json_eq(json_get(have, "resources"), want)) {
@@ -67,8 +68,9 @@ static void pod_start(struct one *e)
 	struct json *list, *c;
 
 	if (e->w->faults.image_error) {
-		CLEANUP(json_doc_freep) struct json_doc *w = json_lit(
-			"[{'name':'compute','state':{'waiting':{'reason':'ErrImagePull','message':'no such image'}}}]");
+		CLEANUP(json_doc_freep)
+		struct json_doc *w = json_lit("[{'name':'compute','state':{'waiting':{'reason':'ErrImagePull'"
+					      ",'message':'no such image'}}}]");
 		json_set_copy(e->d, e->status, "containerStatuses", json_root(w));
 		return;
 	}
@@ -79,7 +81,8 @@ static void pod_start(struct one *e)
 	json_set_str(e->d, c, "name", POD_CONTAINER_COMPUTE);
 	json_set_bool(e->d, c, "ready", true);
 	json_put(e->d, c, "/state/running", json_new_obj(e->d));
-	json_set_copy(e->d, c, "resources", json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources"));
+	json_set_copy(e->d, c, "resources",
+		json_get(compute_in(json_at(e->root, "/spec/containers"), NULL), "resources"));
 	json_set_str(e->d, e->status, "phase", "Running");
 	json_set_str(e->d, e->status, "qosClass", "Burstable");
 	json_set_str(e->d, e->status, "podIP", "10.0.0.5");
@@ -124,7 +127,8 @@ static void agent_pod(struct world *w, const struct obj *pod)
 	phase = json_str_or(json_get(e.status, "phase"), "");
 	if (str_empty(json_at_str(e.root, "/spec/nodeName"))) {
 		if (w->faults.unschedulable) {
-			cond(&e, COND_POD_SCHEDULED, "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient memory.");
+			cond(&e, COND_POD_SCHEDULED, "False", "Unschedulable",
+				"0/1 nodes are available: 1 Insufficient memory.");
 		} else {
 			json_put_str(e.d, e.root, "/spec/nodeName", WORLD_NODE);
 			json_set_str(e.d, e.status, "phase", "Pending");
@@ -132,12 +136,15 @@ static void agent_pod(struct world *w, const struct obj *pod)
 		}
 	} else if (str_eq(phase, "Pending")) {
 		pod_start(&e);
-	} else if (str_eq(phase, "Running") && g->state > GUEST_RUNS && loop_wall_ms(w->loop) > g->ended_ms + LINGER_MS) {
+	} else if (str_eq(phase, "Running") && g->state > GUEST_RUNS &&
+		   loop_wall_ms(w->loop) > g->ended_ms + LINGER_MS) {
 		pod_end(&e, g->state == GUEST_SHUT_DOWN);
 	} else if (str_eq(phase, "Running")) {
 		pod_resources(&e);
-		cond(&e, COND_READY, cond_is(json_get(e.status, "conditions"), POD_GATE_UNPAUSED, "True") ? "True" : "False", NULL,
-			NULL);
+		cond(&e, COND_READY,
+			cond_is(json_get(e.status, "conditions"), POD_GATE_UNPAUSED, "True") ? "True"
+											     : "False",
+			NULL, NULL);
 	}
 	keep(&e, &kind_pod);
 }
@@ -181,10 +188,13 @@ static const struct obj *pod_of(struct world *w, const char *uid)
 
 static bool pod_gave(const struct obj *pod)
 {
-	const struct json *want = json_get(compute_in(json_at(obj_json(pod), "/spec/containers"), NULL), "resources");
-	const struct json *have = json_get(compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL), "resources");
+	const struct json *want =
+		json_get(compute_in(json_at(obj_json(pod), "/spec/containers"), NULL), "resources");
+	const struct json *have =
+		json_get(compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL), "resources");
 
-	return quantity_bytes(json_at(have, "/requests/memory")) >= quantity_bytes(json_at(want, "/requests/memory"));
+	return quantity_bytes(json_at(have, "/requests/memory")) >=
+	       quantity_bytes(json_at(want, "/requests/memory"));
 }
 
 /* The pod must have been asked for it, too: its request covers the guest (the VMs of this world give no requests of their own). */
@@ -202,7 +212,8 @@ static void hot_memory(struct one *e, struct guest *g)
 	const struct obj *pod = pod_of(w, obj_uid(e->o));
 	int64_t wanted = vmi_guest_wanted(e->root);
 
-	if (!c || !str_eq(json_get_str(c, "status"), "True") || !str_eq(json_get_str(c, "reason"), HOT_MEMORY_IN_PLACE) || !pod)
+	if (!c || !str_eq(json_get_str(c, "status"), "True") ||
+		!str_eq(json_get_str(c, "reason"), HOT_MEMORY_IN_PLACE) || !pod)
 		return;
 	/* The condition may speak of an earlier value still: virt-controller has to say so first. */
 	if (vmi_hot_memory_target(e->root) != wanted || world_chance(w, w->faults.slow))
@@ -237,14 +248,16 @@ static void handler_vmi(struct world *w, const struct obj *vmi)
 	if (vmi_is_final(obj_json(vmi)) || !str_eq(meta_label(obj_json(vmi), LABEL_NODE_NAME), WORLD_NODE))
 		return;
 	e = edit(w, vmi);
-	if (vmi_phase(e.root) == VMI_SCHEDULED && g->state == GUEST_NONE && !obj_deleting(vmi) && pod_of(w, obj_uid(vmi)))
+	if (vmi_phase(e.root) == VMI_SCHEDULED && g->state == GUEST_NONE && !obj_deleting(vmi) &&
+		pod_of(w, obj_uid(vmi)))
 		guest_start(&e, g);
 	if (obj_deleting(vmi) && g->state == GUEST_RUNS) {
 		g->state = GUEST_SHUT_DOWN;
 		g->ended_ms = loop_wall_ms(w->loop);
 	}
 	if (g->state > GUEST_RUNS)
-		vmi_enter_phase(e.d, e.root, g->state == GUEST_SHUT_DOWN ? VMI_SUCCEEDED : VMI_FAILED, loop_wall_ms(w->loop));
+		vmi_enter_phase(e.d, e.root, g->state == GUEST_SHUT_DOWN ? VMI_SUCCEEDED : VMI_FAILED,
+			loop_wall_ms(w->loop));
 	else if (vmi_phase(e.root) == VMI_RUNNING)
 		hot_memory(&e, g);
 	keep(&e, &kind_vmi);

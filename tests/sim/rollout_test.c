@@ -18,7 +18,8 @@
 #define T1 "a non-live-updatable field was changed in the template spec"
 #define STAGE "{'spec':{'configuration':{'vmRolloutStrategy':'Stage'}}}"
 #define LIVE "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}"
-#define NO_GATE "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}"
+#define NO_GATE \
+	"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}"
 #define MIGRATE "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}"
 #define SOON 2000
 
@@ -52,9 +53,12 @@ static void run_vm(struct world *w, const char *memory)
 /* domain: members beside devices; spec: members of the VMI spec beside it, with a comma in front. */
 static void run_special(struct world *w, const char *domain, const char *spec)
 {
-	CLEANUP(mem_freep) char *text = str_printf(
-		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{'name':'v0'},'spec':{'runStrategy':'Always',"
-		"'template':{'spec':{'domain':{'devices':{},%s}%s}}}}", domain, spec);
+	CLEANUP(mem_freep)
+	char *text = str_printf(
+		"{'apiVersion':'kubevirt.io/"
+		"v1','kind':'VirtualMachine','metadata':{'name':'v0'},'spec':{'runStrategy':'Always',"
+		"'template':{'spec':{'domain':{'devices':{},%s}%s}}}}",
+		domain, spec);
 	struct err e = { 0 };
 
 	if (user_create(w, &kind_vm, text, &e) < 0)
@@ -79,7 +83,8 @@ static void memory(struct world *w, const char *size)
 
 static void restart(struct world *w)
 {
-	CLEANUP(mem_freep) char *text = str_printf(
+	CLEANUP(mem_freep)
+	char *text = str_printf(
 		"{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
 		meta_str(world_vmi(w, "v0"), "uid"));
 
@@ -102,7 +107,8 @@ static const char *rr(struct world *w)
 static void assert_non_null_text(const char *have, const char *want, int line)
 {
 	if (!have || !strstr(have, want))
-		fail_msg("line %d: \"%s\" is not in \"%s\"", line, want, have ? have : "(no RestartRequired)");
+		fail_msg(
+			"line %d: \"%s\" is not in \"%s\"", line, want, have ? have : "(no RestartRequired)");
 }
 #define assert_no_rr(w)                                                    \
 	do {                                                               \
@@ -149,10 +155,12 @@ static void under_stage_an_edit_waits(void **state)
 {
 	struct world *w = *state;
 
-	user_config(w, "{'spec':{'configuration':{'vmRolloutStrategy':null}}}"); /* decision 1: unset is Stage */
+	user_config(
+		w, "{'spec':{'configuration':{'vmRolloutStrategy':null}}}"); /* decision 1: unset is Stage */
 	run_vm(w, "4Gi");
 	memory(w, "6Gi");
-	assert_rr(w, "memory updated in template spec: spec.template.spec.domain.memory.guest \"4Gi\" -> \"6Gi\"");
+	assert_rr(w,
+		"memory updated in template spec: spec.template.spec.domain.memory.guest \"4Gi\" -> \"6Gi\"");
 	assert_vmi(w, "/spec/domain/memory/guest", "4Gi");
 	assert_int_equal(guest(w)->memory, 4 * GI);
 	assert_int_equal(events(w, "RestartRequired"), 1);
@@ -327,7 +335,10 @@ static void requests_and_limits_follow_the_guest(void **state)
 {
 	struct world *w = *state;
 
-	run_special(w, "'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'1Gi'},'limits':{'memory':'4Gi'}}", "");
+	run_special(w,
+		"'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'1Gi'},'limits':{'memory':'4Gi'}"
+		"}",
+		"");
 	memory(w, "2Gi");
 	assert_vmi(w, "/spec/domain/resources/requests/memory", "2Gi");
 	assert_vmi(w, "/spec/domain/resources/limits/memory", "5Gi");
@@ -342,7 +353,10 @@ static void an_overcommitted_request_jumps(void **state)
 {
 	struct world *w = *state;
 
-	run_special(w, "'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'512Mi'},'limits':{'memory':'4Gi'}}", "");
+	run_special(w,
+		"'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'512Mi'},'limits':{'memory':'4Gi'"
+		"}}",
+		"");
 	memory(w, "2Gi");
 	assert_vmi(w, "/spec/domain/resources/requests/memory", "2Gi");
 	assert_vmi(w, "/spec/domain/resources/limits/memory", "4Gi");
@@ -358,7 +372,8 @@ static void memory_that_can_not_go_live_is_staged_with_its_reason(void **state)
 	assert_rr(w, "memory updated in template spec to a value lower than what the VM started with: "
 		     "spec.template.spec.domain.memory.guest \"2Gi\" -> \"1Gi\"");
 	memory(w, "16Gi");
-	assert_rr(w, "memory hotplug not supported, Guest memory is greater than the configured maxGuest memory");
+	assert_rr(w,
+		"memory hotplug not supported, Guest memory is greater than the configured maxGuest memory");
 	memory(w, "3001Mi");
 	assert_rr(w, "memory hotplug not supported, Guest memory must be 2Mi aligned");
 	assert_vmi(w, "/spec/domain/memory/guest", "2Gi");
@@ -392,7 +407,8 @@ static void a_guest_without_room_says_so(void **state)
 	assert_vmi(w, "/spec/domain/memory/maxGuest", "(none)");
 	user_config(w, LIVE);
 	memory(w, "2Gi");
-	assert_rr(w, "memory updated in template spec. Memory-hotplug is not available for this VM configuration");
+	assert_rr(w,
+		"memory updated in template spec. Memory-hotplug is not available for this VM configuration");
 	assert_rr(w, "without room for more memory");
 	restart(w);
 	assert_no_rr(w);
@@ -442,7 +458,8 @@ static void a_failed_change_is_tried_again_only_with_another_value(void **state)
 	memory(w, "2Gi");
 	assert_true(vmi_cond_is(world_vmi(w, "v0"), COND_HOT_MEMORY, "False"));
 	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), "Memory Hotplug Failed");
-	assert_rr(w, "memory updated in template spec. Memory-hotplug failed and is not available for this VM configuration: "
+	assert_rr(w, "memory updated in template spec. Memory-hotplug failed and is not available for this "
+		     "VM configuration: "
 		     "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
 	calls = guest(w)->set_memory_calls;
 	world_run(w, 60000);
@@ -543,7 +560,8 @@ static void placement_is_copied_to_the_instance(void **state)
 	struct world *w = *state;
 
 	run_vm(w, "1Gi");
-	edit(w, "{'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[{'matchExpressions':"
+	edit(w, "{'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'"
+		"nodeSelectorTerms':[{'matchExpressions':"
 		"[{'key':'a','operator':'Exists'}]}]}}}}");
 	assert_non_null(json_at(world_vmi(w, "v0"), "/spec/affinity/nodeAffinity"));
 	edit(w, "{'affinity':null,'nodeSelector':{'zone':'a'}}");
@@ -559,7 +577,8 @@ static void placement_is_copied_to_the_instance(void **state)
 	assert_int_equal(w->pods_made, 1);
 	user_config(w, STAGE); /* 76 */
 	edit(w, "{'nodeSelector':{'zone':'a'}}");
-	assert_rr(w, "placement updated in template spec: spec.template.spec.nodeSelector.zone (none) -> \"a\"");
+	assert_rr(w,
+		"placement updated in template spec: spec.template.spec.nodeSelector.zone (none) -> \"a\"");
 }
 
 /* ---- CPUs ---- */
@@ -569,14 +588,17 @@ static void sockets_are_patched_where_launchers_can_take_them(void **state)
 	struct world *w = *state;
 
 	w->vm_env.cpu_hotplug = true;
-	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':1},'resources':{'requests':{'cpu':'100m'},'limits':{'cpu':'400m'}}", "");
+	run_special(w,
+		"'memory':{'guest':'1Gi'},'cpu':{'sockets':1},'resources':{'requests':{'cpu':'100m'},'limits'"
+		":{'cpu':'400m'}}",
+		"");
 	edit(w, "{'domain':{'cpu':{'sockets':2}}}");
 	assert_no_rr(w);
 	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
 	assert_vmi(w, "/spec/domain/resources/requests/cpu", "200m");
 	assert_vmi(w, "/spec/domain/resources/limits/cpu", "500m");
 	assert_string_equal(condition(w, COND_HOT_CPU, "status"), "True"); /* 37 */
-	edit(w, "{'domain':{'cpu':{'sockets':3}}}"); /* 35 */
+	edit(w, "{'domain':{'cpu':{'sockets':3}}}");                       /* 35 */
 	assert_string_equal(condition(w, COND_FAILURE, "reason"), "HotPlugCPUError");
 	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
 }

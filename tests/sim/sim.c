@@ -18,7 +18,8 @@ static const char *pick(struct world *w, const char *const *list, size_t n)
 {
 	return list[rng_below(&w->rng, n)];
 }
-#define PICK(w, ...) pick(w, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+#define PICK(w, ...) \
+	pick(w, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
 
 static void edit(struct world *w, const char *vm, const char *fmt, const char *value)
 {
@@ -52,11 +53,13 @@ static void do_labels(struct world *w, const char *vm)
 }
 static void do_selector(struct world *w, const char *vm)
 {
-	edit(w, vm, "{'spec':{'template':{'spec':{'nodeSelector':$}}}}", PICK(w, "null", "{'zone':'a'}", "{'zone':'b'}"));
+	edit(w, vm, "{'spec':{'template':{'spec':{'nodeSelector':$}}}}",
+		PICK(w, "null", "{'zone':'a'}", "{'zone':'b'}"));
 }
 static void do_strategy(struct world *w, const char *vm)
 {
-	edit(w, vm, "{'spec':{'runStrategy':'$'}}", PICK(w, "Always", "Always", "Halted", "Manual", "RerunOnFailure", "Once"));
+	edit(w, vm, "{'spec':{'runStrategy':'$'}}",
+		PICK(w, "Always", "Always", "Halted", "Manual", "RerunOnFailure", "Once"));
 }
 static void do_restart(struct world *w, const char *vm)
 {
@@ -65,7 +68,8 @@ static void do_restart(struct world *w, const char *vm)
 
 	if (!vmi)
 		return;
-	text = str_printf("{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
+	text = str_printf(
+		"{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
 		json_str_or(json_at(vmi, "/metadata/uid"), ""));
 	user_merge(w, &kind_vm, vm, "status", text);
 }
@@ -92,10 +96,13 @@ static void do_rollout(struct world *w, const char *vm)
 }
 static void do_gate(struct world *w, const char *vm)
 {
-	user_config(w, PICK(w, "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}",
-			       "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':null}}}}",
-			       "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}",
-			       "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':null}}}"));
+	user_config(w,
+		PICK(w,
+			"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['"
+			"InPlaceHotplug']}}}}",
+			"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':null}}}}",
+			"{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}",
+			"{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':null}}}"));
 }
 static void do_kill(struct world *w, const char *vm)
 {
@@ -126,9 +133,21 @@ static const struct {
 	int weight;
 	void (*act)(struct world *w, const char *vm);
 } acts[] = {
-	{ 10, do_memory }, { 3, do_bad_memory }, { 3, do_hostname }, { 2, do_labels }, { 3, do_selector }, { 3, do_strategy },
-	{ 2, do_restart }, { 1, do_start }, { 1, do_delete_vmi }, { 1, do_delete }, { 2, do_rollout }, { 2, do_gate }, { 3, do_kill },
-	{ 2, do_guest_ends }, { 3, do_node },
+	{ 10, do_memory },
+	{ 3, do_bad_memory },
+	{ 3, do_hostname },
+	{ 2, do_labels },
+	{ 3, do_selector },
+	{ 3, do_strategy },
+	{ 2, do_restart },
+	{ 1, do_start },
+	{ 1, do_delete_vmi },
+	{ 1, do_delete },
+	{ 2, do_rollout },
+	{ 2, do_gate },
+	{ 3, do_kill },
+	{ 2, do_guest_ends },
+	{ 3, do_node },
 };
 
 static void act(struct world *w)

@@ -11,7 +11,8 @@
 #include "kubevirt/api/validate.h"
 
 static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt };
-static const struct kind *const plain_kinds[] = { &kind_pod, &kind_node, &kind_event, &kind_controllerrevision };
+static const struct kind *const plain_kinds[] = { &kind_pod, &kind_node, &kind_event,
+	&kind_controllerrevision };
 
 void world_broken(struct world *w, const char *fmt, ...)
 {
@@ -37,7 +38,8 @@ static void config_now(struct world *w, struct kv_config *ret)
 	kv_config_from(cr ? obj_json(cr) : NULL, ret);
 }
 
-static void trace_write(struct world *w, const struct kind *k, const char *sub, const struct json *o, const struct json *old)
+static void trace_write(
+	struct world *w, const struct kind *k, const char *sub, const struct json *o, const struct json *old)
 {
 	CLEANUP(mem_freep) char *spec = NULL;
 	CLEANUP(mem_freep) char *status = NULL;
@@ -46,14 +48,17 @@ static void trace_write(struct world *w, const struct kind *k, const char *sub, 
 		return;
 	spec = o ? json_write(json_get(o, "spec"), NULL) : NULL;
 	status = o ? json_write(json_get(o, "status"), NULL) : NULL;
-	printf("# %6" PRId64 " %s %s %s%s%s\n", loop_wall_ms(w->loop) - WORLD_START_MS, !old ? "create" : o ? "write" : "delete",
+	printf("# %6" PRId64 " %s %s %s%s%s\n", loop_wall_ms(w->loop) - WORLD_START_MS,
+		!old ? "create"
+		: o  ? "write"
+		     : "delete",
 		k->plural, meta_str(o ? o : old, "name"), sub ? "/" : "", sub ? sub : "");
 	if (o && (kind_is(k, &kind_vm) || kind_is(k, &kind_vmi)))
 		printf("#        %s\n#        %s\n", spec, status);
 }
 
-static int admit(void *arg, const struct kind *k, const char *sub, struct json_doc *d, struct json *o, const struct json *old,
-		 struct causes *c, struct err *e)
+static int admit(void *arg, const struct kind *k, const char *sub, struct json_doc *d, struct json *o,
+	const struct json *old, struct causes *c, struct err *e)
 {
 	struct world *w = arg;
 	struct kv_config config;
@@ -121,8 +126,10 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 {
 	struct kube_transport t;
 
-	*w = (struct world){ .loop = loop_new_sim(WORLD_START_MS), .rng = { seed },
-		.vmi_env = { .launcher_image = "coracle.dev/virt-launcher:v1", .host_dir = "/var/run/kubevirt" } };
+	*w = (struct world){ .loop = loop_new_sim(WORLD_START_MS),
+		.rng = { seed },
+		.vmi_env = {
+			.launcher_image = "coracle.dev/virt-launcher:v1", .host_dir = "/var/run/kubevirt" } };
 	w->api = fake_api_new(w->loop);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		add_kind(w, kinds[i], schemas ? NULL : bare_kind(i));
@@ -131,10 +138,13 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 	fake_api_admit(w->api, admit, w);
 	t = fake_api_transport(w->api, "user");
 	w->user = kube_client_new_transport(w->loop, &t);
-	fake_api_put(w->api, &kind_node, json_lit("{'metadata':{'name':'" WORLD_NODE "','labels':{'kubevirt.io/schedulable':'true'}}}"));
-	fake_api_put(w->api, &kind_kubevirt, json_lit("{'metadata':{'namespace':'kubevirt','name':'kubevirt','generation':1},"
-						      "'spec':{'configuration':{'developerConfiguration':{},"
-						      "'vmRolloutStrategy':'LiveUpdate'},'workloadUpdateStrategy':{}}}"));
+	fake_api_put(w->api, &kind_node,
+		json_lit("{'metadata':{'name':'" WORLD_NODE
+			 "','labels':{'kubevirt.io/schedulable':'true'}}}"));
+	fake_api_put(w->api, &kind_kubevirt,
+		json_lit("{'metadata':{'namespace':'kubevirt','name':'kubevirt','generation':1},"
+			 "'spec':{'configuration':{'developerConfiguration':{},"
+			 "'vmRolloutStrategy':'LiveUpdate'},'workloadUpdateStrategy':{}}}"));
 	world_start(w);
 }
 
@@ -211,13 +221,15 @@ int user_create(struct world *w, const struct kind *k, const char *text, struct 
 	return kube_create_wait(w->user, k, "default", json_root(d), &o, e);
 }
 
-static int merge(struct world *w, const struct kind *k, const char *ns, const char *name, const char *sub, const char *text)
+static int merge(struct world *w, const struct kind *k, const char *ns, const char *name, const char *sub,
+	const char *text)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(text);
 	CLEANUP(obj_unrefp) struct obj *o = NULL;
 
 	if (w->trace)
-		printf("# %6" PRId64 " person: %s %s %s\n", loop_wall_ms(w->loop) - WORLD_START_MS, k->singular, name, text);
+		printf("# %6" PRId64 " person: %s %s %s\n", loop_wall_ms(w->loop) - WORLD_START_MS,
+			k->singular, name, text);
 	return kube_patch_wait(w->user, k, ns, name, sub, KUBE_PATCH_MERGE, json_root(d), &o, NULL);
 }
 
@@ -238,19 +250,26 @@ int user_delete(struct world *w, const struct kind *k, const char *name)
 
 void user_vm(struct world *w, const char *name, const char *strategy, const char *memory)
 {
-	CLEANUP(mem_freep) char *text = str_printf(
-		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{'name':'%s'},'spec':{'runStrategy':'%s',"
-		"'template':{'metadata':{'labels':{'app':'x'}},'spec':{'hostname':'a','domain':{'memory':{'guest':'%s'},'devices':{"
-		"'disks':[{'name':'root','disk':{'bus':'virtio'}}],'interfaces':[{'name':'default','masquerade':{}}]}},"
-		"'networks':[{'name':'default','pod':{}}],'volumes':[{'name':'root','containerDisk':{'image':'registry/disk:v1'}}]}}}}",
-		name, strategy, memory);
+	CLEANUP(mem_freep)
+	char *text =
+		str_printf("{'apiVersion':'kubevirt.io/"
+			   "v1','kind':'VirtualMachine','metadata':{'name':'%s'},'spec':{'runStrategy':'%s',"
+			   "'template':{'metadata':{'labels':{'app':'x'}},'spec':{'hostname':'a','domain':{'"
+			   "memory':{'guest':'%s'},'devices':{"
+			   "'disks':[{'name':'root','disk':{'bus':'virtio'}}],'interfaces':[{'name':'default'"
+			   ",'masquerade':{}}]}},"
+			   "'networks':[{'name':'default','pod':{}}],'volumes':[{'name':'root','"
+			   "containerDisk':{'image':'registry/disk:v1'}}]}}}}",
+			name, strategy, memory);
 
 	user_create(w, &kind_vm, text, NULL);
 }
 
 void user_memory(struct world *w, const char *name, const char *memory)
 {
-	CLEANUP(mem_freep) char *text = str_printf("{'spec':{'template':{'spec':{'domain':{'memory':{'guest':'%s'}}}}}}", memory);
+	CLEANUP(mem_freep)
+	char *text =
+		str_printf("{'spec':{'template':{'spec':{'domain':{'memory':{'guest':'%s'}}}}}}", memory);
 
 	user_merge(w, &kind_vm, name, NULL, text);
 }

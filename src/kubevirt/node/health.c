@@ -30,9 +30,11 @@ int health_port(const struct health *h)
 static void reply_health(struct health *h, struct http_req *r)
 {
 	const struct obj *cr = cache_at(h->kubevirts, 0);
-	CLEANUP(mem_freep) char *body = str_printf(
-		"{\"apiserver\":{\"connectivity\":\"%s\"},\"config-resource-version\":\"%" PRIu64 "\",\"version\":\"%s\"}",
-		cache_synced(h->kubevirts) ? "ok" : "starting", cr ? obj_rv(cr) : 0, CORACLE_VERSION);
+	CLEANUP(mem_freep)
+	char *body =
+		str_printf("{\"apiserver\":{\"connectivity\":\"%s\"},\"config-resource-version\":\"%" PRIu64
+			   "\",\"version\":\"%s\"}",
+			cache_synced(h->kubevirts) ? "ok" : "starting", cr ? obj_rv(cr) : 0, CORACLE_VERSION);
 
 	http_req_reply(r, 200, "application/json", body, strlen(body));
 }
@@ -74,9 +76,14 @@ static struct tls_ctx *self_made(struct health *h, struct err *e)
 	struct key_pair kp = { 0 };
 	struct tls_ctx *tls = NULL;
 
-	if (cert_make(&(struct cert_spec){ .common_name = h->spec.secret, .dns_names = names, .server = true,
-			      .not_before_ms = now - 60000, .not_after_ms = now + SELF_MADE_MS }, NULL, &kp, e) == 0)
-		tls = tls_server_new(&(struct tls_server_spec){ .cert_pem = kp.cert_pem, .key_pem = kp.key_pem }, e);
+	if (cert_make(&(struct cert_spec){ .common_name = h->spec.secret,
+			      .dns_names = names,
+			      .server = true,
+			      .not_before_ms = now - 60000,
+			      .not_after_ms = now + SELF_MADE_MS },
+		    NULL, &kp, e) == 0)
+		tls = tls_server_new(
+			&(struct tls_server_spec){ .cert_pem = kp.cert_pem, .key_pem = kp.key_pem }, e);
 	key_pair_done(&kp);
 	return tls;
 }
@@ -93,8 +100,11 @@ static void on_secret(void *arg, const struct obj *old, const struct obj *new)
 
 	if (!cert64 || !key64)
 		return;
-	if (b64_decode(cert64, strlen(cert64), false, &cert, &e) == 0 && b64_decode(key64, strlen(key64), false, &key, &e) == 0)
-		tls = tls_server_new(&(struct tls_server_spec){ .cert_pem = str_cstr(&cert), .key_pem = str_cstr(&key) }, &e);
+	if (b64_decode(cert64, strlen(cert64), false, &cert, &e) == 0 &&
+		b64_decode(key64, strlen(key64), false, &key, &e) == 0)
+		tls = tls_server_new(
+			&(struct tls_server_spec){ .cert_pem = str_cstr(&cert), .key_pem = str_cstr(&key) },
+			&e);
 	if (tls)
 		http_server_set_tls(h->server, tls);
 	else
@@ -113,9 +123,11 @@ int health_new(const struct health_spec *spec, struct health **ret, struct err *
 		return -1;
 	}
 	h->selector = str_printf("metadata.name=%s", spec->secret);
-	h->secret = cache_new(spec->client, &kind_secret, &(struct cache_opts){ .ns = spec->install_ns, .field_selector = h->selector });
+	h->secret = cache_new(spec->client, &kind_secret,
+		&(struct cache_opts){ .ns = spec->install_ns, .field_selector = h->selector });
 	h->kubevirts = cache_new(spec->client, &kind_kubevirt, NULL);
-	h->server = http_server_new(spec->loop, &(struct http_server_spec){ .tls = tls, .handler = on_request, .arg = h });
+	h->server = http_server_new(
+		spec->loop, &(struct http_server_spec){ .tls = tls, .handler = on_request, .arg = h });
 	if (http_server_listen(h->server, spec->host ? spec->host : "0.0.0.0", spec->port, &h->port, e) < 0) {
 		health_free(h);
 		return -1;

@@ -10,8 +10,8 @@ struct health_spec {
 	struct loop *loop;
 	struct kube_client *client; /* borrowed */
 	const char *install_ns, *secret;
-	const char *host; /* NULL: all addresses */
-	int port;         /* 0: any */
+	const char *host;                            /* NULL: all addresses */
+	int port;                                    /* 0: any */
 	void (*metrics)(void *arg, struct str *out); /* Prometheus text; may be NULL */
 	void *arg;
 };

@@ -18,7 +18,8 @@ static int64_t silent_at(const struct node_seen *s)
 	int64_t heard;
 
 	if (!s->node)
-		return s->started_ms + NODE_SILENT_MS; /* its object is gone; guests may yet report on another */
+		return s->started_ms +
+		       NODE_SILENT_MS; /* its object is gone; guests may yet report on another */
 	if (!text || !time_parse(text, &heard))
 		return 0;
 	return (heard > s->started_ms ? heard : s->started_ms) + NODE_SILENT_MS;
@@ -33,7 +34,8 @@ static void plan_unschedulable(const struct node_seen *s, struct plan *out)
 	d = obj_draft(s->node);
 	meta_set_label(d, json_root(d), LABEL_SCHEDULABLE, "false");
 	if (plan_change(out, &kind_node, s->node, NULL, d))
-		plan_event(out, s->node, true, REASON, "virt-handler is not responsive, marking node as unresponsive");
+		plan_event(out, s->node, true, REASON,
+			"virt-handler is not responsive, marking node as unresponsive");
 }
 
 static void plan_give_up(const struct node_seen *s, const struct obj *vmi, struct plan *out)
@@ -46,7 +48,8 @@ static void plan_give_up(const struct node_seen *s, const struct obj *vmi, struc
 	vmi_enter_phase(d, json_root(d), VMI_FAILED, s->now);
 	json_put_str(d, json_root(d), "/status/reason", REASON);
 	if (plan_change(out, &kind_vmi, vmi, NULL, d))
-		plan_event(out, vmi, true, REASON, "virt-handler on node %s is not responsive, marking VMI as failed", s->name);
+		plan_event(out, vmi, true, REASON,
+			"virt-handler on node %s is not responsive, marking VMI as failed", s->name);
 }
 
 void node_decide_seen(const struct node_seen *s, struct plan *out)
@@ -98,7 +101,8 @@ static bool healthy_handler(const struct look *l, const char *node)
 	const struct obj *o;
 
 	for (size_t i = 0; (o = cache_index_at(c, 0, node, i)); i++)
-		if (!obj_deleting(o) && cond_is(json_at(obj_json(o), "/status/conditions"), COND_READY, "True"))
+		if (!obj_deleting(o) &&
+			cond_is(json_at(obj_json(o), "/status/conditions"), COND_READY, "True"))
 			return true;
 	return false;
 }
@@ -109,8 +113,13 @@ static void node_decide(const struct look *l, const char *key, struct plan *out)
 	const struct node_env *env = look_env(l);
 	size_t n = cache_index_len(vmis, 0, key);
 	CLEANUP(mem_freep) const struct obj **list = mem_alloc((n + 1) * sizeof(list[0]));
-	const struct node_seen s = { .name = key, .node = look_get(l, &kind_node, key), .vmis = list, .n_vmis = n,
-		.handler = healthy_handler(l, key), .started_ms = env->started_ms, .now = look_now(l) };
+	const struct node_seen s = { .name = key,
+		.node = look_get(l, &kind_node, key),
+		.vmis = list,
+		.n_vmis = n,
+		.handler = healthy_handler(l, key),
+		.started_ms = env->started_ms,
+		.now = look_now(l) };
 
 	for (size_t i = 0; i < n; i++)
 		list[i] = cache_index_at(vmis, 0, key, i);

@@ -46,8 +46,10 @@ static const char *first_refusal(const struct memory_case *m)
 	const struct vm_seen *s = m->seen;
 	const char *why;
 
-	if (!gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG) && vmi_cond_is(m->vmi, COND_LIVE_MIGRATABLE, "False"))
-		return M ". Memory-hotplug is only available for migratable VMs"; /* H5; in place nothing migrates */
+	if (!gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG) &&
+		vmi_cond_is(m->vmi, COND_LIVE_MIGRATABLE, "False"))
+		return M
+			". Memory-hotplug is only available for migratable VMs"; /* H5; in place nothing migrates */
 	if (m->max < 0)
 		return M ". Memory-hotplug is not available for this VM configuration"
 			 " (the instance was started without room for more memory)"; /* H6, decision 12 */
@@ -111,7 +113,8 @@ static bool failed_before(const struct memory_case *m)
 /* Decision 19: what works neither in place nor by a migration waits for a restart; nobody is evicted for it. */
 static bool stuck(const struct memory_case *m)
 {
-	return str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"), HOT_MEMORY_NEEDS_MIGRATION) &&
+	return str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"),
+		       HOT_MEMORY_NEEDS_MIGRATION) &&
 	       !(m->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE);
 }
 
@@ -122,7 +125,8 @@ static bool is_what_the_guest_has(const struct memory_case *m)
 
 static struct memory_case case_of(const struct vm_seen *s)
 {
-	const struct json *vmi = obj_json(s->vmi), *domain = json_at(obj_json(s->vm), "/spec/template/spec/domain");
+	const struct json *vmi = obj_json(s->vmi),
+			  *domain = json_at(obj_json(s->vm), "/spec/template/spec/domain");
 
 	return (struct memory_case){ .seen = s,
 		.vmi = vmi,
@@ -136,8 +140,8 @@ void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)
 {
 	struct memory_case m = case_of(s);
 
-	if (m.wanted < 0 || m.at_boot < 0 || vmi_phase(m.vmi) != VMI_RUNNING || vmi_migrating(m.vmi) || failed_before(&m) ||
-		!is_what_the_guest_has(&m) || m.wanted == vmi_guest_wanted(m.vmi))
+	if (m.wanted < 0 || m.at_boot < 0 || vmi_phase(m.vmi) != VMI_RUNNING || vmi_migrating(m.vmi) ||
+		failed_before(&m) || !is_what_the_guest_has(&m) || m.wanted == vmi_guest_wanted(m.vmi))
 		return;
 	apply(r, &m);
 }
@@ -145,7 +149,8 @@ void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)
 void rollout_memory(const struct vm_seen *s, struct edits *r)
 {
 	struct memory_case m = case_of(s);
-	const struct json *vmi = m.vmi, *guest = json_at(m.domain, "/memory/guest"), *now = json_at(vmi, "/spec/domain/memory/guest");
+	const struct json *vmi = m.vmi, *guest = json_at(m.domain, "/memory/guest"),
+			  *now = json_at(vmi, "/spec/domain/memory/guest");
 	const char *why;
 
 	if (m.wanted < 0 || !now || vmi_guest_current(vmi) < 0 || m.at_boot < 0)

@@ -12,8 +12,8 @@
 
 /* All a pass may look at; borrowed, read only. */
 struct vm_seen {
-	const struct obj *vm;     /* NULL: gone */
-	const struct obj *vmi;    /* the instance, ours */
+	const struct obj *vm;      /* NULL: gone */
+	const struct obj *vmi;     /* the instance, ours */
 	const struct obj *foreign; /* an instance of our name that is not ours */
 	const struct obj *revisions[VM_REVISIONS_MAX];
 	size_t n_revisions;
@@ -25,12 +25,12 @@ struct vm_seen {
 };
 
 /* ---- what is to run (kubevirt-api.md 3) ---- */
-#define RUN_STRATEGIES(X) \
-	X(ALWAYS, "Always")                 \
+#define RUN_STRATEGIES(X)                     \
+	X(ALWAYS, "Always")                   \
 	X(RERUN_ON_FAILURE, "RerunOnFailure") \
-	X(MANUAL, "Manual")                 \
-	X(HALTED, "Halted")                 \
-	X(ONCE, "Once")                     \
+	X(MANUAL, "Manual")                   \
+	X(HALTED, "Halted")                   \
+	X(ONCE, "Once")                       \
 	X(WAIT_AS_RECEIVER, "WaitAsReceiver")
 enum run_strategy {
 #define X(id, name) RUN_##id,
@@ -44,10 +44,10 @@ enum run_act { ACT_KEEP, ACT_START, ACT_START_IF_ASKED, ACT_STOP };
 struct vm_turn {
 	enum run_strategy strategy;
 	enum run_inst inst;
-	enum run_act act;    /* never ACT_START_IF_ASKED */
-	bool paused;         /* start it paused */
-	bool to_always;      /* spec.runStrategy becomes Always: a paused start of a halted VM */
-	int64_t retry_at;    /* a start is due, but not before; 0: none waits */
+	enum run_act act;     /* never ACT_START_IF_ASKED */
+	bool paused;          /* start it paused */
+	bool to_always;       /* spec.runStrategy becomes Always: a paused start of a halted VM */
+	int64_t retry_at;     /* a start is due, but not before; 0: none waits */
 	struct json_doc *doc; /* the whole VM with its next status */
 	struct json *status;
 };
@@ -71,17 +71,17 @@ struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused);
 /* ---- edits against what runs (rollout.md 2.3-2.6) ---- */
 /* One field that differs. Texts are the change's own. */
 struct change {
-	char *path;       /* "spec.template.spec.domain.memory.guest", items of named lists as [name] */
-	char *was, *is;   /* compact JSON; NULL: absent */
+	char *path;     /* "spec.template.spec.domain.memory.guest", items of named lists as [name] */
+	char *was, *is; /* compact JSON; NULL: absent */
 	enum live_class class;
-	bool staged;      /* waits for a restart; else it is being brought to the instance by this pass */
-	const char *why;  /* meaning, static text; NULL: it waits for the others */
+	bool staged;     /* waits for a restart; else it is being brought to the instance by this pass */
+	const char *why; /* meaning, static text; NULL: it waits for the others */
 };
 struct edits {
 	bool known; /* there is an instance to compare with; else nothing below counts */
 	struct change *items;
 	size_t n, cap;
-	bool staged; /* any of them */
+	bool staged;          /* any of them */
 	struct json_doc *vmi; /* the instance as it should be; NULL: as it is */
 	/* A live change that can not be made just now: VM condition Failure. */
 	const char *busy_reason;
@@ -96,10 +96,11 @@ char *rollout_message(const struct edits *r, const char *old);
 #define ROLLOUT_VALUE_MAX 80
 
 struct change *rollout_add(struct edits *r, const char *path, const struct json *was, const struct json *is,
-			   enum live_class class);
+	enum live_class class);
 /* Differences between two trees that are (parts of) a VMI spec: at is the dotted path of the part below template.spec, "" for
  * all. Semantic: null is empty, quantities by value, order of lists counts (rollout.md 2.3). */
-typedef void spec_diff_fn(void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b);
+typedef void spec_diff_fn(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b);
 void spec_diff(const char *at, const struct json *a, const struct json *b, spec_diff_fn *fn, void *arg);
 bool spec_same(const char *at, const struct json *a, const struct json *b);
 /* The live fields: each adds its change, staged or with its part of r->vmi. */
@@ -109,7 +110,7 @@ void rollout_memory(const struct vm_seen *s, struct edits *r);
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_cpu(const struct vm_seen *s, struct edits *r);
 void rollout_placement(const struct vm_seen *s, struct edits *r);
-bool rollout_live(const struct vm_seen *s); /* LiveUpdate in force */
+bool rollout_live(const struct vm_seen *s);                         /* LiveUpdate in force */
 struct json *rollout_vmi(const struct vm_seen *s, struct edits *r); /* root of r->vmi, made on first use */
 void rollout_busy(struct edits *r, const char *reason, const char *message);
 

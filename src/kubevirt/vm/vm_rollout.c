@@ -32,7 +32,7 @@ bool rollout_live(const struct vm_seen *s)
 }
 
 struct change *rollout_add(struct edits *r, const char *path, const struct json *was, const struct json *is,
-			   enum live_class class)
+	enum live_class class)
 {
 	struct change *c;
 
@@ -77,13 +77,15 @@ static bool left_to_live(const struct static_walk *w, enum live_class class, con
 	case LIVE_MEMORY:
 		return w->guest;
 	case LIVE_NEUTRAL_UUID: /* persisted from the instance: no change */
-		return str_eq(json_str(is), json_at_str(obj_json(w->seen->vmi), "/spec/domain/firmware/uuid"));
+		return str_eq(
+			json_str(is), json_at_str(obj_json(w->seen->vmi), "/spec/domain/firmware/uuid"));
 	default:
 		return false;
 	}
 }
 
-static void on_static(void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
+static void on_static(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
 	struct static_walk *w = arg;
 	enum live_class class = live_class(dotted);

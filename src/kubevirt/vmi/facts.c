@@ -47,7 +47,7 @@ int64_t vmi_since(const struct json *vmi, enum vmi_phase p)
 {
 	int64_t ms;
 
-	JSON_EACH(it, json_at(vmi, "/status/phaseTransitionTimestamps")) {
+	JSON_EACH (it, json_at(vmi, "/status/phaseTransitionTimestamps")) {
 		const char *at = json_get_str(it.val, "phaseTransitionTimestamp");
 		if (str_eq(json_get_str(it.val, "phase"), phases[p].name) && at && time_parse(at, &ms))
 			return ms;
@@ -68,7 +68,7 @@ void vmi_enter_phase(struct json_doc *d, struct json *vmi, enum vmi_phase to, in
 	struct json *entry;
 
 	json_set_str(d, status, "phase", phases[to].name);
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "phase"), phases[to].name))
 			return;
 	entry = json_new_obj(d);

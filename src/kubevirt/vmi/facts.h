@@ -7,14 +7,14 @@
 #include "kubevirt/api/config.h"
 
 /* id, on the wire, whether the instance has ended */
-#define VMI_PHASES(X)                            \
-	X(UNSET, "", false)                      \
-	X(PENDING, "Pending", false)             \
-	X(SCHEDULING, "Scheduling", false)       \
-	X(SCHEDULED, "Scheduled", false)         \
-	X(RUNNING, "Running", false)             \
-	X(SUCCEEDED, "Succeeded", true)          \
-	X(FAILED, "Failed", true)                \
+#define VMI_PHASES(X)                                \
+	X(UNSET, "", false)                          \
+	X(PENDING, "Pending", false)                 \
+	X(SCHEDULING, "Scheduling", false)           \
+	X(SCHEDULED, "Scheduled", false)             \
+	X(RUNNING, "Running", false)                 \
+	X(SUCCEEDED, "Succeeded", true)              \
+	X(FAILED, "Failed", true)                    \
 	X(WAITING_FOR_SYNC, "WaitingForSync", false) \
 	X(UNKNOWN, "Unknown", false)
 
@@ -42,9 +42,9 @@ bool vmi_cond_is(const struct json *vmi, const char *type, const char *status);
 bool vmi_migrating(const struct json *vmi);
 
 /* Bytes; -1: not known. */
-int64_t vmi_guest_wanted(const struct json *vmi);    /* spec.domain.memory.guest */
-int64_t vmi_guest_max(const struct json *vmi);       /* spec.domain.memory.maxGuest */
-int64_t vmi_guest_at_boot(const struct json *vmi);   /* status.memory... */
+int64_t vmi_guest_wanted(const struct json *vmi);  /* spec.domain.memory.guest */
+int64_t vmi_guest_max(const struct json *vmi);     /* spec.domain.memory.maxGuest */
+int64_t vmi_guest_at_boot(const struct json *vmi); /* status.memory... */
 int64_t vmi_guest_requested(const struct json *vmi);
 int64_t vmi_guest_current(const struct json *vmi);
 /* The value that the present HotMemoryChange is about; without the annotation, what is wanted. */

@@ -32,7 +32,7 @@ char *launcher_pod_name(const struct obj *vmi)
 
 const struct json *compute_in(const struct json *list, size_t *ret_i)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), POD_CONTAINER_COMPUTE)) {
 			if (ret_i)
 				*ret_i = it.i;
@@ -81,9 +81,9 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 
 	json_put_str(p->d, p->root, "/metadata/name", name);
 	json_put_str(p->d, p->root, "/metadata/namespace", obj_namespace(p->in->vmi));
-	JSON_EACH(it, json_at(p->vmi, "/metadata/labels"))
+	JSON_EACH (it, json_at(p->vmi, "/metadata/labels"))
 		meta_set_label(p->d, p->root, it.key, json_str(it.val));
-	JSON_EACH(it, json_at(p->vmi, "/metadata/annotations"))
+	JSON_EACH (it, json_at(p->vmi, "/metadata/annotations"))
 		if (!strstr(it.key, "kubectl.kubernetes.io/"))
 			meta_set_annotation(p->d, p->root, it.key, json_str(it.val));
 	meta_set_label(p->d, p->root, LABEL_APP, KV_VIRT_LAUNCHER);
@@ -94,7 +94,8 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	meta_set_annotation(p->d, p->root, ANN_DEFAULT_CONTAINER, POD_CONTAINER_COMPUTE);
 	meta_set_annotation(p->d, p->root, ANN_MIGRATION_TRANSPORT_UNIX, "true");
 	meta_set_annotation(p->d, p->root, ANN_MEMORY_OVERHEAD, overhead);
-	meta_add_owner(p->d, p->root, KV_API_VERSION, "VirtualMachineInstance", obj_name(p->in->vmi), obj_uid(p->in->vmi), true);
+	meta_add_owner(p->d, p->root, KV_API_VERSION, "VirtualMachineInstance", obj_name(p->in->vmi),
+		obj_uid(p->in->vmi), true);
 }
 
 /* ---- containers ---- */
@@ -153,10 +154,13 @@ static void containers(struct pod_draft *p, const struct pod_resources *r)
 {
 	struct json *list = json_need_arr(p->d, p->pod, "containers");
 	const char *pull = p->in->config->image_pull_policy;
-	CLEANUP(json_doc_freep) struct json_doc *compute = json_lit(
-		"{'name':'compute','command':['" LAUNCHER "','--dir','" KV_VM_DIR "'],"
-		"'securityContext':{'runAsUser':107,'runAsGroup':107,'runAsNonRoot':true,'allowPrivilegeEscalation':false,"
-		"'capabilities':{'drop':['ALL']}},'volumeMounts':[{'name':'" VM_DIR_VOLUME "','mountPath':'" KV_VM_DIR "'}]}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *compute =
+		json_lit("{'name':'compute','command':['" LAUNCHER "','--dir','" KV_VM_DIR "'],"
+			 "'securityContext':{'runAsUser':107,'runAsGroup':107,'runAsNonRoot':true,'"
+			 "allowPrivilegeEscalation':false,"
+			 "'capabilities':{'drop':['ALL']}},'volumeMounts':[{'name':'" VM_DIR_VOLUME
+			 "','mountPath':'" KV_VM_DIR "'}]}");
 	json_append(p->d, list, json_copy(p->d, json_root(compute)));
 	p->compute = json_item(list, 0);
 	json_set_str(p->d, p->compute, "image", p->in->launcher_image);
@@ -169,10 +173,12 @@ static void containers(struct pod_draft *p, const struct pod_resources *r)
 /* ---- volumes ---- */
 static void vm_dir_volume(struct pod_draft *p, struct json *volumes)
 {
-	CLEANUP(json_doc_freep) struct json_doc *v = json_lit("{'name':'" VM_DIR_VOLUME "','hostPath':{'type':'DirectoryOrCreate'}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *v = json_lit("{'name':'" VM_DIR_VOLUME "','hostPath':{'type':'DirectoryOrCreate'}}");
 	struct json *volume = json_copy(p->d, json_root(v));
 
-	json_set_strf(p->d, json_get(volume, "hostPath"), "path", HANDOFF_VM_DIR_FMT, p->in->host_dir, obj_uid(p->in->vmi));
+	json_set_strf(p->d, json_get(volume, "hostPath"), "path", HANDOFF_VM_DIR_FMT, p->in->host_dir,
+		obj_uid(p->in->vmi));
 	json_append(p->d, volumes, volume);
 }
 
@@ -189,7 +195,8 @@ static void container_disk(struct pod_draft *p, struct json *volumes, const stru
 	json_set(p->d, volume, "image", image);
 	json_append(p->d, volumes, volume);
 	json_set_strf(p->d, mount, "name", "containerdisk-%zu", i);
-	json_set_strf(p->d, mount, "mountPath", HANDOFF_CONTAINER_DISK_FMT, json_str_or(json_get(given, "name"), ""));
+	json_set_strf(p->d, mount, "mountPath", HANDOFF_CONTAINER_DISK_FMT,
+		json_str_or(json_get(given, "name"), ""));
 	json_set_bool(p->d, mount, "readOnly", true);
 	json_append(p->d, json_get(p->compute, "volumeMounts"), mount);
 }
@@ -202,7 +209,7 @@ static void pull_secret(struct pod_draft *p, const struct json *disk)
 	if (str_empty(secret))
 		return;
 	list = json_need_arr(p->d, p->pod, "imagePullSecrets");
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), secret))
 			return;
 	ref = json_new_obj(p->d);
@@ -215,7 +222,7 @@ static void volumes(struct pod_draft *p)
 	struct json *list = json_need_arr(p->d, p->pod, "volumes");
 
 	vm_dir_volume(p, list);
-	JSON_EACH(it, json_get(p->spec, "volumes")) {
+	JSON_EACH (it, json_get(p->spec, "volumes")) {
 		if (!json_get(it.val, "containerDisk"))
 			continue;
 		container_disk(p, list, it.val, it.i);
@@ -235,9 +242,9 @@ static void node_selector(struct pod_draft *p)
 	struct json *s = json_need_obj(p->d, p->pod, "nodeSelector");
 	const char *machine = json_at_str(p->spec, "/domain/machine/type");
 
-	JSON_EACH(it, p->in->config->node_selectors)
+	JSON_EACH (it, p->in->config->node_selectors)
 		json_set_copy(p->d, s, it.key, it.val);
-	JSON_EACH(it, json_get(p->spec, "nodeSelector"))
+	JSON_EACH (it, json_get(p->spec, "nodeSelector"))
 		json_set_copy(p->d, s, it.key, it.val);
 	json_set_str(p->d, s, LABEL_SCHEDULABLE, "true");
 	if (!str_empty(machine)) {
@@ -252,8 +259,9 @@ static void node_selector(struct pod_draft *p)
 
 static void pod_spec(struct pod_draft *p)
 {
-	static const char *const copied[] = { "affinity", "tolerations", "topologySpreadConstraints", "schedulerName",
-		"priorityClassName", "subdomain", "dnsPolicy", "dnsConfig", "serviceAccountName" };
+	static const char *const copied[] = { "affinity", "tolerations", "topologySpreadConstraints",
+		"schedulerName", "priorityClassName", "subdomain", "dnsPolicy", "dnsConfig",
+		"serviceAccountName" };
 	const struct json *grace = json_get(p->spec, "terminationGracePeriodSeconds");
 	CLEANUP(mem_freep) char *host = host_name(p);
 

@@ -14,7 +14,8 @@ struct pod_resources {
 	const char *hugepage_size;
 };
 /* overhead < 0: computed; else as given, for a pod that exists: what was computed at its birth stays. */
-void pod_resources_of(const struct json *vmi, const struct kv_config *c, int64_t overhead, struct pod_resources *ret);
+void pod_resources_of(
+	const struct json *vmi, const struct kv_config *c, int64_t overhead, struct pod_resources *ret);
 /* kubevirt-api.md 7.1: what QEMU and its helpers take beside the guest's memory. */
 int64_t pod_memory_overhead(const struct json *vmi, const struct kv_config *c);
 

@@ -31,14 +31,15 @@ static int64_t per_vfio(const struct json *vmi)
 
 	if (json_len(json_get(devices, "hostDevices")) || json_len(json_get(devices, "gpus")))
 		return 1;
-	JSON_EACH(it, json_get(devices, "interfaces"))
+	JSON_EACH (it, json_get(devices, "interfaces"))
 		if (json_get(it.val, "sriov"))
 			return 1;
 	return 0;
 }
 static int64_t per_exec_probe(const struct json *vmi)
 {
-	return (json_at(vmi, "/spec/livenessProbe/exec") != NULL) + (json_at(vmi, "/spec/readinessProbe/exec") != NULL);
+	return (json_at(vmi, "/spec/livenessProbe/exec") != NULL) +
+	       (json_at(vmi, "/spec/readinessProbe/exec") != NULL);
 }
 static int64_t any_exec_probe(const struct json *vmi)
 {
@@ -54,7 +55,7 @@ static int64_t per_tpm(const struct json *vmi)
 }
 static int64_t per_metrics_disk(const struct json *vmi)
 {
-	JSON_EACH(it, json_at(vmi, "/spec/volumes"))
+	JSON_EACH (it, json_at(vmi, "/spec/volumes"))
 		if (json_get(it.val, "downwardMetrics"))
 			return 1;
 	return 0;
@@ -62,7 +63,8 @@ static int64_t per_metrics_disk(const struct json *vmi)
 static bool guaranteed(const struct json *vmi)
 {
 	const struct json *r = json_at(vmi, "/spec/domain/resources");
-	int64_t memory = quantity_bytes(json_at(r, "/requests/memory")), cpu = quantity_millis(json_at(r, "/requests/cpu"));
+	int64_t memory = quantity_bytes(json_at(r, "/requests/memory")),
+		cpu = quantity_millis(json_at(r, "/requests/cpu"));
 
 	return memory > 0 && cpu > 0 && memory == quantity_bytes(json_at(r, "/limits/memory")) &&
 	       cpu == quantity_millis(json_at(r, "/limits/cpu"));
@@ -121,13 +123,15 @@ static void cpu_resources(const struct json *vmi, const struct kv_config *c, str
 		ret->cpu_request = vcpus * 1000 / c->cpu_allocation_ratio;
 }
 
-void pod_resources_of(const struct json *vmi, const struct kv_config *c, int64_t overhead, struct pod_resources *ret)
+void pod_resources_of(
+	const struct json *vmi, const struct kv_config *c, int64_t overhead, struct pod_resources *ret)
 {
 	const struct json *domain = json_at(vmi, "/spec/domain"), *r = json_get(domain, "resources");
 	int64_t guest = domain_guest_memory(domain), request = quantity_bytes(json_at(r, "/requests/memory"));
 	int64_t limit = quantity_bytes(json_at(r, "/limits/memory"));
 
-	*ret = (struct pod_resources){ .overhead = overhead >= 0 ? overhead : pod_memory_overhead(vmi, c), .hugepages = -1 };
+	*ret = (struct pod_resources){ .overhead = overhead >= 0 ? overhead : pod_memory_overhead(vmi, c),
+		.hugepages = -1 };
 	cpu_resources(vmi, c, ret);
 	ret->hugepage_size = json_at_str(domain, "/memory/hugepages/pageSize");
 	if (ret->hugepage_size) { /* the guest's memory comes from there */

@@ -11,7 +11,8 @@ static const struct json *pod_cond(const struct obj *pod, const char *type)
 	return pod ? cond_find(json_at(obj_json(pod), "/status/conditions"), type) : NULL;
 }
 
-static void set(struct vmi_turn *t, const char *type, const char *status, const char *reason, const char *message)
+static void set(
+	struct vmi_turn *t, const char *type, const char *status, const char *reason, const char *message)
 {
 	cond_set(t->d, t->status, type, status, reason, message, t->s->now);
 }
@@ -28,7 +29,8 @@ static void ready(struct vmi_turn *t)
 	else if (t->phase != VMI_RUNNING)
 		set(t, COND_READY, "False", "GuestNotRunning", "Guest VM is not reported as running");
 	else if (!c)
-		set(t, COND_READY, "False", "PodConditionMissing", "virt-launcher pod is missing the Ready condition");
+		set(t, COND_READY, "False", "PodConditionMissing",
+			"virt-launcher pod is missing the Ready condition");
 	else
 		set(t, COND_READY, json_str_or(json_get(c, "status"), "Unknown"), json_get_str(c, "reason"),
 			json_get_str(c, "message"));
@@ -49,7 +51,7 @@ static const struct json *stuck(const struct json *statuses)
 {
 	static const char *const normal[] = { "ContainerCreating", "PodInitializing", NULL };
 
-	JSON_EACH(it, statuses) {
+	JSON_EACH (it, statuses) {
 		const struct json *w = json_at(it.val, "/state/waiting");
 		const char *reason = json_get_str(w, "reason");
 		if (!str_empty(reason) && !str_in(reason, normal))
@@ -75,7 +77,7 @@ static void synchronized(struct vmi_turn *t)
 /* ---- LiveMigratable: first obstacle ---- */
 static bool on_pod_network(const struct json *spec, const char *name)
 {
-	JSON_EACH(it, json_get(spec, "networks"))
+	JSON_EACH (it, json_get(spec, "networks"))
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return json_get(it.val, "pod") != NULL;
 	return false;
@@ -87,15 +89,16 @@ static const char *bound_nic(const struct json *vmi)
 
 	if (meta_annotation(vmi, ANN_BRIDGE_MIGRATION))
 		return NULL;
-	JSON_EACH(it, json_at(spec, "/domain/devices/interfaces"))
+	JSON_EACH (it, json_at(spec, "/domain/devices/interfaces"))
 		if (json_get(it.val, "bridge") && on_pod_network(spec, json_get_str(it.val, "name")))
-			return "cannot migrate VMI which does not use masquerade or a migratable plugin to connect to the pod network";
+			return "cannot migrate VMI which does not use masquerade or a migratable plugin to "
+			       "connect to the pod network";
 	return NULL;
 }
 
 static const char *bound_disk(const struct json *vmi)
 {
-	JSON_EACH(it, json_at(vmi, "/spec/volumes"))
+	JSON_EACH (it, json_at(vmi, "/spec/volumes"))
 		if (json_get(it.val, "hostDisk") && !json_bool(json_at(it.val, "/hostDisk/shared")))
 			return "cannot migrate VMI with non-shared HostDisk";
 	return NULL;
@@ -105,9 +108,9 @@ static const char *host_device(const struct json *vmi)
 {
 	const struct json *devices = json_at(vmi, "/spec/domain/devices");
 
-	return json_len(json_get(devices, "hostDevices")) || json_len(json_get(devices, "gpus")) ?
-		       "VMI uses a PCI host devices" :
-		       NULL;
+	return json_len(json_get(devices, "hostDevices")) || json_len(json_get(devices, "gpus"))
+		       ? "VMI uses a PCI host devices"
+		       : NULL;
 }
 
 static const char *encrypted(const struct json *vmi)
@@ -127,7 +130,8 @@ static const struct {
 
 static void migratable(struct vmi_turn *t)
 {
-	static const char *const local[] = { "containerDisk", "emptyDisk", "cloudInitNoCloud", "cloudInitConfigDrive", "hostDisk", NULL };
+	static const char *const local[] = { "containerDisk", "emptyDisk", "cloudInitNoCloud",
+		"cloudInitConfigDrive", "hostDisk", NULL };
 	const char *method = "LiveMigration", *why = NULL;
 	size_t i = 0;
 
@@ -136,7 +140,7 @@ static void migratable(struct vmi_turn *t)
 	while (i < ARRAY_LEN(obstacles) && !(why = obstacles[i].obstacle(t->vmi)))
 		i++;
 	set(t, COND_LIVE_MIGRATABLE, why ? "False" : "True", why ? obstacles[i].reason : NULL, why);
-	JSON_EACH(it, json_at(t->vmi, "/spec/volumes"))
+	JSON_EACH (it, json_at(t->vmi, "/spec/volumes"))
 		for (size_t k = 0; local[k]; k++)
 			if (json_get(it.val, local[k]))
 				method = "BlockMigration";

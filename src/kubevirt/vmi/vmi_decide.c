@@ -41,8 +41,10 @@ void vmi_pod_facts(struct vmi_turn *t)
 	if (json_at_str(o, "/status/qosClass"))
 		json_set_str(t->d, t->status, "qosClass", json_at_str(o, "/status/qosClass"));
 	if (overhead && str_to_i64(overhead, 0, INT64_MAX, &bytes))
-		json_set_str(t->d, json_need_obj(t->d, t->status, "memory"), "memoryOverhead", quantity_bytes_text(bytes, text));
-	meta_set_label(t->d, t->vmi, LABEL_OUTDATED_LAUNCHER, str_eq(image, s->env->launcher_image) ? NULL : "");
+		json_set_str(t->d, json_need_obj(t->d, t->status, "memory"), "memoryOverhead",
+			quantity_bytes_text(bytes, text));
+	meta_set_label(
+		t->d, t->vmi, LABEL_OUTDATED_LAUNCHER, str_eq(image, s->env->launcher_image) ? NULL : "");
 }
 
 /* ---- what is done to the pod ---- */
@@ -66,7 +68,8 @@ static void plan_gate(const struct vmi_turn *t, struct plan *out)
 	bool paused = vmi_cond_is(t->vmi, COND_PAUSED, "True");
 	struct json_doc *d;
 
-	if (!pod || obj_deleting(pod) || pod_ended(pod) || str_empty(json_at_str(obj_json(pod), "/spec/nodeName")))
+	if (!pod || obj_deleting(pod) || pod_ended(pod) ||
+		str_empty(json_at_str(obj_json(pod), "/spec/nodeName")))
 		return;
 	d = obj_draft(pod);
 	cond_set(d, json_need_obj(d, json_root(d), "status"), POD_GATE_UNPAUSED, paused ? "False" : "True",
@@ -81,7 +84,8 @@ static void plan_delete_pods(const struct vmi_seen *s, struct plan *out)
 		if (obj_deleting(s->pods[i]))
 			continue;
 		plan_delete(out, &kind_pod, obj_key(s->pods[i]), obj_uid(s->pods[i]), -1);
-		plan_event(out, s->vmi, false, "SuccessfulDelete", "Deleted virtual machine pod %s", obj_name(s->pods[i]));
+		plan_event(out, s->vmi, false, "SuccessfulDelete", "Deleted virtual machine pod %s",
+			obj_name(s->pods[i]));
 	}
 }
 
@@ -102,6 +106,17 @@ static void plan_late_pods(const struct vmi_turn *t, struct plan *out)
 		plan_again_at(out, since + VMI_FINAL_POD_MS);
 }
 
+/* A new reason why it does not start, for those who describe it. */
+static void plan_trouble(const struct vmi_turn *t, struct plan *out)
+{
+	const struct json *was = vmi_cond(obj_json(t->s->vmi), COND_SYNCHRONIZED),
+			  *is = vmi_cond(t->vmi, COND_SYNCHRONIZED);
+
+	if (is && !str_eq(json_get_str(was, "reason"), json_get_str(is, "reason")))
+		plan_event(out, t->s->vmi, true, json_str_or(json_get(is, "reason"), "SyncFailed"), "%s",
+			json_str_or(json_get(is, "message"), ""));
+}
+
 /* ---- the pass ---- */
 void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 {
@@ -118,7 +133,9 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	vmi_hot_cpu(&t);
 	/* virt-handler's promise is kept when the guest has ended and nothing of it is left. */
 	meta_set_finalizer(t.d, t.vmi, FINALIZER_VMI,
-		deleting ? meta_has_finalizer(t.vmi, FINALIZER_VMI) && !(vmi_phase_final(t.phase) && !s->n_pods) : true);
+		deleting ? meta_has_finalizer(t.vmi, FINALIZER_VMI) &&
+				   !(vmi_phase_final(t.phase) && !s->n_pods)
+			 : true);
 
 	if (deleting)
 		plan_delete_pods(s, out);
@@ -127,5 +144,6 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	else if (vmi_phase_final(t.phase))
 		plan_late_pods(&t, out);
 	plan_gate(&t, out);
+	plan_trouble(&t, out);
 	plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(t.d));
 }

@@ -18,7 +18,7 @@ struct hot {
 	struct pod_resources need;
 	int64_t request, limit;         /* what the pod asks for; -1: none */
 	int64_t granted, granted_limit; /* what the node has given it */
-	size_t compute;         /* index of the container */
+	size_t compute;                 /* index of the container */
 };
 
 static bool read_pod(struct hot *h)
@@ -55,8 +55,8 @@ static bool pod_fits(const struct hot *h)
 /* Measured by what was given: an earlier wish that the node could not fulfil is taken back. */
 static bool pod_must_grow(const struct hot *h)
 {
-	return !pod_fits(h) &&
-	       (h->granted < h->need.memory_request || (h->limit >= 0 && h->granted_limit < h->need.memory_limit));
+	return !pod_fits(h) && (h->granted < h->need.memory_request ||
+				       (h->limit >= 0 && h->granted_limit < h->need.memory_limit));
 }
 
 static void plan_resize(const struct hot *h, struct plan *out)
@@ -68,7 +68,8 @@ static void plan_resize(const struct hot *h, struct plan *out)
 
 	json_put_str(d, c, "/resources/requests/memory", quantity_bytes_text(h->need.memory_request, text));
 	if (h->limit >= 0 && h->need.memory_limit >= 0)
-		json_put_str(d, c, "/resources/limits/memory", quantity_bytes_text(h->need.memory_limit, text));
+		json_put_str(
+			d, c, "/resources/limits/memory", quantity_bytes_text(h->need.memory_limit, text));
 	plan_change(out, &kind_pod, pod, "resize", d);
 }
 
@@ -84,7 +85,8 @@ static char *obstacle(const struct hot *h)
 		return mem_strdup("memory of huge pages can not grow in place");
 	/* The node's answer to what the pod asks for now, not to an earlier wish. */
 	if (c && str_eq(json_get_str(c, "status"), "True") && pod_fits(h))
-		return str_printf("the node has no room (%s%s%s)", json_str_or(json_get(c, "reason"), "Deferred"),
+		return str_printf("the node has no room (%s%s%s)",
+			json_str_or(json_get(c, "reason"), "Deferred"),
 			json_get_str(c, "message") ? ": " : "", json_str_or(json_get(c, "message"), ""));
 	return NULL;
 }
@@ -108,7 +110,9 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 			cond_remove(h->t->d, h->t->status, COND_HOT_MEMORY);
 			return;
 		}
-		CLEANUP(mem_freep) char *text = str_printf("memory can not be changed in place: %s; it waits for a live migration", why);
+		CLEANUP(mem_freep)
+		char *text = str_printf(
+			"memory can not be changed in place: %s; it waits for a live migration", why);
 		set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
 		return;
 	}
@@ -123,15 +127,19 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 	const struct vmi_seen *s = t->s;
 	const struct json *c = cond_find(json_get(t->status, "conditions"), COND_HOT_MEMORY);
 	const char *status = json_get_str(c, "status");
-	struct hot h = { .t = t, .wanted = vmi_guest_wanted(t->vmi), .requested = vmi_guest_requested(t->vmi) };
+	struct hot h = {
+		.t = t, .wanted = vmi_guest_wanted(t->vmi), .requested = vmi_guest_requested(t->vmi)
+	};
 
-	if (t->phase != VMI_RUNNING || obj_deleting(s->vmi) || !s->pod || obj_deleting(s->pod) || vmi_guest_max(t->vmi) < 0 ||
-		h.wanted < 0 || h.requested < 0 || vmi_migrating(t->vmi) || !read_pod(&h))
+	if (t->phase != VMI_RUNNING || obj_deleting(s->vmi) || !s->pod || obj_deleting(s->pod) ||
+		vmi_guest_max(t->vmi) < 0 || h.wanted < 0 || h.requested < 0 || vmi_migrating(t->vmi) ||
+		!read_pod(&h))
 		return;
 	if (str_eq(status, "False") && vmi_hot_memory_target(t->vmi) == h.wanted)
 		return; /* tried, and it failed: another value is another try (H4) */
 	if (!c && h.wanted == h.requested) {
-		if (!h.need.hugepage_size && !pod_fits(&h) && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+		if (!h.need.hugepage_size && !pod_fits(&h) &&
+			gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
 			plan_resize(&h, out);
 		return;
 	}
@@ -141,7 +149,8 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 /* rollout.md 3.2, 3. */
 void vmi_hot_cpu(struct vmi_turn *t)
 {
-	const struct json *cpu = json_at(t->vmi, "/spec/domain/cpu"), *now = json_get(t->status, "currentCPUTopology");
+	const struct json *cpu = json_at(t->vmi, "/spec/domain/cpu"),
+			  *now = json_get(t->status, "currentCPUTopology");
 
 	if (t->phase != VMI_RUNNING || !json_i64(json_get(cpu, "maxSockets")) || !now)
 		return;

@@ -71,7 +71,8 @@ static const struct {
 	{ UNSTARTED, has_pod, VMI_SCHEDULING, NULL },
 	{ IN(UNSET), any, VMI_PENDING, NULL },
 	{ IN(SCHEDULING), no_pod, VMI_FAILED, "the virt-launcher pod is gone" },
-	{ IN(SCHEDULING), pod_is_over, VMI_FAILED, "the virt-launcher pod ended before the guest was started" },
+	{ IN(SCHEDULING), pod_is_over, VMI_FAILED,
+		"the virt-launcher pod ended before the guest was started" },
 	{ IN(SCHEDULING), pod_up, VMI_SCHEDULED, NULL },
 	{ HANDED_OVER, no_pod, VMI_FAILED, "the virt-launcher pod is gone" },
 	{ HANDED_OVER, pod_failed, VMI_FAILED, "the virt-launcher pod failed" },
@@ -89,9 +90,10 @@ static void skeletons(struct vmi_turn *t)
 {
 	struct json *list;
 
-	if (!json_len(json_get(t->status, "interfaces")) && json_len(json_at(t->vmi, "/spec/domain/devices/interfaces"))) {
+	if (!json_len(json_get(t->status, "interfaces")) &&
+		json_len(json_at(t->vmi, "/spec/domain/devices/interfaces"))) {
 		list = json_need_arr(t->d, t->status, "interfaces");
-		JSON_EACH(it, json_at(t->vmi, "/spec/domain/devices/interfaces")) {
+		JSON_EACH (it, json_at(t->vmi, "/spec/domain/devices/interfaces")) {
 			struct json *nic = json_new_obj(t->d);
 			json_set_str(t->d, nic, "name", json_get_str(it.val, "name"));
 			json_append(t->d, list, nic);
@@ -99,7 +101,7 @@ static void skeletons(struct vmi_turn *t)
 	}
 	if (!json_len(json_get(t->status, "volumeStatus")) && json_len(json_at(t->vmi, "/spec/volumes"))) {
 		list = json_need_arr(t->d, t->status, "volumeStatus");
-		JSON_EACH(it, json_at(t->vmi, "/spec/volumes")) {
+		JSON_EACH (it, json_at(t->vmi, "/spec/volumes")) {
 			struct json *volume = json_new_obj(t->d);
 			json_set_str(t->d, volume, "name", json_get_str(it.val, "name"));
 			json_set_str(t->d, volume, "target", "");
@@ -124,8 +126,10 @@ static void plan_warning(const struct vmi_seen *s, const char *text, struct plan
 	const struct json *ended = json_at(compute_in(list, NULL), "/state/terminated");
 
 	if (ended)
-		plan_event(out, s->vmi, true, "Stopped", "The VirtualMachineInstance crashed: %s (%s, exit code %lld)", text,
-			json_str_or(json_get(ended, "reason"), "Error"), (long long)json_i64(json_get(ended, "exitCode")));
+		plan_event(out, s->vmi, true, "Stopped",
+			"The VirtualMachineInstance crashed: %s (%s, exit code %lld)", text,
+			json_str_or(json_get(ended, "reason"), "Error"),
+			(long long)json_i64(json_get(ended, "exitCode")));
 	else
 		plan_event(out, s->vmi, true, "Stopped", "The VirtualMachineInstance crashed: %s", text);
 }
