@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virt-handler: the guests of one node; see kubevirt/handler/handler.h. Takes its surroundings from the environment: NODE_NAME,
- * POD_NAMESPACE, KUBEVIRT_HOST_DIR. */
+/* virt-handler: the guests of one node; see kubevirt/handler/handler.h. Takes its surroundings from the
+ * environment: NODE_NAME, POD_NAMESPACE, KUBEVIRT_HOST_DIR. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,20 +12,20 @@
 #include "kubevirt/api/names.h"
 #include "kubevirt/handler/handler.h"
 
-static const char usage[] =
-	"usage: virt-handler [options]\n"
-	"  --node NAME         the node it runs on (NODE_NAME)\n"
-	"  --namespace NS      where KubeVirt is installed (POD_NAMESPACE; kubevirt)\n"
-	"  --host-dir DIR      directory of the virtual machines' files (KUBEVIRT_HOST_DIR; /var/run/kubevirt)\n"
-	"  --kubeconfig FILE   how to reach the API server; in a pod that is known\n"
-	"  --host ADDRESS      listen there (all addresses)\n"
-	"  --port N            for virt-api (8186)\n"
-	"  --health-port N     for /healthz and /metrics (8443)\n"
-	"  --launcher-uid N    owner of the machines' directories (107)\n"
-	"  --kvm PATH          the KVM device (/dev/kvm)\n"
-	"  --qemu PATH         the QEMU to ask for its machine types\n"
-	"  --verbose           log more\n"
-	"  --version           print the version\n";
+static const char usage[] = "usage: virt-handler [options]\n"
+			    "  --node NAME         the node it runs on (NODE_NAME)\n"
+			    "  --namespace NS      where KubeVirt is installed (POD_NAMESPACE; kubevirt)\n"
+			    "  --host-dir DIR      directory of the virtual machines' files "
+			    "(KUBEVIRT_HOST_DIR; /var/run/kubevirt)\n"
+			    "  --kubeconfig FILE   how to reach the API server; in a pod that is known\n"
+			    "  --host ADDRESS      listen there (all addresses)\n"
+			    "  --port N            for virt-api (8186)\n"
+			    "  --health-port N     for /healthz and /metrics (8443)\n"
+			    "  --launcher-uid N    owner of the machines' directories (107)\n"
+			    "  --kvm PATH          the KVM device (/dev/kvm)\n"
+			    "  --qemu PATH         the QEMU to ask for its machine types\n"
+			    "  --verbose           log more\n"
+			    "  --version           print the version\n";
 
 struct program {
 	struct loop *loop;
@@ -71,7 +71,18 @@ static void on_signal(void *arg)
 	handler_stop(p->handler, on_stopped, p);
 }
 
-enum { OPT_NODE = 256, OPT_NAMESPACE, OPT_HOST_DIR, OPT_KUBECONFIG, OPT_HOST, OPT_PORT, OPT_HEALTH_PORT, OPT_UID, OPT_KVM, OPT_QEMU };
+enum {
+	OPT_NODE = 256,
+	OPT_NAMESPACE,
+	OPT_HOST_DIR,
+	OPT_KUBECONFIG,
+	OPT_HOST,
+	OPT_PORT,
+	OPT_HEALTH_PORT,
+	OPT_UID,
+	OPT_KVM,
+	OPT_QEMU
+};
 
 static bool number(const char *text, int64_t max, int *ret)
 {
@@ -125,12 +136,15 @@ static bool take(struct program *p, int o, const char *value)
 static int options(int argc, char **argv, struct program *p)
 {
 	static const struct option longs[] = { { "node", required_argument, NULL, OPT_NODE },
-		{ "namespace", required_argument, NULL, OPT_NAMESPACE }, { "host-dir", required_argument, NULL, OPT_HOST_DIR },
-		{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG }, { "host", required_argument, NULL, OPT_HOST },
-		{ "port", required_argument, NULL, OPT_PORT }, { "health-port", required_argument, NULL, OPT_HEALTH_PORT },
-		{ "launcher-uid", required_argument, NULL, OPT_UID }, { "kvm", required_argument, NULL, OPT_KVM },
-		{ "qemu", required_argument, NULL, OPT_QEMU }, { "verbose", no_argument, NULL, 'v' },
-		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+		{ "namespace", required_argument, NULL, OPT_NAMESPACE },
+		{ "host-dir", required_argument, NULL, OPT_HOST_DIR },
+		{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
+		{ "host", required_argument, NULL, OPT_HOST }, { "port", required_argument, NULL, OPT_PORT },
+		{ "health-port", required_argument, NULL, OPT_HEALTH_PORT },
+		{ "launcher-uid", required_argument, NULL, OPT_UID },
+		{ "kvm", required_argument, NULL, OPT_KVM }, { "qemu", required_argument, NULL, OPT_QEMU },
+		{ "verbose", no_argument, NULL, 'v' }, { "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 
 	for (int o; (o = getopt_long(argc, argv, "vh", longs, NULL)) != -1;) {
 		if (o == 'v') {
@@ -147,7 +161,8 @@ static int options(int argc, char **argv, struct program *p)
 		}
 	}
 	if (optind < argc || str_empty(p->spec.node)) {
-		fprintf(stderr, "virt-handler: %s\n", optind < argc ? "too many arguments" : "which node? NODE_NAME is empty");
+		fprintf(stderr, "virt-handler: %s\n",
+			optind < argc ? "too many arguments" : "which node? NODE_NAME is empty");
 		return -1;
 	}
 	return 0;

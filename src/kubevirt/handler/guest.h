@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/handler/guest.h - what virt-handler does about one guest of its node: a pure function of the VMI, its launcher pod and what
- * the launcher said. Writes a plan: changes of the VMI, events, and actions below. Ownership of fields: kubevirt/api/handoff.h. */
+/* kubevirt/handler/guest.h - what virt-handler does about one guest of its node: a pure function of the
+ * VMI, its launcher pod and what the launcher said. Writes a plan: changes of the VMI, events, and
+ * actions below. Ownership of fields: kubevirt/api/handoff.h. */
 #pragma once
 
 #include "kube/plan.h"
@@ -10,28 +11,29 @@ enum guest_start { GUEST_START_NO, GUEST_START_ASKED, GUEST_START_ACCEPTED, GUES
 
 /* The latest attempt at another memory size. */
 struct guest_memory {
-	bool busy;        /* asked, not answered */
-	bool done;        /* answered, not yet reported ("memory-seen") */
-	bool complete;    /* of an answer: the guest has the size */
-	int64_t target;   /* bytes */
-	int64_t current;  /* of an answer; 0: it did not say */
+	bool busy;         /* asked, not answered */
+	bool done;         /* answered, not yet reported ("memory-seen") */
+	bool complete;     /* of an answer: the guest has the size */
+	int64_t target;    /* bytes */
+	int64_t current;   /* of an answer; 0: it did not say */
 	const char *error; /* of an answer: why it was refused; NULL */
 };
 /* What is known of a launcher. Everything is borrowed. */
 struct guest_facts {
-	bool attached;             /* its directory is ours and it is being connected to */
-	bool detached;             /* the latter no more: it has ended */
-	bool connected;            /* it answered hello, and has not gone since */
-	const struct json *state;  /* its last STATE (kubevirt/wire/wire.h), or the one it left on disk; NULL: none yet */
+	bool attached;  /* its directory is ours and it is being connected to */
+	bool detached;  /* the latter no more: it has ended */
+	bool connected; /* it answered hello, and has not gone since */
+	const struct json *
+		state; /* its last STATE (kubevirt/wire/wire.h), or the one it left on disk; NULL: none yet */
 	enum guest_start start;
-	const char *start_error;   /* of a refusal */
+	const char *start_error; /* of a refusal */
 	bool stop_asked, kill_asked, release_asked;
 	struct guest_memory memory;
 };
 struct guest_view {
 	const char *key, *uid, *node;
-	const struct obj *vmi; /* of this uid, with the label of this node; NULL: none */
-	const struct obj *pod; /* its launcher pod on this node; NULL: none */
+	const struct obj *vmi;           /* of this uid, with the label of this node; NULL: none */
+	const struct obj *pod;           /* its launcher pod on this node; NULL: none */
 	const struct guest_facts *facts; /* NULL: nothing is known */
 	const struct kv_config *config;
 	int64_t now;
@@ -39,10 +41,10 @@ struct guest_view {
 void guest_decide(const struct guest_view *v, struct plan *out);
 
 /* Actions. Arguments always hold "uid". */
-#define GUEST_ATTACH "attach"           /* give the directory to the launcher, connect, stay connected */
-#define GUEST_DETACH "detach"           /* stop connecting: the launcher has ended for good */
-#define GUEST_FORGET "forget"           /* disconnect, remove the directory */
-#define GUEST_START "start"             /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
+#define GUEST_ATTACH "attach" /* give the directory to the launcher, connect, stay connected */
+#define GUEST_DETACH "detach" /* stop connecting: the launcher has ended for good */
+#define GUEST_FORGET "forget" /* disconnect, remove the directory */
+#define GUEST_START "start"   /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
 #define GUEST_SET_MEMORY "set-memory"   /* "bytes" */
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */
 #define GUEST_SHUTDOWN "shutdown"       /* "graceSeconds" */
@@ -53,12 +55,14 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 /* guest_status.c: brings status of the draft in line with the launcher's STATE. */
 void guest_status(const struct guest_view *v, struct json_doc *d, struct json *vmi);
 void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vmi, const char *phase);
-/* guest_memory.c: the change under way, if any. Changes the draft; what has to be done or told after it was written goes to *ret. */
+/* guest_memory.c: the change under way, if any. Changes the draft; what has to be done or told after it
+ * was written goes to *ret. */
 struct guest_memory_step {
-	bool seen;       /* report the result as seen */
-	int64_t set;     /* ask for this size; 0: no */
-	char *failure;   /* for an event; freed by the caller */
+	bool seen;     /* report the result as seen */
+	int64_t set;   /* ask for this size; 0: no */
+	char *failure; /* for an event; freed by the caller */
 };
-void guest_memory(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret);
+void guest_memory(
+	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret);
 /* Does the pod, as the node reports it, hold a guest of that size? */
 bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest);

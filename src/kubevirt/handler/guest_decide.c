@@ -32,7 +32,7 @@ static bool pod_ended(const struct obj *pod)
 
 static const struct json *by_name(const struct json *list, const char *name)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return it.val;
 	return NULL;
@@ -47,7 +47,8 @@ static bool compute_runs(const struct obj *pod)
 
 static bool wants_kvm(const struct obj *pod)
 {
-	const struct json *box = pod ? by_name(json_at(obj_json(pod), "/spec/containers"), POD_CONTAINER_COMPUTE) : NULL;
+	const struct json *box =
+		pod ? by_name(json_at(obj_json(pod), "/spec/containers"), POD_CONTAINER_COMPUTE) : NULL;
 
 	return json_get(json_at(box, "/resources/limits"), RESOURCE_KVM) != NULL;
 }
@@ -67,7 +68,8 @@ static void act(const struct guest_view *v, struct plan *out, const char *action
 	plan_action(out, action, v->key, act_args(v));
 }
 
-static void act_number(const struct guest_view *v, struct plan *out, const char *action, const char *name, int64_t n)
+static void act_number(
+	const struct guest_view *v, struct plan *out, const char *action, const char *name, int64_t n)
 {
 	struct json_doc *d = act_args(v);
 
@@ -124,7 +126,8 @@ static bool never_ran(const char *reason)
 	return str_in(reason, list);
 }
 
-static void end(const struct guest_view *v, struct plan *out, bool succeeded, const char *reason, const char *message)
+static void end(
+	const struct guest_view *v, struct plan *out, bool succeeded, const char *reason, const char *message)
 {
 	struct json_doc *d = obj_draft(v->vmi);
 	struct json *vmi = json_root(d), *status = json_need_obj(d, vmi, "status");
@@ -134,7 +137,8 @@ static void end(const struct guest_view *v, struct plan *out, bool succeeded, co
 	if (!succeeded) {
 		json_set_str(d, status, "reason", reason);
 		if (never_ran(reason))
-			cond_set(d, status, COND_SYNCHRONIZED, "False", HANDOFF_START_FAILED, message, v->now);
+			cond_set(
+				d, status, COND_SYNCHRONIZED, "False", HANDOFF_START_FAILED, message, v->now);
 	}
 	plan_change(out, &kind_vmi, v->vmi, NULL, d);
 	if (succeeded)
@@ -142,7 +146,8 @@ static void end(const struct guest_view *v, struct plan *out, bool succeeded, co
 	else if (never_ran(reason))
 		plan_event(out, v->vmi, true, "SyncFailed", "%s", message);
 	else
-		plan_event(out, v->vmi, true, "Stopped", "The VirtualMachineInstance crashed. %s: %s", reason, message);
+		plan_event(out, v->vmi, true, "Stopped", "The VirtualMachineInstance crashed. %s: %s", reason,
+			message);
 }
 
 /* ---- a running guest ---- */
@@ -163,7 +168,8 @@ static void run(const struct guest_view *v, struct plan *out)
 		plan_event(out, v->vmi, false, "Started", "VirtualMachineInstance started.");
 	}
 	if (step.failure)
-		plan_event(out, v->vmi, true, "MemoryHotplugFailed", "failed to update guest memory: %s", step.failure);
+		plan_event(out, v->vmi, true, "MemoryHotplugFailed", "failed to update guest memory: %s",
+			step.failure);
 	if (step.seen)
 		act(v, out, GUEST_MEMORY_SEEN);
 	if (step.set)
@@ -181,7 +187,8 @@ static void decide_final(const struct guest_view *v, enum wire_phase launcher, s
 			act(v, out, GUEST_DETACH);
 		return;
 	}
-	/* Written off while nobody heard of it (a node that came back): it must not run on beside its successor. */
+	/* Written off while nobody heard of it (a node that came back): it must not run on beside its
+	 * successor. */
 	if (launcher != WIRE_PHASE_SUCCEEDED && launcher != WIRE_PHASE_FAILED) {
 		if (!f->kill_asked)
 			act(v, out, GUEST_KILL);
@@ -249,7 +256,8 @@ void guest_decide(const struct guest_view *v, struct plan *out)
 			act(v, out, GUEST_FORGET);
 		return;
 	}
-	/* Also when the pod has ended: the launcher has left its last words, and the directory has to be removed some day. */
+	/* Also when the pod has ended: the launcher has left its last words, and the directory has to
+	 * be removed some day. */
 	if (!f || !f->attached) {
 		act(v, out, GUEST_ATTACH);
 		return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A change of memory in place, steps 4 and 5 of kubevirt/api/handoff.h. rollout.md 3.3, 7.4; decisions 10 to 12. */
+/* A change of memory in place, steps 4 and 5 of kubevirt/api/handoff.h. rollout.md 3.3, 7.4; decisions
+ * 10 to 12. */
 #include "kubevirt/handler/guest.h"
 
 #include "api/meta.h"
@@ -12,13 +13,14 @@
 
 static const struct json *compute(const struct json *list)
 {
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), POD_CONTAINER_COMPUTE))
 			return it.val;
 	return NULL;
 }
 
-/* What the pod has to request for a guest of that size: rollout.md 3.3 step 3. Huge pages are counted apart. */
+/* What the pod has to request for a guest of that size: rollout.md 3.3 step 3. Huge pages are counted
+ * apart. */
 static int64_t pod_need(const struct guest_view *v, const struct json *vmi, int64_t guest)
 {
 	const struct json *domain = json_at(vmi, "/spec/domain"), *res = json_get(domain, "resources");
@@ -71,7 +73,8 @@ static void give_up(const struct guest_view *v, struct json_doc *d, struct json 
 	char text[QUANTITY_TEXT_MAX];
 
 	if (current > 0)
-		json_set_str(d, json_need_obj(d, status, "memory"), "guestCurrent", quantity_bytes_text(current, text));
+		json_set_str(d, json_need_obj(d, status, "memory"), "guestCurrent",
+			quantity_bytes_text(current, text));
 	cond_set(d, status, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, why, v->now);
 	ret->failure = why;
 }
@@ -83,11 +86,13 @@ static char *shortfall(const struct guest_memory *m)
 	if (m->error)
 		return mem_strdup(m->error);
 	return str_printf("%s were asked for, the guest %s %s", quantity_bytes_text(m->target, asked),
-		m->current > m->target ? "does not go below" : "took no more than", quantity_bytes_text(m->current, has));
+		m->current > m->target ? "does not go below" : "took no more than",
+		quantity_bytes_text(m->current, has));
 }
 
 /* A result is about the wanted size: that settles it. */
-static void settle(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest, struct guest_memory_step *ret)
+static void settle(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest,
+	struct guest_memory_step *ret)
 {
 	if (v->facts->memory.complete)
 		finish(v, d, vmi, guest);
@@ -95,23 +100,27 @@ static void settle(const struct guest_view *v, struct json_doc *d, struct json *
 		give_up(v, d, vmi, shortfall(&v->facts->memory), ret);
 }
 
-void guest_memory(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret)
+void guest_memory(
+	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret)
 {
 	const struct guest_memory *m = &v->facts->memory;
 	const struct json *told = json_get(v->facts->state, "memory");
 	const struct json *cond = cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY);
 	int64_t guest = quantity_bytes(json_at(vmi, "/spec/domain/memory/guest"));
-	int64_t current = json_i64(json_get(told, "current")), requested = json_i64(json_get(told, "requested"));
+	int64_t current = json_i64(json_get(told, "current")),
+		requested = json_i64(json_get(told, "requested"));
 
 	ret->seen = m->done;
-	if (!str_eq(json_get_str(cond, "status"), "True") || !str_eq(json_get_str(cond, "reason"), HOT_MEMORY_IN_PLACE))
+	if (!str_eq(json_get_str(cond, "status"), "True") ||
+		!str_eq(json_get_str(cond, "reason"), HOT_MEMORY_IN_PLACE))
 		return;
 	if (m->done && m->target == guest) {
 		settle(v, d, vmi, guest, ret);
 		return;
 	}
 	if (meta_annotation(vmi, ANN_TEST_MEMORY_FAIL)) {
-		give_up(v, d, vmi, str_printf("failed on request of annotation %s", ANN_TEST_MEMORY_FAIL), ret);
+		give_up(v, d, vmi, str_printf("failed on request of annotation %s", ANN_TEST_MEMORY_FAIL),
+			ret);
 		return;
 	}
 	if (guest <= 0 || !told || (m->busy && m->target == guest))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the launcher's STATE to the VMI's status. Entries of others (skeletons by virt-controller) are filled, not replaced. */
+/* From the launcher's STATE to the VMI's status. Entries of others (skeletons by virt-controller) are
+ * filled, not replaced. */
 #include "kubevirt/handler/guest.h"
 
 #include "api/meta.h"
@@ -15,7 +16,7 @@ void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vm
 
 	json_set_str(d, status, "phase", phase);
 	stamps = json_need_arr(d, status, "phaseTransitionTimestamps");
-	JSON_EACH(it, stamps)
+	JSON_EACH (it, stamps)
 		if (str_eq(json_get_str(it.val, "phase"), phase))
 			return;
 	stamp = json_new_obj(d);
@@ -29,7 +30,7 @@ static struct json *entry(struct json_doc *d, struct json *list, const char *nam
 {
 	struct json *o;
 
-	JSON_EACH(it, list)
+	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return it.val;
 	o = json_new_obj(d);
@@ -48,7 +49,7 @@ static void put_addresses(struct json_doc *d, struct json *nic, const struct jso
 		json_remove(nic, "ipAddresses");
 		return;
 	}
-	JSON_EACH(it, json_get(pod_status, "podIPs"))
+	JSON_EACH (it, json_get(pod_status, "podIPs"))
 		if (json_get_str(it.val, "ip"))
 			json_append_str(d, all, json_get_str(it.val, "ip"));
 	if (!json_len(all))
@@ -57,14 +58,16 @@ static void put_addresses(struct json_doc *d, struct json *nic, const struct jso
 	json_set(d, nic, "ipAddresses", all);
 }
 
-/* Every NIC hangs on the pod network: its address is the pod's, also with masquerade, where the guest sees another one. */
+/* Every NIC hangs on the pod network: its address is the pod's, also with masquerade, where the guest
+ * sees another one. */
 static void put_interfaces(const struct guest_view *v, struct json_doc *d, struct json *status)
 {
 	const struct json *told = json_get(v->facts->state, "interfaces");
 	const struct json *pod_status = v->pod ? json_get(obj_json(v->pod), "status") : NULL;
 
-	JSON_EACH(it, told) {
-		struct json *nic = entry(d, json_need_arr(d, status, "interfaces"), json_str_or(json_get(it.val, "name"), ""));
+	JSON_EACH (it, told) {
+		struct json *nic = entry(
+			d, json_need_arr(d, status, "interfaces"), json_str_or(json_get(it.val, "name"), ""));
 
 		json_set_str(d, nic, "mac", json_get_str(it.val, "mac"));
 		json_set_str(d, nic, "infoSource", "domain");
@@ -78,8 +81,9 @@ static void put_interfaces(const struct guest_view *v, struct json_doc *d, struc
 
 static void put_volumes(const struct guest_view *v, struct json_doc *d, struct json *status)
 {
-	JSON_EACH(it, json_get(v->facts->state, "disks")) {
-		struct json *volume = entry(d, json_need_arr(d, status, "volumeStatus"), json_str_or(json_get(it.val, "name"), ""));
+	JSON_EACH (it, json_get(v->facts->state, "disks")) {
+		struct json *volume = entry(d, json_need_arr(d, status, "volumeStatus"),
+			json_str_or(json_get(it.val, "name"), ""));
 
 		json_set_str(d, volume, "target", json_str_or(json_get(it.val, "target"), ""));
 		if (json_get(it.val, "size"))
@@ -106,7 +110,8 @@ static void put_memory(const struct guest_view *v, struct json_doc *d, struct js
 	put_quantity(d, memory, "guestAtBoot", json_i64(json_get(told, "guestAtBoot")));
 	if (!json_get(memory, "guestRequested"))
 		put_quantity(d, memory, "guestRequested", json_i64(json_get(told, "guestAtBoot")));
-	/* While it grows or shrinks the size is another one every few milliseconds: told when it has come to rest. */
+	/* While it grows or shrinks the size is another one every few milliseconds: told when it has
+	 * come to rest. */
 	if (!v->facts->memory.busy && !json_bool(json_get(told, "resizing")))
 		put_quantity(d, memory, "guestCurrent", json_i64(json_get(told, "current")));
 }
@@ -117,7 +122,8 @@ static void put_topology(const struct guest_view *v, struct json_doc *d, struct 
 	const struct json *told = json_get(v->facts->state, "cpus");
 
 	for (size_t i = 0; told && i < ARRAY_LEN(fields); i++)
-		json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), fields[i], json_i64(json_get(told, fields[i])));
+		json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), fields[i],
+			json_i64(json_get(told, fields[i])));
 }
 
 /* Texts as KubeVirt's clients know them (kubevirt-api.md 4). */
@@ -129,7 +135,8 @@ static void put_paused(const struct guest_view *v, struct json_doc *d, struct js
 	if (!str_eq(json_get_str(state, "phase"), "Paused"))
 		cond_remove(d, status, COND_PAUSED);
 	else if (str_eq(reason, "PausedIOError"))
-		cond_set(d, status, COND_PAUSED, "True", reason, "VMI was paused, low-level IO error detected", v->now);
+		cond_set(d, status, COND_PAUSED, "True", reason,
+			"VMI was paused, low-level IO error detected", v->now);
 	else
 		cond_set(d, status, COND_PAUSED, "True", "PausedByUser", "VMI was paused by user", v->now);
 }

@@ -19,21 +19,30 @@
 #define NOW 1767323045000 /* 2026-01-02T03:04:05Z */
 #define GI (1LL << 30)
 
-#define VMI(phase, more)                                                                                             \
-	"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'default'," \
-	"'uid':'u1','resourceVersion':'7','labels':{'kubevirt.io/nodeName':'n1'}},'spec':{'domain':{'memory':"         \
+#define VMI(phase, more)                                                                     \
+	"{'apiVersion':'kubevirt.io/"                                                        \
+	"v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'default'," \
+	"'uid':'u1','resourceVersion':'7','labels':{'kubevirt.io/"                           \
+	"nodeName':'n1'}},'spec':{'domain':{'memory':"                                       \
 	"{'guest':'2Gi','maxGuest':'4Gi'}}},'status':{'phase':'" phase "','nodeName':'n1'" more "}}"
 #define BOOTED "'memory':{'guestAtBoot':'1Gi','guestRequested':'1Gi','guestCurrent':'1Gi'}"
-#define HOT(reason) "," BOOTED ",'conditions':[{'type':'HotMemoryChange','status':'True','reason':'" reason "'}]"
-#define POD(spec, status)                                                                                            \
-	"{'metadata':{'name':'p','namespace':'default','annotations':{'kubevirt.io/memory-overhead-bytes':'268435456'}}," \
-	"'spec':{'containers':[{'name':'compute','resources':{'requests':{'memory':'" spec "'}}}]},'status':{'phase':" \
-	"'Running','podIP':'10.44.0.9','podIPs':[{'ip':'10.44.0.9'}],'containerStatuses':[{'name':'compute','state':" \
+#define HOT(reason) \
+	"," BOOTED ",'conditions':[{'type':'HotMemoryChange','status':'True','reason':'" reason "'}]"
+#define POD(spec, status)                                                                                    \
+	"{'metadata':{'name':'p','namespace':'default','annotations':{'kubevirt.io/"                         \
+	"memory-overhead-bytes':'268435456'}},"                                                              \
+	"'spec':{'containers':[{'name':'compute','resources':{'requests':{'memory':'" spec                   \
+	"'}}}]},'status':{'phase':"                                                                          \
+	"'Running','podIP':'10.44.0.9','podIPs':[{'ip':'10.44.0.9'}],'containerStatuses':[{'name':'compute'" \
+	",'state':"                                                                                          \
 	"{'running':{}},'resources':{'requests':{'memory':'" status "'}}}]}}"
-#define STATE(phase, requested, current)                                                                             \
-	"{'phase':'" phase "','machine':'pc-q35-7.2','memory':{'guestAtBoot':1073741824,'requested':" #requested       \
-	",'current':" #current ",'max':4294967296,'resizing':false},'cpus':{'sockets':1,'cores':2,'threads':1},"     \
-	"'guest':{'agent':false},'interfaces':[{'name':'default','mac':'02:00:00:00:00:01','masquerade':true}],"        \
+#define STATE(phase, requested, current)                                                                  \
+	"{'phase':'" phase                                                                                \
+	"','machine':'pc-q35-7.2','memory':{'guestAtBoot':1073741824,'requested':" #requested             \
+	",'current':" #current                                                                            \
+	",'max':4294967296,'resizing':false},'cpus':{'sockets':1,'cores':2,'threads':1},"                 \
+	"'guest':{'agent':false},'interfaces':[{'name':'default','mac':'02:00:00:00:00:01','masquerade':" \
+	"true}],"                                                                                         \
 	"'disks':[{'name':'root','target':'vda','size':1048576}]}"
 
 struct scene {
@@ -53,10 +62,18 @@ static void scene_init(struct scene *s, const char *vmi, const char *pod, const 
 	s->vmi = vmi ? obj_from_doc(json_lit(vmi)) : NULL;
 	s->pod = pod ? obj_from_doc(json_lit(pod)) : NULL;
 	s->state = state ? json_lit(state) : NULL;
-	s->facts = (struct guest_facts){ .attached = true, .connected = true, .state = s->state ? json_root(s->state) : NULL };
+	s->facts = (struct guest_facts){
+		.attached = true, .connected = true, .state = s->state ? json_root(s->state) : NULL
+	};
 	kv_config_from(NULL, &s->config);
-	s->view = (struct guest_view){ .key = "default/vm", .uid = "u1", .node = "n1", .vmi = s->vmi, .pod = s->pod,
-		.facts = &s->facts, .config = &s->config, .now = NOW };
+	s->view = (struct guest_view){ .key = "default/vm",
+		.uid = "u1",
+		.node = "n1",
+		.vmi = s->vmi,
+		.pod = s->pod,
+		.facts = &s->facts,
+		.config = &s->config,
+		.now = NOW };
 	s->plan = plan_new();
 }
 
@@ -169,7 +186,8 @@ static void a_pod_with_kvm_is_not_emulated(void **state)
 
 	scene_init(&s, VMI("Scheduled", ""),
 		"{'metadata':{'name':'p'},'spec':{'containers':[{'name':'compute','resources':{'limits':"
-		"{'devices.kubevirt.io/kvm':'1'}}}]},'status':{'containerStatuses':[{'name':'compute','state':{'running':{}}}]}}",
+		"{'devices.kubevirt.io/"
+		"kvm':'1'}}}]},'status':{'containerStatuses':[{'name':'compute','state':{'running':{}}}]}}",
 		"{'phase':'Idle'}");
 	run(&s);
 	args = json_root(action(&s, GUEST_START)->doc);
@@ -201,7 +219,8 @@ static void a_running_guest_fills_the_status(void **state)
 	run(&s);
 	assert_string_equal(at(&s, "/status/phase"), "Running");
 	assert_string_equal(at(&s, "/status/phaseTransitionTimestamps/0/phase"), "Running");
-	assert_string_equal(at(&s, "/status/phaseTransitionTimestamps/0/phaseTransitionTimestamp"), "2026-01-02T03:04:05Z");
+	assert_string_equal(at(&s, "/status/phaseTransitionTimestamps/0/phaseTransitionTimestamp"),
+		"2026-01-02T03:04:05Z");
 	assert_string_equal(at(&s, "/status/machine/type"), "pc-q35-7.2");
 	assert_string_equal(at(&s, "/status/memory/guestAtBoot"), "1Gi");
 	assert_string_equal(at(&s, "/status/memory/guestRequested"), "1Gi");
@@ -227,7 +246,8 @@ static void a_paused_guest_is_running_and_paused(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"), STATE("Paused", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"),
+		STATE("Paused", 1073741824, 1073741824));
 	run(&s);
 	assert_string_equal(at(&s, "/status/phase"), "Running");
 	assert_string_equal(json_get_str(cond(&s, COND_PAUSED), "message"), "VMI was paused by user");
@@ -248,14 +268,16 @@ static void the_end_is_told_before_the_launcher_is_released(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"), "{'phase':'Succeeded','reason':'GuestShutdown'}");
+	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"),
+		"{'phase':'Succeeded','reason':'GuestShutdown'}");
 	run(&s);
 	assert_string_equal(at(&s, "/status/phase"), "Succeeded");
 	assert_true(event(&s, "Stopped", "was shut down"));
 	assert_null(action(&s, GUEST_RELEASE));
 	scene_done(&s);
 
-	scene_init(&s, VMI("Succeeded", ""), POD("1312Mi", "1312Mi"), "{'phase':'Succeeded','reason':'GuestShutdown'}");
+	scene_init(&s, VMI("Succeeded", ""), POD("1312Mi", "1312Mi"),
+		"{'phase':'Succeeded','reason':'GuestShutdown'}");
 	run(&s);
 	assert_int_equal(plan_len(s.plan), 1);
 	assert_non_null(action(&s, GUEST_RELEASE));
@@ -357,7 +379,8 @@ static void an_unreachable_launcher_changes_nothing(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"), STATE("Running", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"),
+		STATE("Running", 1073741824, 1073741824));
 	s.facts.connected = false;
 	run(&s);
 	assert_int_equal(plan_len(s.plan), 0);
@@ -368,7 +391,8 @@ static void another_nodes_instance_is_left_alone(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"), STATE("Running", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", "," BOOTED), POD("1312Mi", "1312Mi"),
+		STATE("Running", 1073741824, 1073741824));
 	s.view.node = "n2";
 	run(&s);
 	assert_int_equal(plan_len(s.plan), 0);
@@ -380,17 +404,21 @@ static void growth_waits_for_the_pod(void **state)
 {
 	struct scene s;
 
-	/* the controller has not raised the pod yet: the node reports all it was asked for, and it is too little */
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("1280Mi", "1280Mi"), STATE("Running", 1073741824, 1073741824));
+	/* the controller has not raised the pod yet: the node reports all it was asked for, and it is
+	 * too little */
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("1280Mi", "1280Mi"),
+		STATE("Running", 1073741824, 1073741824));
 	run(&s);
 	assert_null(action(&s, GUEST_SET_MEMORY));
 	scene_done(&s);
 	/* raised in the spec, not on the node */
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "1280Mi"), STATE("Running", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "1280Mi"),
+		STATE("Running", 1073741824, 1073741824));
 	run(&s);
 	assert_null(action(&s, GUEST_SET_MEMORY));
 	scene_done(&s);
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 1073741824, 1073741824));
 	run(&s);
 	assert_int_equal(number(action(&s, GUEST_SET_MEMORY), "bytes"), 2 * GI);
 	scene_done(&s);
@@ -403,7 +431,8 @@ static void limits_count_too(void **state)
 
 	json_put_str(d, json_root(d), "/spec/containers/0/resources/limits/memory", "3Gi");
 	json_put_str(d, json_root(d), "/status/containerStatuses/0/resources/limits/memory", "2Gi");
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), NULL, STATE("Running", 1073741824, 1073741824));
+	scene_init(
+		&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), NULL, STATE("Running", 1073741824, 1073741824));
 	s.view.pod = s.pod = obj_from_doc(d);
 	run(&s);
 	assert_null(action(&s, GUEST_SET_MEMORY));
@@ -414,7 +443,8 @@ static void shrinking_does_not_wait(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("3328Mi", "3328Mi"), STATE("Running", 3221225472, 3221225472));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("3328Mi", "3328Mi"),
+		STATE("Running", 3221225472, 3221225472));
 	run(&s);
 	assert_int_equal(number(action(&s, GUEST_SET_MEMORY), "bytes"), 2 * GI);
 	scene_done(&s);
@@ -436,8 +466,10 @@ static void a_complete_change_ends_the_condition(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 2147483648, 2147483648));
-	s.facts.memory = (struct guest_memory){ .done = true, .complete = true, .target = 2 * GI, .current = 2 * GI };
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 2147483648, 2147483648));
+	s.facts.memory =
+		(struct guest_memory){ .done = true, .complete = true, .target = 2 * GI, .current = 2 * GI };
 	run(&s);
 	assert_string_equal(at(&s, "/status/memory/guestCurrent"), "2Gi");
 	assert_string_equal(at(&s, "/status/memory/guestRequested"), "2Gi");
@@ -453,7 +485,8 @@ static void a_change_done_while_nobody_looked_is_found(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 2147483648, 2147483648));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 2147483648, 2147483648));
 	run(&s);
 	assert_string_equal(at(&s, "/status/memory/guestCurrent"), "2Gi");
 	assert_null(cond(&s, COND_HOT_MEMORY));
@@ -465,7 +498,8 @@ static void a_partial_change_is_told_as_it_is(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 1610612736, 1610612736));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 1610612736, 1610612736));
 	s.facts.memory = (struct guest_memory){ .done = true, .target = 2 * GI, .current = 1610612736 };
 	run(&s);
 	assert_string_equal(at(&s, "/status/memory/guestCurrent"), "1536Mi");
@@ -484,8 +518,11 @@ static void a_refusal_is_told_in_its_words(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 1073741824, 1073741824));
-	s.facts.memory = (struct guest_memory){ .done = true, .target = 2 * GI, .current = GI, .error = "no room was reserved" };
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 1073741824, 1073741824));
+	s.facts.memory = (struct guest_memory){
+		.done = true, .target = 2 * GI, .current = GI, .error = "no room was reserved"
+	};
 	run(&s);
 	assert_string_equal(json_get_str(cond(&s, COND_HOT_MEMORY), "message"), "no room was reserved");
 	assert_string_equal(at(&s, "/status/memory/guestCurrent"), "1Gi");
@@ -496,7 +533,8 @@ static void the_newest_value_wins(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Running", 3221225472, 1610612736));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 3221225472, 1610612736));
 	s.facts.memory = (struct guest_memory){ .busy = true, .target = 3 * GI };
 	run(&s); /* 3Gi under way, 2Gi wanted now */
 	assert_int_equal(number(action(&s, GUEST_SET_MEMORY), "bytes"), 2 * GI);
@@ -504,7 +542,8 @@ static void the_newest_value_wins(void **state)
 	run(&s);
 	assert_null(action(&s, GUEST_SET_MEMORY));
 	/* the end of the older one says nothing about the newer one */
-	s.facts.memory = (struct guest_memory){ .done = true, .complete = true, .target = 3 * GI, .current = 3 * GI };
+	s.facts.memory =
+		(struct guest_memory){ .done = true, .complete = true, .target = 3 * GI, .current = 3 * GI };
 	run(&s);
 	assert_non_null(cond(&s, COND_HOT_MEMORY));
 	assert_int_equal(number(action(&s, GUEST_SET_MEMORY), "bytes"), 2 * GI);
@@ -515,7 +554,8 @@ static void a_paused_guest_is_asked_when_it_goes_on(void **state)
 {
 	struct scene s;
 
-	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"), STATE("Paused", 1073741824, 1073741824));
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Paused", 1073741824, 1073741824));
 	run(&s);
 	assert_null(action(&s, GUEST_SET_MEMORY));
 	assert_non_null(cond(&s, COND_HOT_MEMORY));
@@ -556,7 +596,8 @@ static void node_run(struct node_scene *s, int64_t now)
 	json_doc_free(s->after);
 	s->after = obj_draft(s->node);
 	for (size_t i = 0; i < plan_len(s->plan); i++) {
-		assert_int_equal(patch_json(json_root(s->after), json_root(plan_at(s->plan, i)->doc), &next, &e), 0);
+		assert_int_equal(
+			patch_json(json_root(s->after), json_root(plan_at(s->plan, i)->doc), &next, &e), 0);
 		json_doc_free(s->after);
 		s->after = next;
 	}
@@ -578,15 +619,18 @@ static void node_done(struct node_scene *s)
 
 static void the_node_is_marked_and_beats(void **state)
 {
-	struct node_scene s = { .node = obj_from_doc(json_lit("{'metadata':{'name':'n1','resourceVersion':'3','labels':{"
-		"'machine-type.node.kubevirt.io/pc-q35-2.0':'true'}},'status':{'capacity':{'cpu':'2'}}}")) };
+	struct node_scene s = { .node = obj_from_doc(json_lit(
+					"{'metadata':{'name':'n1','resourceVersion':'3','labels':{"
+					"'machine-type.node.kubevirt.io/"
+					"pc-q35-2.0':'true'}},'status':{'capacity':{'cpu':'2'}}}")) };
 	int64_t next;
 
 	node_run(&s, NOW);
 	assert_int_equal(plan_len(s.plan), 0); /* nothing is said before the probes have answered */
 	s.facts.known = true;
 	s.facts.kvm = (struct accel_result){ .verdict = ACCEL_SLOW, .text = "0.9 M iterations/s" };
-	node_machines("Supported machines are:\npc-q35-7.2           Standard PC\nq35                  Standard PC (alias)\nnone empty\n",
+	node_machines("Supported machines are:\npc-q35-7.2           Standard PC\nq35                  "
+		      "Standard PC (alias)\nnone empty\n",
 		&s.facts.machines);
 	assert_int_equal(s.facts.machines.len, 2);
 	node_run(&s, NOW);
@@ -617,13 +661,16 @@ static void the_node_is_marked_and_beats(void **state)
 
 static void a_usable_kvm_is_offered_and_withdrawn(void **state)
 {
-	struct node_scene s = { .node = obj_from_doc(json_lit("{'metadata':{'name':'n1','resourceVersion':'3'},'status':{}}")) };
+	struct node_scene s = { .node = obj_from_doc(json_lit(
+					"{'metadata':{'name':'n1','resourceVersion':'3'},'status':{}}")) };
 
 	s.facts.known = true;
 	s.facts.kvm = (struct accel_result){ .verdict = ACCEL_USABLE, .text = "700 M iterations/s" };
 	node_run(&s, NOW);
-	assert_string_equal(json_get_str(json_at(json_root(s.after), "/status/allocatable"), RESOURCE_KVM), "1k");
-	assert_string_equal(json_get_str(json_at(json_root(s.after), "/status/capacity"), RESOURCE_KVM), "1k");
+	assert_string_equal(
+		json_get_str(json_at(json_root(s.after), "/status/allocatable"), RESOURCE_KVM), "1k");
+	assert_string_equal(
+		json_get_str(json_at(json_root(s.after), "/status/capacity"), RESOURCE_KVM), "1k");
 	assert_string_equal(meta_annotation(json_root(s.after), ANN_NODE_ACCELERATOR), "kvm");
 	node_take(&s);
 	s.facts.kvm.verdict = ACCEL_BROKEN;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of virt-handler, put together: two controllers, the links to launchers, two servers. */
-#include "kubevirt/handler/handler_impl.h"
+#include "kubevirt/handler/handler.h"
 
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kubevirt/api/config.h"
+#include "kubevirt/handler/handler_impl.h"
 
 #define KEY_UIDS_MAX 16 /* incarnations of one VMI name seen at a time */
 
@@ -59,7 +60,8 @@ static void add_uid(const char **uids, size_t *n, const char *uid)
 		uids[(*n)++] = uid;
 }
 
-/* A name may stand for several instances: the present one, and those whose pods or launchers are still there. */
+/* A name may stand for several instances: the present one, and those whose pods or launchers are still
+ * there. */
 static void guests_decide(const struct look *l, const char *key, struct plan *out)
 {
 	const struct handler *h = look_env(l);
@@ -90,7 +92,8 @@ static void guests_decide(const struct look *l, const char *key, struct plan *ou
 }
 
 /* ---- guests: act ---- */
-static void guests_action(void *env, const struct intent *i, void (*done)(void *done_arg, const struct err *e), void *done_arg)
+static void guests_action(
+	void *env, const struct intent *i, void (*done)(void *done_arg, const struct err *e), void *done_arg)
 {
 	struct handler *h = env;
 	const struct json *args = json_root(i->doc);
@@ -172,8 +175,10 @@ static void metrics(void *arg, struct str *out)
 		const char *name, *help, *pointer;
 	} rows[] = {
 		{ "kubevirt_vmi_memory_domain_bytes", "Memory the guest has.", "/memory/current" },
-		{ "kubevirt_vmi_memory_available_bytes", "Memory the guest's system sees.", "/memory/guestTotal" },
-		{ "kubevirt_vmi_memory_usable_bytes", "Memory the guest's system could give away.", "/memory/guestAvailable" },
+		{ "kubevirt_vmi_memory_available_bytes", "Memory the guest's system sees.",
+			"/memory/guestTotal" },
+		{ "kubevirt_vmi_memory_usable_bytes", "Memory the guest's system could give away.",
+			"/memory/guestAvailable" },
 	};
 	const struct handler *h = arg;
 	const struct obj *o;
@@ -186,8 +191,9 @@ static void metrics(void *arg, struct str *out)
 			const struct json *value = f ? json_at(f->state, rows[r].pointer) : NULL;
 
 			if (value)
-				str_addf(out, "%s{node=\"%s\",namespace=\"%s\",name=\"%s\"} %lld\n", rows[r].name, h->spec.node,
-					obj_namespace(o), obj_name(o), (long long)json_i64(value));
+				str_addf(out, "%s{node=\"%s\",namespace=\"%s\",name=\"%s\"} %lld\n",
+					rows[r].name, h->spec.node, obj_namespace(o), obj_name(o),
+					(long long)json_i64(value));
 		}
 	}
 }
@@ -227,11 +233,22 @@ static void on_cert(void *arg, struct tls_ctx *tls)
 
 static void serve(struct handler *h)
 {
-	const struct cert_watch_spec certs = { .client = h->spec.client, .ns = h->spec.ns, .secret = KV_SECRET_HANDLER_SERVER,
-		.client_ca = true, .changed = on_cert, .arg = h };
-	const struct health_spec health = { .loop = h->spec.loop, .client = h->spec.client, .ns = h->spec.ns,
-		.secret = KV_SECRET_HANDLER_SERVER, .host = h->spec.host, .port = h->spec.health_port, .kubevirts = h->kubevirts,
-		.metrics = metrics, .listening = on_health, .arg = h };
+	const struct cert_watch_spec certs = { .client = h->spec.client,
+		.ns = h->spec.ns,
+		.secret = KV_SECRET_HANDLER_SERVER,
+		.client_ca = true,
+		.changed = on_cert,
+		.arg = h };
+	const struct health_spec health = { .loop = h->spec.loop,
+		.client = h->spec.client,
+		.ns = h->spec.ns,
+		.secret = KV_SECRET_HANDLER_SERVER,
+		.host = h->spec.host,
+		.port = h->spec.health_port,
+		.kubevirts = h->kubevirts,
+		.metrics = metrics,
+		.listening = on_health,
+		.arg = h };
 
 	h->certs = cert_watch_new(&certs);
 	h->health = health_new(&health);
@@ -243,12 +260,18 @@ static void make_controllers(struct handler *h)
 	h->vmi_selector = str_printf(LABEL_NODE_NAME "=%s", h->spec.node);
 	h->pod_selector = str_printf("spec.nodeName=%s", h->spec.node);
 	h->node_selector = str_printf("metadata.name=%s", h->spec.node);
-	h->guests = (struct controller){ .name = "guests", .decide = guests_decide, .action = guests_action,
+	h->guests = (struct controller){ .name = "guests",
+		.decide = guests_decide,
+		.action = guests_action,
 		.watches = { { .kind = &kind_vmi, .keys = key_self, .label_selector = h->vmi_selector },
-			{ .kind = &kind_pod, .keys = key_owner, .index = index_by_owner_key,
-				.label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER, .field_selector = h->pod_selector },
+			{ .kind = &kind_pod,
+				.keys = key_owner,
+				.index = index_by_owner_key,
+				.label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER,
+				.field_selector = h->pod_selector },
 			{ .kind = &kind_kubevirt } } };
-	h->nodes = (struct controller){ .name = "node", .decide = nodes_decide,
+	h->nodes = (struct controller){ .name = "node",
+		.decide = nodes_decide,
 		.watches = { { .kind = &kind_node, .keys = key_self, .field_selector = h->node_selector } } };
 	h->controllers = controllers_new(h->spec.client, KV_VIRT_HANDLER);
 	controllers_set_host(h->controllers, h->spec.node);
@@ -264,8 +287,11 @@ static void make_controllers(struct handler *h)
 int handler_new(const struct handler_spec *spec, struct handler **ret, struct err *e)
 {
 	struct handler *h = MEM_NEW(struct handler);
-	const struct links_spec links = { .loop = spec->loop, .host_dir = spec->host_dir, .uid = spec->launcher_uid,
-		.changed = on_link, .arg = h };
+	const struct links_spec links = { .loop = spec->loop,
+		.host_dir = spec->host_dir,
+		.uid = spec->launcher_uid,
+		.changed = on_link,
+		.arg = h };
 
 	h->spec = *spec;
 	if (links_new(&links, &h->links, e) < 0) {
@@ -323,7 +349,8 @@ static void stop_done(void *arg, const struct obj *o, const struct err *e)
 
 void handler_stop(struct handler *h, loop_fn *done, void *arg)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'metadata':{'labels':{'" LABEL_SCHEDULABLE "':'false'}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'metadata':{'labels':{'" LABEL_SCHEDULABLE "':'false'}}}");
 
 	if (h->stopped)
 		return;
@@ -332,5 +359,6 @@ void handler_stop(struct handler *h, loop_fn *done, void *arg)
 	h->stopped_arg = arg;
 	h->stop_timer = loop_timer_new(h->spec.loop, stop_over, h);
 	loop_timer_set(h->stop_timer, HANDLER_STOP_MS);
-	h->stop_call = kube_patch(h->spec.client, &kind_node, NULL, h->spec.node, NULL, KUBE_PATCH_MERGE, json_root(d), stop_done, h);
+	h->stop_call = kube_patch(h->spec.client, &kind_node, NULL, h->spec.node, NULL, KUBE_PATCH_MERGE,
+		json_root(d), stop_done, h);
 }

@@ -37,9 +37,10 @@ struct handler {
 	struct start_job *jobs;
 };
 
-/* start.c: gathers what the launcher needs (texts of Secrets) and tells it to start. done() as for an action. */
-void start_guest(struct handler *h, const char *key, const struct json *args, void (*done)(void *arg, const struct err *e),
-	void *arg);
+/* start.c: gathers what the launcher needs (texts of Secrets) and tells it to start. done() as for an
+ * action. */
+void start_guest(struct handler *h, const char *key, const struct json *args,
+	void (*done)(void *arg, const struct err *e), void *arg);
 void start_jobs_free(struct handler *h);
 /* rest.c: one request of virt-api. */
 void rest_serve(void *handler, struct http_req *r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virt-handler as a whole: the fake API server on one side, a launcher that speaks the true wire on the other, true TLS for
- * virt-api's requests. */
+/* virt-handler as a whole: the fake API server on one side, a launcher that speaks the true wire on the
+ * other, true TLS for virt-api's requests. */
 #include "kubevirt/handler/handler.h"
 
 #include <setjmp.h>
@@ -82,9 +82,10 @@ static void run_for(struct world *w, int ms)
 /* ---- the launcher ---- */
 static struct json_doc *launcher_state(const struct launcher *l)
 {
-	struct json_doc *d = json_lit("{'protocol':1,'machine':'pc-q35-7.2','memory':{'guestAtBoot':1073741824,'max':4294967296,"
-				      "'resizing':false},'cpus':{'sockets':1,'cores':1,'threads':1},'guest':{'agent':false},"
-				      "'interfaces':[{'name':'default','mac':'02:00:00:00:00:01'}],'disks':[]}");
+	struct json_doc *d = json_lit(
+		"{'protocol':1,'machine':'pc-q35-7.2','memory':{'guestAtBoot':1073741824,'max':4294967296,"
+		"'resizing':false},'cpus':{'sockets':1,'cores':1,'threads':1},'guest':{'agent':false},"
+		"'interfaces':[{'name':'default','mac':'02:00:00:00:00:01'}],'disks':[]}");
 
 	json_set_str(d, json_root(d), "phase", wire_phase_name(l->phase));
 	json_put(d, json_root(d), "/memory/current", json_new_i64(d, l->current));
@@ -215,23 +216,35 @@ static void launcher_close(struct world *w)
 
 static void put_pod(struct world *w, const char *spec, const char *status)
 {
-	CLEANUP(mem_freep) char *text = str_printf(
-		"{'apiVersion':'v1','kind':'Pod','metadata':{'name':'virt-launcher-vm-x','namespace':'default','labels':{'kubevirt.io':"
-		"'virt-launcher','kubevirt.io/created-by':'%s'},'ownerReferences':[{'apiVersion':'kubevirt.io/v1','kind':"
+	CLEANUP(mem_freep)
+	char *text = str_printf(
+		"{'apiVersion':'v1','kind':'Pod','metadata':{'name':'virt-launcher-vm-x','namespace':'"
+		"default','labels':{'kubevirt.io':"
+		"'virt-launcher','kubevirt.io/"
+		"created-by':'%s'},'ownerReferences':[{'apiVersion':'kubevirt.io/v1','kind':"
 		"'VirtualMachineInstance','name':'vm','uid':'%s','controller':true}],'annotations':"
-		"{'kubevirt.io/memory-overhead-bytes':'268435456'}},'spec':{'nodeName':'n1','containers':[{'name':'compute','image':'i',"
-		"'resources':{'requests':{'memory':'%s'}}}]},'status':{'phase':'Running','podIP':'10.44.0.9','containerStatuses':"
-		"[{'name':'compute','state':{'running':{}},'resources':{'requests':{'memory':'%s'}}}]}}", w->uid, w->uid, spec, status);
+		"{'kubevirt.io/"
+		"memory-overhead-bytes':'268435456'}},'spec':{'nodeName':'n1','containers':[{'name':'compute'"
+		",'image':'i',"
+		"'resources':{'requests':{'memory':'%s'}}}]},'status':{'phase':'Running','podIP':'10.44.0.9',"
+		"'containerStatuses':"
+		"[{'name':'compute','state':{'running':{}},'resources':{'requests':{'memory':'%s'}}}]}}",
+		w->uid, w->uid, spec, status);
 
 	fake_api_put(w->api, &kind_pod, json_lit(text));
 }
 
 static struct json_doc *vmi_doc(struct world *w, const char *volumes)
 {
-	CLEANUP(mem_freep) char *text = str_printf(
-		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'default','uid':'%s',"
-		"'finalizers':['" FINALIZER_VMI "'],'labels':{'kubevirt.io/nodeName':'n1'}},'spec':{'domain':{'devices':{},"
-		"'memory':{'guest':'1Gi','maxGuest':'4Gi'}},'volumes':%s},'status':{'phase':'Scheduled','nodeName':'n1'}}", w->uid, volumes);
+	CLEANUP(mem_freep)
+	char *text = str_printf("{'apiVersion':'kubevirt.io/"
+				"v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':'"
+				"default','uid':'%s',"
+				"'finalizers':['" FINALIZER_VMI
+				"'],'labels':{'kubevirt.io/nodeName':'n1'}},'spec':{'domain':{'devices':{},"
+				"'memory':{'guest':'1Gi','maxGuest':'4Gi'}},'volumes':%s},'status':{'phase':'"
+				"Scheduled','nodeName':'n1'}}",
+		w->uid, volumes);
 
 	return json_lit(text);
 }
@@ -263,8 +276,13 @@ static bool is_failed(struct world *w)
 static void make_cert(const struct key_pair *ca, const char *cn, const char *dns, struct key_pair *ret)
 {
 	const char *names[] = { dns, NULL };
-	const struct cert_spec spec = { .common_name = cn, .dns_names = dns ? names : NULL, .is_ca = !ca, .server = dns,
-		.client = ca && !dns, .not_before_ms = 1600000000000, .not_after_ms = 4000000000000 };
+	const struct cert_spec spec = { .common_name = cn,
+		.dns_names = dns ? names : NULL,
+		.is_ca = !ca,
+		.server = dns,
+		.client = ca && !dns,
+		.not_before_ms = 1600000000000,
+		.not_after_ms = 4000000000000 };
 	struct err e;
 
 	if (cert_make(&spec, ca, ret, &e) < 0)
@@ -274,8 +292,8 @@ static void make_cert(const struct key_pair *ca, const char *cn, const char *dns
 static void put_certs(struct world *w)
 {
 	CLEANUP(str_done) struct str cert = { 0 }, key = { 0 };
-	struct json_doc *d = json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'namespace':'kubevirt','name':'"
-				      KV_SECRET_HANDLER_SERVER "'},'data':{}}");
+	struct json_doc *d = json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'namespace':'kubevirt',"
+				      "'name':'" KV_SECRET_HANDLER_SERVER "'},'data':{}}");
 
 	make_cert(NULL, "ca", NULL, &w->ca);
 	make_cert(&w->ca, KV_CN_HANDLER_SERVER, KV_CN_HANDLER_SERVER, &w->server);
@@ -286,7 +304,8 @@ static void put_certs(struct world *w)
 	json_put_str(d, json_root(d), "/data/tls.crt", cert.data);
 	json_put_str(d, json_root(d), "/data/tls.key", key.data);
 	fake_api_put(w->api, &kind_secret, d);
-	d = json_lit("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'namespace':'kubevirt','name':'" KV_CONFIGMAP_CA "'},'data':{}}");
+	d = json_lit("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'namespace':'kubevirt','name':"
+		     "'" KV_CONFIGMAP_CA "'},'data':{}}");
 	json_put_str(d, json_root(d), "/data/" KV_CA_BUNDLE_KEY, w->ca.cert_pem);
 	fake_api_put(w->api, &kind_configmap, d);
 }
@@ -315,9 +334,18 @@ static bool listens(struct world *w)
 
 static void handler_open(struct world *w)
 {
-	const struct handler_spec spec = { .loop = w->loop, .client = w->client, .node = "n1", .ns = "kubevirt", .host_dir = w->dir,
-		.launcher_uid = -1, .host = "127.0.0.1", .kvm = "/dev/null", .qemu = "/bin/true", .measure = measure_slow,
-		.listening = on_listening, .arg = w };
+	const struct handler_spec spec = { .loop = w->loop,
+		.client = w->client,
+		.node = "n1",
+		.ns = "kubevirt",
+		.host_dir = w->dir,
+		.launcher_uid = -1,
+		.host = "127.0.0.1",
+		.kvm = "/dev/null",
+		.qemu = "/bin/true",
+		.measure = measure_slow,
+		.listening = on_listening,
+		.arg = w };
 	struct err e;
 
 	w->port = w->health_port = 0;
@@ -328,8 +356,8 @@ static void handler_open(struct world *w)
 
 static int open_world(void **state)
 {
-	static const struct kind *const kinds[] = { &kind_vmi, &kind_pod, &kind_node, &kind_kubevirt, &kind_secret, &kind_configmap,
-		&kind_event };
+	static const struct kind *const kinds[] = { &kind_vmi, &kind_pod, &kind_node, &kind_kubevirt,
+		&kind_secret, &kind_configmap, &kind_event };
 	struct world *w = MEM_NEW(struct world);
 	struct kube_transport t;
 
@@ -343,9 +371,11 @@ static int open_world(void **state)
 		fake_api_add_kind(w->api, kinds[i]);
 	t = fake_api_transport(w->api, "handler");
 	w->client = kube_client_new_transport(w->loop, &t);
-	fake_api_put(w->api, &kind_node, json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'},'status':{}}"));
-	fake_api_put(w->api, &kind_kubevirt, json_lit("{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':{'name':'kubevirt',"
-						      "'namespace':'kubevirt'},'spec':{}}"));
+	fake_api_put(w->api, &kind_node,
+		json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'},'status':{}}"));
+	fake_api_put(w->api, &kind_kubevirt,
+		json_lit("{'apiVersion':'kubevirt.io/v1','kind':'KubeVirt','metadata':{'name':'kubevirt',"
+			 "'namespace':'kubevirt'},'spec':{}}"));
 	put_certs(w);
 	handler_open(w);
 	*state = w;
@@ -438,7 +468,8 @@ static void want_memory(struct world *w, const char *guest)
 	struct json_doc *d = vmi_draft(w);
 
 	json_put_str(d, json_root(d), "/spec/domain/memory/guest", guest);
-	cond_set(d, json_get(json_root(d), "status"), COND_HOT_MEMORY, "True", HOT_MEMORY_IN_PLACE, NULL, loop_wall_ms(w->loop));
+	cond_set(d, json_get(json_root(d), "status"), COND_HOT_MEMORY, "True", HOT_MEMORY_IN_PLACE, NULL,
+		loop_wall_ms(w->loop));
 	fake_api_put(w->api, &kind_vmi, d);
 }
 
@@ -540,7 +571,8 @@ static void an_instance_is_replaced_by_another_of_its_name(void **state)
 static void last_words_count(void **state)
 {
 	struct world *w = *state;
-	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s/" WIRE_STATE_FILE, w->dir, w->uid), *text = NULL;
+	CLEANUP(mem_freep)
+	char *path = str_printf("%s/vms/%s/" WIRE_STATE_FILE, w->dir, w->uid), *text = NULL;
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	size_t len;
 	struct err e;
@@ -566,7 +598,8 @@ static void a_refused_start_fails_the_instance(void **state)
 	launcher_open(w);
 	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[]"));
 	run_until(w, is_failed);
-	c = cond_find(json_at(obj_json(fake_api_get(w->api, &kind_vmi, VMI)), "/status/conditions"), COND_SYNCHRONIZED);
+	c = cond_find(json_at(obj_json(fake_api_get(w->api, &kind_vmi, VMI)), "/status/conditions"),
+		COND_SYNCHRONIZED);
 	assert_string_equal(json_get_str(c, "message"), "volumes of type sysprep are not supported");
 	assert_int_equal(w->launcher.starts, 1);
 }
@@ -583,11 +616,13 @@ static void texts_of_secrets_go_along(void **state)
 	put_pod(w, "1280Mi", "1280Mi");
 	run_until(w, dir_made);
 	launcher_open(w);
-	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[{'name':'ci','cloudInitNoCloud':{'secretRef':{'name':'s'}}}]"));
+	fake_api_put(w->api, &kind_vmi,
+		vmi_doc(w, "[{'name':'ci','cloudInitNoCloud':{'secretRef':{'name':'s'}}}]"));
 	run_for(w, 150);
 	assert_int_equal(w->launcher.starts, 0); /* there is no such Secret yet */
-	fake_api_put(w->api, &kind_secret, json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'default'},"
-						    "'data':{'userdata':'I2Nsb3VkLWNvbmZpZw=='}}"));
+	fake_api_put(w->api, &kind_secret,
+		json_lit("{'apiVersion':'v1','kind':'Secret','metadata':{'name':'s','namespace':'default'},"
+			 "'data':{'userdata':'I2Nsb3VkLWNvbmZpZw=='}}"));
 	run_until(w, started);
 	assert_string_equal(w->launcher.user_data, "#cloud-config");
 }
@@ -668,17 +703,27 @@ static bool answered(struct world *w)
 	return w->done;
 }
 
-static struct http_client *ask(struct world *w, const struct key_pair *cert, const char *method, const char *path, bool upgrade)
+static struct http_client *ask(
+	struct world *w, const struct key_pair *cert, const char *method, const char *path, bool upgrade)
 {
-	static const struct http_header headers[] = { { "Connection", "Upgrade" }, { "Upgrade", HANDLER_CONSOLE_PROTO } };
-	const struct tls_client_spec tls = { .ca_pem = w->ca.cert_pem, .cert_pem = cert ? cert->cert_pem : NULL,
-		.key_pem = cert ? cert->key_pem : NULL, .server_name = KV_CN_HANDLER_SERVER };
+	static const struct http_header headers[] = { { "Connection", "Upgrade" },
+		{ "Upgrade", HANDLER_CONSOLE_PROTO } };
+	const struct tls_client_spec tls = { .ca_pem = w->ca.cert_pem,
+		.cert_pem = cert ? cert->cert_pem : NULL,
+		.key_pem = cert ? cert->key_pem : NULL,
+		.server_name = KV_CN_HANDLER_SERVER };
 	CLEANUP(tls_unrefp) struct tls_ctx *ctx = tls_client_new(&tls, NULL);
-	const struct http_client_spec spec = { .host = "127.0.0.1", .port = str_starts(path, "/v1") ? w->port : w->health_port,
-		.tls = ctx };
+	const struct http_client_spec spec = {
+		.host = "127.0.0.1", .port = str_starts(path, "/v1") ? w->port : w->health_port, .tls = ctx
+	};
 	struct http_client *c = http_client_new(w->loop, &spec);
-	const struct http_call_spec call = { .method = method, .path = path, .headers = headers, .n_headers = upgrade ? 2 : 0,
-		.done = on_answer, .upgraded = upgrade ? on_upgraded : NULL, .arg = w };
+	const struct http_call_spec call = { .method = method,
+		.path = path,
+		.headers = headers,
+		.n_headers = upgrade ? 2 : 0,
+		.done = on_answer,
+		.upgraded = upgrade ? on_upgraded : NULL,
+		.arg = w };
 
 	w->done = false;
 	http_client_call(c, &call);
@@ -776,15 +821,18 @@ static void health_and_metrics_are_served(void **state)
 	assert_non_null(strstr(w->body.data, "\"config-resource-version\":\""));
 	assert_null(strstr(w->body.data, "\"config-resource-version\":\"\""));
 	assert_int_equal(status_of(w, NULL, "GET", "/metrics"), 200);
-	assert_non_null(strstr(w->body.data,
-		"kubevirt_vmi_memory_domain_bytes{node=\"n1\",namespace=\"default\",name=\"vm\"} 1073741824"));
+	assert_non_null(strstr(w->body.data, "kubevirt_vmi_memory_domain_bytes{node=\"n1\",namespace="
+					     "\"default\",name=\"vm\"} 1073741824"));
 	assert_int_equal(status_of(w, NULL, "GET", "/other"), 404);
 }
 
 /* ---- the node ---- */
 static const char *node_label(struct world *w)
 {
-	return json_str_or(json_get(json_at(obj_json(fake_api_get(w->api, &kind_node, "n1")), "/metadata/labels"), LABEL_SCHEDULABLE), "");
+	return json_str_or(
+		json_get(json_at(obj_json(fake_api_get(w->api, &kind_node, "n1")), "/metadata/labels"),
+			LABEL_SCHEDULABLE),
+		"");
 }
 
 static bool schedulable(struct world *w)

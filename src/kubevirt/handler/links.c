@@ -160,7 +160,8 @@ static void dial(void *arg)
 		wire_client_call(k->client, WIRE_hello, NULL, on_hello, k);
 		return;
 	}
-	/* No socket: inotify tells when there is one. A socket that nobody serves: not yet, or not any more. */
+	/* No socket: inotify tells when there is one. A socket that nobody serves: not yet, or not any
+	 * more. */
 	read_last_words(k);
 	if (e.code != ERR_NOT_FOUND)
 		try_later(k);
@@ -238,7 +239,8 @@ static void link_free(void *p)
 /* A uid becomes part of a path. */
 static bool uid_ok(const char *uid)
 {
-	return !str_empty(uid) && strspn(uid, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == strlen(uid);
+	return !str_empty(uid) &&
+	       strspn(uid, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == strlen(uid);
 }
 
 int links_attach(struct links *l, const char *uid, const char *key, struct err *e)
@@ -306,7 +308,8 @@ void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), vo
 		CLEANUP(mem_freep) char *path = file_join(vms, names.items[i]);
 		struct stat st;
 
-		if (find(l, names.items[i]) || wanted(arg, names.items[i]) || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		if (find(l, names.items[i]) || wanted(arg, names.items[i]) || lstat(path, &st) < 0 ||
+			!S_ISDIR(st.st_mode))
 			continue;
 		if (loop_wall_ms(l->spec.loop) - (int64_t)st.st_ctim.tv_sec * 1000 < SWEEP_AGE_MS)
 			continue;

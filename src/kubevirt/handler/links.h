@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/handler/links.h - the connections to the launchers of this node, one link per VMI uid, and what each launcher said last.
+/* kubevirt/handler/links.h - the connections to the launchers of this node, one link per VMI uid, and
+ * what each launcher said last.
  *
- * An attached link stays connected: the socket is awaited by inotify, a lost launcher is dialled again with growing pauses. Losing
- * or freeing a link touches no guest. A launcher that is gone has left its last STATE on disk, which then counts. Loop thread only. */
+ * An attached link stays connected: the socket is awaited by inotify, a lost launcher is dialled again
+ * with growing pauses. Losing or freeing a link touches no guest. A launcher that is gone has left its
+ * last STATE on disk, which then counts. Loop thread only. */
 #pragma once
 
 #include "base/loop.h"
@@ -17,7 +19,7 @@ struct links;
 struct links_spec {
 	struct loop *loop;
 	const char *host_dir; /* KUBEVIRT_HOST_DIR; copied */
-	int uid;              /* whom a VM's directory is given to; -1: leave it as it is (tests without root) */
+	int uid; /* whom a VM's directory is given to; -1: leave it as it is (tests without root) */
 	/* The facts of a link have changed. Never before the registering call has returned. */
 	void (*changed)(void *arg, const char *key);
 	void *arg;
@@ -48,7 +50,7 @@ void links_memory_seen(struct links *l, const char *uid);
 void links_shutdown(struct links *l, const char *uid, int64_t grace_seconds);
 void links_kill(struct links *l, const char *uid);
 void links_release(struct links *l, const char *uid);
-/* Any other verb without arguments, for REST. fn is called exactly once, never at once; UNREACHABLE if the launcher is lost or forgotten
- * before it answers. False: not connected, fn is not called. */
+/* Any other verb without arguments, for REST. fn is called exactly once, never at once; UNREACHABLE if
+ * the launcher is lost or forgotten before it answers. False: not connected, fn is not called. */
 typedef void links_done_fn(void *arg, const struct err *e);
 bool links_ask(struct links *l, const char *uid, enum wire_verb verb, links_done_fn *fn, void *arg);

@@ -24,8 +24,8 @@ void node_machines(const char *help, struct strv *ret)
 		if (!space)
 			continue;
 		*space = '\0';
-		if ((str_in(line, families) || str_starts(line, "pc-q35-") || str_starts(line, "pc-i440fx-") ||
-			    str_starts(line, "virt-")) &&
+		if ((str_in(line, families) || str_starts(line, "pc-q35-") ||
+			    str_starts(line, "pc-i440fx-") || str_starts(line, "virt-")) &&
 			name_is_dns1123_subdomain(line) && !strv_has(ret, line))
 			strv_add(ret, line);
 	}

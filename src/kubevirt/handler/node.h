@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/handler/node.h - what virt-handler says about its node: heartbeat, whether VMs may be placed there, machine types, and whether
- * guests really run under KVM. kubevirt-api.md 8, qemu.md 1. Pure. */
+/* kubevirt/handler/node.h - what virt-handler says about its node: heartbeat, whether VMs may be placed
+ * there, machine types, and whether guests really run under KVM. kubevirt-api.md 8, qemu.md 1. Pure. */
 #pragma once
 
 #include "base/str.h"
 #include "kube/plan.h"
 #include "qemu/accel.h"
 
-#define NODE_BEAT_MS 60000      /* times 1 to 2.2 */
+#define NODE_BEAT_MS 60000 /* times 1 to 2.2 */
 #define NODE_BEAT_SPREAD_MS 72000
-#define NODE_KVM_COUNT "1k" /* guests share the device */
-#define NODE_COND_KVM "KVMUsable" /* condition: the probe's verdict with its numbers */
+#define NODE_KVM_COUNT "1k"                            /* guests share the device */
+#define NODE_COND_KVM "KVMUsable"                      /* condition: the probe's verdict with its numbers */
 #define ANN_NODE_ACCELERATOR "coracle.dev/accelerator" /* "kvm" or "tcg": how guests run here */
 #define ANN_NODE_SKIP_LABELS "node-labeller.kubevirt.io/skip-node"
 #define LABEL_NODE_CPU_MANAGER_OLD "cpumanager"
@@ -19,7 +19,7 @@ struct node_facts {
 	bool known; /* both probes have answered */
 	struct accel_result kvm;
 	struct strv machines; /* types QEMU knows; empty: no QEMU */
-	bool stopping; /* orderly shutdown */
+	bool stopping;        /* orderly shutdown */
 };
 struct node_view {
 	const struct obj *node;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the host can do, found out once at start: KVM by running code in it, machine types by asking QEMU. */
+/* What the host can do, found out once at start: KVM by running code in it, machine types by asking
+ * QEMU. */
 #include "kubevirt/handler/handler_impl.h"
 
 #include "base/log.h"
@@ -36,7 +37,9 @@ static void on_machines(void *arg, const struct proc_result *r)
 	if (proc_ok(r))
 		node_machines(r->out, &h->node.machines);
 	else
-		log_error("QEMU does not tell its machine types: %s", r->e && r->e->code ? r->e->msg : r->err ? r->err : "");
+		log_error("QEMU does not tell its machine types: %s", r->e && r->e->code ? r->e->msg
+								      : r->err           ? r->err
+											 : "");
 	answered(h);
 }
 
@@ -48,7 +51,8 @@ void probe_start(struct handler *h)
 	if (!qemu)
 		qemu = str_eq(kv_arch_host(), "arm64") ? "qemu-system-aarch64" : "qemu-system-x86_64";
 	argv[0] = (char *)qemu;
-	h->probe = accel_probe_new(h->spec.loop, h->spec.kvm ? h->spec.kvm : "/dev/kvm", h->spec.measure, on_kvm, h);
+	h->probe = accel_probe_new(
+		h->spec.loop, h->spec.kvm ? h->spec.kvm : "/dev/kvm", h->spec.measure, on_kvm, h);
 	h->machines = proc_run(h->spec.loop, argv, NULL, MACHINES_MS, on_machines, h);
 }
 

@@ -156,11 +156,13 @@ static int route(struct handler *h, struct http_req *r, const char **ret_uid, si
 	if (*ret_verb == ARRAY_LEN(verbs))
 		return err_set(e, ERR_NOT_FOUND, "there is nothing at %s", http_req_path(r));
 	if (!str_eq(http_req_method(r), verbs[*ret_verb].method))
-		return err_set(e, ERR_METHOD_NOT_ALLOWED, "%s is possible here, not %s", verbs[*ret_verb].method, http_req_method(r));
+		return err_set(e, ERR_METHOD_NOT_ALLOWED, "%s is possible here, not %s",
+			verbs[*ret_verb].method, http_req_method(r));
 	key = kind_key(ns, name);
 	vmi = handler_vmi(h, key);
 	if (!vmi)
-		return err_set(e, ERR_NOT_FOUND, "no VirtualMachineInstance \"%s\" runs on node %s", key, h->spec.node);
+		return err_set(e, ERR_NOT_FOUND, "no VirtualMachineInstance \"%s\" runs on node %s", key,
+			h->spec.node);
 	*ret_uid = obj_uid(vmi);
 	return 0;
 }
@@ -173,7 +175,8 @@ static int guest_ready(struct handler *h, const char *uid, enum wire_verb v, str
 
 	if (!f || !f->connected)
 		return err_set(e, ERR_UNAVAILABLE, "the launcher does not answer");
-	if (!wire_phase_parse(json_get_str(f->state, "phase"), &phase) || !(wire_verbs[v].phases & (1u << phase)))
+	if (!wire_phase_parse(json_get_str(f->state, "phase"), &phase) ||
+		!(wire_verbs[v].phases & (1u << phase)))
 		return err_set(e, ERR_CONFLICT, "VMI is not running");
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The start request to a launcher: the VMI, and what it does not hold (HOST in kubevirt/wire/wire.h). Launchers have no access to the
- * API, so the texts of Secrets that volumes name are fetched here; they are handed over the socket and kept nowhere. */
+/* The start request to a launcher: the VMI, and what it does not hold (HOST in kubevirt/wire/wire.h).
+ * Launchers have no access to the API, so the texts of Secrets that volumes name are fetched here; they
+ * are handed over the socket and kept nowhere. */
 #include <string.h>
 
 #include "api/quantity.h"
@@ -80,7 +81,8 @@ static void job_send(struct start_job *j)
 
 	text = json_write(json_root(j->doc), &len);
 	if (len > REQUEST_MAX) {
-		err_set(&e, ERR_TOO_LARGE, "the VMI and its cloud-init data are %zu bytes, at most %d are possible", len,
+		err_set(&e, ERR_TOO_LARGE,
+			"the VMI and its cloud-init data are %zu bytes, at most %d are possible", len,
 			REQUEST_MAX);
 		links_start_failed(j->handler->links, j->uid, &e);
 	} else {
@@ -100,8 +102,8 @@ static int take_secret(struct start_job *j, const struct obj *secret, const char
 	for (size_t i = 0; i < 2 && !b64; i++)
 		b64 = json_get_str(data, secret_uses[j->use].keys[i]);
 	if (!b64)
-		return err_set(e, ERR_NOT_FOUND, "Secret %s of volume %s has no key %s", obj_name(secret), volume,
-			secret_uses[j->use].keys[0]);
+		return err_set(e, ERR_NOT_FOUND, "Secret %s of volume %s has no key %s", obj_name(secret),
+			volume, secret_uses[j->use].keys[0]);
 	if (b64_decode(b64, strlen(b64), false, &text, e) < 0)
 		return err_wrap(e, "Secret %s", obj_name(secret));
 	struct json *files = json_need_obj(j->doc, json_need_obj(j->doc, j->host, "files"), volume);
@@ -144,7 +146,8 @@ static void job_step(struct start_job *j)
 
 			if (str_empty(name))
 				continue;
-			j->call = kube_get(j->handler->spec.client, &kind_secret, obj_namespace(j->vmi), name, got_secret, j);
+			j->call = kube_get(j->handler->spec.client, &kind_secret, obj_namespace(j->vmi), name,
+				got_secret, j);
 			return;
 		}
 	}
@@ -169,8 +172,8 @@ static void fill(struct start_job *j, const struct json *args)
 		json_set_str(j->doc, j->host, "accelerator", "tcg");
 }
 
-void start_guest(struct handler *h, const char *key, const struct json *args, void (*done)(void *arg, const struct err *e),
-	void *arg)
+void start_guest(struct handler *h, const char *key, const struct json *args,
+	void (*done)(void *arg, const struct err *e), void *arg)
 {
 	const struct obj *vmi = handler_vmi(h, key);
 	const char *uid = json_get_str(args, "uid");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/health/health.h - what virt-controller and virt-handler serve on KV_PORT_METRICS, over TLS: GET /healthz with the
- * resourceVersion of the KubeVirt object in force (kubevirt-api.md 12.1: suites wait for it after a change of the configuration;
- * 500 while the API server does not answer) and GET /metrics. Listens as soon as there is a certificate. */
+/* kubevirt/health/health.h - what virt-controller and virt-handler serve on KV_PORT_METRICS, over TLS:
+ * GET /healthz with the resourceVersion of the KubeVirt object in force (kubevirt-api.md 12.1: suites
+ * wait for it after a change of the configuration; 500 while the API server does not answer) and GET
+ * /metrics. Listens as soon as there is a certificate. */
 #pragma once
 
 #include "base/http.h"
