@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "api/meta.h"
+#include "api/quantity.h"
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/http.h"
@@ -663,6 +664,47 @@ static void deletion_ends_in_order(void **state)
 	run_until(w, dir_gone);
 }
 
+/* ---- a server that fails, loses answers and watches ---- */
+static bool memory_settled(struct world *w)
+{
+	const struct obj *o = fake_api_get(w->api, &kind_vmi, VMI);
+	const struct json *vmi = obj_json(o);
+
+	return !cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY) &&
+	       quantity_bytes(json_at(vmi, "/status/memory/guestCurrent")) == w->launcher.current &&
+	       quantity_bytes(json_at(vmi, "/spec/domain/memory/guest")) == w->launcher.current;
+}
+
+static void faults_change_nothing_in_the_end(void **state)
+{
+	static const char *const sizes[] = { "2Gi", "1Gi", "3Gi", "2Gi", "4Gi", "1Gi" };
+	struct world *w = *state;
+	struct fake_faults faults = { .seed = 7,
+		.fail_request = 150,
+		.lose_answer = 150,
+		.conflict = 150,
+		.drop_watch = 50,
+		.expire_watch = 20,
+		.repeat_event = 100,
+		.latency_max_ms = 5 };
+
+	fake_api_faults(w->api, &faults);
+	bring_up(w);
+	assert_int_equal(w->launcher.starts, 1);
+	put_pod(w, "4352Mi", "4352Mi");
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		want_memory(w, sizes[i]);
+		if (i % 2)
+			launcher_says(&w->launcher, i == 3 ? WIRE_PHASE_PAUSED : WIRE_PHASE_RUNNING);
+		run_for(w, 30);
+		launcher_says(&w->launcher, WIRE_PHASE_RUNNING);
+		run_until(w, memory_settled);
+	}
+	assert_int_equal(w->launcher.kills + w->launcher.shutdowns, 0);
+	assert_int_equal(w->launcher.starts, 1);
+	fake_api_faults(w->api, &(struct fake_faults){ 0 });
+}
+
 /* ---- what virt-api asks ---- */
 static void on_answer(void *arg, const struct http_response *r, const struct err *e)
 {
@@ -874,6 +916,7 @@ int main(void)
 		T(a_refused_start_fails_the_instance),
 		T(texts_of_secrets_go_along),
 		T(deletion_ends_in_order),
+		T(faults_change_nothing_in_the_end),
 		T(only_virt_api_is_served),
 		T(the_console_is_passed_through),
 		T(health_and_metrics_are_served),
