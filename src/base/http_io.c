@@ -86,6 +86,12 @@ size_t http_bev_unsent(struct bufferevent *bev)
 	return evbuffer_get_length(bufferevent_get_output(bev));
 }
 
+/* With dirty shutdowns allowed, libevent's TLS calls a write that failed (EPIPE) an end, and would call it so again and again. */
+bool http_bev_eof(short what)
+{
+	return (what & BEV_EVENT_EOF) && !(what & BEV_EVENT_WRITING);
+}
+
 void http_bev_shut(struct bufferevent *bev)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(bev);
@@ -138,7 +144,7 @@ static void closer_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct closer *c = arg;
 
-	if ((what & BEV_EVENT_EOF) && http_bev_unsent(bev) && !c->shut) {
+	if (http_bev_eof(what) && http_bev_unsent(bev) && !c->shut) {
 		c->linger = false; /* nothing more will come */
 		bufferevent_enable(bev, EV_WRITE);
 	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {

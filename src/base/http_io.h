@@ -21,6 +21,7 @@ struct bufferevent *http_bev_new(
 int http_bev_err(struct bufferevent *bev, const char *what, struct err *e);
 size_t http_bev_unread(struct bufferevent *bev);
 size_t http_bev_unsent(struct bufferevent *bev);
+bool http_bev_eof(short what); /* the peer sends no more; a connection that broke while we wrote is none */
 /* Takes bev: flushes and frees it, in the background. linger: the peer may still be sending; read it away, so that no
  * reset destroys our last bytes. */
 void http_bev_close(struct loop *l, struct bufferevent *bev, bool linger);

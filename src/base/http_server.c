@@ -363,7 +363,7 @@ static void conn_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct http_conn *c = arg;
 
-	if ((what & BEV_EVENT_EOF) && c->state == CONN_HEAD && http_bev_unsent(bev)) {
+	if (http_bev_eof(what) && c->state == CONN_HEAD && http_bev_unsent(bev)) {
 		bufferevent_enable(bev, EV_WRITE);
 		conn_close(c, false); /* the answers before it still go out */
 	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {

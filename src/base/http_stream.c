@@ -146,11 +146,11 @@ static void stream_event(struct bufferevent *bev, short what, void *arg)
 	struct http_stream *s = arg;
 	struct err e;
 
-	if (what & BEV_EVENT_EOF) {
+	if (http_bev_eof(what)) {
 		s->eof = true;
 		bufferevent_enable(bev, EV_WRITE); /* the TLS layer stops both directions */
 		stream_read(bev, s);
-	} else if (what & BEV_EVENT_ERROR) {
+	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
 		http_bev_err(bev, "stream", &e);
 		stream_end(s, &e);
 	}
