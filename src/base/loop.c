@@ -71,6 +71,8 @@ void loop_impl_arm(struct loop *l, struct loop_entry *e, int64_t in_ms)
 	e->seq = l->seq++;
 	l->heap = mem_grow(l->heap, &l->cap_heap, l->n_heap + 1, sizeof(struct loop_entry *));
 	sift_up(l, e, l->n_heap++);
+	if (l->ops->armed)
+		l->ops->armed(l);
 }
 
 void loop_impl_run_top(struct loop *l)

@@ -60,11 +60,13 @@ static struct real *real_of(struct loop *l)
 
 /* ---- the loop ---- */
 
+/* EVLOOP_ONCE goes on while its callbacks make further ones active, as connections under load do all the time. So what this
+ * loop has to run itself, timers and posts, breaks the wait; what libevent had still to call waits for the next one. */
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	(void)arg;
+	event_base_loopbreak(((struct real *)arg)->base);
 }
 
 static void on_posted(evutil_socket_t fd, short what, void *arg)
@@ -75,6 +77,7 @@ static void on_posted(evutil_socket_t fd, short what, void *arg)
 	if (read(fd, &n, sizeof(n)) < 0)
 		MUST(errno == EAGAIN || errno == EINTR);
 	loop_impl_take_posts(arg);
+	event_base_loopbreak(((struct real *)((struct loop *)arg)->impl)->base);
 }
 
 /* How long to sleep: until the first entry, at most max_wait_ms (-1: any time). */
@@ -141,6 +144,12 @@ static void real_wake(struct loop *l)
 		MUST(errno == EAGAIN);
 }
 
+static void real_armed(struct loop *l)
+{
+	if (l->in_step)
+		event_base_loopbreak(((struct real *)l->impl)->base);
+}
+
 static void real_free(struct loop *l)
 {
 	struct real *r = l->impl;
@@ -157,6 +166,7 @@ static const struct loop_ops real_ops = {
 	.read_clocks = real_clocks,
 	.wake = real_wake,
 	.free = real_free,
+	.armed = real_armed,
 };
 
 struct loop *loop_new(void)
@@ -170,7 +180,7 @@ struct loop *loop_new(void)
 	MUST(r->base);
 	r->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	MUST(r->post_fd >= 0);
-	r->tick = evtimer_new(r->base, on_tick, NULL);
+	r->tick = evtimer_new(r->base, on_tick, r);
 	r->posted = event_new(r->base, r->post_fd, EV_READ | EV_PERSIST, on_posted, l);
 	MUST(r->tick && r->posted && event_add(r->posted, NULL) == 0);
 	return l;
