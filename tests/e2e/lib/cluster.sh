@@ -85,7 +85,7 @@ cluster_remove() {
 			mkdir -p "$TOP/build/test-logs/e2e/${0##*/}"
 		cp "$DATA/up.log" "$TOP/build/test-logs/e2e/${0##*/}/" 2>/dev/null
 	fi
-	timeout 60 "$CORACLE_BIN/coracle" uninstall --data-dir "$DATA" >/dev/null 2>&1
+	timeout 60 "$CORACLE_BIN/coracle" uninstall --yes --data-dir "$DATA" >/dev/null 2>&1
 	cluster_stop
 	rm -rf "$DATA"
 }

@@ -3,7 +3,7 @@
 #
 # What the tests of `coracle` share, on top of tests/e2e/lib.
 
-TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$TOP/scripts/lib/say.sh"
 . "$TOP/scripts/lib/console.sh"
 . "$TOP/tests/e2e/lib/tap.sh"
