@@ -333,6 +333,6 @@ const struct controller operator_controller = {
 		{ .kind = &kind_deployment, .keys = key_kubevirt },
 		{ .kind = &kind_daemonset, .keys = key_kubevirt },
 		{ .kind = &kind_pdb, .keys = key_kubevirt },
-		{ .kind = &kind_node },
+		{ .kind = &kind_node, .keys = key_kubevirt },
 	},
 };

@@ -241,6 +241,35 @@ static void a_kubevirt_elsewhere_is_told_and_nothing_else_happens(void **state)
 	world_done(&w);
 }
 
+/* operator.md 6.34, 6.36, 6.37 */
+static void deletion_takes_everything_back_node_keys_last(void **state)
+{
+	struct world w;
+	struct json_doc *d;
+	const struct obj *node;
+
+	world_init(&w);
+	install_all(&w);
+	d = obj_draft(fake_api_get(w.api, &kind_node, "n1"));
+	json_put(d, json_root(d), "/metadata/labels/kubevirt.io~1schedulable", json_new_str(d, "true"));
+	json_put(d, json_root(d), "/metadata/labels/machine-type.node.kubevirt.io~1q35", json_new_str(d, "true"));
+	json_put(d, json_root(d), "/metadata/labels/zone", json_new_str(d, "a"));
+	fake_api_put(w.api, &kind_node, d);
+	d = obj_draft(fake_api_get(w.api, &kind_kubevirt, "kubevirt/kubevirt"));
+	json_put(d, json_root(d), "/metadata/deletionTimestamp", json_new_str(d, "2026-01-02T03:04:05Z"));
+	fake_api_put(w.api, &kind_kubevirt, d);
+	run(&w, 60000);
+	assert_null(fake_api_get(w.api, &kind_kubevirt, "kubevirt/kubevirt"));
+	assert_int_equal(fake_api_len(w.api, &kind_deployment), 0);
+	assert_int_equal(fake_api_len(w.api, &kind_crd), 0);
+	assert_int_equal(fake_api_len(w.api, &kind_clusterrole), 0);
+	assert_int_equal(fake_api_len(w.api, &kind_secret), 0);
+	assert_int_equal(fake_api_len(w.api, &kind_apiservice), 0);
+	node = fake_api_get(w.api, &kind_node, "n1");
+	assert_int_equal(json_len(json_at(obj_json(node), "/metadata/labels")), 1);
+	world_done(&w);
+}
+
 /* A tag goes into pod specs as it is: what is none is refused by name. */
 static void a_bad_tag_is_refused(void **state)
 {
@@ -273,6 +302,7 @@ int main(void)
 		cmocka_unit_test(a_hand_edited_object_is_put_right),
 		cmocka_unit_test(an_update_shows_for_two_seconds_and_goes_handler_controller_api),
 		cmocka_unit_test(a_kubevirt_elsewhere_is_told_and_nothing_else_happens),
+		cmocka_unit_test(deletion_takes_everything_back_node_keys_last),
 		cmocka_unit_test(a_bad_tag_is_refused),
 		cmocka_unit_test(covering_ignores_the_servers_defaults),
 	};

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define LABEL_NODE_CPU_MANAGER "cpumanager"
+
 static bool managed(const struct obj *o)
 {
 	const char *by = meta_label(obj_json(o), LABEL_MANAGED_BY);
@@ -34,7 +36,17 @@ static size_t remove_kind(const struct look *l, const struct kind *k, struct pla
 	return n;
 }
 
-/* Our keys on nodes: labels and annotations of a kubevirt.io domain (operator.md 3.3). */
+/* A key of a kubevirt.io domain, or one of the few virt-handler has besides. */
+static bool is_ours(const char *key)
+{
+	const char *slash = strchr(key, '/');
+	size_t len = slash ? (size_t)(slash - key) : 0;
+
+	return (len >= 11 && strncmp(slash - 11, "kubevirt.io", 11) == 0) || str_starts(key, "coracle.dev/") ||
+	       str_eq(key, LABEL_NODE_CPU_MANAGER);
+}
+
+/* Our keys on nodes (operator.md 3.3). */
 static size_t clean_nodes(const struct look *l, struct plan *out)
 {
 	struct cache *nodes = look_cache(l, &kind_node);
@@ -50,10 +62,7 @@ static size_t clean_nodes(const struct look *l, struct plan *out)
 			struct json *map = json_get(json_get(json_root(d), "metadata"), maps[m]);
 
 			for (struct json_iter it = json_iter(map); json_next(&it);) {
-				const char *slash = strchr(it.key, '/');
-				size_t len = slash ? (size_t)(slash - it.key) : 0;
-
-				if (len < 11 || strncmp(slash - 11, "kubevirt.io", 11) != 0)
+				if (!is_ours(it.key))
 					continue;
 				json_iter_remove(&it);
 				found = true;
