@@ -49,11 +49,18 @@ fmt:
 # All programs in one directory: each finds the others beside itself
 install: build
 	install -d $(DESTDIR)$(PREFIX)/libexec/coracle $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/coracle
-	install -m 755 build/bin/* $(DESTDIR)$(PREFIX)/libexec/coracle/
+	for p in $$(ls build/bin | grep -v -- '-dev$$'); do \
+		install -m 755 build/bin/$$p $(DESTDIR)$(PREFIX)/libexec/coracle/ || exit; \
+	done
 	for p in coracle virtctl; do \
 		ln -sf ../libexec/coracle/$$p $(DESTDIR)$(PREFIX)/bin/$$p; \
 	done
-	cp -r deploy $(DESTDIR)$(PREFIX)/share/coracle/
+	cp -r deploy/examples $(DESTDIR)$(PREFIX)/share/coracle/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' deploy/systemd/coracle.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/coracle.service
+	for m in docs/man/*.[18]; do \
+		install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; \
+	done
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/coracle/LICENSE
 
 clean:
