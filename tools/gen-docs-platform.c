@@ -14,9 +14,9 @@ static void add_verbs(struct str *out, unsigned verbs)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} names[] = { { VERB_CREATE, "create" }, { VERB_GET, "get" }, { VERB_LIST, "list" }, { VERB_WATCH, "watch" },
-		{ VERB_UPDATE, "update" }, { VERB_PATCH, "patch" }, { VERB_DELETE, "delete" },
-		{ VERB_DELETECOLLECTION, "deletecollection" } };
+	} names[] = { { VERB_CREATE, "create" }, { VERB_GET, "get" }, { VERB_LIST, "list" },
+		{ VERB_WATCH, "watch" }, { VERB_UPDATE, "update" }, { VERB_PATCH, "patch" },
+		{ VERB_DELETE, "delete" }, { VERB_DELETECOLLECTION, "deletecollection" } };
 	const char *sep = "";
 
 	if (!verbs || verbs == VERBS_ALL) {
@@ -34,7 +34,8 @@ static void add_resource(struct str *out, const struct resource_def *r)
 {
 	const char *sep = "";
 
-	str_addf(out, "| %s%s%s | %s | ", r->kind.group, *r->kind.group ? "/" : "", r->kind.version, r->kind.plural);
+	str_addf(out, "| %s%s%s | %s | ", r->kind.group, *r->kind.group ? "/" : "", r->kind.version,
+		r->kind.plural);
 	add_verbs(out, r->verbs);
 	str_add(out, " | ");
 	for (const struct subresource *s = r->subresources; s && s->name; s++) {
@@ -46,8 +47,8 @@ static void add_resource(struct str *out, const struct resource_def *r)
 
 static void served(struct str *out, const char *top)
 {
-	static const struct resource_def *const groups[] = { builtin_core, builtin_pods, builtin_apps, builtin_rbac,
-		builtin_admin, builtin_review, builtin_misc };
+	static const struct resource_def *const groups[] = { builtin_core, builtin_pods, builtin_apps,
+		builtin_rbac, builtin_admin, builtin_review, builtin_misc };
 
 	str_add(out, "| group and version | resource | verbs | subresources |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++)

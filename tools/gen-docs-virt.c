@@ -14,8 +14,10 @@
 static const struct {
 	const char *how, *limits;
 } live_text[LIVE_CLASS_MAX] = {
-	[LIVE_MEMORY] = { "live, in place", "1Gi or more, multiples of 2Mi, from `guestAtBoot` to `maxGuest`" },
-	[LIVE_CPU_SOCKETS] = { "staged in this version", "RestartRequired says so; KubeVirt adds sockets live" },
+	[LIVE_MEMORY] = { "live, in place",
+		"1Gi or more, multiples of 2Mi, from `guestAtBoot` to `maxGuest`" },
+	[LIVE_CPU_SOCKETS] = { "staged in this version",
+		"RestartRequired says so; KubeVirt adds sockets live" },
 	[LIVE_PLACEMENT] = { "copied to the instance", "the pod stays where it is; its successor obeys" },
 	[LIVE_VOLUMES] = { "staged in this version", "KubeVirt plugs hotpluggable volumes live" },
 	[LIVE_DISKS] = { "staged in this version", "as volumes" },
@@ -28,7 +30,8 @@ static void on_live_field(void *arg, const char *path, const struct field *f)
 	struct str *out = arg;
 
 	if (f->live)
-		str_addf(out, "| `%s` | %s | %s |\n", path, live_text[f->live].how, live_text[f->live].limits);
+		str_addf(
+			out, "| `%s` | %s | %s |\n", path, live_text[f->live].how, live_text[f->live].limits);
 }
 
 static void live_fields(struct str *out, const char *top)
@@ -142,8 +145,8 @@ static void on_field(void *arg, const char *path, const struct field *f)
 
 	if (r->skip && str_starts(path, r->skip))
 		return;
-	str_addf(r->out, "| `%s` | %s%s | %s", path, type_text(f->type), f->flags & FIELD_REQUIRED ? ", required" : "",
-		f->doc ? f->doc : "");
+	str_addf(r->out, "| `%s` | %s%s | %s", path, type_text(f->type),
+		f->flags & FIELD_REQUIRED ? ", required" : "", f->doc ? f->doc : "");
 	if (f->enums) {
 		str_add(r->out, " One of ");
 		for (const char *c = f->enums; *c; c++)
