@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 struct block {
-	const char *name;                              /* NULL ends the array */
+	const char *name;                               /* NULL ends the array */
 	void (*make)(struct str *out, const char *top); /* top: the source tree */
 };
 extern const struct block blocks[];
