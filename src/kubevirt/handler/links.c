@@ -11,49 +11,18 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "kube/keymap.h"
 #include "kubevirt/api/handoff.h"
-#include "kubevirt/wire/client.h"
+#include "kubevirt/handler/links_impl.h"
 
 #define SWEEP_AGE_MS 60000 /* a pod may have been bound just now */
 #define INOTIFY_BUF 4096
 
-/* A request whose outcome somebody waits for: ends exactly once, also when the connection is given up. */
-struct ask {
-	struct link *link;
-	struct ask *next;
-	int64_t bytes;     /* set-memory */
-	links_done_fn *fn; /* any other */
-	void *arg;
-};
-struct link {
-	struct links *all;
-	struct ask *asks;
-	char *uid, *key, *dir;
-	char *socket; /* short whatever the length of dir: by way of dir_fd */
-	int dir_fd, watch;
-	struct wire_client *client;
-	struct loop_timer *retry;
-	int64_t wait_ms;
-	bool lost; /* was connected once: no need to say so again */
-	struct json_doc *state;
-	char *start_error, *memory_error;
-	struct guest_facts facts;
-};
-struct links {
-	struct links_spec spec;
-	char *host_dir;
-	struct keymap by_uid;
-	int inotify;
-	struct loop_fd *inotify_fd;
-};
-
-static struct link *find(const struct links *l, const char *uid)
+struct link *link_find(const struct links *l, const char *uid)
 {
 	return uid ? keymap_get(&l->by_uid, uid) : NULL;
 }
 
-static void changed(struct link *k)
+void link_changed(struct link *k)
 {
 	k->all->spec.changed(k->all->spec.arg, k->key);
 }
@@ -118,7 +87,7 @@ static void read_last_words(struct link *k)
 	d = json_parse(text, len, &e);
 	if (d && json_is_obj(json_root(d)) && !json_eq(json_root(d), k->facts.state)) {
 		set_state(k, json_root(d));
-		changed(k);
+		link_changed(k);
 	}
 }
 
@@ -127,8 +96,6 @@ static void try_later(struct link *k)
 	loop_timer_set(k->retry, k->wait_ms);
 	k->wait_ms = k->wait_ms * 2 > LINK_RETRY_MAX_MS ? LINK_RETRY_MAX_MS : k->wait_ms * 2;
 }
-
-static void ask_end(struct ask *a, const struct json *ok, const struct err *e);
 
 static void hang_up(struct link *k)
 {
@@ -140,7 +107,7 @@ static void hang_up(struct link *k)
 		ask_end(k->asks, NULL, &e);
 }
 
-static void on_lost(void *arg, const struct err *why)
+void link_lost(void *arg, const struct err *why)
 {
 	struct link *k = arg;
 
@@ -152,7 +119,7 @@ static void on_lost(void *arg, const struct err *why)
 		k->facts.start = GUEST_START_NO; /* it says itself whether it has begun */
 	k->facts.stop_asked = k->facts.kill_asked = k->facts.release_asked = false;
 	read_last_words(k);
-	changed(k);
+	link_changed(k);
 	try_later(k);
 }
 
@@ -165,7 +132,7 @@ static void on_event(void *arg, const char *event, const struct json *data)
 
 		set_state(k, data);
 		if (!same)
-			changed(k);
+			link_changed(k);
 	} else {
 		log_info("%s: %s", k->key, event);
 	}
@@ -177,7 +144,7 @@ static void on_hello(void *arg, const struct json *ok, const struct err *e)
 
 	if (e) {
 		if (e->code != ERR_UNREACHABLE)
-			on_lost(k, e); /* silent: dialled anew */
+			link_lost(k, e); /* silent: dialled anew */
 		return;
 	}
 	if (json_i64(json_get(ok, "protocol")) != WIRE_PROTOCOL)
@@ -187,12 +154,12 @@ static void on_hello(void *arg, const struct json *ok, const struct err *e)
 	k->facts.connected = true;
 	k->wait_ms = LINK_RETRY_MIN_MS;
 	log_info("%s: connected to its launcher, %s", k->key, json_str_or(json_get(ok, "phase"), "?"));
-	changed(k);
+	link_changed(k);
 }
 
 static void dial(void *arg)
 {
-	static const struct wire_client_ops ops = { .event = on_event, .lost = on_lost };
+	static const struct wire_client_ops ops = { .event = on_event, .lost = link_lost };
 	struct link *k = arg;
 	struct err e;
 
@@ -290,7 +257,7 @@ int links_attach(struct links *l, const char *uid, const char *key, struct err *
 {
 	struct link *k;
 
-	if (find(l, uid))
+	if (link_find(l, uid))
 		return 0;
 	if (!uid_ok(uid))
 		return err_set(e, ERR_INVALID, "\"%s\" is no uid", uid ? uid : "");
@@ -314,7 +281,7 @@ int links_attach(struct links *l, const char *uid, const char *key, struct err *
 
 void links_detach(struct links *l, const char *uid)
 {
-	struct link *k = find(l, uid);
+	struct link *k = link_find(l, uid);
 
 	if (!k)
 		return;
@@ -351,7 +318,7 @@ void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), vo
 		CLEANUP(mem_freep) char *path = file_join(vms, names.items[i]);
 		struct stat st;
 
-		if (find(l, names.items[i]) || wanted(arg, names.items[i]) || lstat(path, &st) < 0 ||
+		if (link_find(l, names.items[i]) || wanted(arg, names.items[i]) || lstat(path, &st) < 0 ||
 			!S_ISDIR(st.st_mode))
 			continue;
 		if (loop_wall_ms(l->spec.loop) - (int64_t)st.st_ctim.tv_sec * 1000 < SWEEP_AGE_MS)
@@ -362,214 +329,10 @@ void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), vo
 	}
 }
 
-/* ---- telling a launcher ---- */
-static struct link *connected(struct links *l, const char *uid)
-{
-	struct link *k = find(l, uid);
-
-	return k && k->client && k->facts.connected ? k : NULL;
-}
-
-static void started(void *arg, const struct json *ok, const struct err *e)
-{
-	struct link *k = arg;
-
-	if (!e) {
-		k->facts.start = GUEST_START_ACCEPTED;
-	} else if (e->code == ERR_UNREACHABLE) {
-		k->facts.start = GUEST_START_NO; /* on_lost() follows */
-		return;
-	} else if (e->code == ERR_TIMEOUT) {
-		k->facts.start = GUEST_START_NO;
-		on_lost(k, e);
-		return;
-	} else {
-		links_start_failed(k->all, k->uid, e);
-		return;
-	}
-	changed(k);
-}
-
-void links_starting(struct links *l, const char *uid, bool yes)
-{
-	struct link *k = find(l, uid);
-
-	if (k)
-		k->facts.start = yes ? GUEST_START_ASKED : GUEST_START_NO;
-}
-
-void links_start(struct links *l, const char *uid, const struct json *args)
-{
-	struct link *k = connected(l, uid);
-
-	if (k) {
-		k->facts.start = GUEST_START_ASKED;
-		wire_client_call(k->client, WIRE_start, args, started, k);
-	} else if ((k = find(l, uid))) {
-		k->facts.start = GUEST_START_NO;
-	}
-}
-
-void links_start_failed(struct links *l, const char *uid, const struct err *e)
-{
-	struct link *k = find(l, uid);
-
-	if (!k)
-		return;
-	k->facts.start = GUEST_START_REFUSED;
-	free(k->start_error);
-	k->start_error = mem_strdup(e->msg);
-	k->facts.start_error = k->start_error;
-	changed(k);
-}
-
-/* ---- memory ---- */
-static void put_number(struct json_doc *d, struct json *o, const char *key, const struct json *v)
-{
-	if (v)
-		json_set_i64(d, o, key, json_i64(v));
-}
-
-/* The answer may be here before the STATE that says the same. */
-static void memory_answered(struct link *k, const struct json *ok)
-{
-	struct json *memory = k->state ? json_get(json_root(k->state), "memory") : NULL;
-
-	if (!memory || !ok)
-		return;
-	put_number(k->state, memory, "current", json_get(ok, "current"));
-	put_number(k->state, memory, "requested", json_get(ok, "requested"));
-	json_set_bool(k->state, memory, "resizing", false);
-}
-
-/* A newer request must not be taken for the end of an older one. */
-static void memory_done(struct link *k, int64_t bytes, const struct json *ok, const struct err *e)
-{
-	struct guest_memory *m = &k->facts.memory;
-
-	if (!m->busy || m->target != bytes)
-		return;
-	m->busy = false;
-	/* Without launcher there is no result: asked again when it is back. */
-	m->done = !e || e->code != ERR_UNREACHABLE;
-	m->complete = ok && json_bool(json_get(ok, "complete"));
-	memory_answered(k, ok);
-	m->current = json_i64(json_at(k->facts.state, "/memory/current"));
-	free(k->memory_error);
-	m->error = k->memory_error = e ? mem_strdup(e->msg) : NULL;
-	changed(k);
-}
-
-static void ask_end(struct ask *a, const struct json *ok, const struct err *e)
-{
-	for (struct ask **at = &a->link->asks; *at; at = &(*at)->next)
-		if (*at == a) {
-			*at = a->next;
-			break;
-		}
-	if (a->fn)
-		a->fn(a->arg, e);
-	else
-		memory_done(a->link, a->bytes, ok, e);
-	free(a);
-}
-
-static void ask_answered(void *arg, const struct json *ok, const struct err *e)
-{
-	ask_end(arg, ok, e);
-}
-
-static void ask_send(struct link *k, enum wire_verb v, const struct json *args, const struct ask *spec)
-{
-	struct ask *a = MEM_NEW(struct ask);
-
-	*a = *spec;
-	a->link = k;
-	a->next = k->asks;
-	k->asks = a;
-	wire_client_call(k->client, v, args, ask_answered, a);
-}
-
-void links_set_memory(struct links *l, const char *uid, int64_t bytes)
-{
-	struct link *k = connected(l, uid);
-	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
-	struct json *args;
-
-	if (!k)
-		return;
-	d = json_doc_new();
-	args = json_new_obj(d);
-	json_set_i64(d, args, "bytes", bytes);
-	k->facts.memory = (struct guest_memory){ .busy = true, .target = bytes };
-	log_info("%s: guest memory to %lld MiB", k->key, (long long)(bytes >> 20));
-	ask_send(k, WIRE_set_memory, args, &(struct ask){ .bytes = bytes });
-}
-
-void links_memory_seen(struct links *l, const char *uid)
-{
-	struct link *k = find(l, uid);
-
-	if (k && k->facts.memory.done)
-		k->facts.memory = (struct guest_memory){ 0 };
-}
-
-/* ---- verbs whose outcome shows in the STATE ---- */
-static void told(void *arg, const struct json *ok, const struct err *e)
-{
-	struct link *k = arg;
-
-	if (e && e->code != ERR_UNREACHABLE)
-		log_warn("%s: %s", k->key, e->msg);
-}
-
-void links_shutdown(struct links *l, const char *uid, int64_t grace_seconds)
-{
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	struct json *args = json_new_obj(d);
-	struct link *k = connected(l, uid);
-
-	if (!k)
-		return;
-	json_set_i64(d, args, "graceSeconds", grace_seconds);
-	k->facts.stop_asked = true;
-	wire_client_call(k->client, WIRE_shutdown, args, told, k);
-}
-
-void links_kill(struct links *l, const char *uid)
-{
-	struct link *k = connected(l, uid);
-
-	if (!k)
-		return;
-	k->facts.kill_asked = true;
-	wire_client_call(k->client, WIRE_kill, NULL, told, k);
-}
-
-void links_release(struct links *l, const char *uid)
-{
-	struct link *k = connected(l, uid);
-
-	if (!k)
-		return;
-	k->facts.release_asked = true;
-	wire_client_call(k->client, WIRE_release, NULL, told, k);
-}
-
-bool links_ask(struct links *l, const char *uid, enum wire_verb verb, links_done_fn *fn, void *arg)
-{
-	struct link *k = connected(l, uid);
-
-	if (!k)
-		return false;
-	ask_send(k, verb, NULL, &(struct ask){ .fn = fn, .arg = arg });
-	return true;
-}
-
 /* ---- all of them ---- */
 const struct guest_facts *links_facts(const struct links *l, const char *uid)
 {
-	const struct link *k = find(l, uid);
+	const struct link *k = link_find(l, uid);
 
 	return k ? &k->facts : NULL;
 }
@@ -592,7 +355,7 @@ size_t links_len(const struct links *l)
 
 const char *links_socket(const struct links *l, const char *uid)
 {
-	const struct link *k = find(l, uid);
+	const struct link *k = link_find(l, uid);
 
 	return k ? k->socket : NULL;
 }

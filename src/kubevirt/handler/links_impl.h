@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubevirt/handler/links_impl.h - for links.c (connecting) and links_tell.c (telling a launcher). */
+#pragma once
+
+#include "kube/keymap.h"
+#include "kubevirt/handler/links.h"
+#include "kubevirt/wire/client.h"
+
+/* A request whose outcome somebody waits for: ends exactly once, also when the connection is given up. */
+struct ask {
+	struct link *link;
+	struct ask *next;
+	int64_t bytes;     /* set-memory */
+	links_done_fn *fn; /* any other */
+	void *arg;
+};
+struct link {
+	struct links *all;
+	struct ask *asks;
+	char *uid, *key, *dir;
+	char *socket; /* short whatever the length of dir: by way of dir_fd */
+	int dir_fd, watch;
+	struct wire_client *client;
+	struct loop_timer *retry;
+	int64_t wait_ms;
+	struct json_doc *state;
+	char *start_error, *memory_error;
+	struct guest_facts facts;
+};
+struct links {
+	struct links_spec spec;
+	char *host_dir;
+	struct keymap by_uid;
+	int inotify;
+	struct loop_fd *inotify_fd;
+};
+
+struct link *link_find(const struct links *l, const char *uid);
+void link_changed(struct link *k);
+/* The connection is of no use any more: dialled anew. Also called by the wire. */
+void link_lost(void *link, const struct err *why);
+void ask_end(struct ask *a, const struct json *ok, const struct err *e); /* links_tell.c */
