@@ -871,6 +871,24 @@ def t87_tokens_die_with_their_account():
     status(k.post("/api/v1/namespaces/%s/serviceaccounts/%s/token" % (NS, sa), {"spec": {"expirationSeconds": 5}}), 422)
 
 
+def t87b_bootstrap_tokens():
+    tid = "%06d" % (os.getpid() % 1000000)
+    secret = "0123456789abcdef"
+    o = {"metadata": {"name": "bootstrap-token-" + tid}, "type": "bootstrap.kubernetes.io/token", "stringData": {
+        "token-id": tid, "token-secret": secret, "usage-bootstrap-authentication": "true",
+        "auth-extra-groups": "system:bootstrappers:nodes,mallory"}}
+    secrets = "/api/v1/namespaces/kube-system/secrets"
+    make(secrets, o)
+    c = Client(server.kubeconfig if OWN else os.environ["KUBECONFIG"], token=tid + "." + secret)
+    me = status(c.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {}), 201)["status"]["userInfo"]
+    eq((me["username"], me["groups"]), ("system:bootstrap:" + tid, [
+        "system:bootstrappers", "system:bootstrappers:nodes", "system:authenticated"]))
+    k.merge(secrets + "/bootstrap-token-" + tid, {"stringData": {"expiration": "2020-01-01T00:00:00Z"}})
+    status(c.get("/api"), 401)
+    c.token = tid + ".0123456789abcdee"
+    status(c.get("/api"), 401)
+
+
 def t88_front_proxy_headers_need_its_certificate():
     me = status(k.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, headers={"X-Remote-User": "mallory"}),
                 201)["status"]["userInfo"]
@@ -1256,7 +1274,12 @@ def t99_watches_resume_after_a_restart():
     for c in ("1", "2", "3"):
         status(k.merge(path, {"spec": {"color": c}}), 200)
     status(k.delete(path), 200)
+    w = k.watch(WIDGETS + "?resourceVersion=" + o["metadata"]["resourceVersion"])
+    for _ in range(4):
+        w.next()
     eq(server.restart(), 0)
+    eq(w.next(), None)  # a clean end
+    w.close()
     k = Client(server.kubeconfig)
     w = k.watch(WIDGETS + "?resourceVersion=" + o["metadata"]["resourceVersion"])
     got = [w.next() for _ in range(4)]

@@ -181,20 +181,25 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 	return s;
 }
 
-/* Writes under way are answered: they are queued or will be refused. */
-static void finish_commits(struct apiserver *s)
+/* Turns of the loop in which the last answers leave. */
+#define LAST_TURNS 20
+
+/* Writes under way are answered: they are queued, or will be refused. Watches end as if their time was up. */
+static void finish_requests(struct apiserver *s)
 {
 	s->stopping = true;
 	while (s->commits > 0 && loop_step(s->loop, 1000))
 		;
+	server_watches_end(s);
+	for (int i = 0; s->http && i < LAST_TURNS; i++)
+		loop_step(s->loop, 0);
 }
 
 void apiserver_free(struct apiserver *s)
 {
 	if (!s)
 		return;
-	finish_commits(s);
-	server_watches_end(s);
+	finish_requests(s);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
 	backends_free(s);

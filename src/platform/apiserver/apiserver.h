@@ -36,7 +36,7 @@ struct apiserver;
 /* Loads the store, makes what is missing (certificates, bootstrap objects, kubeconfig) and listens. Runs the loop for the
  * first commit only. */
 struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spec, struct err *e);
-/* Ends watches cleanly and answers what can be answered; the store stays. */
+/* Ends watches cleanly and answers what can be answered; the store stays. Runs the loop: not from a callback. NULL is fine. */
 void apiserver_free(struct apiserver *s);
 int apiserver_port(const struct apiserver *s);
 /* Another address to listen on at the same port, such as a bridge that came later. */

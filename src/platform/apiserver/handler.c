@@ -300,6 +300,11 @@ void server_serve(void *arg, struct request *r)
 
 	request_body(r, &len);
 	request_on_status(r, metrics_count, s);
+	if (s->stopping) {
+		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
+		request_fail(r, &e, NULL, NULL, NULL);
+		return;
+	}
 	if (authenticate(s, r, &e) < 0) {
 		request_fail(r, &e, NULL, NULL, NULL);
 		return;

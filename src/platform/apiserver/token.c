@@ -119,13 +119,19 @@ static void fill_user(const struct json *claims, const char *ns, struct user *u)
 int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
 	struct strv *ret_audiences, struct err *e)
 {
-	const struct json *claims = claims_of(s, token, e), *k8s = json_get(claims, "kubernetes.io");
+	const struct json *claims, *k8s;
 	int64_t now = loop_wall_ms(s->loop) / 1000;
-	const char *ns = json_get_str(k8s, "namespace"), *name = json_at_str(k8s, "/serviceaccount/name");
+	const char *ns, *name;
 	CLEANUP(mem_freep) char *sub = NULL;
 
+	if (bootstrap_token_is(token))
+		return bootstrap_token_check(s, token, ret, e);
+	claims = claims_of(s, token, e);
 	if (!claims)
 		return -1;
+	k8s = json_get(claims, "kubernetes.io");
+	ns = json_get_str(k8s, "namespace");
+	name = json_at_str(k8s, "/serviceaccount/name");
 	if (!ns || !name || !str_eq(json_get_str(claims, "iss"), AUTH_ISSUER))
 		return err_set(e, ERR_UNAUTHORIZED, "not a service-account token of this server");
 	if (json_i64(json_get(claims, "exp")) <= now || json_i64(json_get(claims, "nbf")) > now + 60)
