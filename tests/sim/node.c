@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node of the simulated world: an agent that runs pods, a virt-handler that keeps to kubevirt/api/handoff.h, and launchers whose
- * guests do what guests do. Each step looks at everything there is; writes are whole and immediate. */
+/* The node of the simulated world: an agent that runs pods, a virt-handler that keeps to kubevirt/api/handoff.h, and
+ * launchers whose guests do what guests do. Each step looks at everything there is; writes are whole and immediate. */
 #include "world.h"
 
 #include "api/meta.h"
@@ -197,7 +197,7 @@ static bool pod_gave(const struct obj *pod)
 	       quantity_bytes(json_at(want, "/requests/memory"));
 }
 
-/* The pod must have been asked for it, too: its request covers the guest (the VMs of this world give no requests of their own). */
+/* It must have been asked for, too: the request covers the guest (the VMs of this world give no requests of their own). */
 static bool pod_covers(const struct obj *pod, int64_t bytes)
 {
 	const struct json *c = compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL);

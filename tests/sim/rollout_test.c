@@ -498,6 +498,11 @@ static void a_node_without_room_is_told(void **state)
 	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
 	assert_rr(w, "The node can not give it in place and live migration is not enabled");
 	assert_int_equal(guest(w)->set_memory_calls, 0);
+	/* a smaller wish does not wait behind the larger one that the pod still asks for */
+	memory(w, "3Gi");
+	memory(w, "2Gi");
+	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
 	user_config(w, MIGRATE);
 	world_run(w, SOON);
 	assert_no_rr(w); /* it waits for the migration now */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim - random people, nodes and networks against virt-controller, seed by seed; every finding names its seed, which plays again the
- * same way: sim --seed N --trace. */
+/* sim - random people, nodes and networks against virt-controller, seed by seed; every finding names its seed, which
+ * plays again the same way: sim --seed N --trace. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -132,6 +132,9 @@ const struct controller node_controller = {
 	.watches = {
 		{ .kind = &kind_node, .keys = key_self },
 		{ .kind = &kind_vmi, .keys = key_node_of_vmi, .index = index_vmi_by_node },
-		{ .kind = &kind_pod, .keys = key_node_of_pod, .index = index_pod_by_node, .label_selector = LABEL_APP "=" KV_VIRT_HANDLER },
+		{ .kind = &kind_pod,
+			.keys = key_node_of_pod,
+			.index = index_pod_by_node,
+			.label_selector = LABEL_APP "=" KV_VIRT_HANDLER },
 	},
 };

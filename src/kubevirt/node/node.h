@@ -8,8 +8,8 @@
 #define NODE_SILENT_MS 300000
 
 struct node_env {
-	/* Silence before this moment (wall ms) does not count: after an outage of the whole control plane, guests that went on must
-	 * not be given up before their virt-handlers had time to come back. */
+	/* Silence before this moment (wall ms) does not count: after an outage of the whole control plane, guests
+	 * that went on must not be given up before their virt-handlers had time to come back. */
 	int64_t started_ms;
 };
 extern const struct controller node_controller; /* env: struct node_env */

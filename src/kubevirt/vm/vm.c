@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From what a pass has seen to its plan. The status goes first: what it records (failed starts, requests to start again) is
  * evidence that the writes behind it destroy. */
+#include "kubevirt/vm/vm.h"
+
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"

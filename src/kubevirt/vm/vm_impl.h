@@ -89,7 +89,8 @@ struct edits {
 };
 void rollout_done(struct edits *r);
 void rollout_compute(const struct vm_seen *s, struct edits *ret);
-/* The message of RestartRequired; old: the one that stands there now, whose first meaning is kept while it holds. Caller frees. */
+/* The message of RestartRequired. old: the one that stands there now; its first meaning is kept while it holds. Caller
+ * frees. */
 char *rollout_message(const struct edits *r, const char *old);
 #define ROLLOUT_PATHS_MAX 10
 #define ROLLOUT_MESSAGE_MAX 1024

@@ -111,8 +111,8 @@ static void every_strategy_does_what_its_row_says(void **state)
 	}
 }
 
-/* kubevirt-api.md 3: "create on Start, or when status.runStrategy was another". The wish is written down first, the instance is made
- * behind it. */
+/* kubevirt-api.md 3: "create on Start, or when status.runStrategy was another". The wish is written down first, the
+ * instance is made behind it. */
 static void rerun_on_failure_starts_when_it_is_new(void **state)
 {
 	struct fixture f = pass("RerunOnFailure", "'runStrategy':'Halted'", NULL, "", "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt-api.md 7. Other than KubeVirt's pod it has one container and no helpers, and the VM's directory of the node is mounted into
- * it (handoff.h). */
+/* kubevirt-api.md 7. Other than KubeVirt's pod it has one container and no helpers, and the VM's directory of the node
+ * is mounted into it (handoff.h). */
 #include "kubevirt/vmi/render.h"
 
 #include <inttypes.h>
@@ -134,7 +134,7 @@ static void resources(struct pod_draft *p, const struct pod_resources *r)
 		set_bytes(p, "requests", name, r->hugepages);
 		set_bytes(p, "limits", name, r->hugepages);
 	}
-	/* Without it anywhere, and with emulation, the guest runs under TCG (decision of virt-handler, which tells the launcher). */
+	/* Without it anywhere, and with emulation, the guest runs under TCG (handoff.h). */
 	if (p->in->kvm && !p->in->config->use_emulation) {
 		set_resource(p, "requests", RESOURCE_KVM, "1");
 		set_resource(p, "limits", RESOURCE_KVM, "1");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/vmi/vmi.h - the VirtualMachineInstance controller: gives every instance its launcher pod, follows that pod, hands over to
- * the node's virt-handler and tidies up. kubevirt-api.md 4, 7; who writes what: kubevirt/api/handoff.h. */
+/* kubevirt/vmi/vmi.h - the VirtualMachineInstance controller: gives every instance its launcher pod, follows that pod,
+ * hands over to the node's virt-handler and tidies up. kubevirt-api.md 4, 7; who writes what: kubevirt/api/handoff.h. */
 #pragma once
 
 #include "kube/controller.h"

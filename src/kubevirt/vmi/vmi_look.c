@@ -57,7 +57,10 @@ const struct controller vmi_controller = {
 	.decide = vmi_decide,
 	.watches = {
 		{ .kind = &kind_vmi, .keys = key_self },
-		{ .kind = &kind_pod, .keys = key_owner, .index = index_by_owner_uid, .label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER },
+		{ .kind = &kind_pod,
+			.keys = key_owner,
+			.index = index_by_owner_uid,
+			.label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER },
 		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
 		{ .kind = &kind_node },
 	},
