@@ -199,7 +199,7 @@ static void forget_history(const struct sets *s, struct plan *out)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->all[i] != s->newest && !at_int(s->all[i], "/spec/replicas") && !at_int(s->all[i], "/status/replicas"))
 			empty[n++] = s->all[i];
-	while ((int64_t)n > limit) {
+	while (n && (int64_t)n > limit) {
 		size_t oldest = 0;
 
 		for (size_t i = 1; i < n; i++)
