@@ -4,10 +4,10 @@
  * The root of our own images is the host's: /usr, /bin, /lib*, /sbin and /etc, read-only, with the release's programs at
  * /usr/libexec/coracle. A mount point that the host does not have is put in by a read-only overlay whose upper layer
  * holds nothing but that directory. Other images are an overlay over the shared unpacked files. */
-#include "platform/agent/impl.h"
+#include "platform/agent/bundle.h"
 
 #include "api/quantity.h"
-#include "platform/agent/bundle.h"
+#include "platform/agent/impl.h"
 
 #include <errno.h>
 #include <fcntl.h>

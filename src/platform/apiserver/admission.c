@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calling webhooks: mutating ones one after the other, validating ones at once (kubernetes-api.md 5.1). */
+#include "platform/apiserver/admission.h"
+
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/backend.h"
 #include "platform/apiserver/webhook.h"
