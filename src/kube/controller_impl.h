@@ -72,6 +72,7 @@ struct work {
 	int failures;
 	struct plan *plan;
 	size_t at; /* intent under way */
+	bool reporting; /* the plan is that of controller.refused() */
 	struct kube_call *call;
 	struct action_call *action;
 	uint64_t seen[CONTROLLER_WATCHES_MAX]; /* cache_rv() of each cache when decided */

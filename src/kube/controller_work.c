@@ -201,9 +201,13 @@ static void work_succeed(struct work *w)
 {
 	int64_t at, now = loop_wall_ms(w->ctrl->set->loop);
 
-	w->failures = 0;
-	if (plan_again(w->plan, &at))
-		wq_add_after(w->ctrl->queue, w->key, at > now ? at - now : 0);
+	/* After the report of a refusal the key waits already. */
+	if (!w->reporting) {
+		w->failures = 0;
+		if (plan_again(w->plan, &at))
+			wq_add_after(w->ctrl->queue, w->key, at > now ? at - now : 0);
+	}
+	w->reporting = false;
 	work_end(w);
 }
 
@@ -274,12 +278,35 @@ static void relist(struct work *w, const struct intent *it)
 			cache_relist(w->ctrl->caches[i]);
 }
 
+/* One plan more. true: it is to be carried out. */
+static bool report_refusal(struct work *w, const struct intent *it, const struct err *e)
+{
+	bool refused = e->code == ERR_FORBIDDEN || e->code == ERR_INVALID || e->code == ERR_BAD_REQUEST;
+	struct plan *report;
+
+	if (!w->ctrl->def->refused || !refused || !it || it->type != INTENT_CREATE || it->sub)
+		return false;
+	report = plan_new();
+	w->ctrl->def->refused(&w->ctrl->look, w->key, it, e, report);
+	plan_free(w->plan);
+	w->plan = report;
+	w->at = 0;
+	w->reporting = true;
+	return true;
+}
+
 static void work_fail(struct work *w, const struct intent *it, const struct err *e)
 {
 	struct ctrl *c = w->ctrl;
 	enum err_retry p = policy(w, it, e);
 	int64_t wait = 0;
 
+	if (w->reporting) { /* best effort; the next attempt reports again */
+		log_debug("%s: %s: reporting a refusal: %s", c->def->name, w->key, e->msg);
+		w->reporting = false;
+		work_end(w);
+		return;
+	}
 	c->failures++;
 	w->failures++;
 	if (p == RETRY_RELIST)
@@ -298,7 +325,10 @@ static void work_fail(struct work *w, const struct intent *it, const struct err 
 		w->failures = 0;
 	else
 		wq_add_after(c->queue, w->key, wait);
-	work_end(w);
+	if (report_refusal(w, it, e))
+		work_go_on(w);
+	else
+		work_end(w);
 }
 
 /* ---- carrying out ---- */

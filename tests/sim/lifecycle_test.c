@@ -194,6 +194,28 @@ static void what_keeps_it_from_starting_is_told(void **state)
 	assert_null(condition(w, COND_SYNCHRONIZED, "status"));
 }
 
+/* kubevirt-api.md 3.2, 4: FailedCreate. Told once, tried on, and forgotten when it works. */
+static void what_the_server_refuses_is_told(void **state)
+{
+	struct world *w = *state;
+
+	w->faults.refuse_vmis = true;
+	user_vm(w, "v0", "Always", "1Gi");
+	world_run(w, 5000);
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "FailedCreate");
+	assert_non_null(strstr(condition(w, COND_FAILURE, "message"), "exceeded quota"));
+	assert_true(world_quiet(w, 1000) || world_quiet(w, 1000));
+	w->faults.refuse_vmis = false;
+	w->faults.refuse_pods = true;
+	world_run(w, 65000);
+	assert_null(condition(w, COND_FAILURE, "reason"));
+	assert_string_equal(condition(w, COND_SYNCHRONIZED, "reason"), "FailedCreate");
+	w->faults.refuse_pods = false;
+	world_run(w, 65000);
+	assert_true(runs(w));
+	assert_null(condition(w, COND_SYNCHRONIZED, "reason"));
+}
+
 static void a_deleted_vm_takes_everything_along(void **state)
 {
 	struct world *w = *state;
@@ -341,6 +363,7 @@ int main(void)
 		T(a_restart_makes_a_new_instance),
 		T(instances_that_never_run_are_tried_less_and_less),
 		T(what_keeps_it_from_starting_is_told),
+		T(what_the_server_refuses_is_told),
 		T(a_deleted_vm_takes_everything_along),
 		T(finalizers_hold_while_the_guest_runs),
 		T(a_lost_pod_ends_its_instance),

@@ -127,6 +127,8 @@ static void do_node(struct world *w, const char *vm)
 	w->faults.unschedulable = world_chance(w, 100);
 	w->faults.image_error = world_chance(w, 100);
 	w->faults.handler_down = world_chance(w, 150);
+	w->faults.refuse_vmis = world_chance(w, 50);
+	w->faults.refuse_pods = world_chance(w, 50);
 }
 
 static const struct {

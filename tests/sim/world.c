@@ -79,6 +79,10 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 		w->pods_made++;
 		check_pod_created(w, o);
 	}
+	if (o && !old &&
+		((w->faults.refuse_vmis && kind_is(k, &kind_vmi)) ||
+			(w->faults.refuse_pods && kind_is(k, &kind_pod))))
+		return err_set(e, ERR_FORBIDDEN, "exceeded quota: q, requested: 1, used: 1, limited: 1");
 	trace_write(w, k, sub, o, old);
 	return c->len ? causes_to_err(c, k, meta_str(o, "name"), e) : 0;
 }

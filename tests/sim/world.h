@@ -30,10 +30,11 @@ struct guest {
 
 /* What goes wrong on the node; chances in 1/1000 per occasion. */
 struct node_faults {
-	bool no_room;       /* resizes are answered Infeasible */
-	bool unschedulable; /* new pods find no place */
-	bool image_error;   /* and their image can not be had */
-	bool handler_down;  /* nothing is done for guests */
+	bool no_room;                  /* resizes are answered Infeasible */
+	bool unschedulable;            /* new pods find no place */
+	bool image_error;              /* and their image can not be had */
+	bool handler_down;             /* nothing is done for guests */
+	bool refuse_vmis, refuse_pods; /* by admission */
 	int fail_start, partial, refuse, slow;
 };
 

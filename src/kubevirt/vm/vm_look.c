@@ -49,6 +49,15 @@ static void vm_decide(const struct look *l, const char *key, struct plan *out)
 	vm_decide_seen(&s, out);
 }
 
+static void vm_refused(
+	const struct look *l, const char *key, const struct intent *i, const struct err *e, struct plan *out)
+{
+	const struct obj *vm = look_get(l, &kind_vm, key);
+
+	if (vm)
+		vm_report_refusal(vm, e, look_now(l), out);
+}
+
 /* The strategy, a gate or a maximum may have changed: every VM is looked at again. */
 static void key_every_vm(const struct look *l, const struct obj *o, key_emit_fn *emit, void *emit_arg)
 {
@@ -61,6 +70,7 @@ static void key_every_vm(const struct look *l, const struct obj *o, key_emit_fn 
 const struct controller vm_controller = {
 	.name = "vm",
 	.decide = vm_decide,
+	.refused = vm_refused,
 	.watches = {
 		{ .kind = &kind_vm, .keys = key_self },
 		{ .kind = &kind_vmi, .keys = key_self }, /* an instance has its VM's name */

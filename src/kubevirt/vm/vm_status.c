@@ -2,8 +2,11 @@
 /* What a VM's status says. kubevirt-api.md 3.1, 3.2. */
 #include "api/meta.h"
 #include "base/mem.h"
+#include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/vm/vm_impl.h"
+
+#define REFUSED "FailedCreate"
 
 /* ---- printableStatus: first match wins ---- */
 struct facts {
@@ -159,13 +162,27 @@ static void ready_condition(const struct vm_seen *s, struct vm_turn *t, const st
 			t->doc, t->status, COND_READY, "False", "VMINotExists", "VMI does not exist", s->now);
 }
 
+void vm_report_refusal(const struct obj *vm, const struct err *e, int64_t now, struct plan *out)
+{
+	struct json_doc *d = obj_draft(vm);
+
+	cond_set(d, json_need_obj(d, json_root(d), "status"), COND_FAILURE, "True", REFUSED, e->msg, now);
+	if (plan_change(out, &kind_vm, vm, "status", d))
+		plan_event(
+			out, vm, true, REFUSED, "Failed to create the virtual machine instance: %s", e->msg);
+}
+
 static void failure_condition(const struct vm_seen *s, struct vm_turn *t, const struct edits *r)
 {
+	const struct json *was = cond_find(json_get(t->status, "conditions"), COND_FAILURE);
+
 	if (s->foreign && !s->vmi && vm_run_table(t->strategy, INST_NONE) != ACT_KEEP)
-		cond_set(t->doc, t->status, COND_FAILURE, "True", "FailedCreate",
+		cond_set(t->doc, t->status, COND_FAILURE, "True", REFUSED,
 			"a VirtualMachineInstance of this name exists that does not belong to this "
 			"VirtualMachine",
 			s->now);
+	else if (t->act == ACT_START && was && str_eq(json_get_str(was, "reason"), REFUSED))
+		return; /* until it is made */
 	else if (r->busy_reason)
 		cond_set(t->doc, t->status, COND_FAILURE, "True", r->busy_reason, r->busy_message, s->now);
 	else

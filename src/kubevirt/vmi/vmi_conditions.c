@@ -3,8 +3,11 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/vmi/vmi_impl.h"
+
+#define REFUSED "FailedCreate"
 
 static const struct json *pod_cond(const struct obj *pod, const char *type)
 {
@@ -60,7 +63,26 @@ static const struct json *stuck(const struct json *statuses)
 	return NULL;
 }
 
-/* Present only while False. One reason is virt-handler's (handoff.h). */
+void vmi_report_refusal(const struct obj *vmi, const struct err *e, int64_t now, struct plan *out)
+{
+	struct json_doc *d = obj_draft(vmi);
+
+	cond_set(d, json_need_obj(d, json_root(d), "status"), COND_SYNCHRONIZED, "False", REFUSED, e->msg,
+		now);
+	if (plan_change(out, &kind_vmi, vmi, NULL, d))
+		plan_event(out, vmi, true, REFUSED, "Error creating pod: %s", e->msg);
+}
+
+/* Is the reason that stands there one to keep: virt-handler's (handoff.h), or a pod that was refused and is not there yet? */
+static bool keeps_reason(const struct vmi_turn *t)
+{
+	const char *reason = json_get_str(vmi_cond(t->vmi, COND_SYNCHRONIZED), "reason");
+
+	return str_eq(reason, HANDOFF_START_FAILED) ||
+	       (str_eq(reason, REFUSED) && !t->s->n_pods && !vmi_phase_final(t->phase));
+}
+
+/* Present only while False. */
 static void synchronized(struct vmi_turn *t)
 {
 	const struct json *status = t->s->pod ? json_get(obj_json(t->s->pod), "status") : NULL;
@@ -70,7 +92,7 @@ static void synchronized(struct vmi_turn *t)
 		w = stuck(json_get(status, "containerStatuses"));
 	if (w && t->phase <= VMI_SCHEDULING)
 		set(t, COND_SYNCHRONIZED, "False", json_get_str(w, "reason"), json_get_str(w, "message"));
-	else if (!str_eq(json_get_str(vmi_cond(t->vmi, COND_SYNCHRONIZED), "reason"), HANDOFF_START_FAILED))
+	else if (!keeps_reason(t))
 		cond_remove(t->d, t->status, COND_SYNCHRONIZED);
 }
 

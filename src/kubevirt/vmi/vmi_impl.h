@@ -36,6 +36,8 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
 void vmi_hot_cpu(struct vmi_turn *t);
 /* Facts about the pod that the instance repeats. */
 void vmi_pod_facts(struct vmi_turn *t);
+/* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */
+void vmi_report_refusal(const struct obj *vmi, const struct err *e, int64_t now, struct plan *out);
 void vmi_decide_seen(const struct vmi_seen *s, struct plan *out);
 
 /* ---- the pod ---- */

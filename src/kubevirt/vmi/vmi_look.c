@@ -44,6 +44,15 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 	vmi_decide_seen(&s, out);
 }
 
+static void vmi_refused(
+	const struct look *l, const char *key, const struct intent *i, const struct err *e, struct plan *out)
+{
+	const struct obj *vmi = look_get(l, &kind_vmi, key);
+
+	if (vmi)
+		vmi_report_refusal(vmi, e, look_now(l), out);
+}
+
 static void key_every_vmi(const struct look *l, const struct obj *o, key_emit_fn *emit, void *emit_arg)
 {
 	const struct obj *vmi;
@@ -55,6 +64,7 @@ static void key_every_vmi(const struct look *l, const struct obj *o, key_emit_fn
 const struct controller vmi_controller = {
 	.name = "vmi",
 	.decide = vmi_decide,
+	.refused = vmi_refused,
 	.watches = {
 		{ .kind = &kind_vmi, .keys = key_self },
 		{ .kind = &kind_pod,
