@@ -72,6 +72,19 @@ static void plan_restart_events(const struct vm_seen *s, const struct vm_turn *t
 			       : "there is no running instance that could differ from the template");
 }
 
+/* The instance's own events go out of sight with it, so the VM says it too. */
+static void plan_failed_start_event(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
+{
+	const char *was = json_at_str(obj_json(s->vm), "/status/startFailure/lastFailedVMIUID");
+	const char *is = json_at_str(t->status, "/startFailure/lastFailedVMIUID");
+	const struct json *why = s->vmi ? vmi_cond(obj_json(s->vmi), COND_SYNCHRONIZED) : NULL;
+
+	if (is && !str_eq(was, is))
+		plan_event(out, s->vm, true, "FailedStart",
+			"The virtual machine instance ended before it ran: %s",
+			json_str_or(json_get(why, "message"), "see its events and its launcher's log"));
+}
+
 static void plan_live_events(const struct vm_seen *s, const struct edits *r, struct plan *out)
 {
 	for (size_t i = 0; i < r->n; i++)
@@ -139,6 +152,7 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 
 	plan_main(s, &t, out);
 	plan_restart_events(s, &t, out);
+	plan_failed_start_event(s, &t, out);
 	plan_change(out, &kind_vm, s->vm, "status", t.doc);
 	if (t.act == ACT_STOP) {
 		plan_stop(s, out);

@@ -131,11 +131,14 @@ static void note_starts(const struct vm_seen *s, struct vm_turn *t)
 	json_set_str(t->doc, t->status, "runStrategy", strategy_names[t->strategy]);
 }
 
-static void hold_back(const struct vm_seen *s, struct vm_turn *t)
+/* An instance that failed stays until the next attempt is due: it, its events and its pod's log say why. */
+static void hold_back(const struct vm_seen *s, struct vm_turn *t, bool asked)
 {
 	int64_t until = vm_backoff_until(t->status);
 
-	if (t->act != ACT_START || until <= s->now || t->strategy == RUN_MANUAL || t->strategy == RUN_HALTED)
+	if (until <= s->now || t->strategy == RUN_MANUAL || t->strategy == RUN_HALTED)
+		return;
+	if (t->act != ACT_START && !(t->act == ACT_STOP && t->inst == INST_FAILED && !asked))
 		return;
 	t->act = ACT_KEEP;
 	t->retry_at = until;
@@ -163,5 +166,5 @@ void vm_run(const struct vm_seen *s, struct vm_turn *t)
 		t->act = ask == ASK_START ? ACT_START : ACT_KEEP;
 	if (t->act == ACT_START && s->foreign)
 		t->act = ACT_KEEP; /* its name is taken; we are woken when it is free */
-	hold_back(s, t);
+	hold_back(s, t, ask == ASK_STOP);
 }

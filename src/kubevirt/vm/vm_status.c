@@ -135,12 +135,18 @@ static void put_condition(struct json_doc *d, struct json *status, const struct 
 	json_append(d, list, json_copy(d, c));
 }
 
+/* Why no instance gets to run outlives each of them: until one has. */
+static bool tells_of_failed_starts(const struct vm_turn *t, const char *type)
+{
+	return str_eq(type, COND_SYNCHRONIZED) && json_get(t->status, "startFailure");
+}
+
 /* The instance's conditions by type, and away with it; not those that mean something else on a VM (rollout.md 6.21). */
 static void mirror_conditions(struct vm_turn *t, const struct json *vmi)
 {
 	JSON_EACH (it, json_get(t->status, "conditions")) {
 		const char *type = json_get_str(it.val, "type");
-		if (!is_own(type) && !vmi_cond(vmi, type))
+		if (!is_own(type) && !vmi_cond(vmi, type) && !tells_of_failed_starts(t, type))
 			json_iter_remove(&it);
 	}
 	JSON_EACH (it, json_at(vmi, "/status/conditions"))

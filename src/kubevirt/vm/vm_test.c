@@ -74,10 +74,13 @@ static void done(struct fixture *f)
 
 /* ---- the strategies ---- */
 enum did { NOTHING, CREATES, DELETES };
+#define RAN                                                 \
+	",'phaseTransitionTimestamps':[{'phase':'Running'," \
+	"'phaseTransitionTimestamp':'2023-11-14T22:00:00Z'}]"
 
 static enum did does(const char *strategy, const char *status, const char *phase)
 {
-	struct fixture f = pass(strategy, status, phase, "", "");
+	struct fixture f = pass(strategy, status, phase, "", RAN);
 	const char *text = decide(&f);
 	enum did ret = strstr(text, "create virtualmachineinstances")   ? CREATES
 		       : strstr(text, "delete virtualmachineinstances") ? DELETES
@@ -129,13 +132,52 @@ static void rerun_on_failure_starts_when_it_is_new(void **state)
 
 static void a_failed_instance_is_written_down_before_it_goes(void **state)
 {
-	struct fixture f = pass("RerunOnFailure", "'runStrategy':'RerunOnFailure'", "Failed", "", "");
-	const char *text = decide(&f), *request = strstr(text, "\"action\":\"Start\""),
-		   *count = strstr(text, "consecutiveFailCount");
+	struct fixture f = pass("RerunOnFailure", "'runStrategy':'RerunOnFailure'", "Failed", "", RAN);
+	const char *text = decide(&f), *request = strstr(text, "\"action\":\"Start\"");
 
-	assert_true(request && count);
+	assert_non_null(request);
 	assert_non_null(strstr(request, "delete virtualmachineinstances"));
-	assert_non_null(strstr(count, "delete virtualmachineinstances"));
+	done(&f);
+}
+
+/* It never ran: it stays to be looked at until the next attempt is due, and the VM says why as well. */
+static void an_instance_that_could_not_start_stays_for_the_back_off(void **state)
+{
+	struct fixture f = pass("Always", "", "Failed", "",
+		",'conditions':[{'type':'Synchronized','status':'False','message':'no /disk'}]");
+	int64_t at;
+
+	decide(&f);
+	assert_non_null(strstr(f.text, "consecutiveFailCount"));
+	assert_non_null(strstr(f.text, "CrashLoopBackOff"));
+	assert_non_null(strstr(f.text, "ended before it ran: no /disk"));
+	assert_null(strstr(f.text, "delete virtualmachineinstances"));
+	assert_true(plan_again(f.plan, &at) && at > NOW);
+	done(&f);
+
+	f = pass("Always",
+		"'startFailure':{'consecutiveFailCount':1,'lastFailedVMIUID':'" VMI_UID
+		"','retryAfterTimestamp':'2023-11-14T22:13:00Z'}",
+		"Failed", "", "");
+	decide(&f);
+	assert_non_null(strstr(f.text, "delete virtualmachineinstances"));
+	assert_null(strstr(f.text, "ended before it ran"));
+	done(&f);
+	/* a stop that was asked for does not wait */
+	f = pass("Always",
+		"'stateChangeRequests':[{'action':'Stop','uid':'" VMI_UID "'}],"
+		"'startFailure':{'consecutiveFailCount':1,'lastFailedVMIUID':'" VMI_UID
+		"','retryAfterTimestamp':'2023-11-14T22:14:00Z'}",
+		"Failed", "", "");
+	assert_non_null(strstr(decide(&f), "delete virtualmachineinstances"));
+	done(&f);
+	/* nor does the reason go with the instance */
+	f = pass("Always",
+		"'conditions':[{'type':'Synchronized','status':'False','message':'no /disk'}],"
+		"'startFailure':{'consecutiveFailCount':1,'lastFailedVMIUID':'x',"
+		"'retryAfterTimestamp':'2023-11-14T22:14:00Z'}",
+		NULL, "", "");
+	assert_null(strstr(decide(&f), "\"op\":\"remove\""));
 	done(&f);
 }
 
@@ -308,6 +350,7 @@ int main(void)
 		cmocka_unit_test(every_strategy_does_what_its_row_says),
 		cmocka_unit_test(rerun_on_failure_starts_when_it_is_new),
 		cmocka_unit_test(a_failed_instance_is_written_down_before_it_goes),
+		cmocka_unit_test(an_instance_that_could_not_start_stays_for_the_back_off),
 		cmocka_unit_test(only_the_first_request_counts_and_ends_with_its_effect),
 		cmocka_unit_test(a_paused_start_turns_halted_into_always),
 		cmocka_unit_test(the_delay_grows_with_the_square),
