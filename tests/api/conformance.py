@@ -539,6 +539,7 @@ def t48_preconditions():
 def t49_pods_go_gracefully():
     o = make(PODS, pod())
     path = PODS + "/" + o["metadata"]["name"]
+    eq(k.get(path + "/proxy/").status, 501)
     eq((o["spec"]["restartPolicy"], o["spec"]["serviceAccountName"], o["status"]["phase"]), ("Always", "default", "Pending"))
     status(k.delete(path), 200)
     eq(k.get(path).status, 404)

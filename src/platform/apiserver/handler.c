@@ -164,6 +164,14 @@ static void fail_method(struct request *r)
 	request_reply_json(r, 405, json_root(d));
 }
 
+static void fail_not_implemented(struct request *r)
+{
+	struct err e = { 0 };
+
+	err_set(&e, ERR_NOT_IMPLEMENTED, "proxying to pods is not implemented");
+	request_fail(r, &e, NULL, NULL, NULL);
+}
+
 static bool group_is_builtin(const struct group_version *gv)
 {
 	for (size_t i = 0; i < gv->n; i++)
@@ -250,6 +258,8 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 		return;
 	if (is_node_verb(res, i->sub))
 		serve_node(s, r, res, i);
+	else if (str_eq(i->sub, "proxy"))
+		fail_not_implemented(r);
 	else if (res->def->transient)
 		server_review(s, r, res, i);
 	else if (str_eq(i->verb, "watch"))
