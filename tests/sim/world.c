@@ -179,7 +179,7 @@ static void pass(struct world *w, int64_t ms)
 void world_run(struct world *w, int64_t ms)
 {
 	while (ms > 0) {
-		int64_t step = 50 + (int64_t)rng_below(&w->rng, 100);
+		int64_t step = w->idle ? 500 : 50 + (int64_t)rng_below(&w->rng, 100);
 
 		step = step < ms ? step : ms;
 		pass(w, step);
@@ -193,6 +193,7 @@ bool world_settle(struct world *w, int64_t limit_ms)
 {
 	uint64_t rv = 0;
 
+	w->idle = true;
 	for (int64_t still = 0; limit_ms > 0; limit_ms -= 1000) {
 		world_run(w, 1000);
 		still = fake_api_rv(w->api) == rv ? still + 1 : 0;

@@ -54,6 +54,7 @@ struct world {
 	struct str broken; /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;
+	bool idle; /* nobody is in a hurry: the node looks less often */
 };
 
 /* schemas: the API server prunes and checks by the real schemas (slower). */
