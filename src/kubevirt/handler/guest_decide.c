@@ -13,6 +13,8 @@
 #include "kubevirt/wire/wire.h"
 
 #define GRACE_DEFAULT_S 30
+#define REASON_MAX 128
+#define MESSAGE_MAX 800 /* events hold 1024 bytes */
 
 /* ---- reading ---- */
 static const char *phase_of(const struct json *vmi)
@@ -126,9 +128,12 @@ static bool never_ran(const char *reason)
 	return str_in(reason, list);
 }
 
-static void end(
-	const struct guest_view *v, struct plan *out, bool succeeded, const char *reason, const char *message)
+static void end(const struct guest_view *v, struct plan *out, bool succeeded, const char *given_reason,
+	const char *given_message)
 {
+	/* A launcher's words go into objects and events of limited size. */
+	CLEANUP(mem_freep) char *reason = mem_strndup(given_reason, REASON_MAX);
+	CLEANUP(mem_freep) char *message = mem_strndup(given_message, MESSAGE_MAX);
 	struct json_doc *d = obj_draft(v->vmi);
 	struct json *vmi = json_root(d), *status = json_need_obj(d, vmi, "status");
 

@@ -10,6 +10,7 @@
 #include "kubevirt/api/names.h"
 
 #define PERCENT 100
+#define MESSAGE_MAX 800 /* events hold 1024 bytes */
 
 static const struct json *compute(const struct json *list)
 {
@@ -84,7 +85,7 @@ static char *shortfall(const struct guest_memory *m)
 	char asked[QUANTITY_TEXT_MAX], has[QUANTITY_TEXT_MAX];
 
 	if (m->error)
-		return mem_strdup(m->error);
+		return mem_strndup(m->error, MESSAGE_MAX);
 	return str_printf("%s were asked for, the guest %s %s", quantity_bytes_text(m->target, asked),
 		m->current > m->target ? "does not go below" : "took no more than",
 		quantity_bytes_text(m->current, has));

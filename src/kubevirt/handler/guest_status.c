@@ -9,6 +9,8 @@
 #include "base/time.h"
 #include "kubevirt/api/names.h"
 
+#define DEVICES_MAX 256 /* of a kind; a launcher that tells of more is not believed */
+
 void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vmi, const char *phase)
 {
 	struct json *status = json_need_obj(d, vmi, "status"), *stamps, *stamp;
@@ -65,7 +67,7 @@ static void put_interfaces(const struct guest_view *v, struct json_doc *d, struc
 	const struct json *told = json_get(v->facts->state, "interfaces");
 	const struct json *pod_status = v->pod ? json_get(obj_json(v->pod), "status") : NULL;
 
-	JSON_EACH (it, told) {
+	JSON_EACH (it, json_len(told) <= DEVICES_MAX ? told : NULL) {
 		struct json *nic = entry(
 			d, json_need_arr(d, status, "interfaces"), json_str_or(json_get(it.val, "name"), ""));
 
@@ -81,7 +83,9 @@ static void put_interfaces(const struct guest_view *v, struct json_doc *d, struc
 
 static void put_volumes(const struct guest_view *v, struct json_doc *d, struct json *status)
 {
-	JSON_EACH (it, json_get(v->facts->state, "disks")) {
+	const struct json *told = json_get(v->facts->state, "disks");
+
+	JSON_EACH (it, json_len(told) <= DEVICES_MAX ? told : NULL) {
 		struct json *volume = entry(d, json_need_arr(d, status, "volumeStatus"),
 			json_str_or(json_get(it.val, "name"), ""));
 

@@ -47,7 +47,8 @@ struct launcher {
 struct world {
 	struct loop *loop;
 	char dir[64];
-	const char *uid; /* of the VMI */
+	const char *uid;       /* of the VMI */
+	const char *elsewhere; /* the launcher listens there; NULL: where it should */
 	struct fake_api *api;
 	struct kube_client *client;
 	struct handler *handler;
@@ -200,7 +201,8 @@ static void launcher_open(struct world *w)
 	CLEANUP(mem_freep) char *path = str_printf("%s/vms/%s/" WIRE_SOCKET, w->dir, w->uid);
 	struct err e;
 
-	if (wire_server_new(w->loop, path, &ops, &w->launcher, &w->launcher.server, &e) < 0)
+	if (wire_server_new(w->loop, w->elsewhere ? w->elsewhere : path, &ops, &w->launcher,
+		    &w->launcher.server, &e) < 0)
 		fail_msg("%s", e.msg);
 }
 
@@ -588,6 +590,30 @@ static void last_words_count(void **state)
 	assert_string_equal(vmi_at(w, "/status/reason"), "GuestPanicked");
 }
 
+/* The directory belongs to the launcher's user: what is in there may be anything. */
+static void links_and_pipes_in_the_directory_are_not_opened(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(mem_freep) char *file = str_printf("%s/vms/%s/" WIRE_STATE_FILE, w->dir, w->uid);
+	CLEANUP(mem_freep) char *socket = str_printf("%s/vms/%s/" WIRE_SOCKET, w->dir, w->uid);
+	CLEANUP(mem_freep) char *elsewhere = str_printf("%s/elsewhere", w->dir);
+
+	put_pod(w, "1280Mi", "1280Mi");
+	fake_api_put(w->api, &kind_vmi, vmi_doc(w, "[]"));
+	run_until(w, dir_made);
+	w->elsewhere = elsewhere;
+	launcher_open(w);
+	assert_int_equal(mkfifo(file, 0600), 0);
+	assert_int_equal(symlink(elsewhere, socket), 0);
+	run_for(w, 200);
+	assert_int_equal(w->launcher.starts, 0);
+	launcher_close(w);
+	w->elsewhere = NULL;
+	assert_int_equal(unlink(socket) | unlink(file), 0);
+	launcher_open(w); /* the true one */
+	run_until(w, is_running);
+}
+
 static void a_refused_start_fails_the_instance(void **state)
 {
 	struct world *w = *state;
@@ -913,6 +939,7 @@ int main(void)
 		T(a_launcher_that_hung_up_is_dialled_again),
 		T(an_instance_is_replaced_by_another_of_its_name),
 		T(last_words_count),
+		T(links_and_pipes_in_the_directory_are_not_opened),
 		T(a_refused_start_fails_the_instance),
 		T(texts_of_secrets_go_along),
 		T(deletion_ends_in_order),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -75,15 +76,40 @@ static bool same_state(const struct json *a, const struct json *b)
 }
 
 /* ---- connecting ---- */
+/* The launcher's user owns what is in there, and a guest may have taken that user over: no links are followed, nothing is opened
+ * that could block us or answer in somebody else's name. path (LINK_PATH_MAX) can be used while the descriptor is open. */
+static int pin(const struct link *k, const char *name, mode_t type, char *path, struct err *e)
+{
+	CLEANUP(fd_closep) int fd = openat(k->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int owner = k->all->spec.uid, ret = fd;
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, "there is no %s in %s", name, k->dir);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, "opening %s in %s", name, k->dir);
+	if ((st.st_mode & S_IFMT) != type || (owner >= 0 && st.st_uid != (uid_t)owner))
+		return err_set(e, ERR_INVALID, "%s in %s is not what a launcher makes", name, k->dir);
+	snprintf(path, LINK_PATH_MAX, "/proc/self/fd/%d", fd);
+	fd = -1;
+	return ret;
+}
+
 static void read_last_words(struct link *k)
 {
-	CLEANUP(mem_freep) char *path = file_join(k->dir, WIRE_STATE_FILE), *text = NULL;
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	CLEANUP(mem_freep) char *text = NULL;
+	CLEANUP(fd_closep) int fd = -1;
+	char path[LINK_PATH_MAX];
 	size_t len;
 	struct err e;
 
-	if (file_read(path, LINK_STATE_FILE_MAX, &text, &len, &e) < 0)
+	fd = pin(k, WIRE_STATE_FILE, S_IFREG, path, &e);
+	if (fd < 0 || file_read(path, LINK_STATE_FILE_MAX, &text, &len, &e) < 0) {
+		if (e.code != ERR_NOT_FOUND)
+			log_warn("%s: %s", k->key, e.msg);
 		return;
+	}
 	d = json_parse(text, len, &e);
 	if (d && json_is_obj(json_root(d)) && !json_eq(json_root(d), k->facts.state)) {
 		set_state(k, json_root(d));
@@ -161,17 +187,20 @@ static void dial(void *arg)
 {
 	static const struct wire_client_ops ops = { .event = on_event, .lost = link_lost };
 	struct link *k = arg;
+	CLEANUP(fd_closep) int fd = -1;
+	char path[LINK_PATH_MAX];
 	struct err e;
 
 	if (k->client || k->facts.detached)
 		return;
-	k->client = wire_client_new(k->all->spec.loop, k->socket, &ops, k, &e);
+	fd = pin(k, WIRE_SOCKET, S_IFSOCK, path, &e);
+	if (fd >= 0)
+		k->client = wire_client_new(k->all->spec.loop, path, &ops, k, &e);
 	if (k->client) {
 		wire_client_call(k->client, WIRE_hello, NULL, on_hello, k);
 		return;
 	}
-	/* No socket: inotify tells when there is one. A socket that nobody serves: not yet, or not any
-	 * more. */
+	/* No socket: inotify tells when there is one. A socket that nobody serves: not yet, or not any more. */
 	read_last_words(k);
 	if (e.code != ERR_NOT_FOUND)
 		try_later(k);
@@ -214,8 +243,6 @@ static int dir_prepare(struct link *k, struct err *e)
 	k->watch = inotify_add_watch(k->all->inotify, k->dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 	if (k->watch < 0)
 		return err_sys(e, "watching %s", k->dir);
-	free(k->socket);
-	k->socket = str_printf("/proc/self/fd/%d/%s", k->dir_fd, WIRE_SOCKET);
 	return 0;
 }
 
@@ -239,7 +266,6 @@ static void link_free(void *p)
 	json_doc_free(k->state);
 	free(k->start_error);
 	free(k->memory_error);
-	free(k->socket);
 	free(k->uid);
 	free(k->key);
 	free(k->dir);
@@ -353,11 +379,13 @@ size_t links_len(const struct links *l)
 	return l->by_uid.len;
 }
 
-const char *links_socket(const struct links *l, const char *uid)
+int links_socket(const struct links *l, const char *uid, char ret_path[LINK_PATH_MAX], struct err *e)
 {
 	const struct link *k = link_find(l, uid);
 
-	return k ? k->socket : NULL;
+	if (!k || k->dir_fd < 0)
+		return err_set(e, ERR_NOT_FOUND, "there is no launcher");
+	return pin(k, WIRE_SOCKET, S_IFSOCK, ret_path, e);
 }
 
 int links_new(const struct links_spec *spec, struct links **ret, struct err *e)

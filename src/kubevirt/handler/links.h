@@ -32,7 +32,10 @@ const struct guest_facts *links_facts(const struct links *l, const char *uid);
 /* The i-th link of a VMI key: its uid; NULL at the end. */
 const char *links_of(const struct links *l, const char *key, size_t i);
 size_t links_len(const struct links *l);
-const char *links_socket(const struct links *l, const char *uid); /* to dial for a console; NULL: no link */
+/* Another connection to its launcher, for a console: *ret_path can be dialled while the descriptor returned (the caller's) is
+ * open. -1: NOT_FOUND, no socket or no link. */
+#define LINK_PATH_MAX 40
+int links_socket(const struct links *l, const char *uid, char ret_path[LINK_PATH_MAX], struct err *e);
 
 int links_attach(struct links *l, const char *uid, const char *key, struct err *e);
 void links_detach(struct links *l, const char *uid); /* no more connecting; the facts stay */

@@ -18,7 +18,6 @@ struct link {
 	struct links *all;
 	struct ask *asks;
 	char *uid, *key, *dir;
-	char *socket; /* short whatever the length of dir: by way of dir_fd */
 	int dir_fd, watch;
 	struct wire_client *client;
 	struct loop_timer *retry;

@@ -104,7 +104,9 @@ static void console_open(void *arg, int fd, const struct str *first, const struc
 
 static void console_serve(struct handler *h, struct http_req *r, const char *uid)
 {
-	const char *socket = links_socket(h->links, uid), *mode = http_req_query(r, "mode");
+	const char *mode = http_req_query(r, "mode");
+	CLEANUP(fd_closep) int fd = -1;
+	char path[LINK_PATH_MAX];
 	struct console_ask *a;
 	struct err e;
 
@@ -115,7 +117,10 @@ static void console_serve(struct handler *h, struct http_req *r, const char *uid
 	}
 	a = MEM_NEW(struct console_ask);
 	*a = (struct console_ask){ .handler = h, .req = r };
-	a->call = wire_console_open(h->spec.loop, socket, str_empty(mode) ? NULL : mode, console_open, a, &e);
+	fd = links_socket(h->links, uid, path, &e);
+	if (fd >= 0)
+		a->call = wire_console_open(
+			h->spec.loop, path, str_empty(mode) ? NULL : mode, console_open, a, &e);
 	if (a->call) {
 		http_req_set_ctx(r, a, console_ask_free);
 		return;
