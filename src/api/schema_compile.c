@@ -16,10 +16,15 @@ struct schema_own {
 	size_t n_lists, cap_lists;
 };
 
+/* Most nodes are leaves that say nothing but their type: one of each is enough. */
+#define LEAVES_MAX 32
+
 struct compiler {
 	struct schema_own *own;
 	struct causes *causes;
 	struct schema *meta;
+	struct schema *leaves[LEAVES_MAX], *spare;
+	size_t n_leaves;
 };
 
 /* What a node stands for: decides what it may and must say. */
@@ -426,9 +431,33 @@ static void read_default(struct compiler *c, struct schema *s, const struct json
 	}
 }
 
+/* Without anything of its own that is allocated: what equals it byte by byte means the same. */
+static bool is_leaf(const struct schema *s)
+{
+	return !s->props && !s->additional && !s->items && !s->meta && !s->required.items &&
+	       !s->list_keys.items && !s->merge_key && !s->deflt && !s->enums && !s->pattern && !s->format &&
+	       !s->all_of.items && !s->any_of.items && !s->one_of.items && !s->not_of && !s->rules;
+}
+
+static struct schema *shared_leaf(struct compiler *c, struct schema *s)
+{
+	if (!is_leaf(s))
+		return s;
+	for (size_t i = 0; i < c->n_leaves; i++) {
+		if (memcmp(c->leaves[i], s, sizeof(*s)) == 0) {
+			memset(s, 0, sizeof(*s));
+			c->spare = s;
+			return c->leaves[i];
+		}
+	}
+	if (c->n_leaves < LEAVES_MAX)
+		c->leaves[c->n_leaves++] = s;
+	return s;
+}
+
 static struct schema *compile(struct compiler *c, const struct json *j, const char *at, enum place place)
 {
-	struct schema *s = arena_alloc(c->own->arena, sizeof(*s));
+	struct schema *s = c->spare ? TAKE(c->spare) : arena_alloc(c->own->arena, sizeof(*s));
 
 	if (place == AT_ROOT)
 		s->flags |= SF_ROOT;
@@ -449,7 +478,7 @@ static struct schema *compile(struct compiler *c, const struct json *j, const ch
 	read_junctors(c, s, j, at);
 	read_rules(c, s, j, at);
 	read_default(c, s, j, at);
-	return s;
+	return place == AT_ROOT ? s : shared_leaf(c, s);
 }
 
 static struct schema *compile_meta(struct compiler *c)

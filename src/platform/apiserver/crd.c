@@ -159,14 +159,8 @@ static void unserve(struct crds *c, const struct json *crd)
 static void serve_version(struct crds *c, const struct obj *crd, const struct json *version)
 {
 	struct crd_version *v = version_new(obj_json(crd), version);
-	struct causes causes = { 0 };
-	struct err e = { 0 };
 
-	if (registry_add_crd(c->s->registry, &v->def, crd, v, version_free, &causes, &e) < 0) {
-		log_error("apiserver: CRD '%s' in the store: %s", obj_name(crd), e.msg);
-		version_free(v);
-	}
-	causes_done(&causes);
+	registry_add_crd(c->s->registry, &v->def, crd, v, version_free);
 }
 
 static void serve(struct crds *c, const struct obj *crd)
@@ -177,7 +171,6 @@ static void serve(struct crds *c, const struct obj *crd)
 		if (json_bool(json_get(it.val, "served")))
 			serve_version(c, crd, it.val);
 	}
-	obj_compact(crd);
 }
 
 /* Objects as a changed schema sees them: pruned and with its defaults, in memory only, as reading them afresh would give. */
@@ -363,6 +356,10 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 		local_apis_sync(crds->s);
 	}
 	cleaning_start(crds, c->obj);
+	/* Their trees are large, and asked for again only by those who edit or explain */
+	obj_compact(c->obj);
+	if (c->old)
+		obj_compact(c->old);
 }
 
 static void crds_gone(struct bucket_watch *w)
@@ -382,6 +379,7 @@ struct crds *crds_new(struct apiserver *s)
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
 		serve(c, o);
 		cleaning_start(c, o);
+		obj_compact(o);
 	}
 	bucket_watch_add(b, &c->watch);
 	return c;

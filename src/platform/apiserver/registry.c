@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/apiserver/registry.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -138,14 +139,35 @@ static int schema_make(const struct resource *r, struct schema **ret, struct cau
 	return schema_compile(json_root(d), "spec.validation.openAPIV3Schema", ret, c, e);
 }
 
+/* What a schema that does not compile stands for: no object of the kind is touched. */
+static struct schema *schema_keep_all(void)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct schema *s;
+
+	json_set_root(d, json_new_obj(d));
+	json_set_str(d, json_root(d), "type", "object");
+	json_set_bool(d, json_root(d), "x-kubernetes-preserve-unknown-fields", true);
+	MUST(schema_compile(json_root(d), "", &s, NULL, NULL) == 0);
+	return s;
+}
+
 const struct schema *resource_schema(struct resource *r)
 {
 	struct causes c = { 0 };
 	struct err e = { 0 };
 
-	if (!r->schema && schema_make(r, &r->schema, &c, &e) < 0)
-		mem_bug(e.msg, __FILE__,
-			__LINE__); /* CRDs are compiled when added; a built-in table is ours */
+	if (r->schema)
+		return r->schema;
+	if (schema_make(r, &r->schema, &c, &e) < 0) {
+		if (!r->crd)
+			mem_bug(e.msg, __FILE__, __LINE__); /* the table is ours */
+		/* Checked when it was written, by another version of this program */
+		log_error("apiserver: schema of '%s', not used: %s", obj_name(r->crd), e.msg);
+		r->schema = schema_keep_all();
+	}
+	if (r->crd)
+		obj_compact(r->crd);
 	causes_done(&c);
 	return r->schema;
 }
@@ -351,21 +373,16 @@ struct resource *registry_add(struct registry *g, const struct resource_def *def
 	return r;
 }
 
-int registry_add_crd(struct registry *g, const struct resource_def *def, const struct obj *crd, void *owned,
-	void (*free_owned)(void *), struct causes *c, struct err *e)
+void registry_add_crd(struct registry *g, const struct resource_def *def, const struct obj *crd, void *owned,
+	void (*free_owned)(void *))
 {
 	struct resource *r = resource_new(def);
 
 	r->origin = ORIGIN_CRD;
 	r->crd = obj_ref(crd);
-	if (schema_make(r, &r->schema, c, e) < 0) {
-		resource_unref(r);
-		return -1;
-	}
 	r->owned = owned;
 	r->free_owned = free_owned;
 	entry_insert(g, r);
-	return 0;
 }
 
 void registry_remove(struct registry *g, const char *group, const char *version, const char *plural)

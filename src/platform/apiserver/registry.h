@@ -148,10 +148,10 @@ void registry_free(struct registry *g);
 uint64_t registry_changes(const struct registry *g);
 /* def must outlive the registry. Replaces an entry of the same group, version and plural. */
 struct resource *registry_add(struct registry *g, const struct resource_def *def);
-/* A CRD's version. owned is freed with the entry and usually is what def lives in. On failure nothing is added or freed:
- * the schema is compiled here. */
-int registry_add_crd(struct registry *g, const struct resource_def *def, const struct obj *crd, void *owned,
-	void (*free_owned)(void *), struct causes *c, struct err *e);
+/* A CRD's version. owned is freed with the entry and usually is what def lives in. Its schema was checked when the CRD was
+ * written (crd_check.c); it is compiled at first use, for most definitions never have an object. */
+void registry_add_crd(struct registry *g, const struct resource_def *def, const struct obj *crd, void *owned,
+	void (*free_owned)(void *));
 void registry_remove(struct registry *g, const char *group, const char *version, const char *plural);
 /* Priorities of a group version, made if absent (built-in defaults: "" 18000, others 17000 downwards; CRDs 1000/100). */
 struct group_version *registry_need_gv(struct registry *g, const char *group, const char *version);

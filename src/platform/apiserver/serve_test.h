@@ -167,8 +167,6 @@ static inline void bed_add_widgets_with(struct bed *b, const char *color_doc, co
 		{ "scale", "autoscaling", "v1", "Scale", VERBS_STATUS }, { 0 } };
 	CLEANUP(obj_unrefp) struct obj *crd = widget_crd(color_doc);
 	struct widget *w = MEM_NEW(struct widget);
-	struct causes c = { 0 };
-	struct err e = { 0 };
 
 	w->def = (struct resource_def){ .kind = { .group = "demo.io",
 						.version = "v1",
@@ -181,8 +179,7 @@ static inline void bed_add_widgets_with(struct bed *b, const char *color_doc, co
 						.has_status = true },
 		.subresources = subs,
 		.columns = columns };
-	if (registry_add_crd(b->registry, &w->def, crd, w, free, &c, &e) < 0)
-		fail_msg("%s", e.msg);
+	registry_add_crd(b->registry, &w->def, crd, w, free);
 }
 
 static inline void bed_add_widgets(struct bed *b, const char *color_doc)
