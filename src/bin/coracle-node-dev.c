@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* API server, scheduler, controllers and node agent in one process, for developing and testing the node side by itself; `coracle up`
- * takes its place.
+/* API server, scheduler, controllers and node agent in one process, for developing and testing the node
+ * side by itself; `coracle up` takes its place.
  *
  *   coracle-node-dev DATA_DIR [PORT] */
 #include "base/file.h"
@@ -57,7 +57,8 @@ static int start(struct parts *p, struct apiserver_spec *spec, struct err *e)
 	if (!p->agent)
 		return -1;
 	apiserver_set_node_proxy(p->server, node_request, p->agent);
-	p->controllers = platform_controllers_start(p->clients[1], apiserver_ca_pem(p->server), spec->data_dir);
+	p->controllers =
+		platform_controllers_start(p->clients[1], apiserver_ca_pem(p->server), spec->data_dir);
 	printf("%s\n", apiserver_kubeconfig(p->server));
 	fflush(stdout);
 	return 0;

@@ -204,6 +204,18 @@ def restart_policies_end_pods(n):
 
 
 @test
+def the_last_words_of_a_container_are_told(n):
+    n.apply(make("words", "echo -n because > /dev/termination-log; exit 1", restartPolicy="Never"),
+            make("tail", "echo one; echo two; exit 1", {"terminationMessagePolicy": "FallbackToLogsOnError"}, restartPolicy="Never"))
+    p = n.wait_pod("words", lambda p: phase(p) == "Failed")
+    check(ctr(p)["state"]["terminated"]["message"] == "because", ctr(p))
+    p = n.wait_pod("tail", lambda p: phase(p) == "Failed")
+    check(ctr(p)["state"]["terminated"]["message"] == "one\ntwo\n", ctr(p))
+    n.delete("words")
+    n.delete("tail")
+
+
+@test
 def init_containers_run_one_after_the_other(n):
     w = [{"name": "w", "mountPath": "/w"}]
     init = [{"name": "i%d" % i, "image": IMAGE, "command": ["sh", "-c", "echo %d >> /w/x" % i], "volumeMounts": w} for i in (1, 2)]

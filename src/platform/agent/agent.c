@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define IP_FILE_MAX 64
+#define IMAGES_KEEP_MS (10 * 60 * 1000)
 #ifndef NSFS_MAGIC
 #define NSFS_MAGIC 0x6e736673
 #endif
@@ -38,6 +39,7 @@ void agent_forget(struct agent *a, struct pod *p)
 	if (file_remove_tree(p->dir, &e) < 0 || file_remove_tree(p->log_dir, &e) < 0)
 		log_warn("remains of %s: %s", p->key, e.msg);
 	pod_free(p);
+	loop_timer_set(a->images_gc, IMAGES_KEEP_MS);
 	/* Somebody may have waited for the room */
 	for (size_t i = 0; i < a->by_uid.len; i++) {
 		struct pod *other = a->by_uid.items[i].val;
@@ -45,6 +47,34 @@ void agent_forget(struct agent *a, struct pod *p)
 		if (other->resize_state == RESIZE_DEFERRED)
 			pod_kick(other);
 	}
+}
+
+/* Unpacked images that no pod has had for a while go. */
+static void collect_images(void *arg)
+{
+	struct agent *a = arg;
+	struct strv used = { 0 };
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < a->by_uid.len; i++) {
+		const struct pod *p = a->by_uid.items[i].val;
+
+		for (size_t j = 0; j < p->n_ctrs; j++) {
+			/* What an earlier agent started: which image that was is not known here. */
+			if (ctr_active(p->ctrs[j]) && !p->ctrs[j]->image) {
+				strv_done(&used);
+				return;
+			}
+			if (p->ctrs[j]->image)
+				strv_add(&used, p->ctrs[j]->image->id);
+		}
+		for (size_t j = 0; j < p->n_vols; j++)
+			if (p->vols[j].image)
+				strv_add(&used, p->vols[j].image->id);
+	}
+	if (images_collect(a->images, (const char *const *)strv_argv(&used), &e) < 0)
+		log_warn("collecting images: %s", e.msg);
+	strv_done(&used);
 }
 
 /* ---- what is left of an earlier run ---- */
@@ -69,7 +99,8 @@ static void find_again(struct agent *a, const char *uid)
 	struct pod *p;
 	size_t len;
 
-	if (file_read(json, POD_JSON_MAX, &text, &len, &e) < 0 || !(o = obj_from_text(text, len, &e)) || !str_eq(obj_uid(o), uid)) {
+	if (file_read(json, POD_JSON_MAX, &text, &len, &e) < 0 || !(o = obj_from_text(text, len, &e)) ||
+		!str_eq(obj_uid(o), uid)) {
 		log_warn("%s is no pod's directory (%s): removed", dir, e.msg);
 		file_remove_tree(dir, NULL);
 		return;
@@ -284,6 +315,7 @@ struct agent *agent_start(struct loop *l, struct kube_client *c, const struct ag
 	a->inotify_fd = loop_fd_new(l, a->inotify, LOOP_READ, on_inotify, a);
 	a->cgroups = cgroups_new();
 	a->images = images_new(l, a->dir);
+	a->images_gc = loop_timer_new(l, collect_images, a);
 	a->events = events_new(c, "kubelet", a->node_name);
 	if (find_all_again(a, e) < 0)
 		goto fail;
@@ -314,6 +346,7 @@ void agent_stop(struct agent *a)
 	images_free(a->images);
 	cgroups_free(a->cgroups);
 	loop_fd_free(a->inotify_fd);
+	loop_timer_free(a->images_gc);
 	fd_closep(&a->inotify);
 	runtime_done(&a->runtime);
 	free(a->dir);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/agent/agent.h - the node agent ("kubelet's part"): registers this host as a Node, runs the pods bound to it, reports their
+/* platform/agent/agent.h - the node agent ("kubelet's part"): registers this host as a Node, runs
+ * the pods bound to it, reports their
  * status. Knows the API only through its client. Containers survive the agent (coracle-shim stands beside each) and are
  * found again at the next start under DIR/pods. */
 #pragma once
@@ -21,13 +22,15 @@ struct agent_spec {
 struct agent;
 /* Tries the OCI runtimes (waits for a trial run of each; tens of milliseconds, remembered in DIR/runtime), finds earlier pods
  * again, starts to watch. Fails if there is no usable runtime or DIR can not be used. */
-struct agent *agent_start(struct loop *l, struct kube_client *c, const struct agent_spec *spec, struct err *e);
+struct agent *agent_start(
+	struct loop *l, struct kube_client *c, const struct agent_spec *spec, struct err *e);
 void agent_stop(struct agent *a); /* frees; containers run on */
 /* The control plane ends: containers of the pods picked (asked within the call) are stopped, with their own grace but at most
  * max_grace_ms (0: no other limit), and nothing is started any more. Their objects stay; the next agent starts them again.
  * done() once; only agent_stop() may follow. */
 typedef bool agent_pick_fn(void *arg, const struct obj *pod);
-void agent_stop_pods(struct agent *a, agent_pick_fn *pick, void *pick_arg, int64_t max_grace_ms, loop_fn *done, void *arg);
+void agent_stop_pods(
+	struct agent *a, agent_pick_fn *pick, void *pick_arg, int64_t max_grace_ms, loop_fn *done, void *arg);
 size_t agent_active(const struct agent *a); /* pods of which a container runs */
 const char *agent_node_name(const struct agent *a);
 size_t agent_pods(const struct agent *a); /* known on this host */

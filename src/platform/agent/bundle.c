@@ -17,13 +17,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const host_dirs[] = { "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", NULL };
-static const char *const empty_dirs[] = { "proc", "sys", "dev", "tmp", "run", "var", "var/lib", "var/log", "var/tmp", "var/cache",
-	"root", "home", "mnt", "opt", "srv", NULL };
+static const char *const host_dirs[] = { "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
+	"/libx32", NULL };
+static const char *const empty_dirs[] = { "proc", "sys", "dev", "tmp", "run", "var", "var/lib", "var/log",
+	"var/tmp", "var/cache", "root", "home", "mnt", "opt", "srv", NULL };
 
 /* ---- mounts ---- */
-static struct json *add_mount(struct json_doc *d, struct json *mounts, const char *to, const char *type, const char *from,
-	const char *options /* comma-separated */)
+static struct json *add_mount(struct json_doc *d, struct json *mounts, const char *to, const char *type,
+	const char *from, const char *options /* comma-separated */)
 {
 	struct json *m = json_new_obj(d), *list = json_need_arr(d, m, "options");
 	CLEANUP(mem_freep) char *text = mem_strdup(options);
@@ -38,12 +39,13 @@ static struct json *add_mount(struct json_doc *d, struct json *mounts, const cha
 }
 
 /* Missing mount points of this container below a host directory, made in `skeleton`. */
-static int make_skeleton(const struct json *mounts, const char *top, const char *skeleton, bool *ret_any, struct err *e)
+static int make_skeleton(
+	const struct json *mounts, const char *top, const char *skeleton, bool *ret_any, struct err *e)
 {
 	size_t n = strlen(top);
 
 	*ret_any = false;
-	JSON_EACH(it, mounts) {
+	JSON_EACH (it, mounts) {
 		const char *to = json_str_or(json_get(it.val, "destination"), "");
 		const char *from = json_str_or(json_get(it.val, "source"), "");
 		CLEANUP(mem_freep) char *made = NULL;
@@ -117,7 +119,7 @@ static int own_root(struct bundle *b, struct err *e)
 		if (mount_host_dir(b, host_dirs[i], front, e) < 0)
 			return -1;
 	/* The host's directories come first: everything else is mounted over them. */
-	JSON_EACH(it, b->mounts)
+	JSON_EACH (it, b->mounts)
 		json_append(b->d, front, json_copy(b->d, it.val));
 	b->mounts = front;
 	return 0;
@@ -127,7 +129,8 @@ static int oci_root(struct bundle *b, struct err *e)
 {
 	CLEANUP(mem_freep) char *upper = file_join(b->c->dir, "upper");
 	CLEANUP(mem_freep) char *work = file_join(b->c->dir, "work");
-	CLEANUP(mem_freep) char *options = str_printf("lowerdir=%s,upperdir=%s,workdir=%s", b->c->image->rootfs, upper, work);
+	CLEANUP(mem_freep)
+	char *options = str_printf("lowerdir=%s,upperdir=%s,workdir=%s", b->c->image->rootfs, upper, work);
 
 	if (file_mkdirs(upper, 0755, e) < 0 || file_mkdirs(work, 0755, e) < 0)
 		return -1;
@@ -161,7 +164,8 @@ static void system_mounts(struct bundle *b)
 		add_mount(b->d, m, "/sys", "bind", "/sys", "rbind,rslave");
 	} else {
 		add_mount(b->d, m, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
-		add_mount(b->d, m, "/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5");
+		add_mount(b->d, m, "/dev/pts", "devpts", "devpts",
+			"nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5");
 		add_mount(b->d, m, "/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k");
 		add_mount(b->d, m, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
 		add_mount(b->d, m, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
@@ -176,13 +180,15 @@ static char *sub_path(const struct vol *v, const char *sub, struct err *e)
 	CLEANUP(mem_freep) char *top = NULL;
 	size_t n;
 
-	if (!v->mem && !v->image && !file_exists(full) && !strstr(sub, "..") && file_mkdirs(full, 0755, e) < 0)
+	if (!v->mem && !v->image && !file_exists(full) && !strstr(sub, "..") &&
+		file_mkdirs(full, 0755, e) < 0)
 		return NULL;
 	top = realpath(v->path, NULL);
 	real = realpath(full, NULL);
 	n = top ? strlen(top) : 0;
 	if (!top || !real || strncmp(real, top, n) != 0 || (real[n] && real[n] != '/')) {
-		err_set(e, ERR_INVALID, "subPath \"%s\" of volume \"%s\" does not exist or leads out of it", sub, v->name);
+		err_set(e, ERR_INVALID, "subPath \"%s\" of volume \"%s\" does not exist or leads out of it",
+			sub, v->name);
 		return NULL;
 	}
 	return TAKE(real);
@@ -190,10 +196,13 @@ static char *sub_path(const struct vol *v, const char *sub, struct err *e)
 
 static int volume_mount(struct bundle *b, const struct json *vm, struct err *e)
 {
-	const char *name = json_str_or(json_get(vm, "name"), ""), *to = json_str_or(json_get(vm, "mountPath"), "");
-	const char *propagation = json_get_str(vm, "mountPropagation"), *expr = json_get_str(vm, "subPathExpr");
+	const char *name = json_str_or(json_get(vm, "name"), ""),
+		   *to = json_str_or(json_get(vm, "mountPath"), "");
+	const char *propagation = json_get_str(vm, "mountPropagation"),
+		   *expr = json_get_str(vm, "subPathExpr");
 	const struct vol *v = volume_get(b->c->pod, name);
-	CLEANUP(mem_freep) char *sub = expr ? env_expand(expr, &b->env) : mem_strdup(json_str_or(json_get(vm, "subPath"), ""));
+	CLEANUP(mem_freep)
+	char *sub = expr ? env_expand(expr, &b->env) : mem_strdup(json_str_or(json_get(vm, "subPath"), ""));
 	CLEANUP(mem_freep) char *from = NULL;
 	CLEANUP(mem_freep) char *options = NULL;
 
@@ -205,9 +214,9 @@ static int volume_mount(struct bundle *b, const struct json *vm, struct err *e)
 	if (!from)
 		return -1;
 	options = str_printf("rbind,%s,%s", json_bool(json_get(vm, "readOnly")) || v->read_only ? "ro" : "rw",
-		str_eq(propagation, "Bidirectional")		 ? "rshared" :
-			str_eq(propagation, "HostToContainer") ? "rslave" :
-								   "rprivate");
+		str_eq(propagation, "Bidirectional")     ? "rshared"
+		: str_eq(propagation, "HostToContainer") ? "rslave"
+							 : "rprivate");
 	add_mount(b->d, b->mounts, to, "bind", from, options);
 	return 0;
 }
@@ -223,10 +232,13 @@ static int etc_files(struct bundle *b, struct err *e)
 
 	if (pod_host_network(p))
 		return 0;
-	str_addf(&text, "# made by coracle\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", pod_ip(p), host);
-	JSON_EACH(it, json_get(pod_spec(p), "hostAliases")) {
+	str_addf(&text,
+		"# made by coracle\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
+		"ip6-loopback\n%s\t%s\n",
+		pod_ip(p), host);
+	JSON_EACH (it, json_get(pod_spec(p), "hostAliases")) {
 		str_addf(&text, "%s", json_str_or(json_get(it.val, "ip"), ""));
-		JSON_EACH(name, json_get(it.val, "hostnames"))
+		JSON_EACH (name, json_get(it.val, "hostnames"))
 			str_addf(&text, "\t%s", json_str_or(name.val, ""));
 		str_addc(&text, '\n');
 	}
@@ -241,7 +253,8 @@ static int etc_files(struct bundle *b, struct err *e)
 	if (!b->c->image->own || file_exists("/etc/hostname"))
 		add_mount(b->d, b->mounts, "/etc/hostname", "bind", hostname, "bind,ro,rprivate");
 	if (!b->c->image->own && file_exists("/etc/resolv.conf"))
-		add_mount(b->d, b->mounts, "/etc/resolv.conf", "bind", "/etc/resolv.conf", "bind,ro,rprivate");
+		add_mount(
+			b->d, b->mounts, "/etc/resolv.conf", "bind", "/etc/resolv.conf", "bind,ro,rprivate");
 	return 0;
 }
 
@@ -259,7 +272,7 @@ static int fill_mounts(struct bundle *b, const struct json *spec, struct err *e)
 			return -1;
 		add_mount(b->d, b->mounts, log, "bind", file, "bind,rw,rprivate");
 	}
-	JSON_EACH(it, json_get(spec, "volumeMounts"))
+	JSON_EACH (it, json_get(spec, "volumeMounts"))
 		if (volume_mount(b, it.val, e) < 0)
 			return -1;
 	return 0;
@@ -281,14 +294,16 @@ int bundle_write(struct ctr *c, struct err *e)
 	json_set_root(d, b.root);
 	b.mounts = json_new_arr(d);
 	b.privileged = json_bool(json_at(spec, "/securityContext/privileged"));
-	if (env_build(c, spec, &b.env, e) == 0 && file_mkdirs(rootfs, 0755, e) == 0 && fill_mounts(&b, spec, e) == 0 &&
-		(c->image->own ? own_root(&b, e) : oci_root(&b, e)) == 0 && bundle_process(&b, e) == 0) {
+	if (env_build(c, spec, &b.env, e) == 0 && file_mkdirs(rootfs, 0755, e) == 0 &&
+		fill_mounts(&b, spec, e) == 0 && (c->image->own ? own_root(&b, e) : oci_root(&b, e)) == 0 &&
+		bundle_process(&b, e) == 0) {
 		bundle_linux(&b);
 		json_set_str(d, b.root, "ociVersion", "1.0.2");
 		json_set(d, b.root, "mounts", b.mounts);
 		json_put_str(d, b.root, "/root/path", "rootfs");
 		json_put(d, b.root, "/root/readonly",
-			json_new_bool(d, json_bool(json_at(spec, "/securityContext/readOnlyRootFilesystem"))));
+			json_new_bool(
+				d, json_bool(json_at(spec, "/securityContext/readOnlyRootFilesystem"))));
 		text = json_write(b.root, &len);
 		r = file_write(path, text, len, 0600, e);
 	}

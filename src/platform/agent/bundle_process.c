@@ -13,14 +13,16 @@
 #define NOFILE_LIMIT 1048576
 
 /* The kernel's order: an index is the capability's number. */
-static const char *const cap_names[] = { "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
-	"SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-	"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE",
-	"SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN",
-	"SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE" };
+static const char *const cap_names[] = { "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
+	"KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST",
+	"NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
+	"SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
+	"SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE",
+	"MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+	"CHECKPOINT_RESTORE" };
 /* What container engines give by default */
-static const char *const cap_default[] = { "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-	"NET_BIND_SERVICE", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP", NULL };
+static const char *const cap_default[] = { "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID",
+	"SETUID", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP", NULL };
 
 /* A field of the container's securityContext, else of the pod's. */
 static const struct json *security(const struct bundle *b, const char *field)
@@ -31,10 +33,12 @@ static const struct json *security(const struct bundle *b, const char *field)
 }
 
 /* ---- user ---- */
-static bool passwd_find(const struct bundle *b, const char *file, const char *name, int64_t *ret_id, int64_t *ret_gid)
+static bool passwd_find(
+	const struct bundle *b, const char *file, const char *name, int64_t *ret_id, int64_t *ret_gid)
 {
-	CLEANUP(mem_freep) char *path = b->c->image->own ? str_printf("/etc/%s", file) :
-							   str_printf("%s/etc/%s", b->c->image->rootfs, file);
+	CLEANUP(mem_freep)
+	char *path = b->c->image->own ? str_printf("/etc/%s", file)
+				      : str_printf("%s/etc/%s", b->c->image->rootfs, file);
 	CLEANUP(mem_freep) char *text = NULL;
 	int64_t id;
 
@@ -46,7 +50,8 @@ static bool passwd_find(const struct bundle *b, const char *file, const char *na
 		if (!fields)
 			continue;
 		str_next(&fields, ':');
-		char *number = fields ? str_next(&fields, ':') : NULL, *group = fields ? str_next(&fields, ':') : NULL;
+		char *number = fields ? str_next(&fields, ':') : NULL,
+		     *group = fields ? str_next(&fields, ':') : NULL;
 
 		if (!str_to_i64(number, 0, UINT32_MAX, &id) || !(str_eq(user, name) || str_eq(number, name)))
 			continue;
@@ -60,7 +65,8 @@ static bool passwd_find(const struct bundle *b, const char *file, const char *na
 
 static int image_user(struct bundle *b, struct err *e)
 {
-	const char *user = b->c->image->config ? json_at_str(json_root(b->c->image->config), "/config/User") : NULL;
+	const char *user =
+		b->c->image->config ? json_at_str(json_root(b->c->image->config), "/config/User") : NULL;
 	CLEANUP(mem_freep) char *text = mem_strdup(user ? user : "");
 	char *rest = text, *name = str_next(&rest, ':');
 
@@ -68,7 +74,8 @@ static int image_user(struct bundle *b, struct err *e)
 		return 0;
 	if (!passwd_find(b, "passwd", name, &b->uid, &b->gid) && !str_to_i64(name, 0, UINT32_MAX, &b->uid))
 		return err_set(e, ERR_INVALID, "the image's user %s is not in its /etc/passwd", name);
-	if (rest && !str_to_i64(rest, 0, UINT32_MAX, &b->gid) && !passwd_find(b, "group", rest, &b->gid, NULL))
+	if (rest && !str_to_i64(rest, 0, UINT32_MAX, &b->gid) &&
+		!passwd_find(b, "group", rest, &b->gid, NULL))
 		return err_set(e, ERR_INVALID, "the image's group %s is not in its /etc/group", rest);
 	return 0;
 }
@@ -76,8 +83,10 @@ static int image_user(struct bundle *b, struct err *e)
 static int put_user(struct bundle *b, struct json *process, struct err *e)
 {
 	const struct json *uid = security(b, "runAsUser"), *gid = security(b, "runAsGroup");
-	const struct json *pod_ctx = json_get(pod_spec(b->c->pod), "securityContext"), *fs = json_get(pod_ctx, "fsGroup");
-	struct json *user = json_need_obj(b->d, process, "user"), *more = json_need_arr(b->d, user, "additionalGids");
+	const struct json *pod_ctx = json_get(pod_spec(b->c->pod), "securityContext"),
+			  *fs = json_get(pod_ctx, "fsGroup");
+	struct json *user = json_need_obj(b->d, process, "user"),
+		    *more = json_need_arr(b->d, user, "additionalGids");
 
 	if (image_user(b, e) < 0)
 		return -1;
@@ -91,12 +100,13 @@ static int put_user(struct bundle *b, struct json *process, struct err *e)
 	if (json_is_int(gid))
 		b->gid = json_i64(gid);
 	if (json_bool(security(b, "runAsNonRoot")) && b->uid == 0)
-		return err_set(e, ERR_INVALID, "container has runAsNonRoot and image will run as root (container: %s)", b->c->name);
+		return err_set(e, ERR_INVALID,
+			"container has runAsNonRoot and image will run as root (container: %s)", b->c->name);
 	json_set_i64(b->d, user, "uid", b->uid);
 	json_set_i64(b->d, user, "gid", b->gid);
 	if (json_is_int(fs))
 		json_append(b->d, more, json_new_i64(b->d, json_i64(fs)));
-	JSON_EACH(it, json_get(pod_ctx, "supplementalGroups"))
+	JSON_EACH (it, json_get(pod_ctx, "supplementalGroups"))
 		json_append(b->d, more, json_new_i64(b->d, json_i64(it.val)));
 	return 0;
 }
@@ -104,7 +114,7 @@ static int put_user(struct bundle *b, struct json *process, struct err *e)
 /* ---- capabilities ---- */
 static bool names_cap(const struct json *list, const char *cap)
 {
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		const char *s = json_str_or(it.val, "");
 
 		if (str_eq(s, "ALL") || str_eq(s, cap) || (str_starts(s, "CAP_") && str_eq(s + 4, cap)))
@@ -119,7 +129,8 @@ static uint64_t may_give(void)
 	CLEANUP(mem_freep) char *text = NULL;
 	const char *at;
 
-	if (file_read("/proc/self/status", PASSWD_MAX, &text, NULL, NULL) < 0 || !(at = strstr(text, "CapBnd:")))
+	if (file_read("/proc/self/status", PASSWD_MAX, &text, NULL, NULL) < 0 ||
+		!(at = strstr(text, "CapBnd:")))
 		return ~(uint64_t)0;
 	return strtoull(at + 7, NULL, 16);
 }
@@ -136,7 +147,8 @@ static void put_capabilities(struct bundle *b, struct json *process)
 	for (size_t i = 0; i < ARRAY_LEN(cap_names); i++) {
 		bool added = names_cap(json_get(caps, "add"), cap_names[i]);
 		bool on = b->privileged || added ||
-			  (str_in(cap_names[i], cap_default) && !names_cap(json_get(caps, "drop"), cap_names[i]));
+			  (str_in(cap_names[i], cap_default) &&
+				  !names_cap(json_get(caps, "drop"), cap_names[i]));
 
 		if (!on || !(ours >> i & 1))
 			continue;
@@ -149,11 +161,12 @@ static void put_capabilities(struct bundle *b, struct json *process)
 static int put_args(struct bundle *b, struct json *process, struct err *e)
 {
 	const struct json *command = json_get(b->spec, "command"), *args = json_get(b->spec, "args");
-	const struct json *config = b->c->image->config ? json_at(json_root(b->c->image->config), "/config") : NULL;
+	const struct json *config =
+		b->c->image->config ? json_at(json_root(b->c->image->config), "/config") : NULL;
 	struct json *list = json_need_arr(b->d, process, "args");
 
 	if (json_len(command)) {
-		JSON_EACH(it, command) {
+		JSON_EACH (it, command) {
 			CLEANUP(mem_freep) char *text = env_expand(json_str_or(it.val, ""), &b->env);
 
 			json_append_str(b->d, list, text);
@@ -161,16 +174,16 @@ static int put_args(struct bundle *b, struct json *process, struct err *e)
 	} else if (b->c->image->own) {
 		json_append(b->d, list, json_new_strf(b->d, "/usr/libexec/coracle/%s", b->c->image->program));
 	} else {
-		JSON_EACH(it, json_get(config, "Entrypoint"))
+		JSON_EACH (it, json_get(config, "Entrypoint"))
 			json_append(b->d, list, json_copy(b->d, it.val));
 	}
-	JSON_EACH(it, args) {
+	JSON_EACH (it, args) {
 		CLEANUP(mem_freep) char *text = env_expand(json_str_or(it.val, ""), &b->env);
 
 		json_append_str(b->d, list, text);
 	}
 	if (!json_len(command) && !json_len(args))
-		JSON_EACH(it, json_get(config, "Cmd"))
+		JSON_EACH (it, json_get(config, "Cmd"))
 			json_append(b->d, list, json_copy(b->d, it.val));
 	if (!json_len(list))
 		return err_set(e, ERR_INVALID, "no command specified");
@@ -196,7 +209,8 @@ static int64_t nofile_limit(void)
 
 int bundle_process(struct bundle *b, struct err *e)
 {
-	struct json *process = json_need_obj(b->d, b->root, "process"), *env, *limits = json_new_arr(b->d), *nofile;
+	struct json *process = json_need_obj(b->d, b->root, "process"), *env, *limits = json_new_arr(b->d),
+		    *nofile;
 	const char *dir = json_get_str(b->spec, "workingDir");
 	const struct json *escalation = json_at(b->spec, "/securityContext/allowPrivilegeEscalation");
 
@@ -246,10 +260,12 @@ static void put_namespaces(struct bundle *b, struct json *linux_part)
 		return;
 	put_namespace(b, list, "uts", NULL);
 	put_namespace(b, list, "network", net);
-	json_set_str(b->d, b->root, "hostname", json_str_or(json_get(pod_spec(p), "hostname"), obj_name(p->obj)));
+	json_set_str(
+		b->d, b->root, "hostname", json_str_or(json_get(pod_spec(p), "hostname"), obj_name(p->obj)));
 }
 
-static void allow_device(struct bundle *b, struct json *rules, bool allow, const char *type, int64_t major_no, int64_t minor_no)
+static void allow_device(struct bundle *b, struct json *rules, bool allow, const char *type, int64_t major_no,
+	int64_t minor_no)
 {
 	struct json *r = json_new_obj(b->d);
 
@@ -268,7 +284,7 @@ static void put_devices(struct bundle *b, struct json *linux_part, struct json *
 {
 	struct json *list = json_need_arr(b->d, linux_part, "devices");
 
-	JSON_EACH(it, json_at(b->spec, "/resources/limits")) {
+	JSON_EACH (it, json_at(b->spec, "/resources/limits")) {
 		CLEANUP(mem_freep) char *resource = mem_strndup(it.key, it.key_len);
 		const char *path = device_path(resource);
 		struct json *dev;
@@ -307,9 +323,11 @@ static void put_limits(struct bundle *b, struct json *resources)
 
 void bundle_linux(struct bundle *b)
 {
-	static const char *const masked[] = { "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi", NULL };
-	static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
+	static const char *const masked[] = { "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+		"/sys/firmware", "/proc/scsi", NULL };
+	static const char *const read_only[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+		"/proc/sysrq-trigger", NULL };
 	struct json *linux_part = json_need_obj(b->d, b->root, "linux");
 	struct json *resources = json_need_obj(b->d, linux_part, "resources");
 	struct json *rules = json_need_arr(b->d, resources, "devices");

@@ -126,8 +126,14 @@ static int put_num(const char *root, const char *path, const char *file, int64_t
 
 static int set_memory(const struct cgroups *g, const char *path, int64_t bytes, struct err *e)
 {
+	int64_t used;
+
 	if (!g->memory_v2)
 		return put_num(g->memory, path, "memory.limit_in_bytes", bytes, e);
+	/* v1 says EBUSY; v2 would kill. */
+	if (bytes >= 0 && cgroup_memory(g, path, &used) && used > bytes)
+		return err_set(e, ERR_UNAVAILABLE, "%" PRId64 " bytes are in use, over the limit of %" PRId64,
+			used, bytes);
 	return bytes < 0 ? put(g->memory, path, "memory.max", "max", e)
 			 : put_num(g->memory, path, "memory.max", bytes, e);
 }

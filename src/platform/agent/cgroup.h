@@ -21,7 +21,7 @@ struct cgroups;
 struct cgroups *cgroups_new(void);
 void cgroups_free(struct cgroups *g);
 bool cgroups_v2(const struct cgroups *g); /* nothing but v2 */
-/* Live change. ERR_SYSTEM EBUSY when memory in use is over the new limit. */
+/* Live change. Fails, changing nothing of memory, when more is in use than the new limit. */
 int cgroup_set(const struct cgroups *g, const char *path, const struct cgroup_limits *l, struct err *e);
 /* File with a line "oom_kill N"; the caller frees. */
 char *cgroup_oom_file(const struct cgroups *g, const char *path);

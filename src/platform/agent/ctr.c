@@ -13,6 +13,8 @@
 
 #define STATUS_MAX 8192
 #define MESSAGE_MAX 1024
+#define TERMINATION_MESSAGE_MAX 4096
+#define TERMINATION_LOG_MAX 2048
 
 char *ctr_id(const struct ctr *c, int attempt)
 {
@@ -91,8 +93,8 @@ static void read_line(char *line, struct shim_status *s)
 	else if (str_eq(word, "pid"))
 		s->running = take_num(&rest, &s->pid) && take_num(&rest, &s->started);
 	else if (str_eq(word, "exit"))
-		s->exited = take_num(&rest, &s->code) && take_num(&rest, &s->sig) && take_num(&rest, &s->ended) &&
-			    take_num(&rest, &s->oom);
+		s->exited = take_num(&rest, &s->code) && take_num(&rest, &s->sig) &&
+			    take_num(&rest, &s->ended) && take_num(&rest, &s->oom);
 	else if (str_eq(word, "error") && rest)
 		str_copy(s->error, sizeof(s->error), rest);
 }
@@ -144,6 +146,22 @@ static void now_running(struct ctr *c, const struct shim_status *s)
 	probes_start(c);
 }
 
+/* What the program left in its termination message file (kubelet's limit), or the end of its log if it was asked for. */
+static void read_message(struct ctr *c)
+{
+	CLEANUP(mem_freep) char *file = file_join(c->dir, "termination-log");
+	CLEANUP(mem_freep) char *text = NULL;
+	size_t len = 0;
+
+	if (c->end.message || file_read(file, TERMINATION_MESSAGE_MAX, &text, &len, NULL) < 0)
+		return;
+	if (len)
+		c->end.message = TAKE(text);
+	else if (c->end.code &&
+		 str_eq(json_get_str(ctr_spec(c), "terminationMessagePolicy"), "FallbackToLogsOnError"))
+		c->end.message = logs_tail(c, TERMINATION_LOG_MAX);
+}
+
 static void now_ended(struct ctr *c)
 {
 	int64_t ran = c->end.started_ms ? c->end.finished_ms - c->end.started_ms : 0;
@@ -153,6 +171,7 @@ static void now_ended(struct ctr *c)
 	c->ready = c->started = false;
 	probes_stop(c);
 	logs_container_ended(c);
+	read_message(c);
 	if (!c->end.finished_ms)
 		c->end.finished_ms = loop_wall_ms(c->pod->agent->loop);
 	if (!c->end.started_ms)
@@ -196,8 +215,8 @@ static void runtime_delete(const struct ctr *c)
 	CLEANUP(mem_freep) char *id = ctr_id(c, c->attempt);
 	CLEANUP(mem_freep) char *root = str_printf("--root=%s", rt->root);
 
-	proc_run(c->pod->agent->loop, (char *const[]){ rt->path, root, "delete", "--force", id, NULL }, NULL, 10000,
-		delete_done, NULL);
+	proc_run(c->pod->agent->loop, (char *const[]){ rt->path, root, "delete", "--force", id, NULL }, NULL,
+		10000, delete_done, NULL);
 }
 
 static void shim_ended(void *arg, pid_t pid, int wait_status)
@@ -209,11 +228,15 @@ static void shim_ended(void *arg, pid_t pid, int wait_status)
 	c->shim = 0;
 	ctr_status_changed(c);
 	if (c->state == CTR_STARTING || c->state == CTR_RUNNING) {
-		/* Killed beside its container: nobody reads the output any more. Like kubelet, which kills what it can not see. */
+		/* Killed beside its container: nobody reads the output any more, nobody will tell the end. */
 		cgroup_kill(c->pod->agent->cgroups, cgroup);
 		runtime_delete(c);
-		c->end = (struct ctr_end){ .set = true, .code = 137, .signal = SIGKILL, .started_ms = c->started_ms,
-			.id = ctr_id(c, c->attempt), .message = mem_strdup("the container's supervisor was killed") };
+		c->end = (struct ctr_end){ .set = true,
+			.code = 137,
+			.signal = SIGKILL,
+			.started_ms = c->started_ms,
+			.id = ctr_id(c, c->attempt),
+			.message = mem_strdup("the container's supervisor was killed") };
 		now_ended(c);
 	}
 	if (c->watch >= 0)
@@ -261,9 +284,9 @@ static int spawn_shim(struct ctr *c, struct err *e)
 	char *manager = a->runtime.crun ? "--cgroup-manager=cgroupfs" : "--systemd-cgroup=false";
 	struct proc_spec spec = PROC_SPEC_INIT;
 
-	spec.argv = (char *const[]){ a->shim, c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog, "--log-format=json",
-		manager, "run", "--detach", bundle, pidfile, id, "--", a->runtime.path, root, manager, "delete", "--force", id,
-		NULL };
+	spec.argv = (char *const[]){ a->shim, c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog,
+		"--log-format=json", manager, "run", "--detach", bundle, pidfile, id, "--", a->runtime.path,
+		root, manager, "delete", "--force", id, NULL };
 	spec.new_session = true;
 	return proc_spawn(&spec, &c->shim, e);
 }
@@ -307,8 +330,9 @@ void ctr_start(struct ctr *c)
 		return;
 	}
 	if (bundle_write(c, &e) < 0) {
-		config_failed(c, e.code == ERR_NOT_FOUND || e.code == ERR_INVALID ? "CreateContainerConfigError" :
-										    "CreateContainerError",
+		config_failed(c,
+			e.code == ERR_NOT_FOUND || e.code == ERR_INVALID ? "CreateContainerConfigError"
+									 : "CreateContainerError",
 			&e);
 		return;
 	}
@@ -393,7 +417,8 @@ static bool is_shim(pid_t pid, const char *dir)
 	CLEANUP(mem_freep) char *text = NULL;
 	size_t len = 0;
 
-	return pid > 0 && file_read(exe, 65536, &text, &len, NULL) == 0 && memmem(text, len, dir, strlen(dir));
+	return pid > 0 && file_read(exe, 65536, &text, &len, NULL) == 0 &&
+	       memmem(text, len, dir, strlen(dir));
 }
 
 pid_t shim_of(const char *ctr_dir)

@@ -105,8 +105,10 @@ static void tell_end(struct exec_session *x)
 	if (code == 0) {
 		d = json_lit("{'metadata':{},'status':'Success'}");
 	} else {
-		d = json_lit("{'metadata':{},'status':'Failure','reason':'NonZeroExitCode','details':{'causes':[{'reason':'ExitCode'}]}}");
-		json_set_strf(d, json_root(d), "message", "command terminated with non-zero exit code: exit status %d", code);
+		d = json_lit("{'metadata':{},'status':'Failure','reason':'NonZeroExitCode','details':{'"
+			     "causes':[{'reason':'ExitCode'}]}}");
+		json_set_strf(d, json_root(d), "message",
+			"command terminated with non-zero exit code: exit status %d", code);
 		cause = json_at(json_root(d), "/details/causes/0");
 		json_set_strf(d, cause, "message", "%d", code);
 	}
@@ -318,7 +320,8 @@ static void close_stdio(struct stdio *s, bool ours)
 	fd_closep(&s->err[1]);
 }
 
-static int spawn(struct ctr *c, struct http_req *r, bool tty, const struct stdio *s, pid_t *ret, struct err *e)
+static int spawn(
+	struct ctr *c, struct http_req *r, bool tty, const struct stdio *s, pid_t *ret, struct err *e)
 {
 	const struct runtime *rt = &c->pod->agent->runtime;
 	CLEANUP(mem_freep) char *id = ctr_id(c, c->attempt);
@@ -344,7 +347,8 @@ static int spawn(struct ctr *c, struct http_req *r, bool tty, const struct stdio
 	spec.stdout_fd = tty ? s->in[0] : s->out[0];
 	spec.stderr_fd = tty ? s->in[0] : s->err[0];
 	spec.new_session = true;
-	rc = n ? proc_spawn(&spec, ret, e) : err_set(e, ERR_BAD_REQUEST, "you must specify at least 1 command for the container");
+	rc = n ? proc_spawn(&spec, ret, e)
+	       : err_set(e, ERR_BAD_REQUEST, "you must specify at least 1 command for the container");
 	strv_done(&argv);
 	return rc;
 }
@@ -375,7 +379,8 @@ void serve_exec(struct agent *a, const struct obj *pod, struct http_req *r)
 		return;
 	}
 	if (!ws_wanted(r)) {
-		serve_error(r, ERR_BAD_REQUEST, "exec needs a WebSocket with protocol v5.channel.k8s.io or v4.channel.k8s.io");
+		serve_error(r, ERR_BAD_REQUEST,
+			"exec needs a WebSocket with protocol v5.channel.k8s.io or v4.channel.k8s.io");
 		return;
 	}
 	if (open_stdio(r, tty, &s, &e) < 0 || spawn(c, r, tty, &s, &pid, &e) < 0) {
@@ -413,5 +418,6 @@ void serve_attach(struct agent *a, const struct obj *pod, struct http_req *r)
 
 void serve_port_forward(struct agent *a, const struct obj *pod, struct http_req *r)
 {
-	serve_error(r, ERR_NOT_IMPLEMENTED, "port-forward is not built in: pod addresses can be reached from this host");
+	serve_error(r, ERR_NOT_IMPLEMENTED,
+		"port-forward is not built in: pod addresses can be reached from this host");
 }

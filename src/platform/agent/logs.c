@@ -20,7 +20,7 @@ struct log_stream {
 	struct http_req *req;
 	char *uid, *ctr;
 	int attempt;
-	char *path; /* of the current file; path.1 is older */
+	char *path;    /* of the current file; path.1 is older */
 	bool old_file; /* reading path.1 now */
 	int fd, inotify;
 	struct loop_fd *watch;
@@ -79,7 +79,8 @@ static void one_line(struct log_stream *s, char *line, size_t len)
 	int64_t at;
 	bool full;
 
-	if (!stream || stream - line >= STAMP_MAX || !(flag = strchr(stream + 1, ' ')) || !flag[1] || flag[2] != ' ')
+	if (!stream || stream - line >= STAMP_MAX || !(flag = strchr(stream + 1, ' ')) || !flag[1] ||
+		flag[2] != ' ')
 		return;
 	text = flag + 3;
 	full = flag[1] == 'F';
@@ -196,6 +197,32 @@ void logs_container_ended(struct ctr *c)
 	}
 }
 
+char *logs_tail(const struct ctr *c, size_t max)
+{
+	CLEANUP(mem_freep) char *path = ctr_log_path(c, c->attempt);
+	CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct str out = { 0 };
+	char buf[CHUNK];
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	ssize_t n = end > 0 ? pread(fd, buf, sizeof(buf) - 1, end > CHUNK - 1 ? end - (CHUNK - 1) : 0) : 0;
+
+	buf[n > 0 ? n : 0] = 0;
+	for (char *rest = buf; rest;) {
+		char *line = str_next(&rest, '\n'), *stream = strchr(line, ' '),
+		     *flag = stream ? strchr(stream + 1, ' ') : NULL;
+
+		if (flag && flag[1] && flag[2] == ' ')
+			str_addf(&out, "%s%s", flag + 3, flag[1] == 'F' ? "\n" : "");
+	}
+	if (out.len > max)
+		str_drop_front(&out, out.len - max);
+	if (!out.len) {
+		str_done(&out);
+		return NULL;
+	}
+	return str_take(&out);
+}
+
 void logs_end_all(struct agent *a)
 {
 	while (a->logs)
@@ -277,17 +304,20 @@ void serve_log(struct agent *a, const struct obj *pod, struct http_req *r)
 
 	if (!c)
 		return;
-	if (!number(r, "tailLines", &tail) || !number(r, "limitBytes", &limit) || !number(r, "sinceSeconds", &since)) {
+	if (!number(r, "tailLines", &tail) || !number(r, "limitBytes", &limit) ||
+		!number(r, "sinceSeconds", &since)) {
 		serve_error(r, ERR_BAD_REQUEST, "tailLines, limitBytes and sinceSeconds are numbers");
 		return;
 	}
 	if (previous && c->attempt == 0) {
-		serve_error(r, ERR_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%s\" not found", c->name, obj_name(pod));
+		serve_error(r, ERR_BAD_REQUEST,
+			"previous terminated container \"%s\" in pod \"%s\" not found", c->name,
+			obj_name(pod));
 		return;
 	}
 	if (!c->attempted) {
-		serve_error(r, ERR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->name, obj_name(pod),
-			c->image_reason ? c->image_reason : "ContainerCreating");
+		serve_error(r, ERR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is waiting to start: %s",
+			c->name, obj_name(pod), c->image_reason ? c->image_reason : "ContainerCreating");
 		return;
 	}
 	s = MEM_NEW(struct log_stream);
@@ -309,7 +339,8 @@ void serve_log(struct agent *a, const struct obj *pod, struct http_req *r)
 		time_parse(since_time, &s->since_ms);
 	s->fd = s->inotify = -1;
 	if (s->follow && (s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) >= 0) {
-		CLEANUP(mem_freep) char *dir = mem_strndup(s->path, (size_t)(strrchr(s->path, '/') - s->path));
+		CLEANUP(mem_freep)
+		char *dir = mem_strndup(s->path, (size_t)(strrchr(s->path, '/') - s->path));
 
 		inotify_add_watch(s->inotify, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
 		s->watch = loop_fd_new(a->loop, s->inotify, LOOP_READ, file_changed, s);

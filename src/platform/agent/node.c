@@ -40,8 +40,8 @@ static int64_t memory_total(void)
 
 static const char *arch_of(const char *machine)
 {
-	static const char *const map[][2] = { { "x86_64", "amd64" }, { "aarch64", "arm64" }, { "s390x", "s390x" },
-		{ "riscv64", "riscv64" }, { "ppc64le", "ppc64le" } };
+	static const char *const map[][2] = { { "x86_64", "amd64" }, { "aarch64", "arm64" },
+		{ "s390x", "s390x" }, { "riscv64", "riscv64" }, { "ppc64le", "ppc64le" } };
 
 	for (size_t i = 0; i < ARRAY_LEN(map); i++)
 		if (str_eq(machine, map[i][0]))
@@ -69,7 +69,8 @@ static void put_amounts(const struct agent *a, struct json_doc *d, struct json *
 	json_set_strf(d, o, "memory", "%" PRId64 "Ki", memory / 1024);
 	json_set_strf(d, o, "pods", "%d", AGENT_PODS_MAX);
 	if (statvfs(a->dir, &fs) == 0)
-		json_set_strf(d, o, "ephemeral-storage", "%" PRIu64 "Ki", (uint64_t)fs.f_blocks * fs.f_frsize / 1024);
+		json_set_strf(d, o, "ephemeral-storage", "%" PRIu64 "Ki",
+			(uint64_t)fs.f_blocks * fs.f_frsize / 1024);
 }
 
 static void put_info(const struct agent *a, struct json_doc *d, struct json *status)
@@ -115,9 +116,12 @@ static void put_status(const struct agent *a, struct json_doc *d, struct json *o
 	put_amounts(a, d, json_need_obj(d, status, "allocatable"), a->memory_bytes);
 	put_info(a, d, status);
 	put_addresses(a, d, status);
-	cond_set(d, status, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now);
-	cond_set(d, status, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now);
-	cond_set(d, status, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now);
+	cond_set(d, status, "MemoryPressure", "False", "KubeletHasSufficientMemory",
+		"kubelet has sufficient memory available", now);
+	cond_set(d, status, "DiskPressure", "False", "KubeletHasNoDiskPressure",
+		"kubelet has no disk pressure", now);
+	cond_set(d, status, "PIDPressure", "False", "KubeletHasSufficientPID",
+		"kubelet has sufficient PID available", now);
 	cond_set(d, status, "Ready", "True", "KubeletReady", "the node agent is running", now);
 }
 
@@ -142,7 +146,8 @@ static void wrote(void *arg, const struct obj *o, const struct err *e)
 
 static void create(struct node_reg *n)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'apiVersion':'v1','kind':'Node','metadata':{},'spec':{}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'apiVersion':'v1','kind':'Node','metadata':{},'spec':{}}");
 
 	json_put_str(d, json_root(d), "/metadata/name", n->agent->node_name);
 	put_labels(n->agent, d, json_root(d));
@@ -161,9 +166,11 @@ static void settle(struct node_reg *n, const struct obj *o)
 	put_status(a, status, json_root(status), loop_wall_ms(a->loop));
 	n->failures = 0;
 	if (!json_eq(json_root(labels), obj_json(o))) {
-		n->call = kube_update(a->client, &pk_node, NULL, a->node_name, NULL, json_root(labels), wrote, n);
+		n->call = kube_update(
+			a->client, &pk_node, NULL, a->node_name, NULL, json_root(labels), wrote, n);
 	} else if (!json_eq(json_root(status), obj_json(o))) {
-		n->call = kube_update(a->client, &pk_node, NULL, a->node_name, "status", json_root(status), wrote, n);
+		n->call = kube_update(
+			a->client, &pk_node, NULL, a->node_name, "status", json_root(status), wrote, n);
 	} else if (!n->registered) {
 		n->registered = true;
 		log_info("node %s is registered", a->node_name);
@@ -200,14 +207,16 @@ static void beat_done(void *arg, const struct obj *o, const struct err *e)
 
 	n->beat = NULL;
 	if (e && e->code == ERR_NOT_FOUND && n->registered && !n->lease_made) {
-		CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'apiVersion':'coordination.k8s.io/v1','kind':'Lease',"
-								     "'metadata':{'namespace':'" LEASE_NS "'},'spec':{}}");
+		CLEANUP(json_doc_freep)
+		struct json_doc *d = json_lit("{'apiVersion':'coordination.k8s.io/v1','kind':'Lease',"
+					      "'metadata':{'namespace':'" LEASE_NS "'},'spec':{}}");
 
 		n->lease_made = true; /* once a beat: a missing namespace must not make us spin */
 		json_put_str(d, json_root(d), "/metadata/name", a->node_name);
 		json_put_str(d, json_root(d), "/spec/holderIdentity", a->node_name);
 		json_put(d, json_root(d), "/spec/leaseDurationSeconds", json_new_i64(d, LEASE_SECONDS));
-		json_put_str(d, json_root(d), "/spec/renewTime", time_rfc3339_micro(loop_wall_ms(a->loop), now));
+		json_put_str(
+			d, json_root(d), "/spec/renewTime", time_rfc3339_micro(loop_wall_ms(a->loop), now));
 		n->beat = kube_create(a->client, &pk_lease, LEASE_NS, json_root(d), beat_done, n);
 	} else if (e) {
 		log_debug("lease of node %s: %s", a->node_name, e->msg);
@@ -227,7 +236,8 @@ static void beat(void *arg)
 	n->lease_made = false;
 	json_put_str(d, json_root(d), "/spec/holderIdentity", a->node_name);
 	json_put_str(d, json_root(d), "/spec/renewTime", time_rfc3339_micro(loop_wall_ms(a->loop), now));
-	n->beat = kube_patch(a->client, &pk_lease, LEASE_NS, a->node_name, NULL, KUBE_PATCH_MERGE, json_root(d), beat_done, n);
+	n->beat = kube_patch(a->client, &pk_lease, LEASE_NS, a->node_name, NULL, KUBE_PATCH_MERGE,
+		json_root(d), beat_done, n);
 }
 
 static void node_changed(void *arg, const struct obj *old, const struct obj *new)
@@ -235,7 +245,8 @@ static void node_changed(void *arg, const struct obj *old, const struct obj *new
 	struct node_reg *n = arg;
 
 	/* Deleted by somebody, or called not ready while we were away */
-	if (n->registered && (!new || !cond_is(json_at(obj_json(new), "/status/conditions"), "Ready", "True"))) {
+	if (n->registered &&
+		(!new || !cond_is(json_at(obj_json(new), "/status/conditions"), "Ready", "True"))) {
 		n->registered = false;
 		look(n);
 	}

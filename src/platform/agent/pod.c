@@ -24,7 +24,7 @@ const struct json *pod_spec(const struct pod *p)
 
 const struct json *ctr_spec(const struct ctr *c)
 {
-	JSON_EACH(it, json_get(pod_spec(c->pod), c->class == CTR_MAIN ? "containers" : "initContainers"))
+	JSON_EACH (it, json_get(pod_spec(c->pod), c->class == CTR_MAIN ? "containers" : "initContainers"))
 		if (str_eq(json_get_str(it.val, "name"), c->name))
 			return it.val;
 	return NULL;
@@ -98,7 +98,9 @@ static void add_ctr(struct pod *p, const struct json *spec, bool init)
 	c->pod = p;
 	c->name = mem_strdup(json_str_or(json_get(spec, "name"), ""));
 	c->watch = -1;
-	c->class = !init ? CTR_MAIN : str_eq(json_get_str(spec, "restartPolicy"), "Always") ? CTR_SIDECAR : CTR_INIT;
+	c->class = !init                                                   ? CTR_MAIN
+		   : str_eq(json_get_str(spec, "restartPolicy"), "Always") ? CTR_SIDECAR
+									   : CTR_INIT;
 	p->ctrs[p->n_ctrs++] = c;
 }
 
@@ -106,7 +108,8 @@ struct pod *pod_new(struct agent *a, const struct obj *o)
 {
 	struct pod *p = MEM_NEW(struct pod);
 	const struct json *spec = json_get(obj_json(o), "spec");
-	const char *phase = json_at_str(obj_json(o), "/status/phase"), *start = json_at_str(obj_json(o), "/status/startTime");
+	const char *phase = json_at_str(obj_json(o), "/status/phase"),
+		   *start = json_at_str(obj_json(o), "/status/startTime");
 
 	p->agent = a;
 	p->obj = obj_ref(o);
@@ -119,11 +122,12 @@ struct pod *pod_new(struct agent *a, const struct obj *o)
 	if (!start || !time_parse(start, &p->start_ms))
 		p->start_ms = loop_wall_ms(a->loop) / 1000 * 1000;
 	p->finished = str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
-	p->ctrs = mem_zalloc((json_len(json_get(spec, "containers")) + json_len(json_get(spec, "initContainers")) + 1) *
-			     sizeof(p->ctrs[0]));
-	JSON_EACH(it, json_get(spec, "initContainers"))
+	p->ctrs = mem_zalloc(
+		(json_len(json_get(spec, "containers")) + json_len(json_get(spec, "initContainers")) + 1) *
+		sizeof(p->ctrs[0]));
+	JSON_EACH (it, json_get(spec, "initContainers"))
 		add_ctr(p, it.val, true);
-	JSON_EACH(it, json_get(spec, "containers"))
+	JSON_EACH (it, json_get(spec, "containers"))
 		add_ctr(p, it.val, false);
 	volumes_init(p);
 	tokens_init(p);
@@ -250,12 +254,14 @@ static void image_done(void *arg, struct image *img, bool pulled, const char *re
 		if (pulled)
 			pod_event(p, false, "Pulled", "Successfully pulled image \"%s\"", img->ref);
 		else
-			pod_event(p, false, "Pulled", "Container image \"%s\" already present on machine", img->ref);
+			pod_event(p, false, "Pulled", "Container image \"%s\" already present on machine",
+				img->ref);
 	} else {
 		c->image_reason = mem_strdup(reason);
 		c->image_message = mem_strdup(e->msg);
 		c->image_failures++;
-		c->image_retry = loop_mono_ms(p->agent->loop) + back_off_ms(c->image_failures, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS);
+		c->image_retry = loop_mono_ms(p->agent->loop) +
+				 back_off_ms(c->image_failures, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS);
 		pod_event(p, true, "Failed", "Failed to pull image: %s", e->msg);
 		pod_event(p, true, "Failed", "Error: %s", reason);
 		if (c->image_failures > 1)
@@ -323,7 +329,8 @@ static void ctr_advance(struct ctr *c)
 		return;
 	if (c->state == CTR_ENDED && now < c->restart_at) {
 		if (!c->restart_told)
-			pod_event(p, true, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", c->name,
+			pod_event(p, true, "BackOff",
+				"Back-off restarting failed container %s in pod %s_%s(%s)", c->name,
 				obj_name(p->obj), obj_namespace(p->obj), p->uid);
 		c->restart_told = true;
 		pod_kick_at(p, c->restart_at);
@@ -402,7 +409,8 @@ static void check_deadline(struct pod *p)
 static bool mains_ended(const struct pod *p)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i]->class == CTR_MAIN && (p->ctrs[i]->state != CTR_ENDED || ctr_will_restart(p->ctrs[i])))
+		if (p->ctrs[i]->class == CTR_MAIN &&
+			(p->ctrs[i]->state != CTR_ENDED || ctr_will_restart(p->ctrs[i])))
 			return false;
 	return true;
 }
@@ -474,7 +482,8 @@ static void written(void *arg, const struct obj *o, const struct err *e)
 	}
 	log_debug("status of %s: %s", p->key, e->msg);
 	/* A conflict goes away when the watch delivers what we did not know. */
-	p->write_retry = loop_mono_ms(p->agent->loop) + back_off_ms(++p->write_failures, WRITE_RETRY_MIN_MS, WRITE_RETRY_MAX_MS);
+	p->write_retry = loop_mono_ms(p->agent->loop) +
+			 back_off_ms(++p->write_failures, WRITE_RETRY_MIN_MS, WRITE_RETRY_MAX_MS);
 	if (e->code == ERR_CONFLICT)
 		p->stale_rv = obj_rv(p->obj);
 	pod_kick_at(p, p->write_retry);
@@ -487,8 +496,8 @@ static void removed(void *arg, const struct obj *o, const struct err *e)
 	p->removal = NULL;
 	if (e && e->code != ERR_NOT_FOUND && e->code != ERR_CONFLICT) {
 		log_warn("removing %s: %s", p->key, e->msg);
-		p->write_retry =
-			loop_mono_ms(p->agent->loop) + back_off_ms(++p->write_failures, WRITE_RETRY_MIN_MS, WRITE_RETRY_MAX_MS);
+		p->write_retry = loop_mono_ms(p->agent->loop) +
+				 back_off_ms(++p->write_failures, WRITE_RETRY_MIN_MS, WRITE_RETRY_MAX_MS);
 		pod_kick_at(p, p->write_retry);
 		return;
 	}
@@ -501,7 +510,8 @@ static void remove_object(struct pod *p)
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'gracePeriodSeconds':0,'preconditions':{}}");
 
 	json_put_str(d, json_root(d), "/preconditions/uid", p->uid);
-	p->removal = kube_delete(p->agent->client, &pk_pod, obj_namespace(p->obj), obj_name(p->obj), json_root(d), removed, p);
+	p->removal = kube_delete(
+		p->agent->client, &pk_pod, obj_namespace(p->obj), obj_name(p->obj), json_root(d), removed, p);
 }
 
 static void report(struct pod *p)
@@ -518,8 +528,8 @@ static void report(struct pod *p)
 	p->stale_rv = 0;
 	d = status_make(p, loop_wall_ms(p->agent->loop));
 	if (d)
-		p->write = kube_update(p->agent->client, &pk_pod, obj_namespace(p->obj), obj_name(p->obj), "status", json_root(d),
-			written, p);
+		p->write = kube_update(p->agent->client, &pk_pod, obj_namespace(p->obj), obj_name(p->obj),
+			"status", json_root(d), written, p);
 	else if (pod_terminating(p) && p->cleaned)
 		remove_object(p);
 }

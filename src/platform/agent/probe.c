@@ -19,7 +19,7 @@ struct probe {
 	int kind;
 	int64_t period_ms, timeout_ms;
 	int need_good, need_bad, good, bad;
-	int eager; /* early looks so far; -1: it has succeeded once, or had its time */
+	int eager;     /* early looks so far; -1: it has succeeded once, or had its time */
 	int64_t since; /* mono ms, of the first look */
 	struct loop_timer *next, *limit;
 	/* under way */
@@ -59,7 +59,7 @@ static int port_of(const struct ctr *c, const struct json *v)
 {
 	if (json_is_int(v))
 		return (int)json_i64(v);
-	JSON_EACH(it, json_get(ctr_spec(c), "ports"))
+	JSON_EACH (it, json_get(ctr_spec(c), "ports"))
 		if (str_eq(json_get_str(it.val, "name"), json_str(v)))
 			return (int)json_i64(json_get(it.val, "containerPort"));
 	return 0;
@@ -86,12 +86,18 @@ static void http_probe(struct probe *b, const struct json *spec)
 	const char *host = json_get_str(spec, "host"), *path = json_get_str(spec, "path");
 	CLEANUP(mem_freep) char *full = str_printf("%s%s", path && *path == '/' ? "" : "/", path ? path : "");
 	bool https = str_eq(json_get_str(spec, "scheme"), "HTTPS");
-	struct http_client_spec cs = { .host = host ? host : pod_ip(b->ctr->pod), .port = port_of(b->ctr, json_get(spec, "port")),
-		.conns_max = 1, .connect_timeout_ms = (int)b->timeout_ms };
-	struct http_call_spec call = { .method = "GET", .path = full, .headers = headers, .timeout_ms = (int)b->timeout_ms,
-		.done = http_done, .arg = b };
+	struct http_client_spec cs = { .host = host ? host : pod_ip(b->ctr->pod),
+		.port = port_of(b->ctr, json_get(spec, "port")),
+		.conns_max = 1,
+		.connect_timeout_ms = (int)b->timeout_ms };
+	struct http_call_spec call = { .method = "GET",
+		.path = full,
+		.headers = headers,
+		.timeout_ms = (int)b->timeout_ms,
+		.done = http_done,
+		.arg = b };
 
-	JSON_EACH(it, json_get(spec, "httpHeaders"))
+	JSON_EACH (it, json_get(spec, "httpHeaders"))
 		if (n < ARRAY_LEN(headers))
 			headers[n++] = (struct http_header){ json_str_or(json_get(it.val, "name"), ""),
 				json_str_or(json_get(it.val, "value"), "") };
@@ -120,7 +126,8 @@ static void tcp_done(void *arg, int what)
 static void tcp_probe(struct probe *b, const struct json *spec)
 {
 	const char *host = json_get_str(spec, "host");
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port_of(b->ctr, json_get(spec, "port"))) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port_of(b->ctr, json_get(spec, "port"))) };
 
 	inet_pton(AF_INET, host ? host : pod_ip(b->ctr->pod), &to.sin_addr);
 	b->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -157,7 +164,7 @@ static void exec_probe(struct probe *b, const struct json *spec)
 	strv_addf(&b->argv, "--root=%s", a->runtime.root);
 	strv_add(&b->argv, "exec");
 	strv_add(&b->argv, id);
-	JSON_EACH(it, json_get(spec, "command"))
+	JSON_EACH (it, json_get(spec, "command"))
 		strv_add(&b->argv, json_str_or(it.val, ""));
 	b->run = proc_run(a->loop, strv_argv(&b->argv), NULL, (int)b->timeout_ms, exec_done, b);
 }
@@ -228,7 +235,8 @@ static void verdict(struct probe *b, bool good)
 		if (before != good)
 			pod_kick(c->pod);
 	} else if (!good) {
-		CLEANUP(mem_freep) char *text = str_printf("Container %s failed %s probe, will be restarted", c->name,
+		CLEANUP(mem_freep)
+		char *text = str_printf("Container %s failed %s probe, will be restarted", c->name,
 			b->kind == STARTUP ? "startup" : "liveness");
 		const struct json *grace = json_get(pod_spec(c->pod), "terminationGracePeriodSeconds");
 
@@ -244,7 +252,8 @@ static void verdict(struct probe *b, bool good)
  * period. These looks count only if they succeed. */
 static bool look_again_soon(struct probe *b)
 {
-	int64_t now = loop_mono_ms(b->ctr->pod->agent->loop), wait = EAGER_MIN_MS << (b->eager < 0 ? 0 : b->eager);
+	int64_t now = loop_mono_ms(b->ctr->pod->agent->loop),
+		wait = EAGER_MIN_MS << (b->eager < 0 ? 0 : b->eager);
 
 	if (b->kind == LIVENESS || b->eager < 0 || now + wait >= b->since + b->period_ms) {
 		b->eager = -1;
@@ -270,7 +279,8 @@ static void probe_result(struct probe *b, bool good, const char *why)
 	}
 	b->good = 0;
 	if (b->bad == 0 || b->bad < b->need_bad)
-		pod_event(b->ctr->pod, true, "Unhealthy", "%s probe failed: %s", names[b->kind], why ? why : "");
+		pod_event(b->ctr->pod, true, "Unhealthy", "%s probe failed: %s", names[b->kind],
+			why ? why : "");
 	if (++b->bad >= b->need_bad)
 		verdict(b, false);
 }

@@ -28,7 +28,8 @@ static void wait_for_shims(const struct strv *pods, const char *dir)
 			for (size_t k = 0; k < attempts.len; k++) {
 				CLEANUP(mem_freep) char *attempt = file_join(base, attempts.items[k]);
 				pid_t pid = shim_of(attempt);
-				CLEANUP(fd_closep) int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+				CLEANUP(fd_closep)
+				int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 				struct pollfd p = { fd, POLLIN, 0 };
 
 				if (fd >= 0 && poll(&p, 1, SHIM_WAIT_MS) == 0)

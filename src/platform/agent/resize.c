@@ -16,9 +16,13 @@
 struct cgroup_limits limits_of(const struct json *resources)
 {
 	int64_t memory = quantity_bytes(json_at(resources, "/limits/memory"));
-	int64_t cpu = quantity_millis(json_at(resources, "/requests/cpu")), limit = quantity_millis(json_at(resources, "/limits/cpu"));
+	int64_t cpu = quantity_millis(json_at(resources, "/requests/cpu")),
+		limit = quantity_millis(json_at(resources, "/limits/cpu"));
 
-	return (struct cgroup_limits){ .memory = memory > 0 ? memory : -1, .cpu_request = cpu > 0 ? cpu : limit > 0 ? limit : 0,
+	return (struct cgroup_limits){ .memory = memory > 0 ? memory : -1,
+		.cpu_request = cpu > 0     ? cpu
+			       : limit > 0 ? limit
+					   : 0,
 		.cpu_limit = limit > 0 ? limit : -1 };
 }
 
@@ -33,7 +37,8 @@ struct json_doc *resources_of(const struct json *ctr_spec)
 void resources_save(const struct ctr *c)
 {
 	CLEANUP(mem_freep) char *path = file_join(c->dir, "resources.json");
-	CLEANUP(mem_freep) char *text = c->resources ? json_write(json_root(c->resources), NULL) : mem_strdup("null");
+	CLEANUP(mem_freep)
+	char *text = c->resources ? json_write(json_root(c->resources), NULL) : mem_strdup("null");
 	struct err e = { 0 };
 
 	if (file_write(path, text, strlen(text), 0600, &e) < 0)
@@ -47,13 +52,16 @@ void resources_load(struct ctr *c)
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	size_t len;
 
-	if (file_read(path, POD_JSON_MAX, &text, &len, NULL) == 0 && (d = json_parse(text, len, NULL)) && json_is_obj(json_root(d)))
+	if (file_read(path, POD_JSON_MAX, &text, &len, NULL) == 0 && (d = json_parse(text, len, NULL)) &&
+		json_is_obj(json_root(d)))
 		c->resources = TAKE(d);
 }
 
 static bool same(const struct json *a, const struct json *b)
 {
-	static const char *const paths[] = { "/requests/memory", "/limits/memory" }, *const cpus[] = { "/requests/cpu", "/limits/cpu" };
+	static const char *const paths[] = { "/requests/memory", "/limits/memory" }, *const cpus[] = {
+		"/requests/cpu", "/limits/cpu"
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (quantity_bytes(json_at(a, paths[i])) != quantity_bytes(json_at(b, paths[i])) ||
@@ -81,12 +89,13 @@ static bool fits(struct pod *p, const char *what, int64_t want, int64_t taken, i
 		return true;
 	p->resize_state = want > all ? RESIZE_INFEASIBLE : RESIZE_DEFERRED;
 	free(p->resize_message);
-	p->resize_message = want > all ?
-				    str_printf("Node didn't have enough capacity: %s, requested: %" PRId64 "%s, capacity: %" PRId64 "%s", what,
-					    want, unit, all, unit) :
-				    str_printf("Node didn't have enough resource: %s, requested: %" PRId64 "%s, used: %" PRId64
-					       "%s, capacity: %" PRId64 "%s",
-					    what, want, unit, taken, unit, all, unit);
+	p->resize_message = want > all
+				    ? str_printf("Node didn't have enough capacity: %s, requested: %" PRId64
+						 "%s, capacity: %" PRId64 "%s",
+					      what, want, unit, all, unit)
+				    : str_printf("Node didn't have enough resource: %s, requested: %" PRId64
+						 "%s, used: %" PRId64 "%s, capacity: %" PRId64 "%s",
+					      what, want, unit, taken, unit, all, unit);
 	return false;
 }
 
@@ -97,7 +106,8 @@ static bool node_has_room(struct pod *p)
 
 	pod_requests(p->obj, mine);
 	others(p, rest);
-	return fits(p, "memory", usage_of(mine, "memory"), usage_of(rest, "memory"), p->agent->memory_bytes, "") &&
+	return fits(p, "memory", usage_of(mine, "memory"), usage_of(rest, "memory"), p->agent->memory_bytes,
+		       "") &&
 	       fits(p, "cpu", usage_of(mine, "cpu"), usage_of(rest, "cpu"), p->agent->cpu_millis, "m");
 }
 
@@ -113,7 +123,8 @@ static bool apply(struct ctr *c, const struct json *want)
 		p->resize_state = RESIZE_ERROR;
 		free(p->resize_message);
 		p->resize_message = str_printf("container %s: %s", c->name, e.msg);
-		p->resize_retry = loop_mono_ms(p->agent->loop) + back_off_ms(++p->resize_failures, RESIZE_RETRY_MIN_MS, RESIZE_RETRY_MAX_MS);
+		p->resize_retry = loop_mono_ms(p->agent->loop) +
+				  back_off_ms(++p->resize_failures, RESIZE_RETRY_MIN_MS, RESIZE_RETRY_MAX_MS);
 		pod_kick_at(p, p->resize_retry);
 		return false;
 	}
@@ -133,7 +144,8 @@ void resize_check(struct pod *p)
 	p->resize_state = RESIZE_NONE;
 	for (size_t i = 0; i < p->n_ctrs; i++) {
 		struct ctr *c = p->ctrs[i];
-		const struct json *want = json_get(ctr_spec(c), "resources"), *have = c->resources ? json_root(c->resources) : NULL;
+		const struct json *want = json_get(ctr_spec(c), "resources"),
+				  *have = c->resources ? json_root(c->resources) : NULL;
 
 		if (c->state != CTR_RUNNING || same(want, have))
 			continue;
@@ -151,9 +163,9 @@ void resize_check(struct pod *p)
 		free(TAKE(p->resize_message));
 	} else if (p->resize_state != before) {
 		pod_event(p, true,
-			p->resize_state == RESIZE_INFEASIBLE	? "ResizeInfeasible" :
-				p->resize_state == RESIZE_DEFERRED ? "ResizeDeferred" :
-								      "ResizeError",
+			p->resize_state == RESIZE_INFEASIBLE ? "ResizeInfeasible"
+			: p->resize_state == RESIZE_DEFERRED ? "ResizeDeferred"
+							     : "ResizeError",
 			"%s", p->resize_message);
 	}
 }
@@ -161,8 +173,9 @@ void resize_check(struct pod *p)
 void resize_conditions(struct pod *p, struct json_doc *d, struct json *status, int64_t now_ms)
 {
 	if (p->resize_state == RESIZE_INFEASIBLE || p->resize_state == RESIZE_DEFERRED)
-		cond_set(d, status, "PodResizePending", "True", p->resize_state == RESIZE_INFEASIBLE ? "Infeasible" : "Deferred",
-			p->resize_message, now_ms);
+		cond_set(d, status, "PodResizePending", "True",
+			p->resize_state == RESIZE_INFEASIBLE ? "Infeasible" : "Deferred", p->resize_message,
+			now_ms);
 	else
 		cond_remove(d, status, "PodResizePending");
 	if (p->resize_state == RESIZE_ERROR)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which OCI runtime works here: found out by running something, because version and configuration do not tell (crun 1.8 refuses hosts
+/* Which OCI runtime works here: found out by running something, because version and configuration
+ * do not tell (crun 1.8 refuses hosts
  * with both cgroup versions). The answer is kept in DIR/runtime with the program's size and time. */
 #include "platform/agent/impl.h"
 
@@ -10,7 +11,8 @@
 #define KNOWN_MAX 16384
 
 static const char *const candidates[] = { "crun", "runc", NULL };
-static const char *const path_dirs[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", NULL };
+static const char *const path_dirs[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
+	"/sbin", "/bin", NULL };
 
 static const char trial_config[] =
 	"{'ociVersion':'1.0.2','process':{'terminal':false,'user':{'uid':0,'gid':0},'args':['/bin/true'],"
@@ -19,7 +21,8 @@ static const char trial_config[] =
 	"{'destination':'/usr','type':'bind','source':'/usr','options':['rbind','ro']},"
 	"{'destination':'/bin','type':'bind','source':'/bin','options':['rbind','ro']},"
 	"{'destination':'/lib','type':'bind','source':'/lib','options':['rbind','ro']}%s],"
-	"'linux':{'cgroupsPath':'/coracle-trial-%d','namespaces':[{'type':'pid'},{'type':'mount'},{'type':'ipc'},"
+	"'linux':{'cgroupsPath':'/"
+	"coracle-trial-%d','namespaces':[{'type':'pid'},{'type':'mount'},{'type':'ipc'},"
 	"{'type':'uts'}],'resources':{'memory':{'limit':67108864}}}}";
 
 static char *find_program(const char *name, struct stat *ret_st)
@@ -35,13 +38,15 @@ static char *find_program(const char *name, struct stat *ret_st)
 
 static int try_one(const char *path, bool crun, const char *data_dir, struct err *e)
 {
-	static const char lib64[] = ",{'destination':'/lib64','type':'bind','source':'/lib64','options':['rbind','ro']}";
+	static const char lib64[] =
+		",{'destination':'/lib64','type':'bind','source':'/lib64','options':['rbind','ro']}";
 	CLEANUP(mem_freep) char *dir = str_printf("%s/run/trial", data_dir);
 	CLEANUP(mem_freep) char *rootfs = file_join(dir, "rootfs");
 	CLEANUP(mem_freep) char *state = file_join(dir, "state");
 	CLEANUP(mem_freep) char *config = file_join(dir, "config.json");
 	CLEANUP(mem_freep) char *id = str_printf("coracle-trial-%d", (int)getpid());
-	CLEANUP(mem_freep) char *text = str_printf(trial_config, file_exists("/lib64") ? lib64 : "", (int)getpid());
+	CLEANUP(mem_freep)
+	char *text = str_printf(trial_config, file_exists("/lib64") ? lib64 : "", (int)getpid());
 	struct strv argv = { 0 };
 	int r;
 
@@ -111,16 +116,24 @@ int runtime_find(struct runtime *ret, const char *data_dir, struct err *e)
 			found = try_one(path, str_eq(candidates[i], "crun"), data_dir, &trial) == 0;
 		if (!found)
 			str_addf(&why, "%s%s does not work: %.*s", why.len ? "; " : "", path,
-				(int)strcspn(verdict ? verdict + 1 : trial.msg, "\n"), verdict ? verdict + 1 : trial.msg);
-		str_addf(&now, "%s %.*s\n", mark, (int)strcspn(found ? "ok" : verdict ? verdict + 1 : trial.msg, "\n"),
-			found ? "ok" : verdict ? verdict + 1 : trial.msg);
+				(int)strcspn(verdict ? verdict + 1 : trial.msg, "\n"),
+				verdict ? verdict + 1 : trial.msg);
+		str_addf(&now, "%s %.*s\n", mark,
+			(int)strcspn(found     ? "ok"
+				     : verdict ? verdict + 1
+					       : trial.msg,
+				"\n"),
+			found     ? "ok"
+			: verdict ? verdict + 1
+				  : trial.msg);
 		if (found)
 			choose(ret, candidates[i], path, data_dir);
 	}
 	if (!found)
 		return err_set(e, ERR_UNAVAILABLE, "no usable OCI runtime: %s", str_cstr(&why));
 	if (!str_eq(known, str_cstr(&now))) {
-		log_info("OCI runtime: %s%s%s%s", ret->path, why.len ? " (" : "", str_cstr(&why), why.len ? ")" : "");
+		log_info("OCI runtime: %s%s%s%s", ret->path, why.len ? " (" : "", str_cstr(&why),
+			why.len ? ")" : "");
 		file_write(file, str_cstr(&now), now.len, 0644, NULL);
 	}
 	return file_mkdirs(ret->root, 0700, e);

@@ -46,7 +46,8 @@ struct ctr *serve_container(struct agent *a, const struct obj *pod, struct http_
 		return NULL;
 	}
 	if (mains != 1) {
-		serve_error(r, ERR_BAD_REQUEST, "a container name must be specified for pod %s, choose one of: [%s]", obj_name(pod),
+		serve_error(r, ERR_BAD_REQUEST,
+			"a container name must be specified for pod %s, choose one of: [%s]", obj_name(pod),
 			str_cstr(&choices));
 		return NULL;
 	}

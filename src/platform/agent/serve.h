@@ -4,7 +4,8 @@
 
 #include "platform/agent/impl.h"
 
-void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* The container that the request names, or the only one. NULL: answered already. */
 struct ctr *serve_container(struct agent *a, const struct obj *pod, struct http_req *r);
 void serve_log(struct agent *a, const struct obj *pod, struct http_req *r);

@@ -59,10 +59,10 @@ static void put_terminated(struct json_doc *d, struct json *state, const struct 
 	if (e->signal)
 		json_set_i64(d, t, "signal", e->signal);
 	json_set_str(d, t, "reason",
-		e->start_failed  ? "StartError" :
-			e->oom   ? "OOMKilled" :
-			!e->code ? "Completed" :
-				   "Error");
+		e->start_failed ? "StartError"
+		: e->oom        ? "OOMKilled"
+		: !e->code      ? "Completed"
+				: "Error");
 	json_set_str(d, t, "message", e->message);
 	put_time(d, t, "startedAt", e->started_ms);
 	put_time(d, t, "finishedAt", e->finished_ms);
@@ -105,7 +105,8 @@ static void waiting_for(struct json_doc *d, struct json *state, const struct ctr
 	const struct vol *v;
 
 	if (c->image_message && c->image_failures > 1 && str_eq(c->image_reason, "ErrImagePull")) {
-		text = str_printf("Back-off pulling image \"%s\": %s: %s", image, c->image_reason, c->image_message);
+		text = str_printf(
+			"Back-off pulling image \"%s\": %s: %s", image, c->image_reason, c->image_message);
 		put_waiting(d, state, "ImagePullBackOff", text);
 	} else if (c->image_message) {
 		put_waiting(d, state, c->image_reason, c->image_message);
@@ -114,15 +115,18 @@ static void waiting_for(struct json_doc *d, struct json *state, const struct ctr
 	} else if ((v = failed_volume(c->pod))) {
 		put_waiting(d, state, v->failures > 1 ? "ImagePullBackOff" : "ErrImagePull", v->error);
 	} else {
-		put_waiting(d, state, c->class == CTR_MAIN && !init_over(c->pod) ? "PodInitializing" : "ContainerCreating", NULL);
+		put_waiting(d, state,
+			c->class == CTR_MAIN && !init_over(c->pod) ? "PodInitializing" : "ContainerCreating",
+			NULL);
 	}
 }
 
 static void put_crash_loop(struct json_doc *d, struct json *state, const struct ctr *c)
 {
-	CLEANUP(mem_freep) char *text = str_printf("back-off %" PRId64 "s restarting failed container=%s pod=%s_%s(%s)",
-		back_off_ms(c->failures - 1, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS) / 1000, c->name, obj_name(c->pod->obj),
-		obj_namespace(c->pod->obj), c->pod->uid);
+	CLEANUP(mem_freep)
+	char *text = str_printf("back-off %" PRId64 "s restarting failed container=%s pod=%s_%s(%s)",
+		back_off_ms(c->failures - 1, BACK_OFF_MIN_MS, BACK_OFF_MAX_MS) / 1000, c->name,
+		obj_name(c->pod->obj), obj_namespace(c->pod->obj), c->pod->uid);
 
 	put_waiting(d, state, "CrashLoopBackOff", text);
 }
@@ -155,9 +159,10 @@ static void put_states(struct json_doc *d, struct json *s, const struct ctr *c)
 /* Of a container that an earlier agent started: as it was told then. */
 static const char *image_id_before(const struct ctr *c)
 {
-	const char *list = c->class == CTR_MAIN ? "/status/containerStatuses" : "/status/initContainerStatuses";
+	const char *list =
+		c->class == CTR_MAIN ? "/status/containerStatuses" : "/status/initContainerStatuses";
 
-	JSON_EACH(it, json_at(obj_json(c->pod->obj), list))
+	JSON_EACH (it, json_at(obj_json(c->pod->obj), list))
 		if (str_eq(json_get_str(it.val, "name"), c->name))
 			return json_str_or(json_get(it.val, "imageID"), "");
 	return "";
@@ -177,7 +182,8 @@ static struct json *ctr_status(struct json_doc *d, const struct ctr *c)
 		json_set_strf(d, s, "containerID", "coracle://%s", id);
 	}
 	json_set_i64(d, s, "restartCount", c->attempt);
-	json_set_bool(d, s, "ready", c->class == CTR_INIT ? c->state == CTR_ENDED && c->end.code == 0 : c->ready);
+	json_set_bool(
+		d, s, "ready", c->class == CTR_INIT ? c->state == CTR_ENDED && c->end.code == 0 : c->ready);
 	json_set_bool(d, s, "started", c->state == CTR_RUNNING && c->started);
 	put_states(d, s, c);
 	if (c->resources) {
@@ -210,7 +216,7 @@ static bool mains_ready(const struct pod *p)
 
 static const char *closed_gate(const struct pod *p, const struct json *conditions)
 {
-	JSON_EACH(it, json_get(pod_spec(p), "readinessGates")) {
+	JSON_EACH (it, json_get(pod_spec(p), "readinessGates")) {
 		const char *type = json_str_or(json_get(it.val, "conditionType"), "");
 
 		if (!cond_is(conditions, type, "True"))
@@ -219,31 +225,40 @@ static const char *closed_gate(const struct pod *p, const struct json *condition
 	return NULL;
 }
 
-static void put_conditions(struct pod *p, struct json_doc *d, struct json *status, const char *phase, int64_t now)
+static void put_conditions(
+	struct pod *p, struct json_doc *d, struct json *status, const char *phase, int64_t now)
 {
 	CLEANUP(str_done) struct str unready = { 0 };
 	bool over = str_eq(phase, "Succeeded") || str_eq(phase, "Failed"), ready = !over && mains_ready(p);
-	const char *reason = str_eq(phase, "Succeeded") ? "PodCompleted" : str_eq(phase, "Failed") ? "PodFailed" : "ContainersNotReady";
+	const char *reason = str_eq(phase, "Succeeded") ? "PodCompleted"
+			     : str_eq(phase, "Failed")  ? "PodFailed"
+							: "ContainersNotReady";
 	const char *text = NULL, *gate;
 	CLEANUP(mem_freep) char *gate_text = NULL;
 
 	if (!cond_find(json_get(status, "conditions"), "PodScheduled"))
 		cond_set(d, status, "PodScheduled", "True", NULL, NULL, now);
 	if (init_over(p) || over)
-		cond_set(d, status, "Initialized", "True", str_eq(phase, "Succeeded") ? "PodCompleted" : NULL, NULL, now);
+		cond_set(d, status, "Initialized", "True", str_eq(phase, "Succeeded") ? "PodCompleted" : NULL,
+			NULL, now);
 	else
-		cond_set(d, status, "Initialized", "False", "ContainersNotInitialized", "containers with incomplete status", now);
+		cond_set(d, status, "Initialized", "False", "ContainersNotInitialized",
+			"containers with incomplete status", now);
 	if (!over) {
 		unready_text(p, &unready);
 		text = unready.data;
 	}
-	cond_set(d, status, "ContainersReady", ready ? "True" : "False", ready ? NULL : reason, ready ? NULL : text, now);
+	cond_set(d, status, "ContainersReady", ready ? "True" : "False", ready ? NULL : reason,
+		ready ? NULL : text, now);
 	gate = closed_gate(p, json_get(status, "conditions"));
 	if (ready && gate) {
-		gate_text = str_printf("corresponding condition of pod readiness gate \"%s\" does not exist or is not True.", gate);
+		gate_text = str_printf(
+			"corresponding condition of pod readiness gate \"%s\" does not exist or is not True.",
+			gate);
 		cond_set(d, status, "Ready", "False", "ReadinessGatesNotReady", gate_text, now);
 	} else {
-		cond_set(d, status, "Ready", ready ? "True" : "False", ready ? NULL : reason, ready ? NULL : text, now);
+		cond_set(d, status, "Ready", ready ? "True" : "False", ready ? NULL : reason,
+			ready ? NULL : text, now);
 	}
 }
 
@@ -269,7 +284,8 @@ static void put_addresses(const struct pod *p, struct json_doc *d, struct json *
 struct json_doc *status_make(struct pod *p, int64_t now_ms)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = obj_draft(p->obj);
-	struct json *status = json_need_obj(d, json_root(d), "status"), *inits = json_new_arr(d), *mains = json_new_arr(d);
+	struct json *status = json_need_obj(d, json_root(d), "status"), *inits = json_new_arr(d),
+		    *mains = json_new_arr(d);
 	const char *phase = pod_phase(p);
 	bool blank = p->finished;
 

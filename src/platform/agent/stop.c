@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The agent's last job in an ordered end: some pods' containers are stopped, nothing is started any more. Their objects stay as they
+/* The agent's last job in an ordered end: some pods' containers are stopped, nothing is started any
+ * more. Their objects stay as they
  * are; the next agent starts the containers again. */
 #include "platform/agent/impl.h"
 
@@ -48,7 +49,8 @@ void agent_stop_look(struct agent *a)
 	loop_later(a->loop, tell, a);
 }
 
-void agent_stop_pods(struct agent *a, agent_pick_fn *pick, void *pick_arg, int64_t max_grace_ms, loop_fn *done, void *arg)
+void agent_stop_pods(
+	struct agent *a, agent_pick_fn *pick, void *pick_arg, int64_t max_grace_ms, loop_fn *done, void *arg)
 {
 	if (a->stopping)
 		return;

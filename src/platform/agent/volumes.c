@@ -160,6 +160,10 @@ static int image_volume(struct pod *p, struct vol *v, const struct json *spec, s
 	enum image_policy policy = image_policy_from(json_get_str(spec, "pullPolicy"), ref);
 	struct vol_pull *w;
 
+	/* Of a pod that an earlier agent started: what it has is what counts. */
+	for (size_t i = 0; i < p->n_ctrs; i++)
+		if (p->ctrs[i]->attempted && policy == IMAGE_ALWAYS)
+			policy = IMAGE_IF_NOT_PRESENT;
 	if (v->get)
 		return err_set(e, ERR_UNAVAILABLE, "image \"%s\" is being pulled", ref);
 	if (v->error && loop_mono_ms(p->agent->loop) < v->retry) {

@@ -84,8 +84,8 @@ static int claim(const char *data_dir, int *ret, struct err *e)
 		*ret = i;
 		return 0;
 	}
-	return err_set(e, ERR_UNAVAILABLE, "all %d pod networks of this host are taken; see %s", NET_INSTANCES_MAX,
-		NET_CLAIM_DIR);
+	return err_set(e, ERR_UNAVAILABLE, "all %d pod networks of this host are taken; see %s",
+		NET_INSTANCES_MAX, NET_CLAIM_DIR);
 }
 
 /* ---- bridge and masquerading ---- */
@@ -276,14 +276,16 @@ static void attach_done(void *arg, const struct proc_result *r)
 	if (r->e && r->e->code)
 		err_copy(&e, r->e);
 	else if (!proc_ok(r))
-		err_set(&e, ERR_INTERNAL, "pod network: %.*s", (int)(r->err_len < 400 ? r->err_len : 400), r->err);
+		err_set(&e, ERR_INTERNAL, "pod network: %.*s", (int)(r->err_len < 400 ? r->err_len : 400),
+			r->err);
 	else
 		join_bridge(j, &e);
 	net_job_free(j);
 	fn(fn_arg, e.code ? &e : NULL);
 }
 
-struct net_job *net_attach(struct net *n, const char *pod_uid, const char *path, const char *ip, net_done_fn *fn, void *arg)
+struct net_job *net_attach(
+	struct net *n, const char *pod_uid, const char *path, const char *ip, net_done_fn *fn, void *arg)
 {
 	struct net_job *j = MEM_NEW(struct net_job);
 	CLEANUP(mem_freep) char *opt = str_printf("--net=%s", path);
@@ -298,10 +300,10 @@ struct net_job *net_attach(struct net *n, const char *pod_uid, const char *path,
 	fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 	fd_closep(&fd);
 	str_addf(&in, "link add eth0 type veth peer name %s netns %d\n", j->veth, (int)getpid());
-	str_addf(&in, "addr add %s/16 dev eth0\nlink set lo up\nlink set eth0 up\nroute add default via %s\n", ip,
-		n->bridge_ip);
-	j->run = proc_run(n->loop, (char *const[]){ "unshare", opt, "ip", "-batch", "-", NULL }, in.data, ATTACH_TIMEOUT_MS,
-		attach_done, j);
+	str_addf(&in, "addr add %s/16 dev eth0\nlink set lo up\nlink set eth0 up\nroute add default via %s\n",
+		ip, n->bridge_ip);
+	j->run = proc_run(n->loop, (char *const[]){ "unshare", opt, "ip", "-batch", "-", NULL }, in.data,
+		ATTACH_TIMEOUT_MS, attach_done, j);
 	return j;
 }
 
@@ -330,7 +332,8 @@ void net_detach(struct net *n, const char *pod_uid, const char *path)
 	veth_name(n, pod_uid, veth);
 	sys = str_printf("/sys/class/net/%s", veth);
 	if (file_exists(sys))
-		proc_run(n->loop, (char *const[]){ "ip", "link", "del", veth, NULL }, NULL, ATTACH_TIMEOUT_MS, link_gone, NULL);
+		proc_run(n->loop, (char *const[]){ "ip", "link", "del", veth, NULL }, NULL, ATTACH_TIMEOUT_MS,
+			link_gone, NULL);
 	for (size_t i = 0; i < NET_HOSTS; i++)
 		if (n->taken[i] && str_eq(n->taken[i], pod_uid)) {
 			free(n->taken[i]);
@@ -360,7 +363,8 @@ int net_remove_all(const char *data_dir, struct err *e)
 
 		if (!claimed_by(i, data_dir, &taken))
 			continue;
-		if (file_exists(sys) && proc_wait((char *const[]){ "ip", "link", "del", bridge, NULL }, NULL, e) < 0)
+		if (file_exists(sys) &&
+			proc_wait((char *const[]){ "ip", "link", "del", bridge, NULL }, NULL, e) < 0)
 			return -1;
 		proc_wait((char *const[]){ "nft", "delete", "table", "ip", table, NULL }, NULL, NULL);
 		unlink(path);

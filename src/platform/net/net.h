@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/net/net.h - the pod network of one instance on this host: a bridge cor<N> with 10.(40+N).0.1/16, one network namespace and
+/* platform/net/net.h - the pod network of one instance on this host: a bridge cor<N> with
+ * 10.(40+N).0.1/16, one network namespace and
  * veth pair per pod, masquerading by an nft table of its own (coracle<N>). N is claimed for a data directory for good in
  * NET_CLAIM_DIR, so that instances run side by side.
  *
@@ -30,7 +31,8 @@ void net_take(struct net *n, const char *pod_uid, const char *ip);
  * host's end on the bridge. done() once. Freeing the handle cancels. */
 struct net_job;
 typedef void net_done_fn(void *arg, const struct err *e);
-struct net_job *net_attach(struct net *n, const char *pod_uid, const char *path, const char *ip, net_done_fn *fn, void *arg);
+struct net_job *net_attach(
+	struct net *n, const char *pod_uid, const char *path, const char *ip, net_done_fn *fn, void *arg);
 void net_job_free(struct net_job *j);
 /* Unmounts the namespace and frees the address; the veth pair goes with it. Missing pieces are fine. */
 void net_detach(struct net *n, const char *pod_uid, const char *path);
