@@ -10,6 +10,7 @@
 #include "kubevirt/api/names.h"
 
 #define PERCENT 100
+#define BOOT_MS 300000  /* so long a guest may take until its driver serves requests */
 #define MESSAGE_MAX 800 /* events hold 1024 bytes */
 
 static const struct json *compute(const struct json *list)
@@ -91,12 +92,22 @@ static char *shortfall(const struct guest_memory *m)
 		quantity_bytes_text(m->current, has));
 }
 
+/* Before its driver is there a guest takes nothing, and everything afterwards (qemu.md 5.1): no failure yet. */
+static bool still_booting(const struct guest_view *v)
+{
+	int64_t since = json_i64(json_get(v->facts->state, "startedAtMs"));
+
+	return !json_bool(json_at(v->facts->state, "/guest/booted")) && v->now - since < BOOT_MS;
+}
+
 /* A result is about the wanted size: that settles it. */
 static void settle(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest,
 	struct guest_memory_step *ret)
 {
 	if (v->facts->memory.complete)
 		finish(v, d, vmi, guest);
+	else if (!v->facts->memory.error && still_booting(v))
+		ret->set = guest;
 	else
 		give_up(v, d, vmi, shortfall(&v->facts->memory), ret);
 }

@@ -514,6 +514,28 @@ static void a_partial_change_is_told_as_it_is(void **state)
 	scene_done(&s);
 }
 
+static void a_guest_that_still_boots_is_asked_again(void **state)
+{
+	struct scene s;
+
+	scene_init(&s, VMI("Running", HOT(HOT_MEMORY_IN_PLACE)), POD("2304Mi", "2304Mi"),
+		STATE("Running", 1073741824, 1073741824));
+	s.facts.memory = (struct guest_memory){ .done = true, .target = 2 * GI, .current = GI };
+	json_set_i64(s.state, json_root(s.state), "startedAtMs", NOW - 40000);
+	run(&s);
+	assert_int_equal(number(action(&s, GUEST_SET_MEMORY), "bytes"), 2 * GI);
+	assert_true(cond_is(json_at(json_root(s.after), "/status/conditions"), COND_HOT_MEMORY, "True"));
+	s.view.now += 300000; /* not for ever */
+	run(&s);
+	assert_null(action(&s, GUEST_SET_MEMORY));
+	assert_true(cond_is(json_at(json_root(s.after), "/status/conditions"), COND_HOT_MEMORY, "False"));
+	s.view.now = NOW;
+	json_put(s.state, json_root(s.state), "/guest/booted", json_new_bool(s.state, true));
+	run(&s);
+	assert_true(cond_is(json_at(json_root(s.after), "/status/conditions"), COND_HOT_MEMORY, "False"));
+	scene_done(&s);
+}
+
 static void a_refusal_is_told_in_its_words(void **state)
 {
 	struct scene s;
@@ -703,6 +725,7 @@ int main(void)
 		cmocka_unit_test(a_complete_change_ends_the_condition),
 		cmocka_unit_test(a_change_done_while_nobody_looked_is_found),
 		cmocka_unit_test(a_partial_change_is_told_as_it_is),
+		cmocka_unit_test(a_guest_that_still_boots_is_asked_again),
 		cmocka_unit_test(a_refusal_is_told_in_its_words),
 		cmocka_unit_test(the_newest_value_wins),
 		cmocka_unit_test(a_paused_guest_is_asked_when_it_goes_on),
