@@ -10,10 +10,15 @@
 #   cluster_stop            SIGTERM: the control plane goes, VMs stay
 #   cluster_again           start it on the same data directory
 #   cluster_remove          uninstall; to be called by the test's EXIT trap
-#   k ARGS...               kubectl, 1.32 unless KUBECTL says otherwise
+#   cluster_killed          kill -9 of coracle itself
+#   k ARGS...               kubectl, 1.32 unless KUBECTL says otherwise; never longer than 45 s
 #   vm_manifest NAME MEMORY [STRATEGY [IMAGE]]     prints a VirtualMachine
 #   wait_until SECONDS CMD...        until CMD succeeds; 1 when time is up
+#   vm_is SECONDS NAME STATUS        until printableStatus is STATUS (a watch, no polling)
 #   vm_status NAME, vmi_memory NAME  printableStatus; "guestAtBoot guestCurrent guestRequested"
+#   vm_required NAME, vm_not_required NAME   until RestartRequired is (not) there; a watch as well
+#   vmi_field NAME JSONPATH, vm_field NAME JSONPATH
+#   component_pid NAME      main process of a component's pod; launcher_pid VM, qemu_pid VM likewise
 #   vm_login NAME           opens the console and logs in; then console_run (console.sh)
 #   guest_mem, guest_boot_id         of the guest logged in to
 
@@ -22,7 +27,16 @@ KUBECTL=${KUBECTL:-$TOP/build/tools/kubectl-1.32/kubectl}
 PATH=$CORACLE_BIN:$PATH
 DATA='' PORT='' UP_PID=''
 
-k() { "$KUBECTL" --request-timeout=30s "$@"; }
+# Nothing here may hang for ever: a server that is killed in the middle of an answer is what is tested
+k() { timeout 45 "$KUBECTL" --request-timeout=30s "$@"; }
+v() { timeout 45 "$CORACLE_BIN/virtctl" "$@"; }
+# k_wait SECONDS ARGS...: kubectl wait
+k_wait() {
+	local seconds=$1
+	shift
+	timeout $((seconds + 5)) "$KUBECTL" wait --timeout="${seconds}s" "$@"
+}
+never() { ! "$@"; }
 
 wait_until() {
 	local until=$((SECONDS + $1))
@@ -75,6 +89,12 @@ cluster_stop() {
 	UP_PID=''
 }
 
+cluster_killed() {
+	kill -9 "$UP_PID" || return 1
+	wait "$UP_PID" 2>/dev/null
+	UP_PID=''
+}
+
 cluster_remove() {
 	console_close
 	[ -n "$DATA" ] || return 0
@@ -92,7 +112,7 @@ cluster_remove() {
 
 cluster_available() {
 	wait_until 60 k get kv kubevirt -n kubevirt &&
-		k -n kubevirt wait kv kubevirt --for condition=Available --timeout=120s
+		k_wait 120 -n kubevirt kv kubevirt --for condition=Available
 }
 
 cluster_live_updates() {
@@ -114,6 +134,48 @@ vm_manifest() {
 		-e "s|runStrategy: Always|runStrategy: $strategy|" -e "s|image: .*|image: $image|" \
 		"$TOP/deploy/examples/vm-alpine.yaml"
 }
+
+vm_create() { vm_manifest "$@" | k apply -f -; }
+vm_field() { k get vm "$1" -o "jsonpath=$2"; }
+vmi_field() { k get vmi "$1" -o "jsonpath=$2"; }
+# vm_is SECONDS NAME STATUS, vmi_gone SECONDS NAME
+vm_is() {
+	k_wait "$1" "vm/$2" --for="jsonpath={.status.printableStatus}=$3" && return 0
+	k describe vm "$2" | sed -n '/^Status:/,$p'
+	return 1
+}
+vmi_gone() { k_wait "$1" "vmi/$2" --for=delete; }
+vm_required() { k_wait 20 "vm/$1" --for=condition=RestartRequired; }
+is_not_required() { [ "$(vm_condition "$1" RestartRequired)" != True ]; }
+vm_not_required() { wait_until 20 is_not_required "$1"; }
+vm_reason() { vm_field "$1" '{.status.conditions[?(@.type=="RestartRequired")].message}'; }
+
+# Processes, by the cgroup that has their pod's uid in its name; a pod's own main process is the oldest
+pod_pids() { grep -l "/pod$1/" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/proc/\(.*\)/cgroup|\1|' | sort -n; }
+pid_named() { # POD_UID PROGRAM
+	local pid
+	for pid in $(pod_pids "$1"); do
+		case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
+		*"$2"\ *) echo "$pid" && return 0 ;;
+		esac
+	done
+	return 1
+}
+component_pid() {
+	local uid
+	for uid in $(k -n kubevirt get pods -l "kubevirt.io=$1" -o 'jsonpath={.items[*].metadata.uid}'); do
+		pid_named "$uid" "$1" && return 0
+	done
+	return 1
+}
+launcher_pod() { # VM: uid of its launcher's pod
+	k get pods -l kubevirt.io=virt-launcher -o json | jq -r --arg vm "$1" \
+		'.items[] | select(.metadata.ownerReferences[0].name == $vm and .metadata.deletionTimestamp == null
+			and (.status.phase == "Running" or .status.phase == "Pending")) | .metadata.uid'
+}
+launcher_pid() { pid_named "$(launcher_pod "$1")" virt-launcher; }
+qemu_pid() { pid_named "$(launcher_pod "$1")" qemu-system-x86_64; }
+shim_of() { ps -o ppid= -p "$1" | tr -d ' '; }
 
 vm_status() { k get vm "$1" -o 'jsonpath={.status.printableStatus}'; }
 vm_status_is() { [ "$(vm_status "$1")" = "$2" ]; }
@@ -138,4 +200,5 @@ guest_mem() {
 		echo "${BASH_REMATCH[1]}"
 }
 guest_mem_is() { [ "$(guest_mem)" = "$1" ]; }
+guest_uptime() { console_run 'cat /proc/uptime' && echo "${CONSOLE_OUT%%.*}"; }
 guest_boot_id() { console_run 'cat /proc/sys/kernel/random/boot_id' && echo "$CONSOLE_OUT"; }
