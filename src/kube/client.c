@@ -304,7 +304,8 @@ static void raw_done(void *arg, int status, const void *body, size_t len, const 
 }
 
 static struct kube_call *raw_start(struct kube_client *c, const char *method, const char *path,
-	const char *content_type, const char *accept, const void *body, size_t len, kube_raw_fn *fn, void *arg)
+	const char *content_type, const char *accept, const void *body, size_t len, kube_raw_fn *fn,
+	void *arg)
 {
 	struct kube_call *h = call_new(c, NULL, arg);
 	struct kube_request r = { .method = method,
@@ -328,8 +329,8 @@ struct kube_call *kube_raw(struct kube_client *c, const char *method, const char
 	return raw_start(c, method, path, content_type, NULL, body, len, fn, arg);
 }
 
-struct kube_call *kube_raw_accept(
-	struct kube_client *c, const char *method, const char *path, const char *accept, kube_raw_fn *fn, void *arg)
+struct kube_call *kube_raw_accept(struct kube_client *c, const char *method, const char *path,
+	const char *accept, kube_raw_fn *fn, void *arg)
 {
 	return raw_start(c, method, path, NULL, accept, NULL, 0, fn, arg);
 }

@@ -69,8 +69,8 @@ typedef void kube_raw_fn(void *arg, int status, const void *body, size_t len, co
 struct kube_call *kube_raw(struct kube_client *c, const char *method, const char *path,
 	const char *content_type, const void *body, size_t len, kube_raw_fn *fn, void *arg);
 /* Without a body, and asking for one media type: discovery documents. */
-struct kube_call *kube_raw_accept(
-	struct kube_client *c, const char *method, const char *path, const char *accept, kube_raw_fn *fn, void *arg);
+struct kube_call *kube_raw_accept(struct kube_client *c, const char *method, const char *path,
+	const char *accept, kube_raw_fn *fn, void *arg);
 void kube_call_cancel(struct kube_call *h); /* NULL is fine; drops the callback */
 
 /* ---- lists and watches ---- */

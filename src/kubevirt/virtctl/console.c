@@ -2,7 +2,8 @@
 /* virtctl console: the guest's serial console on this terminal, or on pipes.
  *
  * The server says 400 while the guest is not running yet: that is asked again every second (kubevirt-api.md 2.3), as is 404
- * while there is a VM that is to run. Standard input may be a pipe or a file: when it ends, the console stays open until the guest has been quiet for
+ * while there is a VM that is to run. Standard input may be a pipe or a file: when it ends, the
+ * console stays open until the guest has been quiet for
  * QUIET_MS, so that `printf 'root\nuptime\n' | virtctl console vm` shows the answers. Empty input only watches. */
 #include <errno.h>
 #include <fcntl.h>

@@ -31,7 +31,7 @@ static void random_suffix(struct apiserver *s, char ret[6])
 
 static bool mounts_it(const struct json *ctr)
 {
-	JSON_EACH(it, json_get(ctr, "volumeMounts"))
+	JSON_EACH (it, json_get(ctr, "volumeMounts"))
 		if (str_eq(json_get_str(it.val, "mountPath"), MOUNT_PATH))
 			return true;
 	return false;
@@ -41,7 +41,7 @@ static bool add_mounts(struct json_doc *d, const struct json *list, const char *
 {
 	bool any = false;
 
-	JSON_EACH(it, list) {
+	JSON_EACH (it, list) {
 		struct json *m;
 
 		if (!json_is_obj(it.val) || mounts_it(it.val))
@@ -68,7 +68,7 @@ void account_mount(struct op *op, const struct json *account)
 	if (!json_is_obj(spec) || !wanted(spec, account))
 		return;
 	/* Of a template that was made from a pod: one is enough. */
-	JSON_EACH(it, json_get(spec, "volumes"))
+	JSON_EACH (it, json_get(spec, "volumes"))
 		if (str_starts(json_str_or(json_get(it.val, "name"), ""), NAME_PREFIX))
 			name = mem_strdup(json_get_str(it.val, "name"));
 	if (name) {
@@ -85,10 +85,12 @@ void account_mount(struct op *op, const struct json *account)
 	v = json_lit("{'name':'','projected':{'defaultMode':420,'sources':["
 		     "{'serviceAccountToken':{'expirationSeconds':0,'path':'token'}},"
 		     "{'configMap':{'name':'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},"
-		     "{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'apiVersion':'v1','fieldPath':'metadata.namespace'}}]}}"
+		     "{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'apiVersion':'v1','fieldPath':"
+		     "'metadata.namespace'}}]}}"
 		     "]}}");
 	json_put_str(v, json_root(v), "/name", name);
-	json_put(v, json_root(v), "/projected/sources/0/serviceAccountToken/expirationSeconds", json_new_i64(v, ACCESS_TOKEN_SECONDS));
+	json_put(v, json_root(v), "/projected/sources/0/serviceAccountToken/expirationSeconds",
+		json_new_i64(v, ACCESS_TOKEN_SECONDS));
 	volume = json_copy(op->draft, json_root(v));
 	json_append(op->draft, json_need_arr(op->draft, spec, "volumes"), volume);
 }

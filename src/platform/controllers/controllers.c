@@ -7,8 +7,9 @@
 
 #include <stdlib.h>
 
-static const struct controller *const all[] = { &scheduler_controller, &deployment_controller, &replicaset_controller,
-	&daemonset_controller, &endpoints_controller, &namespace_controller, &pdb_controller };
+static const struct controller *const all[] = { &scheduler_controller, &deployment_controller,
+	&replicaset_controller, &daemonset_controller, &endpoints_controller, &namespace_controller,
+	&pdb_controller };
 
 struct platform_controllers {
 	struct platform_env env;
@@ -16,7 +17,8 @@ struct platform_controllers {
 	struct gc *gc;
 };
 
-struct platform_controllers *platform_controllers_start(struct kube_client *c, const char *ca_pem, const char *data_dir)
+struct platform_controllers *platform_controllers_start(
+	struct kube_client *c, const char *ca_pem, const char *data_dir)
 {
 	struct platform_controllers *p = MEM_NEW(struct platform_controllers);
 

@@ -10,7 +10,8 @@
 struct platform_controllers;
 /* ca_pem: the API server's CA, put into ConfigMap kube-root-ca.crt of every namespace; copied. data_dir: where volumes of the
  * default storage class are made; NULL: no default class. Starts at once. */
-struct platform_controllers *platform_controllers_start(struct kube_client *c, const char *ca_pem, const char *data_dir);
+struct platform_controllers *platform_controllers_start(
+	struct kube_client *c, const char *ca_pem, const char *data_dir);
 void platform_controllers_stop(struct platform_controllers *p);
 void platform_controllers_metrics(const struct platform_controllers *p, struct str *out);
 
@@ -21,5 +22,5 @@ struct platform_env {
 	struct kube_client *client; /* for actions only */
 };
 
-extern const struct controller replicaset_controller, deployment_controller, daemonset_controller, 
+extern const struct controller replicaset_controller, deployment_controller, daemonset_controller,
 	endpoints_controller, namespace_controller, pdb_controller;

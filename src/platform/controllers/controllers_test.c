@@ -10,10 +10,11 @@
 #include "platform/controllers/kinds.h"
 #include "platform/scheduler/scheduler.h"
 
-static const struct kind *const served[] = { &pk_pod, &pk_node, &pk_namespace, &pk_configmap, &pk_serviceaccount, &pk_service,
-	&pk_endpoints, &pk_endpointslice, &pk_deployment, &pk_replicaset, &pk_daemonset, &pk_pdb, &pk_event };
-static const struct controller *const all[] = { &scheduler_controller, &deployment_controller, &replicaset_controller,
-	&daemonset_controller, &endpoints_controller, &pdb_controller };
+static const struct kind *const served[] = { &pk_pod, &pk_node, &pk_namespace, &pk_configmap,
+	&pk_serviceaccount, &pk_service, &pk_endpoints, &pk_endpointslice, &pk_deployment, &pk_replicaset,
+	&pk_daemonset, &pk_pdb, &pk_event };
+static const struct controller *const all[] = { &scheduler_controller, &deployment_controller,
+	&replicaset_controller, &daemonset_controller, &endpoints_controller, &pdb_controller };
 
 struct world {
 	struct loop *loop;
@@ -33,7 +34,8 @@ static void world_init(struct world *w)
 	for (size_t i = 0; i < ARRAY_LEN(served); i++)
 		fake_api_add_kind(w->api, served[i]);
 	fake_api_put(w->api, &pk_node,
-		json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1','labels':{'kubernetes.io/hostname':'n1'}},'status':"
+		json_lit("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1','labels':{'kubernetes.io/"
+			 "hostname':'n1'}},'status':"
 			 "{'allocatable':{'cpu':'4','memory':'8Gi','pods':'100'}}}"));
 	t = fake_api_transport(w->api, "controllers");
 	w->client = kube_client_new_transport(w->loop, &t);
@@ -63,7 +65,8 @@ static void play_agent(struct world *w)
 			i--;
 			continue;
 		}
-		if (str_empty(json_at_str(obj_json(pod), "/spec/nodeName")) || json_at(obj_json(pod), "/status/podIP"))
+		if (str_empty(json_at_str(obj_json(pod), "/spec/nodeName")) ||
+			json_at(obj_json(pod), "/status/podIP"))
 			continue;
 		d = obj_draft(pod);
 		json_put(d, json_root(d), "/status/phase", json_new_str(d, "Running"));
@@ -87,10 +90,16 @@ static void run(struct world *w, int rounds)
 static void put_deployment(struct world *w, int replicas, const char *image)
 {
 	const struct obj *old = fake_api_get(w->api, &pk_deployment, "d/web");
-	struct json_doc *d = old ? obj_draft(old) : json_lit("{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'web','namespace':'d'},"
-				      "'spec':{'revisionHistoryLimit':2,'selector':{'matchLabels':{'app':'web'}},'strategy':{'type':"
-				      "'RollingUpdate','rollingUpdate':{'maxSurge':1,'maxUnavailable':0}},'template':{'metadata':{"
-				      "'labels':{'app':'web'}},'spec':{'schedulerName':'default-scheduler','containers':[{'name':'c'}]}}}}");
+	struct json_doc *d =
+		old ? obj_draft(old)
+		    : json_lit("{'apiVersion':'apps/"
+			       "v1','kind':'Deployment','metadata':{'name':'web','namespace':'d'},"
+			       "'spec':{'revisionHistoryLimit':2,'selector':{'matchLabels':{'app':'web'}},'"
+			       "strategy':{'type':"
+			       "'RollingUpdate','rollingUpdate':{'maxSurge':1,'maxUnavailable':0}},'template'"
+			       ":{'metadata':{"
+			       "'labels':{'app':'web'}},'spec':{'schedulerName':'default-scheduler','"
+			       "containers':[{'name':'c'}]}}}}");
 
 	json_put(d, json_root(d), "/spec/replicas", json_new_i64(d, replicas));
 	json_put(d, json_root(d), "/spec/template/spec/containers/0/image", json_new_str(d, image));
@@ -113,7 +122,8 @@ static void a_deployment_becomes_scheduled_ready_pods(void **state)
 	assert_int_equal(deployment_int(&w, "/status/readyReplicas"), 3);
 	assert_int_equal(deployment_int(&w, "/status/updatedReplicas"), 3);
 	for (size_t i = 0; i < 3; i++)
-		assert_string_equal(json_at_str(obj_json(fake_api_at(w.api, &pk_pod, i)), "/spec/nodeName"), "n1");
+		assert_string_equal(
+			json_at_str(obj_json(fake_api_at(w.api, &pk_pod, i)), "/spec/nodeName"), "n1");
 	world_done(&w);
 }
 
@@ -132,7 +142,9 @@ static void a_new_template_rolls_over_and_never_has_fewer(void **state)
 	}
 	assert_int_equal(fake_api_len(w.api, &pk_pod), 3);
 	for (size_t i = 0; i < 3; i++)
-		assert_string_equal(json_at_str(obj_json(fake_api_at(w.api, &pk_pod, i)), "/spec/containers/0/image"), "i:2");
+		assert_string_equal(
+			json_at_str(obj_json(fake_api_at(w.api, &pk_pod, i)), "/spec/containers/0/image"),
+			"i:2");
 	world_done(&w);
 }
 
@@ -156,19 +168,27 @@ static void a_daemonset_has_one_pod_a_node_and_rolls(void **state)
 
 	world_init(&w);
 	fake_api_put(w.api, &pk_daemonset,
-		json_lit("{'apiVersion':'apps/v1','kind':'DaemonSet','metadata':{'name':'ds','namespace':'d'},'spec':{'selector':{'matchLabels':"
-			 "{'a':'b'}},'template':{'metadata':{'labels':{'a':'b'}},'spec':{'schedulerName':'default-scheduler','containers':"
+		json_lit("{'apiVersion':'apps/"
+			 "v1','kind':'DaemonSet','metadata':{'name':'ds','namespace':'d'},'spec':{'selector':"
+			 "{'matchLabels':"
+			 "{'a':'b'}},'template':{'metadata':{'labels':{'a':'b'}},'spec':{'schedulerName':'"
+			 "default-scheduler','containers':"
 			 "[{'name':'c','image':'i:1'}]}}}}"));
 	run(&w, 10);
 	assert_int_equal(fake_api_len(w.api, &pk_pod), 1);
-	assert_int_equal(json_i64(json_at(obj_json(fake_api_get(w.api, &pk_daemonset, "d/ds")), "/status/numberReady")), 1);
+	assert_int_equal(json_i64(json_at(obj_json(fake_api_get(w.api, &pk_daemonset, "d/ds")),
+				 "/status/numberReady")),
+		1);
 	d = obj_draft(fake_api_get(w.api, &pk_daemonset, "d/ds"));
 	json_put(d, json_root(d), "/spec/template/spec/containers/0/image", json_new_str(d, "i:2"));
 	fake_api_put(w.api, &pk_daemonset, d);
 	run(&w, 10);
 	assert_int_equal(fake_api_len(w.api, &pk_pod), 1);
-	assert_string_equal(json_at_str(obj_json(fake_api_at(w.api, &pk_pod, 0)), "/spec/containers/0/image"), "i:2");
-	assert_int_equal(json_i64(json_at(obj_json(fake_api_get(w.api, &pk_daemonset, "d/ds")), "/status/updatedNumberScheduled")), 1);
+	assert_string_equal(
+		json_at_str(obj_json(fake_api_at(w.api, &pk_pod, 0)), "/spec/containers/0/image"), "i:2");
+	assert_int_equal(json_i64(json_at(obj_json(fake_api_get(w.api, &pk_daemonset, "d/ds")),
+				 "/status/updatedNumberScheduled")),
+		1);
 	world_done(&w);
 }
 
@@ -179,7 +199,8 @@ static void endpoints_follow_ready_pods(void **state)
 
 	world_init(&w);
 	fake_api_put(w.api, &pk_service,
-		json_lit("{'apiVersion':'v1','kind':'Service','metadata':{'name':'s','namespace':'d'},'spec':{'selector':{'app':'web'},'ports':"
+		json_lit("{'apiVersion':'v1','kind':'Service','metadata':{'name':'s','namespace':'d'},'spec':"
+			 "{'selector':{'app':'web'},'ports':"
 			 "[{'port':443,'targetPort':8443,'protocol':'TCP'}]}}"));
 	put_deployment(&w, 2, "i:1");
 	run(&w, 10);
@@ -202,16 +223,19 @@ static void a_pod_without_room_says_so_and_is_placed_when_there_is(void **state)
 
 	world_init(&w);
 	fake_api_put(w.api, &pk_pod,
-		json_lit("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'big','namespace':'d'},'spec':{'schedulerName':'default-scheduler',"
+		json_lit("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'big','namespace':'d'},'spec':{'"
+			 "schedulerName':'default-scheduler',"
 			 "'containers':[{'name':'c','resources':{'requests':{'memory':'100Gi'}}}]}}"));
 	run(&w, 3);
 	pod = fake_api_get(w.api, &pk_pod, "d/big");
-	assert_string_equal(json_at_str(obj_json(pod), "/status/conditions/0/message"), "0/1 nodes are available: 1 Insufficient memory.");
+	assert_string_equal(json_at_str(obj_json(pod), "/status/conditions/0/message"),
+		"0/1 nodes are available: 1 Insufficient memory.");
 	d = obj_draft(fake_api_get(w.api, &pk_node, "n1"));
 	json_put(d, json_root(d), "/status/allocatable/memory", json_new_str(d, "200Gi"));
 	fake_api_put(w.api, &pk_node, d);
 	run(&w, 3);
-	assert_string_equal(json_at_str(obj_json(fake_api_get(w.api, &pk_pod, "d/big")), "/spec/nodeName"), "n1");
+	assert_string_equal(
+		json_at_str(obj_json(fake_api_get(w.api, &pk_pod, "d/big")), "/spec/nodeName"), "n1");
 	world_done(&w);
 }
 

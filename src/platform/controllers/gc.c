@@ -155,7 +155,8 @@ static void on_list(void *arg, struct obj *const *items, size_t n, uint64_t rv, 
 	f->call = NULL;
 	if (e) {
 		/* a kind that is served no more, or not to us: nothing of it is known, and that is all there is to know */
-		if (e->code == ERR_NOT_FOUND || e->code == ERR_METHOD_NOT_ALLOWED || e->code == ERR_FORBIDDEN) {
+		if (e->code == ERR_NOT_FOUND || e->code == ERR_METHOD_NOT_ALLOWED ||
+			e->code == ERR_FORBIDDEN) {
 			f->synced = true;
 			if (e->code == ERR_NOT_FOUND)
 				rediscover_soon(g);
@@ -211,7 +212,11 @@ static void follow_new(struct gc *g, const struct kind *k)
 	f->version = mem_strdup(k->version);
 	f->name = mem_strdup(k->kind);
 	f->plural = mem_strdup(k->plural);
-	f->kind = (struct kind){ .group = f->group, .version = f->version, .kind = f->name, .plural = f->plural, .singular = "",
+	f->kind = (struct kind){ .group = f->group,
+		.version = f->version,
+		.kind = f->name,
+		.plural = f->plural,
+		.singular = "",
 		.namespaced = k->namespaced };
 	f->again = loop_timer_new(g->loop, follow_list, f);
 	f->wanted = true;
@@ -263,7 +268,8 @@ static void on_discovered(void *arg, struct discovered *found, const struct err 
 		if (!discovered_watchable(found, i) || str_eq(k->plural, "events"))
 			continue;
 		for (size_t j = 0; j < g->n_follows; j++)
-			if (kind_is(&g->follows[j]->kind, k) && str_eq(g->follows[j]->kind.version, k->version))
+			if (kind_is(&g->follows[j]->kind, k) &&
+				str_eq(g->follows[j]->kind.version, k->version))
 				have = g->follows[j]->wanted = true;
 		if (!have)
 			follow_new(g, k);
@@ -333,7 +339,10 @@ static void delete_node(struct job *j, const struct gc_node *n)
 	json_set_str(d, o, "apiVersion", "v1");
 	json_set_str(d, o, "kind", "DeleteOptions");
 	json_set_str(d, json_need_obj(d, o, "preconditions"), "uid", n->uid);
-	json_set_str(d, o, "propagationPolicy", n->foreground ? "Foreground" : n->orphan ? "Orphan" : "Background");
+	json_set_str(d, o, "propagationPolicy",
+		n->foreground ? "Foreground"
+		: n->orphan   ? "Orphan"
+			      : "Background");
 	call_names(n, &ns, &name);
 	kube_delete(j->g->client, n->kind, ns, name, o, on_done, j);
 }
@@ -410,7 +419,8 @@ static const struct kind *kind_of_owner(const struct gc *g, const struct gc_owne
 		const char *slash = strchr(o->api_version, '/');
 		size_t len = slash ? (size_t)(slash - o->api_version) : 0;
 
-		if (str_eq(k->kind, o->kind) && strlen(k->group) == len && strncmp(k->group, o->api_version, len) == 0)
+		if (str_eq(k->kind, o->kind) && strlen(k->group) == len &&
+			strncmp(k->group, o->api_version, len) == 0)
 			return k;
 	}
 	return NULL;
@@ -483,7 +493,8 @@ static void next_owner(struct job *j)
 		}
 		k = kind_of_owner(j->g, o);
 		if (!k) {
-			j->solid = true; /* a kind that is not served: nothing can be said, so nothing is done */
+			j->solid =
+				true; /* a kind that is not served: nothing can be said, so nothing is done */
 			continue;
 		}
 		kube_get(j->g->client, k, k->namespaced ? ns : NULL, o->name, on_owner, j);
@@ -501,7 +512,8 @@ static void finish_foreground(struct job *j, const struct gc_node *n)
 		const struct gc_node *d = n->dependents[i];
 
 		for (size_t k = 0; k < d->n_owners; k++)
-			waits = waits || (d->kind && str_eq(d->owners[k].uid, n->uid) && d->owners[k].blocking);
+			waits = waits ||
+				(d->kind && str_eq(d->owners[k].uid, n->uid) && d->owners[k].blocking);
 		if (d->kind && !d->deleting)
 			wq_add(g->queue, d->uid);
 	}

@@ -148,7 +148,7 @@ static void link_owners(struct gc_graph *g, struct gc_node *n, const struct json
 	size_t i = 0;
 
 	n->owners = mem_zalloc(sizeof(*n->owners) * (json_len(refs) + 1));
-	JSON_EACH(it, refs) {
+	JSON_EACH (it, refs) {
 		struct gc_owner *o = &n->owners[i++];
 		struct gc_node *owner;
 
@@ -158,8 +158,8 @@ static void link_owners(struct gc_graph *g, struct gc_node *n, const struct json
 		o->name = mem_strdup(json_str_or(json_get(it.val, "name"), ""));
 		o->blocking = json_bool(json_get(it.val, "blockOwnerDeletion"));
 		owner = need(g, o->uid);
-		owner->dependents = mem_grow(owner->dependents, &owner->cap_dependents, owner->n_dependents + 1,
-			sizeof(*owner->dependents));
+		owner->dependents = mem_grow(owner->dependents, &owner->cap_dependents,
+			owner->n_dependents + 1, sizeof(*owner->dependents));
 		owner->dependents[owner->n_dependents++] = n;
 	}
 	n->n_owners = i;

@@ -17,7 +17,7 @@ struct gc_node {
 	struct gc_node **dependents;
 	size_t n_dependents, cap_dependents;
 	bool deleting, foreground, orphan; /* finalizers of those names */
-	struct gc_node *next; /* in the hash chain */
+	struct gc_node *next;              /* in the hash chain */
 };
 struct gc_graph;
 struct gc_graph *gc_graph_new(void);

@@ -22,7 +22,7 @@ static void pdb_decide(const struct look *l, const char *key, struct plan *out)
 	spec = json_get(obj_json(pdb), "spec");
 	for (size_t i = 0; (pod = cache_at(pods, i)); i++) {
 		if (!str_eq(obj_namespace(pod), obj_namespace(pdb)) || !pod_is_active(pod) ||
-		    !selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
+			!selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
 			continue;
 		expected++;
 		healthy += pod_is_ready(pod);
@@ -30,7 +30,9 @@ static void pdb_decide(const struct look *l, const char *key, struct plan *out)
 	if (json_get(spec, "maxUnavailable"))
 		desired = expected - int_or_percent(json_get(spec, "maxUnavailable"), expected, true);
 	else
-		desired = json_get(spec, "minAvailable") ? int_or_percent(json_get(spec, "minAvailable"), expected, true) : 1;
+		desired = json_get(spec, "minAvailable")
+				  ? int_or_percent(json_get(spec, "minAvailable"), expected, true)
+				  : 1;
 	if (desired < 0)
 		desired = 0;
 	allowed = healthy > desired ? healthy - desired : 0;
@@ -41,8 +43,8 @@ static void pdb_decide(const struct look *l, const char *key, struct plan *out)
 	json_set_i64(d, status, "desiredHealthy", desired);
 	json_set_i64(d, status, "disruptionsAllowed", allowed);
 	json_set_i64(d, status, "observedGeneration", obj_generation(pdb));
-	cond_set(d, status, "DisruptionAllowed", allowed ? "True" : "False", allowed ? "SufficientPods" : "InsufficientPods", "",
-		look_now(l));
+	cond_set(d, status, "DisruptionAllowed", allowed ? "True" : "False",
+		allowed ? "SufficientPods" : "InsufficientPods", "", look_now(l));
 	plan_change(out, &pk_pdb, pdb, "status", d);
 }
 

@@ -39,7 +39,8 @@ static bool is_waiting(const struct obj *pod)
 	const struct json *spec = json_get(obj_json(pod), "spec");
 
 	return str_empty(json_get_str(spec, "nodeName")) && !obj_deleting(pod) && !has_ended(pod) &&
-	       json_len(json_get(spec, "schedulingGates")) == 0 && str_eq(json_get_str(spec, "schedulerName"), SCHEDULER_NAME);
+	       json_len(json_get(spec, "schedulingGates")) == 0 &&
+	       str_eq(json_get_str(spec, "schedulerName"), SCHEDULER_NAME);
 }
 
 static int64_t priority(const struct obj *pod)
@@ -55,7 +56,8 @@ static int by_priority(const void *a, const void *b)
 
 	if (priority(x) != priority(y))
 		return priority(x) > priority(y) ? -1 : 1;
-	order = strcmp(meta_str(obj_json(x), "creationTimestamp"), meta_str(obj_json(y), "creationTimestamp"));
+	order = strcmp(
+		meta_str(obj_json(x), "creationTimestamp"), meta_str(obj_json(y), "creationTimestamp"));
 	return order ? order : strcmp(obj_key(x), obj_key(y));
 }
 
@@ -74,7 +76,8 @@ static void board_fill(struct board *b)
 		const char *node = json_at_str(obj_json(o), "/spec/nodeName");
 
 		if (is_waiting(o)) {
-			b->waiting = mem_grow(b->waiting, &b->cap_waiting, b->n_waiting + 1, sizeof(*b->waiting));
+			b->waiting =
+				mem_grow(b->waiting, &b->cap_waiting, b->n_waiting + 1, sizeof(*b->waiting));
 			b->waiting[b->n_waiting++] = o;
 		}
 		if (str_empty(node) || has_ended(o))
@@ -112,7 +115,8 @@ static void plan_binding(struct plan *out, const struct obj *pod, const struct o
 	json_set_str(d, json_need_obj(d, o, "target"), "kind", "Node");
 	json_set_str(d, json_need_obj(d, o, "target"), "name", obj_name(node));
 	plan_create_sub(out, &pk_pod, obj_key(pod), "binding", d);
-	plan_event(out, pod, false, "Scheduled", "Successfully assigned %s/%s to %s", obj_namespace(pod), obj_name(pod), obj_name(node));
+	plan_event(out, pod, false, "Scheduled", "Successfully assigned %s/%s to %s", obj_namespace(pod),
+		obj_name(pod), obj_name(node));
 }
 
 /* "0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable." */
@@ -128,8 +132,8 @@ static void count_reason(struct strv *reasons, size_t *counts, const char *why)
 	strv_add(reasons, why);
 }
 
-static void plan_unschedulable(const struct board *b, const struct obj *pod, const struct strv *reasons, const size_t *counts,
-			       struct plan *out)
+static void plan_unschedulable(const struct board *b, const struct obj *pod, const struct strv *reasons,
+	const size_t *counts, struct plan *out)
 {
 	CLEANUP(str_done) struct str text = { 0 };
 	CLEANUP(strv_done) struct strv parts = { 0 };
@@ -147,7 +151,8 @@ static void plan_unschedulable(const struct board *b, const struct obj *pod, con
 		str_add(&text, "no nodes available to schedule pods");
 	if (!str_eq(json_get_str(was, "message"), text.data))
 		plan_event(out, pod, true, "FailedScheduling", "%s", text.data);
-	cond_set(d, json_need_obj(d, json_root(d), "status"), "PodScheduled", "False", "Unschedulable", text.data, b->now);
+	cond_set(d, json_need_obj(d, json_root(d), "status"), "PodScheduled", "False", "Unschedulable",
+		text.data, b->now);
 	plan_change(out, &pk_pod, pod, "status", d);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* platform/up/drain.h - `coracle down`: ends what runs on this host so that it comes back with the next up.
  *
- * The node is closed for new pods and marked; pods that are part of something larger and never restart in place (a VM's launcher, a
+ * The node is closed for new pods and marked; pods that are part of something larger and never
+ * restart in place (a VM's launcher, a
  * job's pod) are deleted with their own grace, and their owners make new ones that wait for the node; every other pod is stopped
  * with the control plane and runs again in place. */
 #pragma once

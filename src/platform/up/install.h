@@ -17,7 +17,8 @@ struct install_source {
 struct install_spec {
 	const struct install_source *sources;
 	size_t n;
-	/* File that remembers what was put in last: nothing is done while the programs print the same. The user's changes stay. */
+	/* File that remembers what was put in last: nothing is done while the programs print the
+	 * same. The user's changes stay. */
 	const char *mark;
 };
 /* n: objects written; 0: nothing had to be done. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/up/prepare.h - what of a start is waiting for others (programs tried and run, files synced), done on a thread beside the
+/* platform/up/prepare.h - what of a start is waiting for others (programs tried and run, files
+ * synced), done on a thread beside the
  * loop, so that the API server answers meanwhile. */
 #pragma once
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/up/up.h - the embedded platform as one program: store, API server, controllers with the scheduler, node agent, and what is
+/* platform/up/up.h - the embedded platform as one program: store, API server, controllers with the
+ * scheduler, node agent, and what is
  * put into a new cluster. The parts talk to the API server by its in-process transport, as clients like any other.
  *
  * Order: the server answers first, everything else follows in the next turns of the loop. One per process. */
