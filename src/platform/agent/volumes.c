@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 static char *mem_dir(const struct pod *p)
@@ -44,6 +46,13 @@ static const struct json *vol_spec(const struct pod *p, const struct vol *v)
 	return NULL;
 }
 
+static bool is_tmpfs(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) == 0 && st.f_type == TMPFS_MAGIC;
+}
+
 /* ---- emptyDir ---- */
 static int empty_dir(struct pod *p, struct vol *v, const struct json *spec, struct err *e)
 {
@@ -57,7 +66,7 @@ static int empty_dir(struct pod *p, struct vol *v, const struct json *spec, stru
 
 	if (file_mkdirs(path, 0777, e) < 0)
 		return -1;
-	if (made && memory && mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+	if (memory && !is_tmpfs(path) && mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return err_sys(e, "mounting a tmpfs at %s", path);
 	if (made && (chmod(path, json_is_int(group) ? 02777 : 0777) < 0 ||
 			    (json_is_int(group) && chown(path, (uid_t)-1, (gid_t)json_i64(group)) < 0)))
@@ -187,7 +196,8 @@ static int mem_ready(struct pod *p, struct err *e)
 
 	if (p->mem_mounted)
 		return 0;
-	if (!file_exists(dir)) {
+	/* The directory alone may be left from before a reboot of the host. */
+	if (!is_tmpfs(dir)) {
 		if (file_mkdirs(dir, 0755, e) < 0)
 			return -1;
 		if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0) {
