@@ -25,7 +25,7 @@ for p in owned alone always; do t_need "$p runs" wait_until 15 pod_phase_is $p R
 owned=$(uid_of owned) alone=$(uid_of alone) always=$(uid_of always)
 
 t_ok "down" timeout 60 "$C" down --data-dir "$DATA"
-t_ok "the control plane has ended" never kill -0 "$UP_PID"
+t_ok "the control plane has ended" wait_until 5 never kill -0 "$UP_PID"
 for p in $owned $alone $always; do t_ok "no process of pod $p is left" no_process "$p"; done
 t_ok "they were asked to end: SIGTERM came first" bash -c "$(declare -f log_of); DATA=$DATA; log_of alone | grep -q bye"
 t_ok "down again has nothing to do" bash -c "timeout 60 '$C' down --data-dir '$DATA'"
