@@ -314,11 +314,13 @@ static void memory_grows_in_place_and_shrinks_to_its_start(void **state)
 	assert_int_equal(guest(w)->memory, 2 * GI);
 	assert_int_equal(guest(w)->boot, GI);
 	assert_int_equal(guest(w)->set_memory_calls, 1); /* 55: once is enough */
+	assert_int_equal(events(w, "LiveUpdate"), 1);
+	assert_int_equal(events(w, "MemoryUpdated"), 1);
 	assert_vmi(w, "/status/memory/guestRequested", "2Gi");
 	assert_null(vmi_cond(world_vmi(w, "v0"), COND_HOT_MEMORY));
 	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
-	/* the person's, VMI spec, HotMemoryChange, resize, the VM's status twice, its event */
-	assert_true(fake_api_writes(w->api) - writes <= 8);
+	/* the person's, VMI spec, HotMemoryChange, resize, the VM's status thrice, two events */
+	assert_true(fake_api_writes(w->api) - writes <= 9);
 	/* 57: boot 1Gi, now 2Gi, set to 1536Mi */
 	memory(w, "1536Mi");
 	assert_int_equal(guest(w)->memory, 3 * GI / 2);
@@ -485,6 +487,20 @@ static void a_failed_change_can_be_reverted(void **state)
 	assert_no_rr(w);
 	assert_int_equal(guest(w)->memory, GI);
 	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+}
+
+/* The same where nothing can be done in place any more: the guest still has too much, and it is said (sim, seed 468). */
+static void a_partial_change_is_not_forgotten_without_the_gate(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	w->faults.partial = 1000;
+	memory(w, "2Gi");
+	user_config(w, NO_GATE);
+	memory(w, "1Gi");
+	assert_int_equal(guest(w)->memory, 3 * GI / 2);
+	assert_rr(w, "\"1536Mi\" -> \"1Gi\"");
 }
 
 /* rollout.md 7.4; decision 19: no room, and migration not allowed: a restart is what remains */
@@ -658,6 +674,7 @@ int main(void)
 		T(during_a_migration_changes_wait_with_a_reason),
 		T(a_failed_change_is_tried_again_only_with_another_value),
 		T(a_failed_change_can_be_reverted),
+		T(a_partial_change_is_not_forgotten_without_the_gate),
 		T(a_node_without_room_is_told),
 		T(without_the_gate_a_migration_is_waited_for),
 		T(a_newer_value_overtakes),

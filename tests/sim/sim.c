@@ -88,6 +88,15 @@ static void do_delete(struct world *w, const char *vm)
 		world_run(w, (int64_t)rng_below(&w->rng, 3000));
 	user_vm(w, vm, PICK(w, "Always", "Manual", "Halted"), "1Gi");
 }
+/* Finalizers cut off by hand: what was below the VM must not stay. */
+static void do_force(struct world *w, const char *vm)
+{
+	user_delete(w, &kind_vm, vm);
+	user_merge(w, &kind_vm, vm, NULL, "{'metadata':{'finalizers':null}}");
+	world_run(w, (int64_t)rng_below(&w->rng, 500));
+	if (world_chance(w, 700))
+		user_vm(w, vm, "Always", "1Gi");
+}
 static void do_rollout(struct world *w, const char *vm)
 {
 	user_config(w, PICK(w, "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}",
@@ -145,6 +154,7 @@ static const struct {
 	{ 1, do_start },
 	{ 1, do_delete_vmi },
 	{ 1, do_delete },
+	{ 1, do_force },
 	{ 2, do_rollout },
 	{ 2, do_gate },
 	{ 3, do_kill },

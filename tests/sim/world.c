@@ -140,6 +140,7 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 	for (size_t i = 0; i < ARRAY_LEN(plain_kinds); i++)
 		fake_api_add_kind(w->api, plain_kinds[i]);
 	fake_api_admit(w->api, admit, w);
+	fake_api_collect_orphans(w->api, true);
 	t = fake_api_transport(w->api, "user");
 	w->user = kube_client_new_transport(w->loop, &t);
 	fake_api_put(w->api, &kind_node,

@@ -105,8 +105,9 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 	CLEANUP(mem_freep) char *why = obstacle(h);
 
 	if (why) {
-		/* Nothing has touched the guest: back to what it has means done. */
-		if (h->wanted == h->requested && str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION)) {
+		/* Nothing has touched the guest, or all of it was taken back: nothing to wait for. */
+		if (h->wanted == h->requested && h->wanted == vmi_guest_current(h->t->vmi) &&
+			str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION)) {
 			cond_remove(h->t->d, h->t->status, COND_HOT_MEMORY);
 			return;
 		}
