@@ -160,7 +160,9 @@ int cmd_down(const struct args *a)
 		return complain("%s", e.msg);
 	printf("Stopping virtual machines ...\n");
 	if (drain(a->data_dir, &e) < 0)
-		return complain("%s; the control plane was left running", e.msg);
+		return complain("%s; the control plane was left running, its node closed for new pods "
+				"(kubectl uncordon opens it)",
+			e.msg);
 	printf("Stopping the control plane ...\n");
 	if (file_write(mark, "", 0, 0600, &e) < 0 || stop_process(a->data_dir, &e) < 0)
 		return complain("%s", e.msg);
