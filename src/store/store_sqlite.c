@@ -465,10 +465,13 @@ static int sql_load(struct store *base, const struct store_load_ops *ops, void *
 	struct store_sqlite *s = sql_of(base);
 
 	if (sql_each(s->db, "SELECT key, rev, value FROM current ORDER BY key", sql_load_row, ops, arg, e) <
-		0)
+			0 ||
+		sql_each(s->db, "SELECT rev, key, deleted, prev_rev, old FROM log ORDER BY rev DESC",
+			sql_load_change, ops, arg, e) < 0)
 		return -1;
-	return sql_each(s->db, "SELECT rev, key, deleted, prev_rev, old FROM log ORDER BY rev DESC",
-		sql_load_change, ops, arg, e);
+	/* Nothing of it is read again */
+	sqlite3_db_release_memory(s->db);
+	return 0;
 }
 
 static int sql_number(sqlite3 *db, const char *query, uint64_t *ret, struct err *e)

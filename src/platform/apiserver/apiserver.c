@@ -28,6 +28,16 @@ void server_random(struct apiserver *s, void *buf, size_t n)
 	crypto_random(buf, n);
 }
 
+/* What every request looks at: rules, webhooks, namespaces. Their trees stay, if they are not too many. */
+static bool always_needed(const struct bucket *b)
+{
+	const char *storage = bucket_storage(b);
+
+	return bucket_len(b) < SERVER_COMPACT_FROM &&
+	       (str_starts(storage, "rbac.authorization.k8s.io/") ||
+		       str_starts(storage, "admissionregistration.k8s.io/") || str_eq(storage, "namespaces"));
+}
+
 static void tick(void *arg)
 {
 	struct apiserver *s = arg;
@@ -39,8 +49,8 @@ static void tick(void *arg)
 		struct bucket *b = s->buckets[i];
 
 		bucket_forget(b, now);
-		if (bucket_len(b) >= SERVER_COMPACT_FROM)
-			bucket_compact(b);
+		if (!always_needed(b))
+			bucket_compact(b); /* between two turns nobody holds a tree */
 		again |= bucket_change_at(b, BUCKET_HISTORY_MIN) != NULL;
 	}
 	malloc_trim(0);

@@ -13,7 +13,7 @@
 #define BODY_MAX (3 * 1024 * 1024) /* kubernetes-api.md 2.1: 413 beyond */
 /* What HTTP lets in: a client that is over the limit still gets a Status. */
 #define BODY_READ_MAX (16 * 1024 * 1024)
-/* Smaller collections keep the trees of their objects: they are what rules and selectors look at all the time. */
+/* Smaller collections keep the trees of their objects until the next tick. */
 #define SERVER_COMPACT_FROM 512
 #define REVISION_WAIT_MS 3000 /* 2.6: a list at a future revision */
 
