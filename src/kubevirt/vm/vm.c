@@ -107,6 +107,23 @@ static void plan_live_events(const struct vm_seen *s, const struct edits *r, str
 				r->items[i].is ? r->items[i].is : "(none)");
 }
 
+/* The edits that go to the running instance, once. */
+static void plan_live(const struct vm_seen *s, struct edits *r, struct plan *out)
+{
+	if (r->vmi && plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(r->vmi)))
+		plan_live_events(s, r, out);
+}
+
+/* The new status says that the edit was seen, and nothing else. */
+static bool only_seen(const struct vm_seen *s, const struct vm_turn *t)
+{
+	const struct json *was = json_get(obj_json(s->vm), "status");
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(t->status);
+
+	json_set_i64(d, json_root(d), "desiredGeneration", json_i64(json_get(was, "desiredGeneration")));
+	return json_eq(json_root(d), was);
+}
+
 static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
 {
 	struct json_doc *d = obj_draft(s->vm);
@@ -166,14 +183,16 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 	plan_restart_events(s, &t, out);
 	plan_failed_start_event(s, &t, out);
 	plan_memory_event(s, out);
+	/* A guest that waits for its memory need not wait for that to be written */
+	if (t.act == ACT_KEEP && only_seen(s, &t))
+		plan_live(s, &r, out);
 	plan_change(out, &kind_vm, s->vm, "status", t.doc);
-	if (t.act == ACT_STOP) {
+	if (t.act == ACT_STOP)
 		plan_stop(s, out);
-	} else if (t.act == ACT_START) {
+	else if (t.act == ACT_START)
 		plan_start(s, &t, out);
-	} else if (r.vmi && plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(r.vmi))) {
-		plan_live_events(s, &r, out);
-	}
+	else
+		plan_live(s, &r, out);
 	if (s->vmi)
 		plan_let_go(s->vmi, out);
 	if (t.retry_at)
