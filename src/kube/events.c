@@ -11,6 +11,8 @@
 
 #define EVENTS_TRIES_MAX 3
 #define EVENTS_RETRY_MS 1000
+/* Whatever is told about is usually followed by a write that somebody waits for, and the server commits in order. */
+#define EVENTS_WAIT_MS 50
 #define EVENT_MESSAGE_MAX 1024 /* the API refuses more */
 
 static const struct kind kind_event = { .group = "",
@@ -28,6 +30,7 @@ struct known {
 	struct json_doc *doc; /* as it would be created now */
 	int64_t last_ms;
 	int64_t count, sent, told; /* times seen; in the request under way; known to the server */
+	bool fresh;                /* waits for events_send() */
 	bool exists;
 	int tries;
 	struct kube_call *call;
@@ -37,7 +40,7 @@ struct event_recorder {
 	struct kube_client *client;
 	char *component, *host;
 	struct keymap known;
-	struct loop_timer *retry;
+	struct loop_timer *retry, *send;
 };
 
 static void known_free(void *p)
@@ -55,6 +58,7 @@ static void known_free(void *p)
 }
 
 static void events_retry(void *arg);
+static void events_send(void *arg);
 
 struct event_recorder *events_new(struct kube_client *c, const char *component, const char *host)
 {
@@ -64,6 +68,7 @@ struct event_recorder *events_new(struct kube_client *c, const char *component, 
 	r->component = mem_strdup(component);
 	r->host = host ? mem_strdup(host) : NULL;
 	r->retry = loop_timer_new(kube_client_loop(c), events_retry, r);
+	r->send = loop_timer_new(kube_client_loop(c), events_send, r);
 	return r;
 }
 
@@ -73,6 +78,7 @@ void events_free(struct event_recorder *r)
 		return;
 	keymap_done(&r->known, known_free);
 	loop_timer_free(r->retry);
+	loop_timer_free(r->send);
 	free(r->component);
 	free(r->host);
 	free(r);
@@ -147,6 +153,21 @@ static void events_retry(void *arg)
 	}
 }
 
+static void events_send(void *arg)
+{
+	struct event_recorder *r = arg;
+
+	for (size_t i = 0; i < r->known.len; i++) {
+		struct known *k = r->known.items[i].val;
+
+		if (!k->fresh)
+			continue;
+		k->fresh = false;
+		if (!k->call)
+			known_send(k);
+	}
+}
+
 /* Makes room: what is too old to be counted further, else the oldest of all. */
 static void events_forget(struct event_recorder *r, int64_t now)
 {
@@ -155,7 +176,7 @@ static void events_forget(struct event_recorder *r, int64_t now)
 	for (size_t i = r->known.len; i-- > 0;) {
 		struct known *k = r->known.items[i].val;
 
-		if (k->call)
+		if (k->call || k->fresh)
 			continue;
 		if (now - k->last_ms > EVENTS_AGGREGATE_MS)
 			known_free(keymap_take(&r->known, k->id));
@@ -211,7 +232,7 @@ void events_record(struct event_recorder *r, const struct obj *about, bool warni
 	struct known *k = keymap_get(&r->known, id);
 	int64_t now = loop_wall_ms(kube_client_loop(r->client));
 
-	if (k && now - k->last_ms > EVENTS_AGGREGATE_MS && !k->call) {
+	if (k && now - k->last_ms > EVENTS_AGGREGATE_MS && !k->call && !k->fresh) {
 		known_free(keymap_take(&r->known, id));
 		k = NULL;
 	}
@@ -229,8 +250,10 @@ void events_record(struct event_recorder *r, const struct obj *about, bool warni
 	}
 	k->last_ms = now;
 	k->count++;
-	if (!k->call) {
-		k->tries = 0;
-		known_send(k);
-	}
+	if (k->call)
+		return; /* known_sent() sees the new count */
+	k->tries = 0;
+	k->fresh = true;
+	if (!loop_timer_armed(r->send))
+		loop_timer_set(r->send, EVENTS_WAIT_MS);
 }
