@@ -159,7 +159,7 @@ static void lease_written(void *arg, const struct obj *o, const struct err *e)
 	}
 	if (o) {
 		l->renewed_at = l->began_at;
-		loop_timer_set(l->timer, LEASE_RETRY_MS);
+		loop_timer_set(l->timer, LEASE_RENEW_MS);
 		if (l->leader)
 			return;
 		l->leader = true;
