@@ -30,7 +30,8 @@ struct loop_ops {
 	void (*read_clocks)(struct loop *l); /* fills mono and wall */
 	void (*wake)(struct loop *l);        /* from any thread */
 	void (*free)(struct loop *l);
-	void (*armed)(struct loop *l); /* an entry was armed: a wait under way may be too long; NULL: never waits */
+	void (*armed)(
+		struct loop *l); /* an entry was armed: a wait under way may be too long; NULL: never waits */
 };
 
 struct loop {

@@ -252,7 +252,8 @@ static void deletion_takes_everything_back_node_keys_last(void **state)
 	install_all(&w);
 	d = obj_draft(fake_api_get(w.api, &kind_node, "n1"));
 	json_put(d, json_root(d), "/metadata/labels/kubevirt.io~1schedulable", json_new_str(d, "true"));
-	json_put(d, json_root(d), "/metadata/labels/machine-type.node.kubevirt.io~1q35", json_new_str(d, "true"));
+	json_put(d, json_root(d), "/metadata/labels/machine-type.node.kubevirt.io~1q35",
+		json_new_str(d, "true"));
 	json_put(d, json_root(d), "/metadata/labels/zone", json_new_str(d, "a"));
 	fake_api_put(w.api, &kind_node, d);
 	d = obj_draft(fake_api_get(w.api, &kind_kubevirt, "kubevirt/kubevirt"));

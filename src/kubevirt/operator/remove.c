@@ -42,8 +42,8 @@ static bool is_ours(const char *key)
 	const char *slash = strchr(key, '/');
 	size_t len = slash ? (size_t)(slash - key) : 0;
 
-	return (len >= 11 && strncmp(slash - 11, "kubevirt.io", 11) == 0) || str_starts(key, "coracle.dev/") ||
-	       str_eq(key, LABEL_NODE_CPU_MANAGER);
+	return (len >= 11 && strncmp(slash - 11, "kubevirt.io", 11) == 0) ||
+	       str_starts(key, "coracle.dev/") || str_eq(key, LABEL_NODE_CPU_MANAGER);
 }
 
 /* Our keys on nodes (operator.md 3.3). */

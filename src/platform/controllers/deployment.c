@@ -17,7 +17,7 @@ struct sets {
 	const struct obj *deployment;
 	const struct obj *all[SETS_MAX]; /* every ReplicaSet of it */
 	size_t n;
-	const struct obj *newest;        /* of the present template; NULL: to be made */
+	const struct obj *newest; /* of the present template; NULL: to be made */
 	char hash[16];
 	char name[280];
 };
@@ -32,7 +32,8 @@ static void sets_collect(const struct look *l, const struct obj *deployment, str
 	struct cache *all = look_cache(l, &pk_replicaset);
 
 	s->deployment = deployment;
-	template_hash(json_at(obj_json(deployment), "/spec/template"), at_int(deployment, "/status/collisionCount"), s->hash);
+	template_hash(json_at(obj_json(deployment), "/spec/template"),
+		at_int(deployment, "/status/collisionCount"), s->hash);
 	snprintf(s->name, sizeof(s->name), "%s-%s", obj_name(deployment), s->hash);
 	for (size_t i = 0; i < cache_index_len(all, 0, obj_uid(deployment)) && s->n < SETS_MAX; i++) {
 		const struct obj *rs = cache_index_at(all, 0, obj_uid(deployment), i);
@@ -78,12 +79,13 @@ static struct json_doc *newest_from(const struct sets *s, int64_t replicas)
 	json_set_str(d, json_need_obj(d, rs, "metadata"), "name", s->name);
 	json_set_str(d, json_need_obj(d, rs, "metadata"), "namespace", obj_namespace(s->deployment));
 	if (json_at(o, "/spec/template/metadata/labels"))
-		json_set_copy(d, json_get(rs, "metadata"), "labels", json_at(o, "/spec/template/metadata/labels"));
+		json_set_copy(
+			d, json_get(rs, "metadata"), "labels", json_at(o, "/spec/template/metadata/labels"));
 	meta_set_label(d, rs, LABEL_HASH, s->hash);
 	json_set_strf(d, json_need_obj(d, json_get(rs, "metadata"), "annotations"), ANN_REVISION, "%lld",
 		(long long)next_revision(s));
-	meta_add_owner(d, rs, kind_api_version(&pk_deployment, version), "Deployment", obj_name(s->deployment),
-		obj_uid(s->deployment), true);
+	meta_add_owner(d, rs, kind_api_version(&pk_deployment, version), "Deployment",
+		obj_name(s->deployment), obj_uid(s->deployment), true);
 	spec = json_need_obj(d, rs, "spec");
 	json_set_i64(d, spec, "replicas", replicas);
 	if (json_at(o, "/spec/minReadySeconds"))
@@ -91,7 +93,8 @@ static struct json_doc *newest_from(const struct sets *s, int64_t replicas)
 	json_set_copy(d, spec, "selector", json_at(o, "/spec/selector"));
 	json_set_str(d, json_need_obj(d, json_get(spec, "selector"), "matchLabels"), LABEL_HASH, s->hash);
 	json_set_copy(d, spec, "template", json_at(o, "/spec/template"));
-	json_set_str(d, json_need_obj(d, json_need_obj(d, json_get(spec, "template"), "metadata"), "labels"), LABEL_HASH, s->hash);
+	json_set_str(d, json_need_obj(d, json_need_obj(d, json_get(spec, "template"), "metadata"), "labels"),
+		LABEL_HASH, s->hash);
 	return d;
 }
 
@@ -133,9 +136,11 @@ static void shrink_old(const struct sets *s, int64_t want, int64_t unavailable, 
 		available += at_int(s->all[i], "/status/availableReplicas");
 	}
 	/* pods that may go without falling below want - unavailable; those of the newest that are not yet there do not count */
-	spare = total - (want - unavailable) - (at_int(s->newest, "/spec/replicas") - at_int(s->newest, "/status/availableReplicas"));
+	spare = total - (want - unavailable) -
+		(at_int(s->newest, "/spec/replicas") - at_int(s->newest, "/status/availableReplicas"));
 	for (size_t i = 0; i < s->n && spare > 0; i++) {
-		int64_t have = at_int(s->all[i], "/spec/replicas"), ill = have - at_int(s->all[i], "/status/availableReplicas");
+		int64_t have = at_int(s->all[i], "/spec/replicas"),
+			ill = have - at_int(s->all[i], "/status/availableReplicas");
 		int64_t cut;
 
 		if (s->all[i] == s->newest || have == 0)
@@ -165,7 +170,8 @@ static void roll(const struct sets *s, struct plan *out)
 	const struct json *rolling = json_at(spec, "/strategy/rollingUpdate");
 	bool recreate = str_eq(json_at_str(spec, "/strategy/type"), "Recreate");
 	int64_t surge = recreate ? 0 : int_or_percent(json_get(rolling, "maxSurge"), want, true);
-	int64_t unavailable = recreate ? want : int_or_percent(json_get(rolling, "maxUnavailable"), want, false);
+	int64_t unavailable =
+		recreate ? want : int_or_percent(json_get(rolling, "maxUnavailable"), want, false);
 	int64_t old_pods = 0, size;
 
 	if (surge == 0 && unavailable == 0)
@@ -197,7 +203,8 @@ static void forget_history(const struct sets *s, struct plan *out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->all[i] != s->newest && !at_int(s->all[i], "/spec/replicas") && !at_int(s->all[i], "/status/replicas"))
+		if (s->all[i] != s->newest && !at_int(s->all[i], "/spec/replicas") &&
+			!at_int(s->all[i], "/status/replicas"))
 			empty[n++] = s->all[i];
 	while (n && (int64_t)n > limit) {
 		size_t oldest = 0;
@@ -216,7 +223,8 @@ static void report(const struct sets *s, int64_t now, struct plan *out)
 	struct json *status = json_need_obj(d, json_root(d), "status");
 	int64_t want = at_int(s->deployment, "/spec/replicas"), total = 0, ready = 0, available = 0, min;
 	const struct json *rolling = json_at(json_root(d), "/spec/strategy/rollingUpdate/maxUnavailable");
-	int64_t updated = at_int(s->newest, "/status/replicas"), deadline = at_int(s->deployment, "/spec/progressDeadlineSeconds");
+	int64_t updated = at_int(s->newest, "/status/replicas"),
+		deadline = at_int(s->deployment, "/spec/progressDeadlineSeconds");
 	bool complete;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -232,35 +240,41 @@ static void report(const struct sets *s, int64_t now, struct plan *out)
 	json_set_i64(d, status, "unavailableReplicas", want > available ? want - available : 0);
 	min = want - int_or_percent(rolling, want, false);
 	if (available >= min)
-		cond_set(d, status, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now);
+		cond_set(d, status, "Available", "True", "MinimumReplicasAvailable",
+			"Deployment has minimum availability.", now);
 	else
-		cond_set(d, status, "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.",
-			now);
+		cond_set(d, status, "Available", "False", "MinimumReplicasUnavailable",
+			"Deployment does not have minimum availability.", now);
 	complete = updated == want && total == want && available == want;
 	if (complete) {
-		CLEANUP(mem_freep) char *text = str_printf("ReplicaSet \"%s\" has successfully progressed.", s->name);
+		CLEANUP(mem_freep)
+		char *text = str_printf("ReplicaSet \"%s\" has successfully progressed.", s->name);
 
 		cond_set(d, status, "Progressing", "True", "NewReplicaSetAvailable", text, now);
 	} else {
 		const struct json *was = cond_find(json_get(status, "conditions"), "Progressing");
 		CLEANUP(mem_freep) char *text = str_printf("ReplicaSet \"%s\" is progressing.", s->name);
-		CLEANUP(mem_freep) char *late = str_printf("ReplicaSet \"%s\" has timed out progressing.", s->name);
+		CLEANUP(mem_freep)
+		char *late = str_printf("ReplicaSet \"%s\" has timed out progressing.", s->name);
 		int64_t since = now;
 
 		/* The clock runs from the last sign of life: a new set, or a changed count. */
 		if (str_eq(json_get_str(was, "reason"), "ReplicaSetUpdated"))
 			time_parse(json_str_or(json_get(was, "lastUpdateTime"), ""), &since);
-		if (json_at(obj_json(s->deployment), "/status/updatedReplicas") && (updated != at_int(s->deployment, "/status/updatedReplicas") ||
-			available != at_int(s->deployment, "/status/availableReplicas")))
+		if (json_at(obj_json(s->deployment), "/status/updatedReplicas") &&
+			(updated != at_int(s->deployment, "/status/updatedReplicas") ||
+				available != at_int(s->deployment, "/status/availableReplicas")))
 			since = now;
-		if (str_eq(json_get_str(was, "reason"), "ProgressDeadlineExceeded") || (deadline > 0 && now >= since + deadline * 1000)) {
+		if (str_eq(json_get_str(was, "reason"), "ProgressDeadlineExceeded") ||
+			(deadline > 0 && now >= since + deadline * 1000)) {
 			cond_set(d, status, "Progressing", "False", "ProgressDeadlineExceeded", late, now);
 		} else {
 			char buf[TIME_TEXT_MAX];
 
 			cond_set(d, status, "Progressing", "True", "ReplicaSetUpdated", text, now);
-			json_set_str(d, (struct json *)cond_find(json_get(status, "conditions"), "Progressing"), "lastUpdateTime",
-				time_rfc3339(since, buf));
+			json_set_str(d,
+				(struct json *)cond_find(json_get(status, "conditions"), "Progressing"),
+				"lastUpdateTime", time_rfc3339(since, buf));
 			if (deadline > 0)
 				plan_again_at(out, since + deadline * 1000);
 		}
