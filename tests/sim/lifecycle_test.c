@@ -338,6 +338,34 @@ static void a_foreign_instance_is_waited_for(void **state)
 	assert_null(condition(w, COND_FAILURE, "reason"));
 }
 
+/* A start whose answer was lost is begun again with the next generation: the instance that is there tells what it was started
+ * from (sim, seed 10057). */
+static void an_instance_names_its_revision(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(mem_freep) char *newer = NULL;
+	struct json_doc *d;
+
+	user_vm(w, "v0", "Always", "1Gi");
+	world_run(w, SOON);
+	world_kill(w);
+	user_merge(w, &kind_vm, "v0", NULL, "{'spec':{'template':{'spec':{'hostname':'b'}}}}");
+	newer = str_printf("revision-start-vm-%s-2", meta_str(world_vm(w, "v0"), "uid"));
+	d = obj_draft(fake_api_at(w->api, &kind_controllerrevision, 0));
+	json_put_str(d, json_root(d), "/metadata/name", newer);
+	json_put_str(d, json_root(d), "/metadata/uid", "33333333-3333-4333-8333-333333333333");
+	json_put_str(d, json_root(d), "/data/spec/template/spec/hostname", "b");
+	fake_api_put(w->api, &kind_controllerrevision, d);
+	world_start(w);
+	world_run(w, SOON);
+	assert_non_null(
+		strstr(json_str_or(json_get(cond_find(json_at(world_vm(w, "v0"), "/status/conditions"),
+						    COND_RESTART_REQUIRED),
+					   "message"),
+			       ""),
+			"hostname"));
+}
+
 /* decided by the pods' image, told by a label (kubevirt-api.md 4) */
 static void outdated_launchers_are_marked(void **state)
 {
@@ -370,6 +398,7 @@ int main(void)
 		T(the_pod_of_an_ended_instance_does_not_stay_alive),
 		T(instances_of_a_dead_node_are_given_up),
 		T(a_foreign_instance_is_waited_for),
+		T(an_instance_names_its_revision),
 		T(outdated_launchers_are_marked),
 	};
 

@@ -530,6 +530,26 @@ static void a_node_without_room_is_told(void **state)
 	assert_null(condition(w, COND_HOT_MEMORY, "status"));
 }
 
+/* What the pod asked for in vain must not stand in the way of what it has already (sim, seed 54019). */
+static void room_that_is_there_is_used_after_a_wish_in_vain(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	memory(w, "2Gi");
+	w->faults.no_room = true;
+	w->faults.handler_down = true;
+	memory(w, "1536Mi"); /* the guest still has 2Gi, and its pod room for them */
+	memory(w, "3Gi");    /* in vain */
+	memory(w, "2Gi");
+	w->faults.handler_down = false;
+	world_run(w, SOON);
+	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
+	assert_null(condition(w, COND_HOT_MEMORY, "reason"));
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+}
+
 /* decision 11 */
 static void without_the_gate_a_migration_is_waited_for(void **state)
 {
@@ -676,6 +696,7 @@ int main(void)
 		T(a_failed_change_can_be_reverted),
 		T(a_partial_change_is_not_forgotten_without_the_gate),
 		T(a_node_without_room_is_told),
+		T(room_that_is_there_is_used_after_a_wish_in_vain),
 		T(without_the_gate_a_migration_is_waited_for),
 		T(a_newer_value_overtakes),
 		T(memory_given_as_request_only_can_become_guest_memory),

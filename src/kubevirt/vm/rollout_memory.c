@@ -113,7 +113,8 @@ static bool failed_before(const struct memory_case *m)
 /* Decision 19: what works neither in place nor by a migration waits for a restart; nobody is evicted for it. */
 static bool stuck(const struct memory_case *m)
 {
-	return str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"),
+	return m->wanted != vmi_guest_current(m->vmi) &&
+	       str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"),
 		       HOT_MEMORY_NEEDS_MIGRATION) &&
 	       !(m->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE);
 }

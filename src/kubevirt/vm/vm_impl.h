@@ -17,7 +17,7 @@ struct vm_seen {
 	const struct obj *foreign; /* an instance of our name that is not ours */
 	const struct obj *revisions[VM_REVISIONS_MAX];
 	size_t n_revisions;
-	const struct obj *revision; /* the newest of them: how the instance was started */
+	const struct obj *revision; /* of these: how the instance was started; NULL: not known */
 	const struct kv_config *config;
 	const struct vm_env *env;
 	int64_t now; /* wall ms */

@@ -10,8 +10,12 @@ static bool is_ours(const struct obj *vmi, const struct obj *vm)
 	return vm && str_eq(json_get_str(meta_controller_ref(obj_json(vmi)), "uid"), obj_uid(vm));
 }
 
+/* The one that the instance names, else the newest: a start that was interrupted, and came to nothing because the instance was
+ * there already, leaves a newer one behind. */
 static void look_revisions(const struct look *l, struct vm_seen *s)
 {
+	const char *named =
+		s->vmi ? json_at_str(obj_json(s->vmi), "/status/virtualMachineRevisionName") : NULL;
 	const struct cache *c = look_cache(l, &kind_controllerrevision);
 	const struct obj *o;
 	int64_t generation, newest = -1;
@@ -19,6 +23,8 @@ static void look_revisions(const struct look *l, struct vm_seen *s)
 	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++) {
 		if (obj_deleting(o) || !vm_revision_of(o, s->vm, &generation))
 			continue;
+		if (str_eq(named, obj_name(o)))
+			generation = INT64_MAX;
 		if (generation > newest) {
 			newest = generation;
 			s->revision = o;

@@ -47,29 +47,47 @@ static bool read_pod(struct hot *h)
 	return true;
 }
 
-static bool pod_fits(const struct hot *h)
+struct size {
+	int64_t request, limit; /* limit -1: the pod has none */
+};
+
+static struct size needed(const struct hot *h)
 {
-	return h->request == h->need.memory_request && h->limit == h->need.memory_limit;
+	return (struct size){ h->need.memory_request, h->limit >= 0 ? h->need.memory_limit : -1 };
 }
 
-/* Measured by what was given: an earlier wish that the node could not fulfil is taken back. */
-static bool pod_must_grow(const struct hot *h)
+/* While a change is under way the pod is never smaller than what it was given, for the guest may use it; and it asks for no
+ * more than is needed now: an earlier wish that the node could not fulfil is taken back. */
+static struct size wished(const struct hot *h)
 {
-	return !pod_fits(h) && (h->granted < h->need.memory_request ||
-				       (h->limit >= 0 && h->granted_limit < h->need.memory_limit));
+	struct size s = needed(h);
+
+	if (s.request < h->granted)
+		s.request = h->granted;
+	if (s.limit >= 0 && s.limit < h->granted_limit)
+		s.limit = h->granted_limit;
+	return s;
 }
 
-static void plan_resize(const struct hot *h, struct plan *out)
+static bool asks_for(const struct hot *h, struct size s)
+{
+	return h->request == s.request && h->limit == s.limit;
+}
+
+static void plan_resize(const struct hot *h, struct size to, struct plan *out)
 {
 	const struct obj *pod = h->t->s->pod;
-	struct json_doc *d = obj_draft(pod);
-	struct json *c = json_item(json_at(json_root(d), "/spec/containers"), h->compute);
+	struct json_doc *d;
+	struct json *c;
 	char text[QUANTITY_TEXT_MAX];
 
-	json_put_str(d, c, "/resources/requests/memory", quantity_bytes_text(h->need.memory_request, text));
-	if (h->limit >= 0 && h->need.memory_limit >= 0)
-		json_put_str(
-			d, c, "/resources/limits/memory", quantity_bytes_text(h->need.memory_limit, text));
+	if (asks_for(h, to))
+		return;
+	d = obj_draft(pod);
+	c = json_item(json_at(json_root(d), "/spec/containers"), h->compute);
+	json_put_str(d, c, "/resources/requests/memory", quantity_bytes_text(to.request, text));
+	if (to.limit >= 0)
+		json_put_str(d, c, "/resources/limits/memory", quantity_bytes_text(to.limit, text));
 	plan_change(out, &kind_pod, pod, "resize", d);
 }
 
@@ -84,7 +102,7 @@ static char *obstacle(const struct hot *h)
 	if (h->need.hugepage_size)
 		return mem_strdup("memory of huge pages can not grow in place");
 	/* The node's answer to what the pod asks for now, not to an earlier wish. */
-	if (c && str_eq(json_get_str(c, "status"), "True") && pod_fits(h))
+	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)))
 		return str_printf("the node has no room (%s%s%s)",
 			json_str_or(json_get(c, "reason"), "Deferred"),
 			json_get_str(c, "message") ? ": " : "", json_str_or(json_get(c, "message"), ""));
@@ -105,9 +123,9 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 	CLEANUP(mem_freep) char *why = obstacle(h);
 
 	if (why) {
-		/* Nothing has touched the guest, or all of it was taken back: nothing to wait for. */
-		if (h->wanted == h->requested && h->wanted == vmi_guest_current(h->t->vmi) &&
-			str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION)) {
+		/* The guest has it, by chance or because nothing has touched it: nothing to wait for. */
+		if (h->wanted == vmi_guest_current(h->t->vmi) &&
+			(!reason_now || str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION))) {
 			cond_remove(h->t->d, h->t->status, COND_HOT_MEMORY);
 			return;
 		}
@@ -119,8 +137,7 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 	}
 	set_condition(h, HOT_MEMORY_IN_PLACE, NULL);
 	/* First the pod, then the guest; the other way round when it shrinks. */
-	if (pod_must_grow(h))
-		plan_resize(h, out);
+	plan_resize(h, wished(h), out);
 }
 
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
@@ -139,9 +156,8 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 	if (str_eq(status, "False") && vmi_hot_memory_target(t->vmi) == h.wanted)
 		return; /* tried, and it failed: another value is another try (H4) */
 	if (!c && h.wanted == h.requested) {
-		if (!h.need.hugepage_size && !pod_fits(&h) &&
-			gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
-			plan_resize(&h, out);
+		if (!h.need.hugepage_size && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+			plan_resize(&h, needed(&h), out);
 		return;
 	}
 	under_way(&h, str_eq(status, "True") ? json_get_str(c, "reason") : NULL, out);
