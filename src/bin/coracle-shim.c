@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* coracle-shim: stands beside one container for as long as that runs, and outlives the node agent.
  *
- *   coracle-shim DIR LOG LOG_MAX OOM_FILE -- RUNTIME run... -- RUNTIME delete...
+ *   coracle-shim [--adopt] DIR LOG LOG_MAX OOM_FILE -- RUNTIME run... -- RUNTIME delete...
  *
  * It is the container's parent (as subreaper): starts the runtime, which leaves the container behind and its pid in DIR/pid;
  * copies stdout and stderr to LOG in the form that Kubernetes' tools know ("TIME stdout F line"), rotated to LOG.1; and
  * tells what happens in DIR/status, replaced as a whole each time:
  *   shim PID
- *   pid PID START_MS
+ *   pid PID START_MS START_TICKS
  *   exit CODE SIGNAL END_MS OOM_KILLS
  *   error TEXT           (the runtime could not start it)
- * Then it becomes the runtime's delete command. Nothing is allocated and no library used but libc: there is one of these
+ * Then it becomes the runtime's delete command.
+ *
+ * The container's output goes through two FIFOs in DIR, which the container holds open for reading too: when a shim is killed,
+ * nobody gets SIGPIPE, and another one (--adopt) takes over a container that runs. That one is not its parent: the exit code
+ * is then told as EXIT_UNKNOWN. Nothing is allocated and no library used but libc: there is one of these
  * per container. */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +35,7 @@
 #define LINE_MAX_BYTES 16384 /* longer lines are cut into parts, marked P */
 #define TEXT_MAX 1024
 #define STAMP_MAX 48
+#define EXIT_UNKNOWN 255 /* as other runtimes say it */
 
 struct stream {
 	int fd;
@@ -45,6 +51,8 @@ struct shim {
 	bool runtime_ended, main_ended;
 	int runtime_status, main_status;
 	long long started, ended;
+	unsigned long long ticks; /* start of main, /proc/PID/stat field 22: with the pid it names the process */
+	bool adopted;
 	struct stream out, err;
 };
 
@@ -88,8 +96,10 @@ static void tell(const struct shim *s, const char *error)
 	int n = snprintf(text, sizeof(text), "shim %d\n", (int)getpid()), fd;
 
 	if (s->started)
-		n += snprintf(text + n, sizeof(text) - n, "pid %d %lld\n", (int)s->main, s->started);
-	if (s->main_ended)
+		n += snprintf(text + n, sizeof(text) - n, "pid %d %lld %llu\n", (int)s->main, s->started, s->ticks);
+	if (s->main_ended && s->adopted)
+		n += snprintf(text + n, sizeof(text) - n, "exit %d 0 %lld %ld\n", EXIT_UNKNOWN, s->ended, oom_kills(s));
+	else if (s->main_ended)
 		n += snprintf(text + n, sizeof(text) - n, "exit %d %d %lld %ld\n",
 			WIFEXITED(s->main_status) ? WEXITSTATUS(s->main_status)
 						  : 128 + WTERMSIG(s->main_status),
@@ -204,12 +214,31 @@ static void write_oom_score(const char *score)
 	close(fd);
 }
 
+/* Opened for both directions, so that neither end ever sees the other one missing. flags: O_NONBLOCK for us. */
+static int fifo_open(const struct shim *s, const char *name, int flags)
+{
+	char path[4096];
+
+	in_dir(s, name, path);
+	if (mkfifo(path, 0622) < 0 && errno != EEXIST)
+		return -1;
+	chmod(path, 0622); /* writers without rights may open /dev/stdout again; the directory itself is closed to them */
+	return open(path, O_RDWR | O_CLOEXEC | flags);
+}
+
+static int streams_open(struct shim *s)
+{
+	s->out.fd = fifo_open(s, "stdout", O_NONBLOCK);
+	s->err.fd = fifo_open(s, "stderr", O_NONBLOCK);
+	return s->out.fd < 0 || s->err.fd < 0 ? -1 : 0;
+}
+
 static int start_runtime(struct shim *s, char **argv)
 {
-	int out[2], err[2];
+	int out = fifo_open(s, "stdout", 0), err = fifo_open(s, "stderr", 0);
 	sigset_t none;
 
-	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
+	if (out < 0 || err < 0 || streams_open(s) < 0)
 		return -1;
 	s->runtime = fork();
 	if (s->runtime < 0)
@@ -218,18 +247,67 @@ static int start_runtime(struct shim *s, char **argv)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		write_oom_score("0");
-		dup2(out[1], 1);
-		dup2(err[1], 2);
+		dup2(out, 1);
+		dup2(err, 2);
 		execvp(argv[0], argv);
 		fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 		_exit(127);
 	}
-	close(out[1]);
-	close(err[1]);
-	s->out.fd = out[0];
-	s->err.fd = err[0];
-	fcntl(out[0], F_SETFL, O_NONBLOCK);
-	fcntl(err[0], F_SETFL, O_NONBLOCK);
+	close(out);
+	close(err);
+	return 0;
+}
+
+static unsigned long long start_ticks(pid_t pid)
+{
+	char path[64], text[1024], *at;
+	unsigned long long ticks = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	slurp(path, text, sizeof(text));
+	at = strrchr(text, ')'); /* the name may hold anything */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		ticks = strtoull(at + 1, NULL, 10);
+	return ticks;
+}
+
+/* Follows a container that another shim started: until its main process, named by pid and start, is gone. */
+static int adopt(struct shim *s)
+{
+	char path[4096], text[TEXT_MAX], *at;
+	int fd;
+
+	s->adopted = true;
+	in_dir(s, "status", path);
+	slurp(path, text, sizeof(text));
+	at = strstr(text, "\npid ");
+	if (!at)
+		return -1;
+	s->main = (pid_t)strtol(at + 5, &at, 10);
+	s->started = strtoll(at, &at, 10);
+	s->ticks = strtoull(at, &at, 10);
+	if (s->main <= 0 || !s->ticks || streams_open(s) < 0)
+		return -1;
+	tell(s, NULL);
+	fd = (int)syscall(SYS_pidfd_open, s->main, 0);
+	while (fd >= 0 && start_ticks(s->main) == s->ticks) {
+		struct pollfd p[3] = { { fd, POLLIN, 0 }, { s->out.fd, POLLIN, 0 }, { s->err.fd, POLLIN, 0 } };
+
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[1].revents)
+			pump(s, &s->out);
+		if (p[2].revents)
+			pump(s, &s->err);
+		if (p[0].revents)
+			break;
+	}
+	drain(s, &s->out);
+	drain(s, &s->err);
+	s->main_ended = true;
+	s->ended = now_ms();
 	return 0;
 }
 
@@ -265,6 +343,7 @@ static void runtime_ended(struct shim *s)
 		s->main = (pid_t)strtol(text, NULL, 10);
 	if (s->main > 0) {
 		s->started = now_ms();
+		s->ticks = start_ticks(s->main);
 		tell(s, NULL);
 	}
 }
@@ -325,19 +404,21 @@ int main(int argc, char **argv)
 	static struct shim s = { .out = { .fd = -1, .name = "stdout" },
 		.err = { .fd = -1, .name = "stderr" } };
 	static const int spared[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
-	char **run = argc > 5 ? after_dashes(argv + 5) : NULL, **del = run ? after_dashes(run) : NULL;
+	bool adopting = argc > 1 && strcmp(argv[1], "--adopt") == 0;
+	char **args = argv + adopting;
+	char **run = argc - adopting > 5 ? after_dashes(args + 5) : NULL, **del = run ? after_dashes(run) : NULL;
 	char error[TEXT_MAX];
 	sigset_t child;
 	int sigfd;
 
 	if (!del) {
-		fprintf(stderr, "usage: coracle-shim DIR LOG LOG_MAX OOM_FILE -- RUN... -- DELETE...\n");
+		fprintf(stderr, "usage: coracle-shim [--adopt] DIR LOG LOG_MAX OOM_FILE -- RUN... -- DELETE...\n");
 		return 2;
 	}
-	s.dir = argv[1];
-	s.log = argv[2];
-	s.log_max = strtol(argv[3], NULL, 10);
-	s.oom_file = argv[4];
+	s.dir = args[1];
+	s.log = args[2];
+	s.log_max = strtol(args[3], NULL, 10);
+	s.oom_file = args[4];
 	for (size_t i = 0; i < sizeof(spared) / sizeof(spared[0]); i++)
 		sigaction(spared[i], &(struct sigaction){ .sa_handler = nothing, .sa_flags = SA_RESTART },
 			NULL);
@@ -348,6 +429,14 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	write_oom_score("-998");
 	log_open(&s);
+	if (adopting) {
+		if (adopt(&s) < 0)
+			return 1;
+		tell(&s, NULL);
+		sigprocmask(SIG_UNBLOCK, &child, NULL);
+		execvp(del[0], del);
+		return 1;
+	}
 	tell(&s, NULL);
 	if (sigfd < 0 || start_runtime(&s, run) < 0) {
 		snprintf(error, sizeof(error), "starting %s: %s", run[0], strerror(errno));

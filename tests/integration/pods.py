@@ -6,6 +6,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -366,15 +367,29 @@ def containers_outlive_the_agent(n):
     n.delete("stay")
 
 
+def shim_status(n, uid):
+    return open(glob.glob(n.dir + "/pods/%s/c/c/0/status" % uid)[0]).read()
+
+
 @test
-def a_killed_shim_restarts_its_container(n):
-    n.apply(make("shim", "exec sleep 1000"))
+def a_killed_shim_is_replaced_beside_the_running_container(n):
+    """kill -9 of a supervisor touches nothing: the same process runs on, its output is still read, its end is still told."""
+    n.apply(make("shim", "i=0; while sleep 0.1; do i=$((i+1)); echo line $i; [ -e /tmp/stop ] && exit 3; done"))
     p = n.running("shim")
     uid = p["metadata"]["uid"]
-    status = open(glob.glob(n.dir + "/pods/%s/c/c/0/status" % uid)[0]).read()
-    os.kill(int(status.split()[1]), signal.SIGKILL)
+    before = shim_status(n, uid)
+    main = re.search(r"^pid (\d+)", before, re.M).group(1)
+    os.kill(int(before.split()[1]), signal.SIGKILL)
+    wait(lambda: shim_status(n, uid).split()[1] != before.split()[1], 10, "another shim")
+    after = shim_status(n, uid)
+    check(re.search(r"^pid (\d+)", after, re.M).group(1) == main, after)
+    p = n.running("shim")
+    check(ctr(p)["restartCount"] == 0 and ready(p), ctr(p))
+    last = n.logs("shim", "--tail=1")
+    wait(lambda: n.logs("shim", "--tail=1") != last, 10, "its output goes on")
+    os.kill(int(main), signal.SIGKILL)
     p = n.wait_pod("shim", lambda p: ctr(p)["restartCount"] == 1 and ready(p))
-    check(ctr(p)["lastState"]["terminated"]["exitCode"] == 137, ctr(p))
+    check(ctr(p)["lastState"]["terminated"]["exitCode"] == 255, ctr(p))
     n.delete("shim")
 
 

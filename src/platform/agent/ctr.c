@@ -205,6 +205,9 @@ void ctr_status_changed(struct ctr *c)
 }
 
 /* ---- the shim's end ---- */
+static int spawn_shim(struct ctr *c, bool adopting, struct err *e);
+static void shim_ended(void *arg, pid_t pid, int wait_status);
+
 static void delete_done(void *arg, const struct proc_result *r)
 {
 }
@@ -219,6 +222,25 @@ static void runtime_delete(const struct ctr *c)
 		10000, delete_done, NULL);
 }
 
+/* A shim was killed beside its container, which runs on: another one takes over. false: there is nothing to take over. */
+static bool adopt(struct ctr *c)
+{
+	struct agent *a = c->pod->agent;
+	struct err e = { 0 };
+
+	if (c->state != CTR_RUNNING || c->main <= 0 || !c->main_start || proc_start_time(c->main) != c->main_start ||
+		c->adoptions >= CTR_ADOPTIONS_MAX)
+		return false;
+	c->adoptions++;
+	if (c->watch < 0)
+		c->watch = inotify_add_watch(a->inotify, c->dir, IN_MOVED_TO | IN_ONLYDIR);
+	if (c->watch < 0 || spawn_shim(c, true, &e) < 0)
+		return false;
+	c->shim_end = loop_child_new(a->loop, c->shim, shim_ended, c);
+	log_warn("%s: the supervisor of container %s was killed; another one took over", c->pod->key, c->name);
+	return true;
+}
+
 static void shim_ended(void *arg, pid_t pid, int wait_status)
 {
 	struct ctr *c = arg;
@@ -227,8 +249,10 @@ static void shim_ended(void *arg, pid_t pid, int wait_status)
 	loop_child_free(TAKE(c->shim_end));
 	c->shim = 0;
 	ctr_status_changed(c);
+	if (adopt(c))
+		return;
 	if (c->state == CTR_STARTING || c->state == CTR_RUNNING) {
-		/* Killed beside its container: nobody reads the output any more, nobody will tell the end. */
+		/* Killed before its container ran, or beside one that can not be taken over: nobody would tell the end. */
 		cgroup_kill(c->pod->agent->cgroups, cgroup);
 		runtime_delete(c);
 		c->end = (struct ctr_end){ .set = true,
@@ -269,7 +293,7 @@ static void drop_old_attempts(const struct ctr *c)
 	strv_done(&names);
 }
 
-static int spawn_shim(struct ctr *c, struct err *e)
+static int spawn_shim(struct ctr *c, bool adopting, struct err *e)
 {
 	const struct agent *a = c->pod->agent;
 	CLEANUP(mem_freep) char *id = ctr_id(c, c->attempt);
@@ -284,9 +308,17 @@ static int spawn_shim(struct ctr *c, struct err *e)
 	char *manager = a->runtime.crun ? "--cgroup-manager=cgroupfs" : "--systemd-cgroup=false";
 	struct proc_spec spec = PROC_SPEC_INIT;
 
-	spec.argv = (char *const[]){ a->shim, c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog,
+	char *const argv[] = { a->shim, "--adopt", c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog,
 		"--log-format=json", manager, "run", "--detach", bundle, pidfile, id, "--", a->runtime.path,
 		root, manager, "delete", "--force", id, NULL };
+	CLEANUP(strv_done) struct strv words = { 0 };
+
+	strv_add(&words, argv[0]);
+	if (adopting)
+		strv_add(&words, argv[1]);
+	for (char *const *word = argv + 2; *word; word++)
+		strv_add(&words, *word);
+	spec.argv = strv_argv(&words);
 	spec.new_session = true;
 	return proc_spawn(&spec, &c->shim, e);
 }
@@ -337,7 +369,7 @@ void ctr_start(struct ctr *c)
 		return;
 	}
 	c->watch = inotify_add_watch(a->inotify, c->dir, IN_MOVED_TO | IN_ONLYDIR);
-	if (c->watch < 0 || spawn_shim(c, &e) < 0) {
+	if (c->watch < 0 || spawn_shim(c, false, &e) < 0) {
 		if (!e.code)
 			err_sys(&e, "watching %s", c->dir);
 		config_failed(c, "CreateContainerError", &e);
