@@ -322,7 +322,7 @@ static int decode_one(struct decoder *c, const struct protobuf_message *in, cons
 
 static int decode_packed(struct decoder *c, struct reader r, struct json *list)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
 	while (r.at < r.end) {
 		if (read_varint(&r, &n, c->e) < 0)
