@@ -65,10 +65,10 @@ pod_phase_is() { [ "$(k get pod "$1" -o 'jsonpath={.status.phase}')" = "$2" ]; }
 pids_of() {
 	local uid
 	uid=$(k get pod "$1" -o 'jsonpath={.metadata.uid}') && [ -n "$uid" ] || return 1
-	grep -l "/pod$uid/" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/proc/\(.*\)/cgroup|\1|' | sort -n
+	grep -l "/pod$uid/" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/proc/\(.*\)/cgroup|\1|' | sort -n | grep .
 }
 component_pids() { # COMPONENT: main process of its pod in this instance
 	local uid
 	uid=$(k -n kubevirt get pod -l "kubevirt.io=$1" -o 'jsonpath={.items[0].metadata.uid}') || return 1
-	grep -l "/pod$uid/" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/proc/\(.*\)/cgroup|\1|' | sort -n | head -n 1
+	grep -l "/pod$uid/" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|/proc/\(.*\)/cgroup|\1|' | sort -n | head -n 1 | grep .
 }
