@@ -282,6 +282,13 @@ def check_links():
     return bad
 
 
+def check_generated():
+    """Every generated block of a page is one that tools/gen-docs makes."""
+    made = {m for f in glob.glob("tools/gen-docs-*.c") for m in re.findall(r'\{ "([a-z-]+)", [a-z_]+ \}', read(f))}
+    return [f"{f}: nothing makes the block {name}" for f in FILES if f.endswith(".md")
+            for name in re.findall(r"^<!-- generated (\S+) -->$", read(f), re.M) if name not in made]
+
+
 def programs():
     """Names of the installed programs, by src/bin/meson.build."""
     return sorted(re.findall(r"executable\('([a-z-]+)'[^)]*install: true", read("src/bin/meson.build")))
