@@ -212,6 +212,28 @@ static void a_staged_edit_is_cleared_by_revert_or_restart(void **state)
 	assert_vmi(w, "/spec/hostname", "b");
 }
 
+/* decision 7: capped */
+static void a_long_list_is_cut(void **state)
+{
+	struct world *w = *state;
+	struct str text = { 0 };
+
+	run_vm(w, "1Gi");
+	str_add(&text, "{'terminationGracePeriodSeconds':1,'schedulerName':'s','priorityClassName':'p','"
+		       "domain':{'chassis':{"
+		       "'version':'b','serial':'c','asset':'d','sku':'e','manufacturer':'");
+	for (int i = 0; i < 300; i++)
+		str_addc(&text, 'x');
+	str_add(&text, "'},'ioThreadsPolicy':'auto','clock':{'timezone':'UTC','timer':{'hpet':{'present':"
+		       "true},'pit':{'present':true}}}}}");
+	edit(w, str_cstr(&text));
+	assert_rr(w, T1 ": spec.template.spec.");
+	assert_rr(w, "xxx...");
+	assert_rr(w, "; and 2 more");
+	assert_true(strlen(rr(w)) <= 1100);
+	str_done(&text);
+}
+
 /* 10, decision 6 */
 static void what_is_staged_blocks_what_is_live(void **state)
 {
@@ -221,7 +243,7 @@ static void what_is_staged_blocks_what_is_live(void **state)
 	edit(w, "{'hostname':'b'}");
 	memory(w, "2Gi");
 	edit(w, "{'nodeSelector':{'zone':'a'}}");
-	assert_rr(w, T1);
+	assert_rr(w, T1 ": spec.template.spec.hostname \"a\" -> \"b\"; ");
 	assert_rr(w, "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
 	assert_rr(w, "spec.template.spec.nodeSelector.zone (none) -> \"a\"");
 	assert_vmi(w, "/spec/domain/memory/guest", "1Gi");
@@ -681,6 +703,7 @@ int main(void)
 		T(under_stage_an_edit_waits),
 		T(template_labels_count_under_stage_only),
 		T(a_staged_edit_is_cleared_by_revert_or_restart),
+		T(a_long_list_is_cut),
 		T(what_is_staged_blocks_what_is_live),
 		T(a_start_leaves_a_revision),
 		T(conditions_are_mirrored_but_those_of_the_instance),

@@ -216,31 +216,41 @@ static const char *first_meaning(const struct edits *r, const char *old)
 	return first ? first : MEANING_T1;
 }
 
+/* false: the message is full */
+static bool add_change(struct str *out, const struct change *c, size_t shown)
+{
+	size_t len = out->len;
+
+	str_addf(out, "%s%s ", shown ? "; " : "", c->path);
+	add_value(out, c->was);
+	str_add(out, " -> ");
+	add_value(out, c->is);
+	if (shown < ROLLOUT_PATHS_MAX && (out->len <= ROLLOUT_MESSAGE_MAX || !shown))
+		return true;
+	out->len = len;
+	out->data[len] = 0;
+	return false;
+}
+
 char *rollout_message(const struct edits *r, const char *old)
 {
+	const char *meaning = first_meaning(r, old);
 	struct str out = { 0 };
 	size_t shown = 0, staged = 0;
+	bool full = false;
 
-	for (size_t i = 0; i < r->n; i++)
-		staged += r->items[i].staged;
-	str_addf(&out, "%s: ", first_meaning(r, old));
-	for (size_t i = 0; i < r->n && shown < ROLLOUT_PATHS_MAX; i++) {
-		const struct change *c = &r->items[i];
-		size_t len = out.len;
+	str_addf(&out, "%s: ", meaning);
+	/* first those that the meaning is about */
+	for (int others = 0; others < 2; others++)
+		for (size_t i = 0; i < r->n; i++) {
+			const struct change *c = &r->items[i];
 
-		if (!c->staged)
-			continue;
-		str_addf(&out, "%s%s ", shown ? "; " : "", c->path);
-		add_value(&out, c->was);
-		str_add(&out, " -> ");
-		add_value(&out, c->is);
-		if (out.len > ROLLOUT_MESSAGE_MAX && shown) {
-			out.len = len;
-			out.data[len] = 0;
-			break;
+			if (!c->staged || (c->why == meaning) == others)
+				continue;
+			staged++;
+			full = full || !add_change(&out, c, shown);
+			shown += !full;
 		}
-		shown++;
-	}
 	if (shown < staged)
 		str_addf(&out, "; and %zu more", staged - shown);
 	return str_take(&out);
