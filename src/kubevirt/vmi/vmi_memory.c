@@ -109,6 +109,15 @@ static char *obstacle(const struct hot *h)
 	return NULL;
 }
 
+/* The node tries and fails, and tries on; NULL: it does not. */
+static const char *pod_trouble(const struct hot *h)
+{
+	const struct json *c =
+		cond_find(json_at(obj_json(h->t->s->pod), "/status/conditions"), "PodResizeInProgress");
+
+	return str_eq(json_get_str(c, "reason"), "Error") ? json_get_str(c, "message") : NULL;
+}
+
 static void set_condition(const struct hot *h, const char *reason, const char *message)
 {
 	CLEANUP(mem_freep) char *target = str_printf("%" PRId64, h->wanted);
@@ -135,7 +144,7 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 		set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
 		return;
 	}
-	set_condition(h, HOT_MEMORY_IN_PLACE, NULL);
+	set_condition(h, HOT_MEMORY_IN_PLACE, pod_trouble(h));
 	/* First the pod, then the guest; the other way round when it shrinks. */
 	plan_resize(h, wished(h), out);
 }

@@ -213,6 +213,10 @@ static void first_the_pod_grows_then_the_guest(void **state)
 	HAS("\"value\":\"2336Mi\"", GUEST("2Gi", "1Gi", ""), .pod_status = GAVE);
 	HAS("\"reason\":\"InPlaceHotplug\"", GUEST("2Gi", "1Gi", ""), .pod_status = GAVE);
 	HAS("hot-memory-target\":\"2147483648\"", GUEST("2Gi", "1Gi", ""), .pod_status = GAVE);
+	/* a node that fails is quoted */
+	HAS("\"message\":\"no such cgroup\"", GUEST("2Gi", "1Gi", ""),
+		.pod_status = GAVE ",'conditions':[{'type':'PodResizeInProgress','status':'True','reason':'"
+				   "Error','message':'no such cgroup'}]");
 	/* not while it starts, not while it moves */
 	LACKS("HotMemoryChange",
 		GUEST("2Gi", "1Gi", ",'migrationState':{'startTimestamp':'2023-11-14T22:13:20Z'}"),
