@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "kube/keymap.h"
 
+#include <malloc.h>
+
 #define CACHE_PAGE 500
 /* API servers restart often and quickly. */
 #define CACHE_RETRY_MIN_MS 50
@@ -14,6 +16,8 @@
 /* A watch that lasted this long was a working one: the next failure is a first one again. */
 #define CACHE_WATCH_GOOD_MS 1000
 #define CACHE_FAILURES_LOGGED 3 /* one or two are a restart */
+/* After a change: a tree is three times its text, and most objects are looked at when they change only. */
+#define CACHE_SQUEEZE_MS 15000
 
 struct index {
 	index_fn *fn;
@@ -47,7 +51,7 @@ struct cache {
 	uint64_t rv;
 	bool started, synced, must_list;
 	struct kube_call *call; /* the list or the watch under way */
-	struct loop_timer *timer;
+	struct loop_timer *timer, *squeeze;
 	int64_t watch_since;
 	int failures;
 };
@@ -143,7 +147,23 @@ static void cache_put(struct cache *c, const struct obj *o)
 	if (old)
 		indexes_apply(c, old, false);
 	indexes_apply(c, o, true);
+	if (!loop_timer_armed(c->squeeze))
+		loop_timer_set(c->squeeze, CACHE_SQUEEZE_MS);
 	tell(c, old, o);
+}
+
+/* Between two turns nobody holds a tree (cache.h). */
+static void cache_squeeze(void *arg)
+{
+	const struct cache *c = arg;
+
+	for (size_t i = 0; i < c->objs.len; i++) {
+		const struct obj *o = c->objs.items[i].val;
+
+		obj_text(o, NULL);
+		obj_compact(o);
+	}
+	malloc_trim(0);
 }
 
 static void cache_move(struct cache *c, uint64_t rv)
@@ -273,6 +293,7 @@ struct cache *cache_new(struct kube_client *client, const struct kind *k, const 
 	c->kind = k;
 	c->must_list = true;
 	c->timer = loop_timer_new(kube_client_loop(client), cache_go, c);
+	c->squeeze = loop_timer_new(kube_client_loop(client), cache_squeeze, c);
 	if (!o)
 		return c;
 	c->ns = o->ns ? mem_strdup(o->ns) : NULL;
@@ -292,6 +313,7 @@ void cache_free(struct cache *c)
 		return;
 	kube_call_cancel(c->call);
 	loop_timer_free(c->timer);
+	loop_timer_free(c->squeeze);
 	for (size_t i = 0; i < c->n_indexes; i++)
 		keymap_done(&c->indexes[i].values, keys_free);
 	for (size_t i = 0; i < c->objs.len; i++)

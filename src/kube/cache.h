@@ -27,7 +27,8 @@ bool cache_synced(const struct cache *c);
 uint64_t cache_rv(const struct cache *c);                      /* everything up to here has been seen */
 bool cache_covers(const struct cache *c, const struct obj *o); /* o is within its namespace and selectors */
 
-const struct obj *cache_get(const struct cache *c, const char *key); /* borrowed until the next turn; NULL */
+/* Borrowed until the next turn, as is its tree: a reference keeps the object, obj_json() has to be asked again. NULL: absent */
+const struct obj *cache_get(const struct cache *c, const char *key);
 size_t cache_len(const struct cache *c);
 /* All objects in key order: for (size_t i = 0; (o = cache_at(c, i)); i++). */
 const struct obj *cache_at(const struct cache *c, size_t i);

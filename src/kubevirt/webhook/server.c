@@ -68,10 +68,11 @@ static void reload_config(struct virt_api *a)
 
 	if (cr == a->kubevirt && a->config.default_arch)
 		return;
-	const struct obj *old = a->kubevirt;
+	obj_unref(a->kubevirt);
+	json_doc_free(a->config_of);
 	a->kubevirt = cr ? obj_ref(cr) : NULL;
-	kv_config_from(cr ? obj_json(cr) : NULL, &a->config);
-	obj_unref(old);
+	a->config_of = cr ? obj_draft(cr) : NULL;
+	kv_config_from(json_root(a->config_of), &a->config);
 }
 
 static void reload(void *arg)
@@ -147,6 +148,7 @@ void virt_api_free(struct virt_api *a)
 	cache_free(a->authentication);
 	trust_done(a);
 	obj_unref(a->kubevirt);
+	json_doc_free(a->config_of);
 	free(a->install_ns);
 	free(a);
 }

@@ -25,7 +25,8 @@ struct virt_api {
 	char *install_ns;
 	struct cache *kubevirts, *api_secret, *handler_secret, *kubevirt_ca, *authentication;
 	struct loop_timer *reload;
-	const struct obj *kubevirt; /* keeps what config borrows */
+	const struct obj *kubevirt;
+	struct json_doc *config_of; /* its copy, which config borrows from */
 	struct kv_config config;
 	struct front_proxy proxy;
 	struct tls_ctx *server_tls, *handler_tls;
