@@ -23,7 +23,7 @@ static struct json *container(const struct render_in *in, struct json_doc *d, en
 		"'ports':[{'name':'metrics','containerPort':8443,'protocol':'TCP'}],"
 		"'resources':{'requests':{'cpu':'5m','memory':'16Mi'}},"
 		"'readinessProbe':{'httpGet':{'scheme':'HTTPS','port':8443,'path':'/"
-		"healthz'},'periodSeconds':5,'timeoutSeconds':5},"
+		"healthz'},'periodSeconds':10,'timeoutSeconds':5},"
 		"'livenessProbe':{'httpGet':{'scheme':'HTTPS','port':8443,'path':'/"
 		"healthz'},'initialDelaySeconds':15,"
 		"'periodSeconds':10,'timeoutSeconds':10,'failureThreshold':6}}",
