@@ -93,8 +93,8 @@ static void bad_heads_are_refused(void **state)
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1,1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000000000\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-		"chunked\r\n\r\n",
+		("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n"),
 		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
 		"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
