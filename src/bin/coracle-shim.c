@@ -51,7 +51,8 @@ struct shim {
 	bool runtime_ended, main_ended;
 	int runtime_status, main_status;
 	long long started, ended;
-	unsigned long long ticks; /* start of main, /proc/PID/stat field 22: with the pid it names the process */
+	unsigned long long
+		ticks; /* start of main, /proc/PID/stat field 22: with the pid it names the process */
 	bool adopted;
 	struct stream out, err;
 };
@@ -96,9 +97,11 @@ static void tell(const struct shim *s, const char *error)
 	int n = snprintf(text, sizeof(text), "shim %d\n", (int)getpid()), fd;
 
 	if (s->started)
-		n += snprintf(text + n, sizeof(text) - n, "pid %d %lld %llu\n", (int)s->main, s->started, s->ticks);
+		n += snprintf(
+			text + n, sizeof(text) - n, "pid %d %lld %llu\n", (int)s->main, s->started, s->ticks);
 	if (s->main_ended && s->adopted)
-		n += snprintf(text + n, sizeof(text) - n, "exit %d 0 %lld %ld\n", EXIT_UNKNOWN, s->ended, oom_kills(s));
+		n += snprintf(text + n, sizeof(text) - n, "exit %d 0 %lld %ld\n", EXIT_UNKNOWN, s->ended,
+			oom_kills(s));
 	else if (s->main_ended)
 		n += snprintf(text + n, sizeof(text) - n, "exit %d %d %lld %ld\n",
 			WIFEXITED(s->main_status) ? WEXITSTATUS(s->main_status)
@@ -222,7 +225,8 @@ static int fifo_open(const struct shim *s, const char *name, int flags)
 	in_dir(s, name, path);
 	if (mkfifo(path, 0622) < 0 && errno != EEXIST)
 		return -1;
-	chmod(path, 0622); /* writers without rights may open /dev/stdout again; the directory itself is closed to them */
+	chmod(path,
+		0622); /* writers without rights may open /dev/stdout again; the directory itself is closed to them */
 	return open(path, O_RDWR | O_CLOEXEC | flags);
 }
 
@@ -293,7 +297,8 @@ static int adopt(struct shim *s)
 	tell(s, NULL);
 	fd = (int)syscall(SYS_pidfd_open, s->main, 0);
 	while (fd >= 0 && start_ticks(s->main) == s->ticks) {
-		struct pollfd p[3] = { { fd, POLLIN, 0 }, { s->out.fd, POLLIN, 0 }, { s->err.fd, POLLIN, 0 } };
+		struct pollfd p[3] = { { fd, POLLIN, 0 }, { s->out.fd, POLLIN, 0 },
+			{ s->err.fd, POLLIN, 0 } };
 
 		if (poll(p, 3, -1) < 0)
 			continue;
@@ -406,13 +411,15 @@ int main(int argc, char **argv)
 	static const int spared[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
 	bool adopting = argc > 1 && strcmp(argv[1], "--adopt") == 0;
 	char **args = argv + adopting;
-	char **run = argc - adopting > 5 ? after_dashes(args + 5) : NULL, **del = run ? after_dashes(run) : NULL;
+	char **run = argc - adopting > 5 ? after_dashes(args + 5) : NULL,
+	     **del = run ? after_dashes(run) : NULL;
 	char error[TEXT_MAX];
 	sigset_t child;
 	int sigfd;
 
 	if (!del) {
-		fprintf(stderr, "usage: coracle-shim [--adopt] DIR LOG LOG_MAX OOM_FILE -- RUN... -- DELETE...\n");
+		fprintf(stderr,
+			"usage: coracle-shim [--adopt] DIR LOG LOG_MAX OOM_FILE -- RUN... -- DELETE...\n");
 		return 2;
 	}
 	s.dir = args[1];

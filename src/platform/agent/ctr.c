@@ -228,8 +228,8 @@ static bool adopt(struct ctr *c)
 	struct agent *a = c->pod->agent;
 	struct err e = { 0 };
 
-	if (c->state != CTR_RUNNING || c->main <= 0 || !c->main_start || proc_start_time(c->main) != c->main_start ||
-		c->adoptions >= CTR_ADOPTIONS_MAX)
+	if (c->state != CTR_RUNNING || c->main <= 0 || !c->main_start ||
+		proc_start_time(c->main) != c->main_start || c->adoptions >= CTR_ADOPTIONS_MAX)
 		return false;
 	c->adoptions++;
 	if (c->watch < 0)
@@ -237,7 +237,8 @@ static bool adopt(struct ctr *c)
 	if (c->watch < 0 || spawn_shim(c, true, &e) < 0)
 		return false;
 	c->shim_end = loop_child_new(a->loop, c->shim, shim_ended, c);
-	log_warn("%s: the supervisor of container %s was killed; another one took over", c->pod->key, c->name);
+	log_warn(
+		"%s: the supervisor of container %s was killed; another one took over", c->pod->key, c->name);
 	return true;
 }
 
@@ -308,9 +309,9 @@ static int spawn_shim(struct ctr *c, bool adopting, struct err *e)
 	char *manager = a->runtime.crun ? "--cgroup-manager=cgroupfs" : "--systemd-cgroup=false";
 	struct proc_spec spec = PROC_SPEC_INIT;
 
-	char *const argv[] = { a->shim, "--adopt", c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog,
-		"--log-format=json", manager, "run", "--detach", bundle, pidfile, id, "--", a->runtime.path,
-		root, manager, "delete", "--force", id, NULL };
+	char *const argv[] = { a->shim, "--adopt", c->dir, log, log_max, oom, "--", a->runtime.path, root,
+		rlog, "--log-format=json", manager, "run", "--detach", bundle, pidfile, id, "--",
+		a->runtime.path, root, manager, "delete", "--force", id, NULL };
 	CLEANUP(strv_done) struct strv words = { 0 };
 
 	strv_add(&words, argv[0]);

@@ -19,7 +19,7 @@
 
 #define POD_JSON_MAX (4 << 20)
 #define CTR_LOG_MAX (10 << 20) /* then rotated, one old file is kept */
-#define CTR_ADOPTIONS_MAX 100 /* of one container; beyond, something keeps killing its shims */
+#define CTR_ADOPTIONS_MAX 100  /* of one container; beyond, something keeps killing its shims */
 #define BACK_OFF_MIN_MS 10000  /* of restarts and pulls */
 #define BACK_OFF_MAX_MS 300000
 #define BACK_OFF_FORGET_MS 600000 /* a container that ran this long starts afresh */
