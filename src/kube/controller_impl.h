@@ -71,7 +71,7 @@ struct work {
 	enum work_state state;
 	int failures;
 	struct plan *plan;
-	size_t at; /* intent under way */
+	size_t at;      /* intent under way */
 	bool reporting; /* the plan is that of controller.refused() */
 	struct kube_call *call;
 	struct action_call *action;
