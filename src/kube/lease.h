@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kube/lease.h - leader election over coordination.k8s.io Leases (client-go's protocol: 15 s lease, 10 s renew deadline, 2 s
- * retry; renewed each 5 s, for every renewal is a durable write). A released lease (orderly stop) is taken over at once, not after 15 s. */
+ * retry; renewed each 5 s, for every renewal is a durable write). A released lease (orderly stop)
+ * is taken over at once, not after 15 s. */
 #pragma once
 
 #include "kube/client.h"
