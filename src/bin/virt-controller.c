@@ -13,7 +13,7 @@
 #include "kube/lease.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
-#include "kubevirt/node/health.h"
+#include "kubevirt/health/health.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/vmi.h"
@@ -35,6 +35,7 @@ struct program {
 	struct options o;
 	struct loop *loop;
 	struct kube_client *client;
+	struct cache *kubevirts; /* for health, which a standby tells as well */
 	struct health *health;
 	struct lease *lease;
 	struct controller_set *set; /* while leading */
@@ -180,6 +181,14 @@ static int options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
+static void on_listening(void *arg, int port, const struct err *e)
+{
+	if (e)
+		log_error("health: %s", e->msg);
+	else
+		log_info("health on port %d", port);
+}
+
 static int start(struct program *p, const struct kube_config *config, struct err *e)
 {
 	static const struct lease_ops ops = { on_leading, on_lost };
@@ -188,17 +197,18 @@ static int start(struct program *p, const struct kube_config *config, struct err
 	if (!p->client)
 		return -1;
 	kube_client_set_manager(p->client, KV_VIRT_CONTROLLER);
-	if (health_new(&(struct health_spec){ .loop = p->loop,
-			       .client = p->client,
-			       .install_ns = p->o.ns,
-			       .secret = KV_SECRET_CONTROLLER,
-			       .host = p->o.host,
-			       .port = p->o.port,
-			       .metrics = on_metrics,
-			       .arg = p },
-		    &p->health, e) < 0)
-		return -1;
-	log_info("health on port %d", health_port(p->health));
+	p->kubevirts = cache_new(p->client, &kind_kubevirt, NULL);
+	cache_start(p->kubevirts);
+	p->health = health_new(&(struct health_spec){ .loop = p->loop,
+		.client = p->client,
+		.ns = p->o.ns,
+		.secret = KV_SECRET_CONTROLLER,
+		.host = p->o.host,
+		.port = p->o.port,
+		.kubevirts = p->kubevirts,
+		.metrics = on_metrics,
+		.listening = on_listening,
+		.arg = p });
 	p->lease = lease_new(p->client, p->o.ns, LEASE_NAME, p->o.identity, &ops, p);
 	return 0;
 }
@@ -246,6 +256,7 @@ int main(int argc, char **argv)
 	controllers_free(p.set);
 	lease_free(p.lease);
 	health_free(p.health);
+	cache_free(p.kubevirts);
 	kube_client_free(p.client);
 	loop_free(p.loop);
 	kube_config_done(&config);
