@@ -112,7 +112,10 @@ static int bridge_up(struct net *n, struct err *e)
 	CLEANUP(str_done) struct str in = { 0 };
 
 	if (!file_exists(sys))
-		str_addf(&in, "link add %s type bridge\n", n->bridge);
+		/* Without one of its own a bridge takes the lowest of its ports' addresses: pods that
+		 * come and go would change the gateway's, and the others send into the void for seconds. */
+		str_addf(&in, "link add %s address 02:00:0a:%02x:00:01 type bridge\n", n->bridge,
+			(unsigned)(40 + n->n));
 	str_addf(&in, "addr replace %s/16 dev %s\nlink set %s up\n", n->bridge_ip, n->bridge, n->bridge);
 	if (run_with_input((const char *[]){ "ip", "-batch", NULL }, in.data, e) < 0)
 		return err_wrap(e, "bridge %s", n->bridge);
