@@ -129,7 +129,7 @@ static void one_leads_and_renews(void **state)
 	assert_string_equal(spec(f, "/spec/acquireTime"), "2023-11-14T22:13:20.000000Z");
 	assert_int_equal(number(f, "/spec/leaseDurationSeconds"), 15);
 	assert_int_equal(number(f, "/spec/leaseTransitions"), 0);
-	assert_in_range(fake_api_writes(f->api), 12, 14); /* every 5 s */
+	assert_in_range(fake_api_writes(f->api), 15, 17); /* every 4 s */
 }
 
 static void a_released_lease_is_taken_at_once(void **state)
