@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kube/lease.h - leader election over coordination.k8s.io Leases (client-go's protocol: 15 s lease, 2 s retry; but
- * renewed each 4 s, for every renewal is a durable write, and given up after 12 s, so that a stall of 8 s is outlived). A released lease (orderly stop)
- * is taken over at once, not after 15 s. */
+/* kube/lease.h - leader election over coordination.k8s.io Leases (client-go's protocol: 15 s lease, 2 s retry; but renewed
+ * each 4 s, for every renewal is a durable write, and given up after 12 s, so that a stall of 8 s is outlived). A released
+ * lease (orderly stop) is taken over at once, not after 15 s. */
 #pragma once
 
 #include "kube/client.h"
