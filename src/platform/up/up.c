@@ -146,7 +146,8 @@ static int start_node(struct up *u, struct err *e)
 		return -1;
 	apiserver_set_node_proxy(u->server, serve_node, u);
 	if (agent_pods(u->agent))
-		say(u, "%zu pod%s of an earlier run found", agent_pods(u->agent), agent_pods(u->agent) == 1 ? "" : "s");
+		say(u, "%zu pod%s of an earlier run found", agent_pods(u->agent),
+			agent_pods(u->agent) == 1 ? "" : "s");
 	u->uncordon = kube_get(u->admin, &pk_node, NULL, agent_node_name(u->agent), node_got, u);
 	return 0;
 }
