@@ -222,8 +222,11 @@ static void a_child_has_default_signals(void **state)
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(proc_wait(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status"), &out, &e), 0);
-	assert_string_equal(out.data, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	assert_int_equal(proc_wait(SH("sed -n 's/^Sig[BI][lg][kn]:.//p' /proc/self/status"), &out, &e), 0);
+	char *end;
+	assert_true(strtoull(out.data, &end, 16) == 0);
+	/* 32 and 33 are glibc's own: its posix_spawn(), as make uses it, leaves them ignored. */
+	assert_true((strtoull(end, NULL, 16) & ~UINT64_C(0x180000000)) == 0);
 }
 
 static void wait_quotes_the_last_line_of_stderr(void **state)

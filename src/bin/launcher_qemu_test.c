@@ -519,8 +519,12 @@ static void shrinking_gives_memory_back_to_the_host(void **state)
 	expect(r, "done", 60000);
 	full = status_field(qemu, "VmRSS:", 10);
 	assert_true(full > 1500 * 1024);
-	settle(r, 3000); /* until the balloon has told that it is free again */
 	set_memory(r, GI);
+	/* refused until the balloon has told that it is free again */
+	for (int i = 0; i < 60 && r->code == ERR_INVALID; i++) {
+		settle(r, 500);
+		set_memory(r, GI);
+	}
 	assert_int_equal(r->code, ERR_NONE);
 	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
 	after = status_field(qemu, "VmRSS:", 10);
