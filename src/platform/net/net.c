@@ -354,6 +354,18 @@ int net_claimed(const char *data_dir)
 	return -1;
 }
 
+/* The host's ends of the pods' links: they would go with the pods' namespaces, but the kernel takes its time with those. */
+static void remove_links(int instance)
+{
+	CLEANUP(mem_freep) char *prefix = str_printf("cv%d-", instance);
+	CLEANUP(strv_done) struct strv links = { 0 };
+
+	file_list("/sys/class/net", &links, NULL);
+	for (size_t i = 0; i < links.len; i++)
+		if (str_starts(links.items[i], prefix)) /* gone meanwhile is as good */
+			proc_wait((char *const[]){ "ip", "link", "del", links.items[i], NULL }, NULL, NULL);
+}
+
 int net_remove_all(const char *data_dir, struct err *e)
 {
 	bool taken;
@@ -366,6 +378,7 @@ int net_remove_all(const char *data_dir, struct err *e)
 
 		if (!claimed_by(i, data_dir, &taken))
 			continue;
+		remove_links(i);
 		if (file_exists(sys) &&
 			proc_wait((char *const[]){ "ip", "link", "del", bridge, NULL }, NULL, e) < 0)
 			return -1;
