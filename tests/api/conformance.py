@@ -4,10 +4,15 @@
 
     conformance.py [PATTERN]      only tests whose name contains PATTERN
 
+The checks are the functions named tNN... here and in the files checks_*.py beside, which reach what is shared by
+`import conformance as c` (c.k is the administrator's client: it changes when a check restarts the server).
+
 Runs against a server of its own, or against the cluster that KUBECONFIG names if API_CLUSTER=1 is set (tests of a
 restart and of the server's own files are skipped then)."""
 import base64
 import concurrent.futures
+import glob
+import importlib
 import json
 import os
 import re
@@ -1289,9 +1294,26 @@ def t99_watches_resume_after_a_restart():
     w.close()
 
 
+def checks_of(module):
+    return [(n, f) for n, f in vars(module).items() if re.match(r"t\d\d", n) and callable(f)]
+
+
+def all_checks():
+    """Ours, then those of each checks_*.py, in the order of their definition."""
+    me = sys.modules["conformance"] = sys.modules["__main__"]
+    found = checks_of(me)
+    for path in sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "checks_*.py"))):
+        found += checks_of(importlib.import_module(os.path.basename(path)[:-3]))
+    names = [n for n, _ in found]
+    twice = sorted(n for n in set(names) if names.count(n) > 1)
+    if twice:
+        raise SystemExit("two checks of one name: " + ", ".join(twice))
+    return found
+
+
 def run():
     pattern = sys.argv[1] if len(sys.argv) > 1 else ""
-    tests = [(n, f) for n, f in globals().items() if re.match(r"t\d\d", n) and callable(f) and pattern in n]
+    tests = [(n, f) for n, f in all_checks() if pattern in n]
     failed = 0
     setup()
     for i, (name, fn) in enumerate(tests, 1):
