@@ -10,6 +10,8 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#define ALPN_MAX 32
+
 struct tls_ctx {
 	int refs;
 	SSL_CTX *ctx;
@@ -158,8 +160,12 @@ failed:
 struct tls_ctx *tls_client_new(const struct tls_client_spec *spec, struct err *e)
 {
 	CLEANUP(tls_unrefp) struct tls_ctx *t = ctx_new(false);
-	static const unsigned char alpn[] = "\x08http/1.1";
+	const char *proto = spec->alpn ? spec->alpn : "http/1.1";
+	unsigned char alpn[ALPN_MAX + 1];
 
+	MUST(strlen(proto) <= ALPN_MAX);
+	alpn[0] = (unsigned char)strlen(proto);
+	memcpy(alpn + 1, proto, alpn[0]);
 	if (spec->ca_pem) {
 		if (add_anchors(SSL_CTX_get_cert_store(t->ctx), NULL, spec->ca_pem, e) < 0)
 			goto failed;
@@ -172,7 +178,7 @@ struct tls_ctx *tls_client_new(const struct tls_client_spec *spec, struct err *e
 	t->insecure = spec->insecure;
 	SSL_CTX_set_verify(t->ctx, spec->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
-	MUST(SSL_CTX_set_alpn_protos(t->ctx, alpn, sizeof(alpn) - 1) == 0);
+	MUST(SSL_CTX_set_alpn_protos(t->ctx, alpn, alpn[0] + 1u) == 0);
 	if (spec->server_name)
 		t->server_name = mem_strdup(spec->server_name);
 	return TAKE(t);

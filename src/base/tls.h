@@ -17,6 +17,7 @@ struct tls_client_spec {
 	const char *cert_pem, *key_pem; /* NULL: anonymous */
 	const char *server_name; /* verified against the certificate and sent as SNI; NULL: host of the URL */
 	bool insecure;           /* no verification: --insecure-skip-tls-verify only */
+	const char *alpn;        /* the one protocol offered; NULL: "http/1.1" */
 };
 struct tls_ctx *tls_server_new(const struct tls_server_spec *spec, struct err *e);
 struct tls_ctx *tls_client_new(const struct tls_client_spec *spec, struct err *e);
