@@ -288,20 +288,25 @@ char *time_age(int64_t ms, char buf[TIME_TEXT_MAX])
 	return buf;
 }
 
-static int64_t clock_ms(clockid_t id)
+static int64_t clock_us(clockid_t id)
 {
 	struct timespec ts;
 
 	MUST(clock_gettime(id, &ts) == 0);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t time_wall_now(void)
 {
-	return clock_ms(CLOCK_REALTIME);
+	return clock_us(CLOCK_REALTIME) / 1000;
 }
 
 int64_t time_mono_now(void)
 {
-	return clock_ms(CLOCK_MONOTONIC);
+	return clock_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t time_mono_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }

@@ -19,3 +19,4 @@ bool time_parse_duration(const char *text, int64_t *ret_ms);
 /* For programs without a loop (command lines): the real clocks. */
 int64_t time_wall_now(void);
 int64_t time_mono_now(void);
+int64_t time_mono_us(void); /* the same clock, finer: to measure how long something took */

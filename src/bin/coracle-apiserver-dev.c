@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The API server alone, for developing what talks to it; `coracle server` takes its place.
  *
- *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] */
+ *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] [--audit-log=FILE] [--max-requests-inflight=N] */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,6 +9,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void stop(void *arg)
@@ -35,6 +36,10 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		if (str_eq(argv[i], "--bare"))
 			spec.bare = true;
+		else if (str_starts(argv[i], "--audit-log="))
+			spec.audit_log = argv[i] + strlen("--audit-log=");
+		else if (str_starts(argv[i], "--max-requests-inflight="))
+			spec.max_inflight = (unsigned)strtoul(strchr(argv[i], '=') + 1, NULL, 10);
 		else if (!str_to_i64(argv[i], 0, 65535, &port))
 			return 2;
 	l = loop_new();

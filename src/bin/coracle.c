@@ -24,7 +24,16 @@ static const struct verb_def {
 #undef X
 };
 
-enum option_id { OPT_DATA_DIR, OPT_PORT, OPT_FOREGROUND, OPT_VERBOSE, OPT_BARE, OPT_YES };
+enum option_id {
+	OPT_DATA_DIR,
+	OPT_PORT,
+	OPT_FOREGROUND,
+	OPT_VERBOSE,
+	OPT_BARE,
+	OPT_YES,
+	OPT_AUDIT,
+	OPT_INFLIGHT
+};
 static const struct option_def {
 	const char *name, *value, *help;
 	unsigned verbs;
@@ -38,6 +47,9 @@ static const struct option_def {
 	[OPT_VERBOSE] = { "--verbose", NULL, "log more", RUNS },
 	[OPT_BARE] = { "--bare", NULL, "the API server alone: no controllers, no service accounts",
 		VERB_BIT(VERB_SERVER) },
+	[OPT_AUDIT] = { "--audit-log", "FILE", "append a JSON line for every request answered", RUNS },
+	[OPT_INFLIGHT] = { "--max-requests-inflight", "N",
+		"requests of one user at work at a time; more wait their turn (400)", RUNS },
 	[OPT_YES] = { "--yes", NULL, "do not ask", VERB_BIT(VERB_UNINSTALL) },
 };
 
@@ -117,6 +129,17 @@ static int take(struct args *a, enum option_id id, const char *value)
 		return 0;
 	case OPT_YES:
 		a->yes = true;
+		return 0;
+	case OPT_AUDIT:
+		if (!*value)
+			return complain("--audit-log: it needs the name of a file"), -1;
+		a->audit_log = value;
+		return 0;
+	case OPT_INFLIGHT:
+		if (!str_to_i64(value, 1, 100000, &n))
+			return complain("--max-requests-inflight: '%s' is no number from 1 to 100000", value),
+			       -1;
+		a->max_inflight = (unsigned)n;
 		return 0;
 	}
 	return -1;

@@ -30,6 +30,8 @@ struct args {
 	bool default_dir;
 	int port;
 	bool bare, yes, verbose;
+	const char *audit_log; /* of argv */
+	unsigned max_inflight;
 };
 
 typedef int cmd_fn(const struct args *a); /* exit status */

@@ -233,6 +233,8 @@ static int run(struct program *p, struct err *e)
 		.controllers = !p->args->bare,
 		.agent = whole,
 		.bare = p->args->bare,
+		.audit_log = p->args->audit_log,
+		.max_inflight = p->args->max_inflight,
 		.programs = whole ? programs : NULL,
 		.installer = whole ? "virt-operator" : NULL,
 		.host_dir = "kubevirt",

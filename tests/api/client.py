@@ -137,16 +137,18 @@ class Watch:
 
 
 class Server:
-    """A server of our own in a temporary directory."""
+    """A server of our own in a temporary directory, which it runs in; args: more of its options."""
 
-    def __init__(self):
+    def __init__(self, args=()):
+        self.args = list(args)
         self.program = find_server_program()
         self.dir = tempfile.mkdtemp(prefix="coracle-api-")
         self.start()
 
     def start(self):
         self.log = open(os.path.join(self.dir, "log"), "a")
-        self.proc = subprocess.Popen([self.program, self.dir, "0"], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.proc = subprocess.Popen([self.program, self.dir, "0"] + self.args, stdout=subprocess.PIPE,
+                                     stderr=self.log, text=True, cwd=self.dir)
         self.kubeconfig = self.proc.stdout.readline().strip()
         if not self.kubeconfig:
             raise SystemExit("the server did not start: " + open(os.path.join(self.dir, "log")).read())

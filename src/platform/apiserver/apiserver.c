@@ -8,11 +8,13 @@
 #include "kube/config.h"
 #include "platform/apiserver/admission.h"
 #include "platform/apiserver/aggregate.h"
+#include "platform/apiserver/audit.h"
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/backend.h"
 #include "platform/apiserver/bootstrap.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/expire.h"
+#include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
 
@@ -143,6 +145,8 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 {
 	if (file_mkdirs(s->data_dir, 0700, e) < 0 || load_pki(s, spec, e) < 0)
 		return -1;
+	if (spec->audit_log && !(s->audit = audit_open(s->loop, spec->audit_log, e)))
+		return -1;
 	builtin_register(s->registry);
 	make_buckets(s);
 	if (server_load(s, e) < 0)
@@ -180,6 +184,7 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 	s->node_proxy_arg = spec->node_proxy_arg;
 	s->registry = registry_new();
 	s->metrics = metrics_new();
+	s->flow = flow_new(l, &(struct flow_limits){ .seats_user = spec->max_inflight }, NULL);
 	s->tick = loop_timer_new(l, tick, s);
 	if (start(s, spec, e) < 0) {
 		err_wrap(e, "start the API server in '%s'", spec->data_dir);
@@ -218,6 +223,8 @@ void apiserver_free(struct apiserver *s)
 	crds_free(s->crds);
 	if (s->http)
 		http_server_free(s->http);
+	flow_free(s->flow);
+	audit_close(s->audit);
 	discovery_free(s->discovery);
 	openapi_free(s->openapi);
 	for (size_t i = 0; i < s->n_buckets; i++)

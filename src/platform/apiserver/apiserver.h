@@ -30,6 +30,8 @@ struct apiserver_spec {
 		*extra_sans; /* names and addresses for the serving certificate; NULL-terminated or NULL */
 	node_proxy_fn *node_proxy; /* may be set later; NULL: 503 */
 	void *node_proxy_arg;
+	const char *audit_log; /* file; NULL: no audit */
+	unsigned max_inflight; /* of one user; 0: FLOW_SEATS_USER */
 	bool bare; /* no ServiceAccount admission, no default ServiceAccounts: for suites without controllers */
 };
 struct apiserver;

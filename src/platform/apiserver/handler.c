@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way of every request: who, on whose behalf, what, may they, and then to whom it goes. */
+/* To whom a request goes that may go on: documents, resources, other servers. */
 #include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/metrics.h"
@@ -270,66 +270,10 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 		server_write(s, r, res, i);
 }
 
-/* ---- everybody's way in ---- */
-static bool may(struct apiserver *s, struct request *r, const struct reqinfo *i, struct err *e)
+void server_route(struct apiserver *s, struct request *r, const struct reqinfo *i)
 {
-	CLEANUP(str_done) struct str reason = { 0 };
-	struct access a = { .user = request_user(r),
-		.resource_request = i->resource_request,
-		.verb = i->verb,
-		.group = i->group,
-		.version = i->version,
-		.plural = i->plural,
-		.sub = i->sub,
-		.ns = i->ns,
-		.name = i->name,
-		.path = i->path };
-
-	if (access_allowed(s, &a, &reason))
-		return true;
-	access_denied(&a, reason.data, e);
-	return false;
-}
-
-static void fail_forbidden(struct request *r, const struct reqinfo *i, const struct err *e)
-{
-	const struct kind k = { .group = i->group ? i->group : "",
-		.version = i->version,
-		.kind = i->plural,
-		.plural = i->plural };
-
-	request_fail(r, e, i->resource_request ? &k : NULL, i->name, NULL);
-}
-
-void server_serve(void *arg, struct request *r)
-{
-	struct apiserver *s = arg;
-	struct reqinfo i = { 0 };
-	struct err e = { 0 };
-	size_t len;
-
-	request_body(r, &len);
-	request_on_status(r, metrics_count, s);
-	if (s->stopping) {
-		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
-		request_fail(r, &e, NULL, NULL, NULL);
-		return;
-	}
-	if (authenticate(s, r, &e) < 0) {
-		request_fail(r, &e, NULL, NULL, NULL);
-		return;
-	}
-	reqinfo_read(r, &i);
-	request_set_label(r, i.verb, "");
-	if (impersonate(s, r, &e) < 0 || !may(s, r, &i, &e)) {
-		fail_forbidden(r, &i, &e);
-	} else if (len > BODY_MAX) {
-		err_set(&e, ERR_TOO_LARGE, "Request entity too large: limit is %d", BODY_MAX);
-		request_fail(r, &e, NULL, NULL, NULL);
-	} else if (i.resource_request) {
-		serve_resource(s, r, &i);
-	} else {
-		serve_document(s, r, i.path);
-	}
-	reqinfo_done(&i);
+	if (i->resource_request)
+		serve_resource(s, r, i);
+	else
+		serve_document(s, r, i->path);
 }

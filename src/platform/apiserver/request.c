@@ -32,6 +32,8 @@ struct request {
 	void *abort_arg;
 	request_status_fn *status_fn;
 	void *status_arg;
+	void (*end_fn)(void *arg, struct request *r);
+	void *end_arg;
 	int64_t started;
 	char *verb, *resource;
 };
@@ -91,6 +93,8 @@ static void request_free(void *arg)
 	struct request *r = arg;
 
 	request_status(r, 0);
+	if (r->end_fn)
+		r->end_fn(r->end_arg, r);
 	if (r->in)
 		inproc_free(r->in);
 	user_done(&r->user);
@@ -391,6 +395,12 @@ void request_on_status(struct request *r, request_status_fn *fn, void *arg)
 {
 	r->status_fn = fn;
 	r->status_arg = arg;
+}
+
+void request_on_end(struct request *r, void (*fn)(void *arg, struct request *r), void *arg)
+{
+	r->end_fn = fn;
+	r->end_arg = arg;
 }
 
 void request_set_label(struct request *r, const char *verb, const char *resource)

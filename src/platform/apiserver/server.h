@@ -25,6 +25,8 @@ struct namespaces;
 struct expirer;
 struct backend;
 struct token_cache;
+struct flow;
+struct audit;
 struct rev_wait;
 
 struct apiserver {
@@ -59,6 +61,8 @@ struct apiserver {
 		*tick;    /* bookmarks, history, trees: only while somebody watches or something changed */
 	unsigned commits; /* queued in the store */
 	struct token_cache *tokens;
+	struct flow *flow;   /* flow.h */
+	struct audit *audit; /* NULL: nobody wants it */
 };
 
 /* ---- buckets (server.c) ---- */
@@ -104,7 +108,9 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 
 /* ---- request handling ---- */
 void server_http(void *arg, struct http_req *h);
-void server_serve(void *arg, struct request *r); /* handler.c: everything starts here */
+void server_serve(void *arg, struct request *r); /* front.c: everything starts here */
+/* handler.c: authenticated, admitted and authorized. */
+void server_route(struct apiserver *s, struct request *r, const struct reqinfo *i);
 void server_read(struct apiserver *s, struct request *r, struct resource *res,
 	const struct reqinfo *i); /* read.c: get, list */
 void server_watch(

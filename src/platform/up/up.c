@@ -209,7 +209,11 @@ struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
 {
 	struct up *u = MEM_NEW(struct up);
 	CLEANUP(mem_freep) char *db = file_join(spec->data_dir, "state.db");
-	struct apiserver_spec server = { .data_dir = spec->data_dir, .port = spec->port, .bare = spec->bare };
+	struct apiserver_spec server = { .data_dir = spec->data_dir,
+		.port = spec->port,
+		.bare = spec->bare,
+		.audit_log = spec->audit_log,
+		.max_inflight = spec->max_inflight };
 
 	u->loop = l;
 	u->spec = *spec;

@@ -12,12 +12,14 @@
 #define UP_LOG_MAX (16 << 20) /* DIR/logs/coracle.log at start; then it becomes coracle.log.1 */
 
 struct up_spec {
-	const char *data_dir;        /* absolute */
-	int port;                    /* 0: any free one */
-	const char *version;         /* of our programs: name of the release */
-	bool controllers;            /* scheduler and controllers */
-	bool agent;                  /* pods run on this host */
-	bool bare;                   /* see apiserver.h */
+	const char *data_dir;  /* absolute */
+	int port;              /* 0: any free one */
+	const char *version;   /* of our programs: name of the release */
+	bool controllers;      /* scheduler and controllers */
+	bool agent;            /* pods run on this host */
+	bool bare;             /* see apiserver.h */
+	const char *audit_log; /* the same */
+	unsigned max_inflight;
 	const char *const *programs; /* put into the release store; NULL-terminated; NULL: none */
 	/* Program of the release whose `--print-manifest` is applied and whose `--print-cr` is made once; NULL: nothing is
 	 * installed. It gets --image coracle.dev/PROGRAM:VERSION and --host-dir DIR/HOST_DIR. */

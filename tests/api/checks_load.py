@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to those who ask for too much, and the audit log. With servers of its own, whose limits are low."""
+import base64
+import http.client
+import json
+import os
+import threading
+import time
+
+import conformance as c
+from backend import Backend
+from client import Client, Server, eventually
+from conformance import eq, status
+
+CM = "/api/v1/namespaces/default/configmaps"
+HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+
+
+class Slow:
+    """A server on which a create that is labelled slow=yes takes until let_go()."""
+
+    def __init__(self, *args):
+        if not c.OWN:
+            raise c.Skip()
+        self.server = Server(args)
+        self.k = Client(self.server.kubeconfig)
+        self.gate = threading.Event()
+        self.at_work = self.most = 0
+        self.lock = threading.Lock()
+        self.backend = Backend(self.answer, "localhost")
+        status(self.k.post(HOOKS, {"metadata": {"name": "slow"}, "webhooks": [{
+            "name": "slow.coracle.dev", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 30,
+            "clientConfig": {"url": "https://localhost:%d/" % self.backend.port,
+                             "caBundle": base64.b64encode(self.backend.ca.encode()).decode()},
+            "objectSelector": {"matchLabels": {"slow": "yes"}},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]}]}),
+               201)
+        self.threads, self.answers = [], []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        self.let_go()
+        self.backend.close()
+        rc, text = self.server.remove()
+        if rc != 0:
+            raise AssertionError("the server ended with %d\n%s" % (rc, text[-4000:]))
+
+    def answer(self, r):
+        with self.lock:
+            self.at_work += 1
+            self.most = max(self.most, self.at_work)
+        self.gate.wait(25)
+        with self.lock:
+            self.at_work -= 1
+        uid = json.loads(r.body)["request"]["uid"]
+        return 200, {}, {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                         "response": {"uid": uid, "allowed": True}}
+
+    def post(self, n):
+        def one(name):
+            a = self.k.post(CM, {"metadata": {"name": name, "labels": {"slow": "yes"}}})
+            with self.lock:
+                self.answers.append(a)
+        for _ in range(n):
+            t = threading.Thread(target=one, args=(c.fresh("slow"),))
+            t.start()
+            self.threads.append(t)
+
+    def let_go(self):
+        self.gate.set()
+        for t in self.threads:
+            t.join()
+        self.threads = []
+
+
+def t00_requests_in_flight_of_one_user_are_bounded_and_others_pass():
+    """max-requests-inflight (FLOW_SEATS_USER); a user that is out of seats does not hold up another one."""
+    with Slow("--max-requests-inflight=3") as s:
+        s.post(8)
+        assert eventually(lambda: s.at_work == 3), s.at_work
+        t = time.monotonic()
+        other = {"Impersonate-User": "somebody", "Impersonate-Group": "system:masters"}
+        status(s.k.get(CM, headers=other), 200)
+        status(s.k.get("/readyz"), 200)
+        assert time.monotonic() - t < 5
+        eq(len(s.answers), 0)
+        s.let_go()
+        eq(sorted(a.status for a in s.answers), [201] * 8)
+        assert s.most <= 3, s.most
+
+
+def t00_too_many_waiting_requests_get_429():
+    """FLOW_QUEUE_USER: the one after the last place in the queue is told when to come again."""
+    with Slow("--max-requests-inflight=1") as s:
+        s.post(1)
+        assert eventually(lambda: s.at_work == 1)
+        s.post(404)
+        assert eventually(lambda: len(s.answers) >= 4, 20), len(s.answers)
+        for a in list(s.answers):
+            eq(a.status, 429)
+            eq((a.json["reason"], a.json["details"]["retryAfterSeconds"], a.headers["Retry-After"]),
+               ("TooManyRequests", 1, "1"))
+        s.let_go()
+        codes = [a.status for a in s.answers]  # on a slow machine some have waited FLOW_WAIT_MS
+        eq(codes.count(201) + codes.count(429), 405)
+        assert codes.count(201) > 1, codes.count(201)
+
+
+def t00_a_client_that_leaves_the_queue_gives_its_place_back():
+    with Slow("--max-requests-inflight=1") as s:
+        s.post(1)
+        assert eventually(lambda: s.at_work == 1)
+        gone = []
+        for _ in range(20):
+            h = http.client.HTTPSConnection(s.k.host, s.k.port, context=s.k.tls, timeout=20)
+            h.request("GET", CM)
+            gone.append(h)
+        for h in gone:
+            h.close()
+        s.let_go()
+        status(s.k.get(CM), 200)
+
+
+def audit_lines(path):
+    return [json.loads(line) for line in open(path)] if os.path.exists(path) else []
+
+
+def t00_the_audit_log_has_a_line_for_each_answer():
+    if not c.OWN:
+        raise c.Skip()
+    s = Server(["--audit-log=audit.log"])
+    path = os.path.join(s.dir, "audit.log")
+    try:
+        k = Client(s.kubeconfig)
+        status(k.post(CM + "?fieldManager=me", {"metadata": {"name": "a"}, "data": {"secret": "word"}},
+                      headers={"User-Agent": "tester/1"}), 201)
+        status(k.get(CM + "/none", headers={"Impersonate-User": "somebody"}), 403)
+        status(Client(s.kubeconfig, token="bad").get(CM), 401)
+        status(k.get("/readyz"), 200)
+        w = k.watch(CM + "?timeoutSeconds=1")
+        while w.next():
+            pass
+        w.close()
+
+        def find(**want):
+            return [e for e in audit_lines(path) if all(e.get(x) == v for x, v in want.items())]
+        (e,) = find(verb="create", requestURI=CM + "?fieldManager=me")
+        eq((e["kind"], e["apiVersion"], e["level"], e["stage"], e["responseStatus"]["code"], e["userAgent"], e["sourceIPs"]),
+           ("Event", "audit.k8s.io/v1", "Metadata", "ResponseComplete", 201, "tester/1", ["127.0.0.1"]))
+        eq(e["objectRef"], {"resource": "configmaps", "namespace": "default", "apiVersion": "v1"})
+        assert "system:masters" in e["user"]["groups"] and e["auditID"] and e["annotations"][
+            "authorization.k8s.io/decision"] == "allow", e
+        assert e["requestReceivedTimestamp"] <= e["stageTimestamp"]
+        (e,) = find(requestURI=CM + "/none")
+        eq((e["responseStatus"]["code"], e["impersonatedUser"]["username"], e["annotations"]["authorization.k8s.io/decision"]),
+           (403, "somebody", "forbid"))
+        (e,) = [e for e in audit_lines(path) if e.get("responseStatus", {}).get("code") == 401]
+        assert "username" not in e["user"], e
+        assert eventually(lambda: len(find(verb="watch", requestURI=CM + "?timeoutSeconds=1&watch=true")) == 2)
+        eq([e["stage"] for e in find(verb="watch", requestURI=CM + "?timeoutSeconds=1&watch=true")],
+           ["ResponseStarted", "ResponseComplete"])
+        text = open(path).read()
+        assert "readyz" not in text and "word" not in text
+        eq(os.stat(path).st_mode & 0o777, 0o600)
+    finally:
+        rc, log = s.remove()
+    eq(rc, 0, log)
