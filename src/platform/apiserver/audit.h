@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/audit.h - who asked for what, and what became of it: a JSON line for each answer, an Event of audit.k8s.io/v1
- * at level Metadata (no bodies). Answers that go on, such as watches, have a line when they begin (ResponseStarted) and one when
- * they end (ResponseComplete). Health checks are left out.
+/* platform/apiserver/audit.h - who asked for what, and what became of it: a JSON line for each answer, an Event of
+ * audit.k8s.io/v1 at level Metadata (no bodies). Answers that go on, such as watches, have a line when they begin
+ * (ResponseStarted) and one when they end (ResponseComplete). Health checks are left out.
  *
  * The file is appended to; at AUDIT_FILE_MAX it becomes FILE.1, what was FILE.1 becomes FILE.2, and so on up to AUDIT_FILES. A
  * line that can not be written is counted, told in the log once, and does not stop the request. */
