@@ -141,6 +141,7 @@ class Server:
 
     def __init__(self, args=()):
         self.args = list(args)
+        self.env = None
         self.program = find_server_program()
         self.dir = tempfile.mkdtemp(prefix="coracle-api-")
         self.start()
@@ -148,7 +149,7 @@ class Server:
     def start(self):
         self.log = open(os.path.join(self.dir, "log"), "a")
         self.proc = subprocess.Popen([self.program, self.dir, "0"] + self.args, stdout=subprocess.PIPE,
-                                     stderr=self.log, text=True, cwd=self.dir)
+                                     stderr=self.log, text=True, cwd=self.dir, env=self.env)
         self.kubeconfig = self.proc.stdout.readline().strip()
         if not self.kubeconfig:
             raise SystemExit("the server did not start: " + open(os.path.join(self.dir, "log")).read())
