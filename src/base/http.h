@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/http.h - HTTP/1.1 for both sides, over TCP, TLS or Unix sockets, on the loop.
+/* base/http.h - HTTP for both sides, over TCP, TLS or Unix sockets, on the loop.
  *
- * Server: one callback per request, called when head and body have arrived (bodies are bounded), or when the head has
- * arrived for requests that ask for an upgrade. The handler answers at once or later through the struct http_req; it
+ * Server: HTTP/1.1, and HTTP/2 where a TLS client asks for it (ALPN); the handler sees no difference but that upgrades
+ * exist in 1.1 only. One callback per request, called when head and body have arrived (bodies are bounded), or when the
+ * head has arrived for requests that ask for an upgrade. The handler answers at once or later through the struct http_req; it
  * may stream (http_req_stream, _write, _end) with back-pressure, or take the raw connection over (http_req_upgrade).
- * Client: one request at a time per pooled connection, bodies streamed to a callback.
+ * Client: HTTP/1.1, one request at a time per pooled connection, bodies streamed to a callback.
  *
  * Every limit is a field of http_server_spec with a named default. */
 #pragma once
@@ -18,6 +19,10 @@
 #define HTTP_BODY_MAX (3 * 1024 * 1024) /* kubernetes-api.md 2.1: 413 beyond */
 #define HTTP_HEADERS_MAX 100
 #define HTTP_CONNS_MAX 12000
+#define HTTP_REFUSALS_MAX 64 /* connections over that ceiling that are told so; more are closed at once */
+#define HTTP_STREAMS_MAX 250 /* requests under way on one HTTP/2 connection */
+#define HTTP_BODIES_MAX \
+	(256 * 1024 * 1024) /* bytes of bodies that are arriving, of all connections: 503 beyond */
 #define HTTP_HEAD_TIMEOUT_MS 10000
 #define HTTP_BODY_TIMEOUT_MS 60000
 #define HTTP_IDLE_TIMEOUT_MS 180000
@@ -54,13 +59,17 @@ struct http_stream *http_stream_fd(struct loop *l, int fd /* taken */);
 struct http_server;
 struct http_req; /* lives until the answer is complete or the connection is gone */
 typedef void http_handler_fn(void *arg, struct http_req *r);
+/* Writes the body of an answer that the server gives without asking the handler: 400 (not HTTP), 408 (too slow), 413, 431
+ * (too large), 501, 503 (too much at once). Returns its media type. */
+typedef const char *http_reject_fn(void *arg, int status, const char *why, struct str *body);
 
 struct http_server_spec {
 	struct tls_ctx *tls; /* NULL: plain; Unix sockets always are */
 	http_handler_fn *handler;
-	void *arg;
+	http_reject_fn *reject; /* NULL: plain text */
+	void *arg;              /* of both */
 	/* 0: the defaults above */
-	size_t body_max, conns_max;
+	size_t body_max, conns_max, streams_max;
 	int head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 struct http_server *http_server_new(struct loop *l, const struct http_server_spec *spec);
@@ -68,7 +77,7 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_spe
 int http_server_listen(struct http_server *s, const char *host, int port, int *ret_port, struct err *e);
 int http_server_listen_unix(struct http_server *s, const char *path, int mode, struct err *e);
 void http_server_set_tls(struct http_server *s, struct tls_ctx *tls); /* for connections to come */
-/* Stops accepting; idle connections close, busy ones finish (streams get their aborted() call). */
+/* Stops accepting; idle connections close, busy ones finish (streams end cleanly and get their abort callback). */
 void http_server_free(struct http_server *s);
 size_t http_server_conns(const struct http_server *s);
 
@@ -100,20 +109,24 @@ void http_req_add_header(struct http_req *r, const char *name, const char *value
 /* Whole answer; body is copied. type may be NULL. Ends the request. gzip: compress if the client takes it and len is
  * over 128 KiB. */
 void http_req_reply(struct http_req *r, int status, const char *type, const void *body, size_t len);
-/* Streaming answer, chunked. */
+/* Before http_req_stream(): compress if the client takes gzip. For long answers whose pieces need not arrive at once. */
+void http_req_compress(struct http_req *r);
+/* Streaming answer. The body of the request is gone once it has begun. */
 void http_req_stream(struct http_req *r, int status, const char *type);
 void http_req_write(struct http_req *r, const void *data, size_t len);
-size_t http_req_pending(const struct http_req *r); /* unsent bytes of this answer */
-/* Called each time everything written to a streaming answer has left. A stream with more than HTTP_STREAM_BUFFER_MAX
- * unsent bytes when more is written is killed (abort callback, in a later turn). */
+/* Unsent bytes of this answer; HTTP/2: without what waits in the connection's own, bounded buffer. */
+size_t http_req_pending(const struct http_req *r);
+/* Called each time everything written to a streaming answer has left (in that sense). A stream with more than
+ * HTTP_STREAM_BUFFER_MAX unsent bytes when more is written is killed (abort callback, in a later turn). */
 void http_req_on_drained(struct http_req *r, loop_fn *fn, void *arg);
 void http_req_end(struct http_req *r);
-void http_req_kill(struct http_req *r); /* drops the connection */
-/* Answers 101 with the headers added so far plus Connection/Upgrade: proto, and hands the raw connection over. */
+void http_req_kill(struct http_req *r); /* drops the connection, or resets the HTTP/2 stream */
+/* Upgrades exist in HTTP/1.1 only: over HTTP/2 these reset the stream (HTTP_1_1_REQUIRED) and return a dead one.
+ * Answers 101 with the headers added so far plus Connection/Upgrade: proto, and hands the raw connection over. */
 struct http_stream *http_req_upgrade(struct http_req *r, const char *proto);
 /* Hands the connection over without answering: for a proxy that forwards the backend's own answer head. */
 struct http_stream *http_req_detach(struct http_req *r);
-/* The request head as it came (request line and headers), for proxies; owned by r. */
+/* The request head in HTTP/1.1's form (request line and headers), for proxies; owned by r. */
 const char *http_req_head(const struct http_req *r, size_t *ret_len);
 
 /* ---- client ---- */

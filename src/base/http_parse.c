@@ -85,7 +85,6 @@ bool http_list_has(const char *list, const char *token)
 
 void http_head_done(struct http_head *h)
 {
-	free(h->raw);
 	free(h->text);
 	free(h->headers);
 	*h = (struct http_head){ 0 };
@@ -260,8 +259,6 @@ static char *begin(struct http_head *h, const char *data, size_t len, struct err
 		err_set(e, ERR_BAD_REQUEST, "HTTP head: NUL byte");
 		return NULL;
 	}
-	h->raw = mem_strndup(data, len);
-	h->raw_len = len;
 	h->text = mem_strndup(data, len);
 	return h->text;
 }
@@ -283,6 +280,103 @@ int http_request_parse(const char *data, size_t len, struct http_head *ret, stru
 	h.expect_continue =
 		http_list_has(http_header_find(h.headers, h.n_headers, "Expect"), "100-continue") &&
 		h.minor >= 1;
+	*ret = h;
+	h = (struct http_head){ 0 };
+	return 0;
+}
+
+/* HTTP/2 lets a client cut its cookies into several fields (RFC 9113 8.2.3); everybody else wants one. */
+static void join_cookies(struct str *fields, size_t *n)
+{
+	CLEANUP(str_done) struct str all = { 0 }, rest = { 0 };
+	size_t cookies = 0, left = 0;
+
+	for (const char *p = fields->data; left < *n; left++) {
+		const char *value = p + strlen(p) + 1;
+
+		if (str_eq(p, "cookie")) {
+			str_addf(&all, "%s%s", cookies++ ? "; " : "", value);
+		} else {
+			str_addn(&rest, p, strlen(p) + 1);
+			str_addn(&rest, value, strlen(value) + 1);
+		}
+		p = value + strlen(value) + 1;
+	}
+	if (cookies < 2)
+		return;
+	str_addn(&rest, "cookie", 7);
+	str_addn(&rest, str_cstr(&all), all.len + 1);
+	*n -= cookies - 1;
+	str_done(fields);
+	*fields = rest;
+	rest = (struct str){ 0 };
+}
+
+static int take_field(struct http_head *h, const char **authority, struct http_header f, struct err *e)
+{
+	if (*f.name != ':') {
+		if (!http_is_token(f.name))
+			return err_set(e, ERR_BAD_REQUEST, "HTTP head: illegal header name");
+		for (const char *p = f.value; *p; p++)
+			if (!is_value_char((unsigned char)*p))
+				return err_set(e, ERR_BAD_REQUEST,
+					"HTTP head: control character in header %s", f.name);
+		h->headers[h->n_headers++] = f;
+	} else if (str_eq(f.name, ":method")) {
+		h->method = f.value;
+	} else if (str_eq(f.name, ":path")) {
+		h->target = f.value;
+	} else if (str_eq(f.name, ":authority")) {
+		*authority = f.value;
+	}
+	return 0;
+}
+
+static int fields_framing(struct http_head *h, bool has_body, struct err *e)
+{
+	struct framing f = { 0 };
+
+	if (read_framing(h, &f, e) < 0)
+		return -1;
+	h->body = has_body ? HTTP_BODY_CHUNKED : HTTP_NO_BODY;
+	if (f.length && parse_length(f.length, &h->length, e) < 0)
+		return -1;
+	if (f.length && has_body)
+		h->body = HTTP_BODY_LENGTH;
+	h->keep_alive = true;
+	h->minor = 1;
+	h->expect_continue =
+		http_list_has(http_header_find(h->headers, h->n_headers, "Expect"), "100-continue");
+	return 0;
+}
+
+int http_request_from_fields(
+	struct str *fields, size_t n, bool has_body, struct http_head *ret, struct err *e)
+{
+	CLEANUP(http_head_done) struct http_head h = { 0 };
+	const char *authority = NULL;
+	char *p;
+
+	join_cookies(fields, &n);
+	p = h.text = str_take(fields);
+	h.headers = mem_zalloc((n + 1) * sizeof(*h.headers));
+	for (size_t i = 0; i < n; i++) {
+		struct http_header f = { p, p + strlen(p) + 1 };
+
+		if (take_field(&h, &authority, f, e) < 0)
+			return -1;
+		p = (char *)f.value + strlen(f.value) + 1;
+	}
+	if (!h.method || !h.target)
+		return err_set(e, ERR_BAD_REQUEST, "HTTP head: no method or no path");
+	if (!http_is_token(h.method) || strlen(h.method) > METHOD_MAX)
+		return err_set(e, ERR_BAD_REQUEST, "HTTP head: illegal method");
+	if (parse_target(h.target, &h, e) < 0)
+		return -1;
+	if (authority && !http_header_find(h.headers, h.n_headers, "Host"))
+		h.headers[h.n_headers++] = (struct http_header){ "Host", authority };
+	if (fields_framing(&h, has_body, e) < 0)
+		return -1;
 	*ret = h;
 	h = (struct http_head){ 0 };
 	return 0;

@@ -14,8 +14,7 @@
 enum http_body_kind { HTTP_NO_BODY, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE };
 
 struct http_head {
-	char *raw, *text; /* as it came; a copy that the pointers below point into */
-	size_t raw_len;
+	char *text;                  /* what the pointers below point into */
 	const char *method, *target; /* request; target in origin form or "*" */
 	int status;                  /* response */
 	int minor;                   /* HTTP/1.minor */
@@ -38,6 +37,10 @@ int http_request_parse(const char *data, size_t len, struct http_head *ret, stru
 /* method: of the request this answers; it decides whether there is a body. */
 int http_response_parse(
 	const char *data, size_t len, const char *method, struct http_head *ret, struct err *e);
+/* The same from HTTP/2's fields: fields (taken) is "name\0value\0" n times, pseudo-headers first, as the framing checked
+ * them. has_body: more frames follow. */
+int http_request_from_fields(
+	struct str *fields, size_t n, bool has_body, struct http_head *ret, struct err *e);
 void http_head_done(struct http_head *h);
 /* First value, NULL if absent. */
 const char *http_header_find(const struct http_header *h, size_t n, const char *name);

@@ -4,16 +4,73 @@
 #include "base/http_conn.h"
 #include "base/mem.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <zlib.h>
 
 #define GZIP_FROM (128 * 1024) /* kubernetes-api.md 2.10: bodies larger than this */
 #define GZIP_LEVEL 1
+#define GZIP_PIECE (64 * 1024)
+
+/* ---- compression ---- */
+
+static bool gzip(const void *data, size_t len, struct str *out)
+{
+	z_stream z = { 0 };
+	bool ok;
+
+	if (len > UINT32_MAX ||
+		deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return false;
+	str_reserve(out, deflateBound(&z, len));
+	z.next_in = (Bytef *)data;
+	z.avail_in = (uInt)len;
+	z.next_out = (Bytef *)out->data;
+	z.avail_out = (uInt)(out->cap - 1 < UINT32_MAX ? out->cap - 1 : UINT32_MAX);
+	ok = deflate(&z, Z_FINISH) == Z_STREAM_END;
+	out->len = ok ? z.total_out : 0;
+	out->data[out->len] = '\0';
+	deflateEnd(&z);
+	return ok;
+}
+
+/* A stream being compressed: what is written gathers until the compressor gives something out. */
+struct http_gzip {
+	z_stream z;
+	struct str out;
+};
+
+static struct http_gzip *gzip_new(void)
+{
+	struct http_gzip *g = MEM_NEW(struct http_gzip);
+
+	MUST(deflateInit2(&g->z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+	return g;
+}
+
+static void gzip_free(struct http_gzip *g)
+{
+	deflateEnd(&g->z);
+	str_done(&g->out);
+	free(g);
+}
+
+static void gzip_add(struct http_gzip *g, const void *data, size_t len, int flush)
+{
+	int rc;
+
+	g->z.next_in = (Bytef *)data;
+	g->z.avail_in = (uInt)len;
+	do {
+		str_reserve(&g->out, GZIP_PIECE);
+		g->z.next_out = (Bytef *)g->out.data + g->out.len;
+		g->z.avail_out = GZIP_PIECE;
+		rc = deflate(&g->z, flush);
+		MUST(rc != Z_STREAM_ERROR);
+		g->out.len += GZIP_PIECE - g->z.avail_out;
+	} while (g->z.avail_out == 0);
+}
 
 /* ---- life ---- */
 
@@ -23,6 +80,9 @@ void http_req_free(struct http_req *r)
 		r->ctx_free(r->ctx);
 	http_head_done(&r->head);
 	free(r->path);
+	free(r->raw_head);
+	if (r->gzip)
+		gzip_free(r->gzip);
 	url_query_done(&r->query);
 	str_done(&r->body);
 	strv_done(&r->joined);
@@ -47,15 +107,6 @@ static void req_done(struct http_req *r)
 {
 	if (!r->aborting)
 		http_req_free(r);
-}
-
-static void req_answered(struct http_req *r, bool keep)
-{
-	struct http_conn *c = r->conn;
-
-	req_done(r);
-	if (c)
-		http_conn_answered(c, keep);
 }
 
 /* ---- what was asked ---- */
@@ -147,15 +198,38 @@ bool http_req_wants_upgrade(const struct http_req *r)
 	return r->head.upgrade;
 }
 
+int http_req_set_target(struct http_req *r, struct err *e)
+{
+	CLEANUP(str_done) struct str path = { 0 };
+	const char *t = r->head.target, *q = strchr(t, '?');
+
+	if (url_decode(t, q ? (size_t)(q - t) : strlen(t), false, &path, e) < 0)
+		return -1;
+	r->path = str_take(&path);
+	return q ? url_query_parse(q + 1, &r->query, e) : 0;
+}
+
+/* Made when asked for, which is rare. */
 const char *http_req_head(const struct http_req *r, size_t *ret_len)
 {
-	*ret_len = r->head.raw_len;
-	return r->head.raw;
+	struct http_req *m = (struct http_req *)r;
+	struct str head = { 0 };
+	struct http_header h;
+
+	if (!r->raw_head) {
+		str_addf(&head, "%s %s HTTP/1.%d\r\n", r->head.method, r->head.target, r->head.minor);
+		for (size_t i = 0; http_req_header_each(r, &i, &h);)
+			str_addf(&head, "%s: %s\r\n", h.name, h.value);
+		str_add(&head, "\r\n");
+		m->raw_head = str_take(&head);
+	}
+	*ret_len = strlen(r->raw_head);
+	return r->raw_head;
 }
 
 const char *http_req_peer(const struct http_req *r)
 {
-	return r->conn ? r->conn->peer : "gone";
+	return r->conn && r->conn->peer ? r->conn->peer : "gone";
 }
 
 static const struct peer_cert *req_cert(const struct http_req *r)
@@ -164,7 +238,7 @@ static const struct peer_cert *req_cert(const struct http_req *r)
 	struct peer_cert *p;
 	SSL *ssl;
 
-	if (!c || c->cert_known)
+	if (!c || c->cert_known || !c->bev)
 		return c ? c->cert : NULL;
 	c->cert_known = true;
 	ssl = bufferevent_openssl_get_ssl(c->bev);
@@ -223,46 +297,6 @@ void http_req_on_drained(struct http_req *r, loop_fn *fn, void *arg)
 
 /* ---- the answer ---- */
 
-static const char *status_reason(int status)
-{
-	static const struct {
-		int status;
-		const char *reason;
-	} all[] = {
-		{ 200, "OK" },
-		{ 201, "Created" },
-		{ 202, "Accepted" },
-		{ 204, "No Content" },
-		{ 301, "Moved Permanently" },
-		{ 302, "Found" },
-		{ 304, "Not Modified" },
-		{ 307, "Temporary Redirect" },
-		{ 400, "Bad Request" },
-		{ 401, "Unauthorized" },
-		{ 403, "Forbidden" },
-		{ 404, "Not Found" },
-		{ 405, "Method Not Allowed" },
-		{ 406, "Not Acceptable" },
-		{ 408, "Request Timeout" },
-		{ 409, "Conflict" },
-		{ 410, "Gone" },
-		{ 413, "Request Entity Too Large" },
-		{ 415, "Unsupported Media Type" },
-		{ 422, "Unprocessable Entity" },
-		{ 429, "Too Many Requests" },
-		{ 500, "Internal Server Error" },
-		{ 501, "Not Implemented" },
-		{ 502, "Bad Gateway" },
-		{ 503, "Service Unavailable" },
-		{ 504, "Gateway Timeout" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (all[i].status == status)
-			return all[i].reason;
-	return "Unknown";
-}
-
 void http_req_add_header(struct http_req *r, const char *name, const char *value)
 {
 	MUST(http_is_token(name));
@@ -273,15 +307,6 @@ void http_req_add_header(struct http_req *r, const char *name, const char *value
 	for (; *value; value++)
 		str_addc(&r->extra, (unsigned char)*value < 0x20 || *value == 0x7f ? ' ' : *value);
 	str_add(&r->extra, "\r\n");
-}
-
-static void add_head(struct http_req *r, struct str *out, int status, const char *type)
-{
-	str_addf(out, "HTTP/1.1 %d %s\r\n", status, status_reason(status));
-	if (r->extra.len)
-		str_addn(out, r->extra.data, r->extra.len);
-	if (type && !r->extra_type)
-		str_addf(out, "Content-Type: %s\r\n", type);
 }
 
 /* NULL q is 1; "gzip;q=0" refuses. */
@@ -297,135 +322,107 @@ static bool takes_gzip(const struct http_req *r)
 	return strncasecmp(q, "q=0", 3) != 0 || (q[3] == '.' && strspn(q + 4, "0") != strcspn(q + 4, " ,\t"));
 }
 
-static bool gzip(const void *data, size_t len, struct str *out)
-{
-	z_stream z = { 0 };
-	bool ok;
-
-	if (len > UINT32_MAX ||
-		deflateInit2(&z, GZIP_LEVEL, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-		return false;
-	str_reserve(out, deflateBound(&z, len));
-	z.next_in = (Bytef *)data;
-	z.avail_in = (uInt)len;
-	z.next_out = (Bytef *)out->data;
-	z.avail_out = (uInt)(out->cap - 1 < UINT32_MAX ? out->cap - 1 : UINT32_MAX);
-	ok = deflate(&z, Z_FINISH) == Z_STREAM_END;
-	out->len = ok ? z.total_out : 0;
-	out->data[out->len] = '\0';
-	deflateEnd(&z);
-	return ok;
-}
-
 void http_req_reply(struct http_req *r, int status, const char *type, const void *body, size_t len)
 {
-	CLEANUP(str_done) struct str head = { 0 }, packed = { 0 };
+	CLEANUP(str_done) struct str packed = { 0 };
 	bool no_body = status < 200 || status == 204 || status == 304;
-	bool keep = r->head.keep_alive && r->conn && !r->conn->srv->stopping;
-	struct evbuffer *out;
+	struct http_answer a = { .status = status, .body = body, .len = len, .tell_length = !no_body };
 
 	MUST(r->state == REQ_WAITING);
-	if (!r->conn) {
-		req_done(r);
-		return;
+	if (r->conn) {
+		a.type = len && !r->extra_type ? type : NULL;
+		a.no_body = no_body || str_eq(r->head.method, "HEAD");
+		if (len > GZIP_FROM && !r->extra_encoding && takes_gzip(r) && gzip(body, len, &packed)) {
+			a.gzip = true;
+			a.body = packed.data;
+			a.len = packed.len;
+		}
+		r->conn->framing->reply(r->conn, r, &a);
 	}
-	add_head(r, &head, status, len || r->extra_type ? type : NULL);
-	if (len > GZIP_FROM && !r->extra_encoding && takes_gzip(r) && gzip(body, len, &packed)) {
-		str_add(&head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
-		body = packed.data;
-		len = packed.len;
-	}
-	if (!no_body)
-		str_addf(&head, "Content-Length: %zu\r\n", len);
-	str_add(&head, keep ? "\r\n" : "Connection: close\r\n\r\n");
-	no_body |= str_eq(r->head.method, "HEAD");
-	if (no_body)
-		len = 0;
-	/* one piece of memory: one TLS record, one packet if it fits */
-	out = bufferevent_get_output(r->conn->bev);
-	MUST(evbuffer_expand(out, head.len + len) == 0);
-	MUST(evbuffer_add(out, head.data, head.len) == 0 && (!len || evbuffer_add(out, body, len) == 0));
-	req_answered(r, keep);
+	req_done(r);
+}
+
+void http_req_compress(struct http_req *r)
+{
+	MUST(r->state == REQ_WAITING);
+	r->compress = true;
 }
 
 void http_req_stream(struct http_req *r, int status, const char *type)
 {
-	CLEANUP(str_done) struct str head = { 0 };
-
 	MUST(r->state == REQ_WAITING);
 	r->state = REQ_STREAMING;
 	if (!r->conn)
 		return;
-	r->chunked = r->head.minor >= 1 && !str_eq(r->head.method, "HEAD");
-	add_head(r, &head, status, type);
-	if (r->head.minor >= 1)
-		str_add(&head, "Transfer-Encoding: chunked\r\n");
-	else
-		r->head.keep_alive = false;
-	str_add(&head, r->head.keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
-	MUST(bufferevent_write(r->conn->bev, head.data, head.len) == 0);
+	if (r->compress && !r->extra_encoding && takes_gzip(r))
+		r->gzip = gzip_new();
+	r->conn->framing->stream(r->conn, r, status, r->extra_type ? NULL : type);
+	/* it may last for hours */
+	str_done(&r->extra);
+	str_done(&r->body);
+}
+
+static void req_write(struct http_req *r, const void *data, size_t len)
+{
+	const struct http_framing *f = r->conn->framing;
+
+	if (f->pending(r->conn, r) > HTTP_STREAM_BUFFER_MAX) {
+		r->stuck = true;
+		f->stuck(r->conn, r);
+	} else if (len) {
+		f->write(r->conn, r, data, len);
+	}
 }
 
 void http_req_write(struct http_req *r, const void *data, size_t len)
 {
-	struct evbuffer *out;
-	char size[24];
-	int n;
-
 	MUST(r->state == REQ_STREAMING);
 	if (!r->conn || !len || r->stuck || str_eq(r->head.method, "HEAD"))
 		return;
-	out = bufferevent_get_output(r->conn->bev);
-	if (evbuffer_get_length(out) > HTTP_STREAM_BUFFER_MAX) {
-		r->stuck = true;
-		http_conn_drop_later(r->conn);
+	if (!r->gzip) {
+		req_write(r, data, len);
 		return;
 	}
-	if (!r->chunked) {
-		MUST(evbuffer_add(out, data, len) == 0);
+	gzip_add(r->gzip, data, len, Z_NO_FLUSH);
+	if (r->gzip->out.len < GZIP_PIECE)
 		return;
-	}
-	n = snprintf(size, sizeof(size), "%zx\r\n", len);
-	MUST(evbuffer_expand(out, len + (size_t)n + 2) == 0);
-	MUST(evbuffer_add(out, size, (size_t)n) == 0 && evbuffer_add(out, data, len) == 0 &&
-		evbuffer_add(out, "\r\n", 2) == 0);
+	req_write(r, r->gzip->out.data, r->gzip->out.len);
+	str_clear(&r->gzip->out);
 }
 
 size_t http_req_pending(const struct http_req *r)
 {
-	return r->conn ? http_bev_unsent(r->conn->bev) : 0;
+	return r->conn ? r->conn->framing->pending(r->conn, r) : 0;
 }
 
 void http_req_end(struct http_req *r)
 {
-	bool keep = r->head.keep_alive && !r->stuck;
-
 	MUST(r->state == REQ_STREAMING);
-	if (r->conn && r->chunked && !r->stuck)
-		MUST(bufferevent_write(r->conn->bev, "0\r\n\r\n", 5) == 0);
-	req_answered(r, keep);
+	if (r->conn && r->gzip && !r->stuck && !str_eq(r->head.method, "HEAD")) {
+		gzip_add(r->gzip, NULL, 0, Z_FINISH);
+		req_write(r, r->gzip->out.data, r->gzip->out.len);
+	}
+	if (r->conn)
+		r->conn->framing->end(r->conn, r);
+	req_done(r);
 }
 
 void http_req_kill(struct http_req *r)
 {
-	struct http_conn *c = r->conn;
-
-	if (c)
-		c->req = NULL;
+	if (r->conn)
+		r->conn->framing->kill(r->conn, r);
 	req_done(r);
-	if (c)
-		http_conn_drop(c);
 }
 
-static struct http_stream *req_take_stream(struct http_req *r)
+static struct http_stream *req_take_stream(struct http_req *r, const char *proto)
 {
-	struct http_conn *c = r->conn;
-	struct http_stream *s;
+	struct http_stream *s = NULL;
 	struct err e;
 
-	if (c) {
-		s = http_conn_detach(c);
-	} else {
+	MUST(r->state == REQ_WAITING);
+	if (r->conn)
+		s = r->conn->framing->detach(r->conn, r, proto);
+	if (!s) {
 		err_set(&e, ERR_UNREACHABLE, "the client is gone");
 		s = http_stream_dead(r->loop, &e);
 	}
@@ -435,21 +432,10 @@ static struct http_stream *req_take_stream(struct http_req *r)
 
 struct http_stream *http_req_detach(struct http_req *r)
 {
-	MUST(r->state == REQ_WAITING);
-	return req_take_stream(r);
+	return req_take_stream(r, NULL);
 }
 
 struct http_stream *http_req_upgrade(struct http_req *r, const char *proto)
 {
-	CLEANUP(str_done) struct str head = { 0 };
-
-	MUST(r->state == REQ_WAITING);
-	if (r->conn) {
-		str_add(&head, "HTTP/1.1 101 Switching Protocols\r\n");
-		if (r->extra.len)
-			str_addn(&head, r->extra.data, r->extra.len);
-		str_addf(&head, "Connection: Upgrade\r\nUpgrade: %s\r\n\r\n", proto);
-		MUST(bufferevent_write(r->conn->bev, head.data, head.len) == 0);
-	}
-	return req_take_stream(r);
+	return req_take_stream(r, proto);
 }

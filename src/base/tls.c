@@ -109,11 +109,11 @@ static int use_pair(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, str
 	return 0;
 }
 
-/* HTTP/1.1 is all we speak: a client that offers only h2 learns it in the handshake. */
+/* A client that offers only what we do not speak learns it in the handshake. */
 static int pick_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
 	unsigned int in_len, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const unsigned char ours[] = "\x02h2\x08http/1.1";
 
 	if (SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof(ours) - 1, in, in_len) ==
 		OPENSSL_NPN_NEGOTIATED)

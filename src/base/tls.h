@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 
 struct tls_ctx;
+/* Offers "h2" and "http/1.1"; a client that names neither is given HTTP/1.1. */
 struct tls_server_spec {
 	const char *cert_pem, *key_pem;
 	/* PEM bundle of CAs whose client certificates are accepted; NULL: none asked for. A client without certificate is let in

@@ -27,7 +27,7 @@ static void fuzz_head(const char *data, size_t len, bool response)
 		MUST(h.method && h.target &&
 			(h.body == HTTP_NO_BODY || h.body == HTTP_BODY_LENGTH ||
 				h.body == HTTP_BODY_CHUNKED));
-		MUST(h.n_headers <= HTTP_HEADERS_MAX && h.raw_len == (size_t)n);
+		MUST(h.n_headers <= HTTP_HEADERS_MAX);
 	}
 }
 
