@@ -216,6 +216,26 @@ char *quantity_text(const struct quantity *q, char buf[QUANTITY_TEXT_MAX])
 	return put_decimal(buf, negative, size, q->format == 'e');
 }
 
+static void add_nanos(struct quantity *to, const struct quantity *n, int sign)
+{
+	const i128 cap = (i128)INT64_MAX * NANO;
+	i128 sum = to_nanos(to) + sign * to_nanos(n);
+	int8_t format = to->value || to->nano ? to->format : n->format;
+
+	from_nanos(sum > cap ? cap : sum < -cap ? -cap : sum, to);
+	to->format = format;
+}
+
+void quantity_add(struct quantity *to, const struct quantity *n)
+{
+	add_nanos(to, n, 1);
+}
+
+void quantity_sub(struct quantity *to, const struct quantity *n)
+{
+	add_nanos(to, n, -1);
+}
+
 int quantity_cmp(const struct quantity *a, const struct quantity *b)
 {
 	i128 x = to_nanos(a), y = to_nanos(b);

@@ -17,6 +17,9 @@ int quantity_from_json(const struct json *v, struct quantity *ret, struct err *e
 /* Canonical form: 2048Mi -> "2Gi", 0.1 -> "100m". */
 char *quantity_text(const struct quantity *q, char buf[QUANTITY_TEXT_MAX]);
 int quantity_cmp(const struct quantity *a, const struct quantity *b);
+/* Saturating. The format is that of `to`, or of n while `to` is zero. */
+void quantity_add(struct quantity *to, const struct quantity *n);
+void quantity_sub(struct quantity *to, const struct quantity *n);
 int64_t quantity_milli(const struct quantity *q); /* rounded up, saturating */
 int64_t quantity_ceil(const struct quantity *q);  /* whole units, rounded up, saturating */
 /* Shorthands: bytes of a memory quantity (-1 if absent or bad); milli-CPUs (-1 likewise). */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The API server alone, for developing what talks to it; `coracle server` takes its place.
  *
- *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] [--audit-log=FILE] [--max-requests-inflight=N] */
+ *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] [--audit-log=FILE] [--max-requests-inflight=N]
+ *     [--disable-admission-plugins=A,B] */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/apiserver/apiserver.h"
+#include "platform/apiserver/plugins.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -40,7 +42,12 @@ int main(int argc, char **argv)
 			spec.audit_log = argv[i] + strlen("--audit-log=");
 		else if (str_starts(argv[i], "--max-requests-inflight="))
 			spec.max_inflight = (unsigned)strtoul(strchr(argv[i], '=') + 1, NULL, 10);
-		else if (!str_to_i64(argv[i], 0, 65535, &port))
+		else if (str_starts(argv[i], "--disable-admission-plugins=")) {
+			if (plugins_parse(strchr(argv[i], '=') + 1, &spec.plugins_off, &e) < 0) {
+				fprintf(stderr, "coracle-apiserver-dev: %s\n", e.msg);
+				return 2;
+			}
+		} else if (!str_to_i64(argv[i], 0, 65535, &port))
 			return 2;
 	l = loop_new();
 	spec.data_dir = argv[1];

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/plugins.h"
 #include "platform/up/instance.h"
 
 #include <stdarg.h>
@@ -32,7 +33,8 @@ enum option_id {
 	OPT_BARE,
 	OPT_YES,
 	OPT_AUDIT,
-	OPT_INFLIGHT
+	OPT_INFLIGHT,
+	OPT_PLUGINS
 };
 static const struct option_def {
 	const char *name, *value, *help;
@@ -50,6 +52,9 @@ static const struct option_def {
 	[OPT_AUDIT] = { "--audit-log", "FILE", "append a JSON line for every request answered", RUNS },
 	[OPT_INFLIGHT] = { "--max-requests-inflight", "N",
 		"requests of one user at work at a time; more wait their turn (400)", RUNS },
+	[OPT_PLUGINS] = { "--disable-admission-plugins", "LIST",
+		"built-in admission to do without, by Kubernetes' names: LimitRanger,ResourceQuota,...",
+		RUNS },
 	[OPT_YES] = { "--yes", NULL, "do not ask", VERB_BIT(VERB_UNINSTALL) },
 };
 
@@ -105,6 +110,7 @@ static const struct verb_def *find_verb(const char *name)
 /* 0, or -1 with the complaint made */
 static int take(struct args *a, enum option_id id, const char *value)
 {
+	struct err e = { 0 };
 	int64_t n;
 
 	switch (id) {
@@ -140,6 +146,10 @@ static int take(struct args *a, enum option_id id, const char *value)
 			return complain("--max-requests-inflight: '%s' is no number from 1 to 100000", value),
 			       -1;
 		a->max_inflight = (unsigned)n;
+		return 0;
+	case OPT_PLUGINS:
+		if (plugins_parse(value, &a->plugins_off, &e) < 0)
+			return complain("--disable-admission-plugins: %s", e.msg), -1;
 		return 0;
 	}
 	return -1;

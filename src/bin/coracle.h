@@ -32,6 +32,7 @@ struct args {
 	bool bare, yes, verbose;
 	const char *audit_log; /* of argv */
 	unsigned max_inflight;
+	unsigned plugins_off; /* platform/apiserver/plugins.h */
 };
 
 typedef int cmd_fn(const struct args *a); /* exit status */

@@ -235,6 +235,7 @@ static int run(struct program *p, struct err *e)
 		.bare = p->args->bare,
 		.audit_log = p->args->audit_log,
 		.max_inflight = p->args->max_inflight,
+		.plugins_off = p->args->plugins_off,
 		.programs = whole ? programs : NULL,
 		.installer = whole ? "virt-operator" : NULL,
 		.host_dir = "kubevirt",

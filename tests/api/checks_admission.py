@@ -1,9 +1,298 @@
 # SPDX-License-Identifier: Apache-2.0
 """Admission, access and the fine print of writes, by the numbers of kubernetes-api.md section 8."""
+import concurrent.futures
+import subprocess
+import tempfile
+
 import conformance as c
-from conformance import eq, fresh, make, status
+from client import find_server_program
+from conformance import OWN, Skip, eq, eventually, fresh, has, make, status
 
 
+def namespace(**meta):
+    name = fresh("adm")
+    make("/api/v1/namespaces", {"metadata": dict({"name": name}, **meta)})
+    if OWN:
+        c.k.get("/api/v1/namespaces/%s/serviceaccounts/default" % name)
+    eventually(lambda: c.k.get("/api/v1/namespaces/%s/serviceaccounts/default" % name).status == 200)
+    return name
+
+
+def core(ns, plural, name=None):
+    return "/api/v1/namespaces/%s/%s%s" % (ns, plural, "/" + name if name else "")
+
+
+def container(name="a", requests=None, limits=None):
+    o = {"name": name, "image": "x"}
+    if requests or limits:
+        o["resources"] = {k: v for k, v in (("requests", requests), ("limits", limits)) if v}
+    return o
+
+
+def pod(*containers, **spec):
+    return {"metadata": {"name": fresh("pod")}, "spec": dict({"containers": list(containers) or [container()]}, **spec)}
+
+
+def quota(ns, hard, **spec):
+    """Its name, once it counts."""
+    name = fresh("q")
+    make(core(ns, "resourcequotas"), {"metadata": {"name": name}, "spec": dict({"hard": hard}, **spec)})
+    assert eventually(lambda: status(c.k.get(core(ns, "resourcequotas", name)), 200).get("status", {}).get("used"), 15)
+    return name
+
+
+def used(ns, name):
+    return status(c.k.get(core(ns, "resourcequotas", name)), 200)["status"]["used"]
+
+
+# ---- quota (5.1) ----
+def t92q_quota_of_counts():
+    ns = namespace()
+    q = quota(ns, {"count/leases.coordination.k8s.io": "1", "services": "1", "services.nodeports": "0", "count/widgets." + c.GROUP: "1"})
+    leases = "/apis/coordination.k8s.io/v1/namespaces/%s/leases" % ns
+    make(leases, {"metadata": {"name": "a"}})
+    a = status(c.k.post(leases, {"metadata": {"name": "b"}}), 403, "Forbidden")
+    eq(a["message"], 'leases.coordination.k8s.io "b" is forbidden: exceeded quota: %s, requested: '
+       'count/leases.coordination.k8s.io=1, used: count/leases.coordination.k8s.io=1, limited: '
+       'count/leases.coordination.k8s.io=1' % q)
+    eq(used(ns, q), {"count/leases.coordination.k8s.io": "1", "services": "0", "services.nodeports": "0",
+                     "count/widgets." + c.GROUP: "0"})
+    status(c.k.post(leases + "?dryRun=All", {"metadata": {"name": "b"}}), 403)
+    status(c.k.delete(leases + "/a"), 200)
+    assert eventually(lambda: used(ns, q)["count/leases.coordination.k8s.io"] == "0", 15)
+    status(c.k.post(leases + "?dryRun=All", {"metadata": {"name": "b"}}), 201)
+    make(leases, {"metadata": {"name": "b"}})
+    s = make(core(ns, "services"), {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
+    a = status(c.k.merge(core(ns, "services", "s"), {"spec": {"type": "NodePort"}}), 403)
+    has(a["message"], 'services "s" is forbidden: exceeded quota: %s, requested: services.nodeports=1, used: '
+        'services.nodeports=0, limited: services.nodeports=0' % q)
+    status(c.k.put(core(ns, "services", "s"), dict(s, metadata=dict(s["metadata"], labels={"a": "b"}))), 200)
+    widgets = "/apis/%s/v1/namespaces/%s/widgets" % (c.GROUP, ns)
+    make(widgets, c.widget("one"))
+    a = status(c.k.post(widgets, c.widget("two")), 403)
+    has(a["message"], "exceeded quota: " + q)
+
+
+def t92q_quota_of_compute():
+    ns = namespace()
+    q = quota(ns, {"pods": "3", "requests.cpu": "1", "limits.memory": "1Gi"})
+    a = status(c.k.post(core(ns, "pods"), pod(container("one"), container("two", {"cpu": "1m"}))), 403)
+    has(a["message"], "failed quota: %s: must specify limits.memory for: one,two; requests.cpu for: one" % q)
+    p = make(core(ns, "pods"), pod(container("a", {"cpu": "600m"}, {"memory": "512Mi"})))
+    eq(used(ns, q), {"pods": "1", "requests.cpu": "600m", "limits.memory": "512Mi"})
+    a = status(c.k.post(core(ns, "pods"), pod(container("a", {"cpu": "500m"}, {"memory": "1Gi"}))), 403)
+    has(a["message"], "exceeded quota: %s, requested: limits.memory=1Gi,requests.cpu=500m, used: "
+        "limits.memory=512Mi,requests.cpu=600m, limited: limits.memory=1Gi,requests.cpu=1" % q)
+    # one that has ended uses nothing
+    status(c.k.merge(core(ns, "pods", p["metadata"]["name"]) + "/status", {"status": {"phase": "Succeeded"}}), 200)
+    assert eventually(lambda: used(ns, q) == {"pods": "0", "requests.cpu": "0", "limits.memory": "0"}, 15), used(ns, q)
+
+
+def t92q_quota_scopes():
+    ns = namespace()
+    best = quota(ns, {"pods": "1"}, scopes=["BestEffort"])
+    ends = quota(ns, {"pods": "1"}, scopes=["Terminating", "NotBestEffort"])
+    high = quota(ns, {"pods": "0"}, scopeSelector={"matchExpressions": [
+        {"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]}]})
+    make(core(ns, "pods"), pod())
+    has(status(c.k.post(core(ns, "pods"), pod()), 403)["message"], "exceeded quota: " + best)
+    small = container("a", {"cpu": "1m"})
+    make(core(ns, "pods"), pod(small))
+    make(core(ns, "pods"), pod(small, activeDeadlineSeconds=100))
+    has(status(c.k.post(core(ns, "pods"), pod(small, activeDeadlineSeconds=100)), 403)["message"], "exceeded quota: " + ends)
+    a = status(c.k.post(core(ns, "pods"), pod(small, priorityClassName="system-node-critical")), 403)
+    has(a["message"], "exceeded quota: " + high)
+
+
+def t92q_quota_of_claims():
+    ns = namespace()
+    q = quota(ns, {"requests.storage": "10Gi", "gold.storageclass.storage.k8s.io/requests.storage": "5Gi",
+                   "persistentvolumeclaims": "5"})
+
+    def claim(size, cls):
+        return {"metadata": {"name": fresh("pvc")}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": cls,
+                                                             "resources": {"requests": {"storage": size}}}}
+    make(core(ns, "persistentvolumeclaims"), claim("4Gi", "gold"))
+    a = status(c.k.post(core(ns, "persistentvolumeclaims"), claim("2Gi", "gold")), 403)
+    has(a["message"], "requested: gold.storageclass.storage.k8s.io/requests.storage=2Gi, used: "
+        "gold.storageclass.storage.k8s.io/requests.storage=4Gi, limited: gold.storageclass.storage.k8s.io/requests.storage=5Gi")
+    make(core(ns, "persistentvolumeclaims"), claim("6Gi", "tin"))
+    eq(used(ns, q), {"requests.storage": "10Gi", "gold.storageclass.storage.k8s.io/requests.storage": "4Gi",
+                     "persistentvolumeclaims": "2"})
+
+
+def t92q_parallel_creates_do_not_overbook():
+    ns = namespace()
+    q = quota(ns, {"configmaps": "30"})
+    before = int(used(ns, q)["configmaps"])
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        codes = list(pool.map(lambda i: c.k.post(core(ns, "configmaps"), c.cm("cm-%d" % i)).status, range(60)))
+    eq((codes.count(201), codes.count(403)), (30 - before, 60 - 30 + before))
+    assert eventually(lambda: used(ns, q)["configmaps"] == "30", 15), used(ns, q)
+    # a create that fails afterwards gives back what it booked
+    status(c.k.delete(core(ns, "configmaps", "cm-%d" % codes.index(201))), 200)
+    assert eventually(lambda: used(ns, q)["configmaps"] == "29", 15)
+    status(c.k.post(core(ns, "configmaps"), c.cm("kube-root-ca.crt")), 409)
+    assert eventually(lambda: used(ns, q)["configmaps"] == "29", 15), used(ns, q)
+
+
+def t92q_a_larger_quota_lets_in_more():
+    ns = namespace()
+    q = quota(ns, {"secrets": "0"})
+    status(c.k.post(core(ns, "secrets"), {"metadata": {"name": "s"}}), 403)
+    a = status(c.k.merge(core(ns, "resourcequotas", q), {"spec": {"hard": {"secrets": "1"}}}), 200)
+    assert a["metadata"]["name"] == q
+    assert eventually(lambda: c.k.post(core(ns, "secrets"), {"metadata": {"name": "s"}}).status == 201, 15)
+    for bad in ({"hard": {"nonsense": "1"}}, {"hard": {"pods": "-1"}}, {"hard": {}, "scopes": ["Sometimes"]}):
+        status(c.k.post(core(ns, "resourcequotas"), {"metadata": {"name": "bad"}, "spec": bad}), 422, "Invalid")
+
+
+# ---- limits (5.1) ----
+def t92l_limit_range_defaults():
+    ns = namespace()
+    o = make(core(ns, "limitranges"), {"metadata": {"name": "l"}, "spec": {"limits": [
+        {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"memory": "1Gi"}}]}})
+    eq(o["spec"]["limits"][0]["default"], {"cpu": "500m", "memory": "1Gi"})
+    eq(o["spec"]["limits"][0]["defaultRequest"], {"cpu": "100m", "memory": "1Gi"})
+    assert eventually(lambda: "resources" in str(c.k.post(core(ns, "pods") + "?dryRun=All", pod()).json["spec"]))
+    p = make(core(ns, "pods"), pod(container("a"), container("b", {"cpu": "200m"}, {"cpu": "300m"}),
+                                   initContainers=[container("i")]))
+    one, two = p["spec"]["containers"]
+    eq(one["resources"], {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "1Gi"}})
+    eq(two["resources"], {"limits": {"cpu": "300m", "memory": "1Gi"}, "requests": {"cpu": "200m", "memory": "1Gi"}})
+    eq(p["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+       "LimitRanger plugin set: cpu, memory request for container a; cpu, memory limit for container a; "
+       "memory request for container b; memory limit for container b; cpu, memory request for init container i; "
+       "cpu, memory limit for init container i")
+    eq(p["status"]["qosClass"], "Burstable")
+
+
+def t92l_limit_range_bounds():
+    ns = namespace()
+    make(core(ns, "limitranges"), {"metadata": {"name": "l"}, "spec": {"limits": [
+        {"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "4"}},
+        {"type": "Pod", "max": {"cpu": "1500m"}},
+        {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "2Gi"}}]}})
+
+    def refusal(*containers):
+        return status(c.k.post(core(ns, "pods"), pod(*containers)), 403, "Forbidden")["message"].split(" is forbidden: ")[1]
+    assert eventually(lambda: c.k.post(core(ns, "pods") + "?dryRun=All", pod(container("a", {"cpu": "2"}, {"cpu": "2"}))).status == 403)
+    eq(refusal(container("a", {"cpu": "50m"}, {"cpu": "200m"})), "minimum cpu usage per Container is 100m, but request is 50m")
+    eq(refusal(container("a", {"cpu": "500m"}, {"cpu": "1200m"})), "maximum cpu usage per Container is 1, but limit is 1200m")
+    eq(refusal(container("a", {"cpu": "100m"}, {"cpu": "500m"})),
+       "cpu max limit to request ratio per Container is 4, but provided ratio is 5.000000")
+    two = [container(n, {"cpu": "900m"}, {"cpu": "900m"}) for n in "ab"]
+    eq(refusal(*two), "maximum cpu usage per Pod is 1500m, but limit is 1800m")
+    eq(refusal(container("a", {"cpu": "20m"}, {"cpu": "2"})),
+       "[minimum cpu usage per Container is 100m, but request is 20m, maximum cpu usage per Container is 1, but limit is 2, "
+       "cpu max limit to request ratio per Container is 4, but provided ratio is 100.000000, "
+       "maximum cpu usage per Pod is 1500m, but limit is 2]")
+    make(core(ns, "pods"), pod())  # with the defaults that the range itself implies
+
+    def claim(size):
+        return {"metadata": {"name": fresh("pvc")}, "spec": {"accessModes": ["ReadWriteOnce"],
+                                                             "resources": {"requests": {"storage": size}}}}
+    a = status(c.k.post(core(ns, "persistentvolumeclaims"), claim("3Gi")), 403)
+    has(a["message"], "maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi")
+    a = status(c.k.post(core(ns, "persistentvolumeclaims"), claim("1Mi")), 403)
+    has(a["message"], "minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi")
+    make(core(ns, "persistentvolumeclaims"), claim("1Gi"))
+    a = status(c.k.post(core(ns, "limitranges"), {"metadata": {"name": "bad"}, "spec": {"limits": [
+        {"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}}), 422, "Invalid")
+    has(a["message"], "min value 2 is greater than max value 1")
+
+
+# ---- the other plugins (5.1, 1.5) ----
+def t92p_default_storage_class():
+    ns = namespace()
+    cls = fresh("sc")
+    base = "/apis/storage.k8s.io/v1/storageclasses"
+    make(base, {"metadata": {"name": cls, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+                "provisioner": "none.coracle.dev"})
+
+    def claim(**spec):
+        return {"metadata": {"name": fresh("pvc")}, "spec": dict({"accessModes": ["ReadWriteOnce"], "resources": {
+            "requests": {"storage": "1Gi"}}}, **spec)}
+    try:
+        assert eventually(lambda: c.k.post(core(ns, "persistentvolumeclaims") + "?dryRun=All", claim()).json["spec"].get(
+            "storageClassName"))
+        if OWN:
+            eq(make(core(ns, "persistentvolumeclaims"), claim())["spec"]["storageClassName"], cls)
+        eq(make(core(ns, "persistentvolumeclaims"), claim(storageClassName=""))["spec"]["storageClassName"], "")
+        eq(make(core(ns, "persistentvolumeclaims"), claim(storageClassName="x"))["spec"]["storageClassName"], "x")
+    finally:
+        c.k.delete(base + "/" + cls)
+
+
+def t92p_priority():
+    ns = namespace()
+    p = make(core(ns, "pods"), pod(priorityClassName="system-cluster-critical"))
+    eq((p["spec"]["priority"], p["spec"]["preemptionPolicy"]), (2000000000, "PreemptLowerPriority"))
+    bad = pod(priorityClassName="none")
+    eq(status(c.k.post(core(ns, "pods"), bad), 403)["message"],
+       'pods "%s" is forbidden: no PriorityClass with name none was found' % bad["metadata"]["name"])
+    has(status(c.k.post(core(ns, "pods"), pod(priority=5)), 403)["message"],
+        "the integer value of priority (5) must not be provided in pod spec")
+    if not OWN:
+        return
+    base, name = "/apis/scheduling.k8s.io/v1/priorityclasses", fresh("pc")
+    make(base, {"metadata": {"name": name}, "value": 7, "globalDefault": True, "preemptionPolicy": "Never"})
+    a = status(c.k.post(base, {"metadata": {"name": fresh("pc")}, "value": 8, "globalDefault": True}), 403)
+    has(a["message"], "PriorityClass %s is already marked as default. Only one default can exist" % name)
+    p = make(core(ns, "pods"), pod())
+    eq((p["spec"]["priority"], p["spec"]["priorityClassName"], p["spec"]["preemptionPolicy"]), (7, name, "Never"))
+    status(c.k.delete(base + "/" + name), 200)
+
+
+def t92p_service_account():
+    ns = namespace()
+    bad = pod(serviceAccountName="none")
+    eq(status(c.k.post(core(ns, "pods"), bad), 403)["message"],
+       'pods "%s" is forbidden: error looking up service account %s/none: serviceaccount "none" not found'
+       % (bad["metadata"]["name"], ns))
+    make(core(ns, "serviceaccounts"), {"metadata": {"name": "puller"}, "imagePullSecrets": [{"name": "registry"}]})
+    p = make(core(ns, "pods"), pod(serviceAccountName="puller", initContainers=[container("i")]))
+    eq(p["spec"]["imagePullSecrets"], [{"name": "registry"}])
+    volume = [v for v in p["spec"]["volumes"] if v["name"].startswith("kube-api-access-")]
+    eq(len(volume), 1)
+    for x in p["spec"]["containers"] + p["spec"]["initContainers"]:
+        eq([m["mountPath"] for m in x["volumeMounts"]], ["/var/run/secrets/kubernetes.io/serviceaccount"])
+    p = make(core(ns, "pods"), pod(automountServiceAccountToken=False))
+    eq(p["spec"].get("volumes"), None)
+
+
+def t92p_tolerations():
+    p = make(core(namespace(), "pods"), pod(tolerations=[{"key": "node.kubernetes.io/not-ready", "operator": "Exists",
+                                                          "effect": "NoExecute", "tolerationSeconds": 5}]))
+    eq([(t["key"], t["tolerationSeconds"]) for t in p["spec"]["tolerations"]],
+       [("node.kubernetes.io/not-ready", 5), ("node.kubernetes.io/unreachable", 300)])
+
+
+def t92p_plugins_can_be_switched_off():
+    if not OWN:
+        raise Skip
+    program = find_server_program()
+    with tempfile.TemporaryDirectory() as d:
+        r = subprocess.run([program, d, "0", "--disable-admission-plugins=Nonsense"], capture_output=True, text=True, timeout=20)
+        eq(r.returncode, 2)
+        has(r.stderr, "unknown admission plugin 'Nonsense'")
+        p = subprocess.Popen([program, d, "0", "--disable-admission-plugins=LimitRanger,ResourceQuota,Priority,"
+                              "DefaultTolerationSeconds,ServiceAccount"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            k = c.Client(p.stdout.readline().strip())
+            status(k.post(core("default", "resourcequotas"), {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}), 201)
+            status(k.post(core("default", "limitranges"), {"metadata": {"name": "l"}, "spec": {"limits": [
+                {"type": "Container", "default": {"cpu": "1"}}]}}), 201)
+            o = status(k.post(core("default", "pods"), pod(serviceAccountName="none")), 201)
+            eq((o["spec"].get("tolerations"), o["spec"].get("priority"), o["spec"].get("volumes"),
+                o["spec"]["containers"][0].get("resources", {})), (None, None, None, {}))
+        finally:
+            p.terminate()
+            p.wait(20)
+            p.stdout.close()
+
+
+# ---- namespaces ----
 def t52c_namespaces_that_stay():
     for name in ("default", "kube-system", "kube-public"):
         a = status(c.k.delete("/api/v1/namespaces/" + name), 403, "Forbidden")

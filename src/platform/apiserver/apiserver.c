@@ -16,6 +16,8 @@
 #include "platform/apiserver/expire.h"
 #include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
+#include "platform/apiserver/plugins.h"
+#include "platform/apiserver/quota.h"
 #include "platform/apiserver/server.h"
 
 #include <malloc.h>
@@ -164,6 +166,8 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->discovery = discovery_new(s->registry);
 	s->openapi = openapi_new(s->registry);
 	s->webhooks = webhooks_new(s);
+	if (plugin_on(s, PLUGIN_QUOTA))
+		s->quotas = quotas_new(s);
 	s->aggregator = aggregator_new(s);
 	s->expirer = expirer_new(s);
 	if (listen_all(s, spec, e) < 0)
@@ -180,6 +184,9 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 	s->store = spec->store;
 	s->data_dir = mem_strdup(spec->data_dir);
 	s->bare = spec->bare;
+	s->plugins_off = spec->plugins_off;
+	if (s->bare)
+		s->plugins_off |= 1U << PLUGIN_ACCOUNT | 1U << PLUGIN_QUOTA;
 	s->node_proxy = spec->node_proxy;
 	s->node_proxy_arg = spec->node_proxy_arg;
 	s->registry = registry_new();
@@ -217,6 +224,7 @@ void apiserver_free(struct apiserver *s)
 	finish_requests(s);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
+	quotas_free(s->quotas);
 	backends_free(s);
 	namespaces_free(s->namespaces);
 	expirer_free(s->expirer);

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "platform/apiserver/builtin.h"
+#include "platform/apiserver/limits.h"
+#include "platform/apiserver/quota.h"
 
 #include <string.h>
 
@@ -718,9 +720,11 @@ const struct resource_def builtin_core[] = {
 	{ .kind = { CORE("ResourceQuota", "resourcequotas", "resourcequota"), .short_names = quota_names,
 		  .namespaced = true, .has_status = true, .fields = &quota_fields },
 		.subresources = status_only,
+		.hooks = { .validate = quota_validate },
 		.delete_returns = true },
 	{ .kind = { CORE("LimitRange", "limitranges", "limitrange"), .short_names = limits_names,
 		  .namespaced = true, .fields = &limitrange_fields },
-		.rules = { .create_on_update = true } },
+		.rules = { .create_on_update = true },
+		.hooks = { .deflt = limitrange_default, .validate = limitrange_validate } },
 	{ .kind = { 0 } },
 };

@@ -93,56 +93,6 @@ static const char *qos_class(const struct json *spec)
 	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
-static void add_default_tolerations(struct json_doc *d, struct json *spec)
-{
-	static const char *const keys[] = { "node.kubernetes.io/not-ready",
-		"node.kubernetes.io/unreachable" };
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		bool found = false;
-		struct json *t;
-
-		JSON_EACH (it, json_get(spec, "tolerations")) {
-			const char *key = json_get_str(it.val, "key");
-			const char *effect = json_get_str(it.val, "effect");
-
-			if ((str_eq(key, keys[i]) ||
-				    (str_empty(key) && str_eq(json_get_str(it.val, "operator"), "Exists"))) &&
-				(str_empty(effect) || str_eq(effect, "NoExecute")))
-				found = true;
-		}
-		if (found)
-			continue;
-		t = json_new_obj(d);
-		json_set_str(d, t, "key", keys[i]);
-		json_set_str(d, t, "operator", "Exists");
-		json_set_str(d, t, "effect", "NoExecute");
-		json_set_i64(d, t, "tolerationSeconds", 300);
-		json_append(d, json_need_arr(d, spec, "tolerations"), t);
-	}
-}
-
-static int pod_priority(const struct write_env *env, struct json_doc *d, struct json *spec, struct err *e)
-{
-	const char *name = json_get_str(spec, "priorityClassName");
-	const struct obj *class;
-
-	if (str_empty(name)) {
-		if (!json_get(spec, "priority"))
-			json_set_i64(d, spec, "priority", 0);
-	} else if (!env->get) {
-		return 0;
-	} else {
-		class = env->get(env, "scheduling.k8s.io", "priorityclasses", name);
-		if (!class)
-			return err_set(e, ERR_FORBIDDEN, "no PriorityClass with name %s was found", name);
-		json_set_i64(d, spec, "priority", json_i64(json_get(obj_json(class), "value")));
-	}
-	if (!json_get(spec, "preemptionPolicy"))
-		json_set_str(d, spec, "preemptionPolicy", "PreemptLowerPriority");
-	return 0;
-}
-
 static int pod_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
 	const struct json *old, struct err *e)
 {
@@ -151,13 +101,11 @@ static int pod_prepare(const struct write_env *env, struct json_doc *d, struct j
 
 	if (old)
 		return 0;
-	default_str(d, spec, "serviceAccountName", "default");
 	default_str(d, spec, "serviceAccount", json_get_str(spec, "serviceAccountName"));
 	default_bool(d, spec, "enableServiceLinks", true);
-	add_default_tolerations(d, spec);
 	json_set_str(d, status, "phase", "Pending");
 	json_set_str(d, status, "qosClass", qos_class(spec));
-	return pod_priority(env, d, spec, e);
+	return 0;
 }
 
 /* What may change in a running pod's spec: images, deadlines, tolerations (added), and, through pods/resize, resources. */

@@ -25,6 +25,7 @@ struct namespaces;
 struct expirer;
 struct backend;
 struct token_cache;
+struct quotas;
 struct flow;
 struct audit;
 struct rev_wait;
@@ -61,6 +62,8 @@ struct apiserver {
 		*tick;    /* bookmarks, history, trees: only while somebody watches or something changed */
 	unsigned commits; /* queued in the store */
 	struct token_cache *tokens;
+	struct quotas *quotas; /* quota.h; NULL: switched off */
+	unsigned plugins_off;  /* plugins.h */
 	struct flow *flow;   /* flow.h */
 	struct audit *audit; /* NULL: nobody wants it */
 };

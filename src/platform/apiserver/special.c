@@ -2,6 +2,8 @@
 /* What the server itself knows about single kinds, beyond their tables: checks against other objects, and what admission
  * plugins do in kube-apiserver (kubernetes-api.md 2.4, 5.1). */
 #include "platform/apiserver/crd.h"
+#include "platform/apiserver/plugins.h"
+#include "platform/apiserver/quota.h"
 #include "platform/apiserver/write.h"
 
 #include "base/mem.h"
@@ -21,26 +23,37 @@ static const struct obj *latest(struct op *op, const char *storage, const char *
 }
 
 /* ---- namespaces ---- */
-static int refuse(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static int refuse(struct op *op, const char *fmt, ...)
+/* The object's name, or what it is going to be made of. */
+static const char *name_of(const struct op *op)
+{
+	const struct json *meta = op->draft ? json_get(json_root(op->draft), "metadata") : NULL;
+	const char *name = op->name;
+
+	if (str_empty(name))
+		name = json_get_str(meta, "name");
+	if (str_empty(name))
+		name = json_get_str(meta, "generateName");
+	return str_empty(name) ? "Unknown" : name;
+}
+
+int op_refuse(struct op *op, const char *fmt, ...)
 {
 	CLEANUP(mem_freep) char *gr = kind_group_resource(op->res->kind);
-	const char *name = op->name    ? op->name
-			   : op->draft ? json_at_str(json_root(op->draft), "/metadata/name")
-				       : NULL;
 	CLEANUP(str_done) struct str m = { 0 };
 	va_list ap;
 
 	va_start(ap, fmt);
 	str_addv(&m, fmt, ap);
 	va_end(ap);
-	return err_set(&op->err, ERR_FORBIDDEN, "%s \"%s\" is forbidden: %s", gr, name ? name : "", m.data);
+	return err_set(&op->err, ERR_FORBIDDEN, "%s \"%s\" is forbidden: %s", gr, name_of(op), m.data);
 }
 
 static int check_namespace(struct op *op)
 {
 	const struct obj *ns = latest(op, "namespaces", op->ns);
 
+	if (!plugin_on(op->s, PLUGIN_LIFECYCLE))
+		return 0;
 	if (!ns) {
 		err_set(&op->err, ERR_NOT_FOUND, "namespaces \"%s\" not found", op->ns);
 		op->status = status_from_err(
@@ -51,7 +64,7 @@ static int check_namespace(struct op *op)
 		return 0;
 	cause_text(&op->causes, "NamespaceTerminating", "metadata.namespace",
 		"namespace %s is being terminated", op->ns);
-	return refuse(
+	return op_refuse(
 		op, "unable to create new content in namespace %s because it is being terminated", op->ns);
 }
 
@@ -59,32 +72,10 @@ static int check_immortal(struct op *op)
 {
 	static const char *const immortal[] = { "default", "kube-system", "kube-public", NULL };
 
-	if (is(op, "", "namespaces") && op->name && str_in(op->name, immortal))
-		return refuse(op, "this namespace may not be deleted");
+	if (is(op, "", "namespaces") && op->name && str_in(op->name, immortal) &&
+		plugin_on(op->s, PLUGIN_LIFECYCLE))
+		return op_refuse(op, "this namespace may not be deleted");
 	return 0;
-}
-
-/* ---- pods ---- */
-static int check_account(struct op *op)
-{
-	const struct json *spec = json_get(json_root(op->draft), "spec");
-	const char *name = json_get_str(spec, "serviceAccountName");
-	CLEANUP(mem_freep) char *key = NULL;
-	const struct obj *account;
-
-	if (op->s->bare)
-		return 0;
-	if (str_empty(name))
-		name = json_get_str(spec, "serviceAccount");
-	if (str_empty(name))
-		name = "default";
-	key = kind_key(op->ns, name);
-	account = latest(op, "serviceaccounts", key);
-	if (account) {
-		account_mount(op, obj_json(account));
-		return 0;
-	}
-	return refuse(op, "error looking up service account %s: serviceaccount \"%s\" not found", key, name);
 }
 
 int special_check(struct op *op)
@@ -96,9 +87,7 @@ int special_check(struct op *op)
 	if (op->res->kind->namespaced && check_namespace(op) < 0)
 		return -1;
 	if (op->res->origin == ORIGIN_CRD && crd_terminating(op->s, op->res))
-		return refuse(op, "create not allowed while custom resource definition is terminating");
-	if (is(op, "", "pods"))
-		return check_account(op);
+		return op_refuse(op, "create not allowed while custom resource definition is terminating");
 	return 0;
 }
 
@@ -144,6 +133,8 @@ int special_prepare(struct op *op)
 		binding_status(op);
 	else if (is(op, "", "namespaces"))
 		keep_namespace_finalizers(op);
+	else if (is(op, "", "resourcequotas") && str_empty(op->sub))
+		quota_prepare(op);
 	else if (is(op, "apiextensions.k8s.io", "customresourcedefinitions"))
 		return prepare_crd(op);
 	else if (str_eq(op->res->kind->group, "rbac.authorization.k8s.io"))

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/plugins.h"
+#include "platform/apiserver/quota.h"
 
 #include <string.h>
 
@@ -28,6 +30,7 @@ void op_free(struct op *op)
 {
 	admission_cancel(op->admission);
 	server_wait_cancel(op->wait);
+	quota_settle(op->hold, op->err.code != ERR_NONE);
 	resource_unref(op->res);
 	free(op->ns);
 	free(op->name);
@@ -121,6 +124,10 @@ static void admitted(void *arg, struct json_doc *status, struct json_doc *object
 		op->draft = object;
 		schema_prune(resource_schema(op->res), json_root(object), NULL);
 		apply_defaults(op);
+		if (plugins_mutate(op) < 0) {
+			op->done(op);
+			return;
+		}
 	}
 	op_run(op);
 }
@@ -143,6 +150,8 @@ static int call_webhooks(struct op *op, bool mutating)
 		.options = op->kind == OP_DELETE && op->input ? json_root(op->input) : NULL,
 		.options_kind = kinds[op->kind] };
 
+	if (!plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING))
+		return STAGE_GO;
 	op->admission = admission_start(op->s, mutating, &in, &op->warnings, admitted, op);
 	return op->admission ? STAGE_WAIT : STAGE_GO;
 }
@@ -151,6 +160,8 @@ static int stage_mutate(struct op *op)
 {
 	if (op->draft)
 		apply_defaults(op);
+	if (plugins_mutate(op) < 0)
+		return STAGE_FAIL;
 	return call_webhooks(op, true);
 }
 
@@ -289,7 +300,14 @@ static int stage_finish(struct op *op)
 
 static int stage_validate(struct op *op)
 {
-	return op->same ? STAGE_GO : call_webhooks(op, false);
+	if (op->same)
+		return STAGE_GO;
+	return plugins_validate(op) < 0 ? STAGE_FAIL : call_webhooks(op, false);
+}
+
+static int stage_quota(struct op *op)
+{
+	return quota_book(op);
 }
 
 /* ---- committing ---- */
@@ -435,8 +453,8 @@ static int stage_commit(struct op *op)
 }
 
 /* STAGE_WAIT from the last one means that the result came or will come through op->done. */
-static int (*const stages[])(
-	struct op *op) = { stage_base, stage_mutate, stage_finish, stage_validate, stage_commit };
+static int (*const stages[])(struct op *op) = { stage_base, stage_mutate, stage_finish, stage_validate,
+	stage_quota, stage_commit };
 
 void op_run(struct op *op)
 {

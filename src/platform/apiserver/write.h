@@ -40,6 +40,8 @@ struct op {
 	bool same, created, warned, unconditional;
 	struct admission *admission;
 	struct rev_wait *wait;
+	struct quota_hold *hold; /* quota.h */
+	unsigned quota_tries;
 	struct strv warnings;
 	/* result */
 	struct causes causes;
@@ -64,6 +66,9 @@ int body_decode(struct apiserver *s, struct request *r, struct resource *want, s
 	struct strv *dups, struct err *e);
 /* Drops what the schema does not know; warns or fails as op->validation says. */
 int op_prune(struct op *op, struct json_doc *d, struct strv *dups);
+
+/* 403 `R.G "name" is forbidden: ...`. Returns -1. */
+int op_refuse(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- special.c: rules of single kinds ---- */
 void account_mount(struct op *op, const struct json *account); /* account.c */

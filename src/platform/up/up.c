@@ -213,7 +213,8 @@ struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
 		.port = spec->port,
 		.bare = spec->bare,
 		.audit_log = spec->audit_log,
-		.max_inflight = spec->max_inflight };
+		.max_inflight = spec->max_inflight,
+		.plugins_off = spec->plugins_off };
 
 	u->loop = l;
 	u->spec = *spec;

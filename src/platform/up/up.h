@@ -20,6 +20,7 @@ struct up_spec {
 	bool bare;             /* see apiserver.h */
 	const char *audit_log; /* the same */
 	unsigned max_inflight;
+	unsigned plugins_off;
 	const char *const *programs; /* put into the release store; NULL-terminated; NULL: none */
 	/* Program of the release whose `--print-manifest` is applied and whose `--print-cr` is made once; NULL: nothing is
 	 * installed. It gets --image coracle.dev/PROGRAM:VERSION and --host-dir DIR/HOST_DIR. */

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/apiserver/limits.h"
+
+#include "base/mem.h"
+#include "platform/apiserver/amounts.h"
+
+#include <string.h>
+
+/* ---- the kind ---- */
+static void copy_missing(struct json_doc *d, struct json *item, const char *from, const char *to)
+{
+	JSON_EACH (it, json_get(item, from)) {
+		if (!json_get(json_get(item, to), it.key))
+			json_set_copy(d, json_need_obj(d, item, to), it.key, it.val);
+	}
+}
+
+void limitrange_default(struct json_doc *d, struct json *o)
+{
+	JSON_EACH (it, json_at(o, "/spec/limits")) {
+		if (!str_eq(json_get_str(it.val, "type"), "Container"))
+			continue;
+		copy_missing(d, it.val, "max", "default");
+		copy_missing(d, it.val, "default", "defaultRequest");
+		copy_missing(d, it.val, "min", "defaultRequest");
+	}
+}
+
+/* a must not be above b. */
+static void check_order(const struct json *item, size_t i, const char *a, const char *b, struct causes *c)
+{
+	JSON_EACH (it, json_get(item, a)) {
+		const struct json *other = json_get(json_get(item, b), it.key);
+		CLEANUP(mem_freep) char *field = str_printf("spec.limits[%zu].%s[%s]", i, a, it.key);
+		struct quantity x, y;
+
+		if (!other || quantity_from_json(it.val, &x, NULL) < 0 ||
+			quantity_from_json(other, &y, NULL) < 0)
+			continue;
+		if (quantity_cmp(&x, &y) > 0)
+			cause_invalid(c, field, it.val, "%s value %s is greater than %s value %s", a,
+				json_str_or(it.val, ""), b, json_str_or(other, ""));
+	}
+}
+
+static void check_ratio(const struct json *item, size_t i, struct causes *c)
+{
+	JSON_EACH (it, json_get(item, "maxLimitRequestRatio")) {
+		CLEANUP(mem_freep)
+		char *field = str_printf("spec.limits[%zu].maxLimitRequestRatio[%s]", i, it.key);
+		struct quantity q;
+
+		if (quantity_from_json(it.val, &q, NULL) == 0 && q.value < 1)
+			cause_invalid(c, field, it.val, "ratio %s is less than 1", json_str_or(it.val, ""));
+	}
+}
+
+void limitrange_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	static const char *const order[][2] = { { "min", "max" }, { "defaultRequest", "max" },
+		{ "default", "max" }, { "min", "defaultRequest" }, { "min", "default" },
+		{ "defaultRequest", "default" } };
+	CLEANUP(strv_done) struct strv seen = { 0 };
+	size_t i = 0;
+
+	(void)env;
+	(void)old;
+	JSON_EACH (it, json_at(o, "/spec/limits")) {
+		const char *type = json_str_or(json_get(it.val, "type"), "");
+		CLEANUP(mem_freep) char *field = str_printf("spec.limits[%zu].type", i);
+
+		if (strv_has(&seen, type))
+			cause_duplicate(c, field, json_get(it.val, "type"));
+		strv_add(&seen, type);
+		if (!*type)
+			cause_required(c, field, "");
+		if (str_eq(type, "Pod") && json_len(json_get(it.val, "default")) > 0)
+			cause_forbidden(
+				c, "spec.limits.default", "may not be specified when `type` is 'Pod'");
+		for (size_t k = 0; k < ARRAY_LEN(order); k++)
+			check_order(it.val, i, order[k][0], order[k][1], c);
+		check_ratio(it.val, i, c);
+		i++;
+	}
+}
+
+/* ---- defaults ---- */
+static void fill_one(const struct json *wanted, struct json_doc *d, struct json *container, const char *what,
+	struct strv *ret_set)
+{
+	JSON_EACH (it, wanted) {
+		const struct json *resources = json_get(container, "resources");
+
+		if (json_get(json_get(resources, what), it.key))
+			continue;
+		json_set_copy(
+			d, json_need_obj(d, json_need_obj(d, container, "resources"), what), it.key, it.val);
+		strv_add(ret_set, it.key);
+	}
+}
+
+static void note(struct strv *set, const char *what, const char *kind, const char *name, struct strv *notes)
+{
+	CLEANUP(mem_freep) char *list = NULL;
+
+	if (set->len == 0)
+		return;
+	strv_sort(set);
+	list = strv_join(set, ", ");
+	strv_addf(notes, "%s %s for %s %s", list, what, kind, name);
+}
+
+static void fill_container(const struct json *item, struct json_doc *d, struct json *container,
+	const char *kind, struct strv *notes)
+{
+	CLEANUP(strv_done) struct strv limits = { 0 };
+	CLEANUP(strv_done) struct strv requests = { 0 };
+	const char *name = json_str_or(json_get(container, "name"), "");
+
+	fill_one(json_get(item, "default"), d, container, "limits", &limits);
+	fill_one(json_get(item, "defaultRequest"), d, container, "requests", &requests);
+	note(&requests, "request", kind, name, notes);
+	note(&limits, "limit", kind, name, notes);
+}
+
+void limits_fill(const struct json *range, struct json_doc *d, struct json *pod, struct strv *notes)
+{
+	static const char *const lists[][2] = { { "containers", "container" },
+		{ "initContainers", "init container" } };
+	const struct json *spec = json_get(pod, "spec");
+
+	JSON_EACH (it, json_at(range, "/spec/limits")) {
+		if (!str_eq(json_get_str(it.val, "type"), "Container"))
+			continue;
+		for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+			JSON_EACH (c, json_get(spec, lists[l][0])) {
+				if (json_is_obj(c.val))
+					fill_container(it.val, d, c.val, lists[l][1], notes);
+			}
+	}
+}
+
+/* ---- checks ---- */
+struct bounds {
+	const char *type, *resource;
+	struct quantity enforced;
+	const struct quantity *request, *limit; /* NULL: none */
+	struct strv *why;
+};
+
+static void add_why(const struct bounds *b, const char *word, const char *tail, const struct quantity *seen)
+{
+	char enforced[QUANTITY_TEXT_MAX], text[QUANTITY_TEXT_MAX] = "";
+	CLEANUP(mem_freep) char *m = NULL;
+
+	if (seen)
+		quantity_text(seen, text);
+	m = str_printf("%s %s usage per %s is %s%s%s", word, b->resource, b->type,
+		quantity_text(&b->enforced, enforced), tail, text);
+	if (!strv_has(b->why, m))
+		strv_add(b->why, m);
+}
+
+static void check_min(const struct bounds *b)
+{
+	if (!b->request)
+		add_why(b, "minimum", ".  No request is specified", NULL);
+	else if (quantity_cmp(b->request, &b->enforced) < 0)
+		add_why(b, "minimum", ", but request is ", b->request);
+	else if (b->limit && quantity_cmp(b->limit, &b->enforced) < 0)
+		add_why(b, "minimum", ", but limit is ", b->limit);
+}
+
+static void check_max(const struct bounds *b)
+{
+	if (!b->limit)
+		add_why(b, "maximum", ".  No limit is specified", NULL);
+	else if (quantity_cmp(b->limit, &b->enforced) > 0)
+		add_why(b, "maximum", ", but limit is ", b->limit);
+	else if (b->request && quantity_cmp(b->request, &b->enforced) > 0)
+		add_why(b, "maximum", ", but request is ", b->request);
+}
+
+/* Claims have no limits. */
+static void check_max_request(const struct bounds *b)
+{
+	if (!b->request)
+		add_why(b, "maximum", ".  No request is specified", NULL);
+	else if (quantity_cmp(b->request, &b->enforced) > 0)
+		add_why(b, "maximum", ", but request is ", b->request);
+}
+
+static double as_number(const struct quantity *q)
+{
+	return (double)q->value + q->nano / 1e9;
+}
+
+static bool is_zero(const struct quantity *q)
+{
+	return !q || (q->value == 0 && q->nano == 0);
+}
+
+static void check_limit_ratio(const struct bounds *b)
+{
+	char enforced[QUANTITY_TEXT_MAX];
+	CLEANUP(mem_freep) char *m = NULL;
+	double ratio;
+
+	quantity_text(&b->enforced, enforced);
+	if (is_zero(b->request))
+		m = str_printf("%s max limit to request ratio per %s is %s, but no request is specified or "
+			       "request is 0",
+			b->resource, b->type, enforced);
+	else if (is_zero(b->limit))
+		m = str_printf("%s max limit to request ratio per %s is %s, but no limit is specified or "
+			       "limit is 0",
+			b->resource, b->type, enforced);
+	if (!m) {
+		ratio = as_number(b->limit) / as_number(b->request);
+		if (ratio > as_number(&b->enforced))
+			m = str_printf("%s max limit to request ratio per %s is %s, but provided ratio is %f",
+				b->resource, b->type, enforced, ratio);
+	}
+	if (m && !strv_has(b->why, m))
+		strv_add(b->why, m);
+}
+
+static void check_all(const struct json *map, const char *type, const struct amounts *requests,
+	const struct amounts *limits, void (*check)(const struct bounds *b), struct strv *why)
+{
+	JSON_EACH (it, map) {
+		struct bounds b = { .type = type,
+			.resource = it.key,
+			.request = amounts_get(requests, it.key),
+			.limit = limits ? amounts_get(limits, it.key) : NULL,
+			.why = why };
+
+		if (quantity_from_json(it.val, &b.enforced, NULL) == 0)
+			check(&b);
+	}
+}
+
+static void check_item(const struct json *item, const struct amounts *requests, const struct amounts *limits,
+	struct strv *why)
+{
+	const char *type = json_str_or(json_get(item, "type"), "");
+
+	check_all(json_get(item, "min"), type, requests, limits, check_min, why);
+	check_all(json_get(item, "max"), type, requests, limits, limits ? check_max : check_max_request, why);
+	if (limits)
+		check_all(json_get(item, "maxLimitRequestRatio"), type, requests, limits, check_limit_ratio,
+			why);
+}
+
+static void check_containers(const struct json *item, const struct json *list, struct strv *why)
+{
+	JSON_EACH (c, list) {
+		CLEANUP(amounts_done) struct amounts requests = { 0 };
+		CLEANUP(amounts_done) struct amounts limits = { 0 };
+
+		amounts_read(&requests, json_at(c.val, "/resources/requests"));
+		amounts_read(&limits, json_at(c.val, "/resources/limits"));
+		check_item(item, &requests, &limits, why);
+	}
+}
+
+static void check_pod(const struct json *item, const struct json *spec, struct strv *why)
+{
+	CLEANUP(amounts_done) struct amounts requests = { 0 };
+	CLEANUP(amounts_done) struct amounts limits = { 0 };
+
+	if (str_eq(json_get_str(item, "type"), "Container")) {
+		check_containers(item, json_get(spec, "containers"), why);
+		check_containers(item, json_get(spec, "initContainers"), why);
+	} else if (str_eq(json_get_str(item, "type"), "Pod")) {
+		pod_amounts(spec, "requests", &requests);
+		pod_amounts(spec, "limits", &limits);
+		check_item(item, &requests, &limits, why);
+	}
+}
+
+static void check_claim(const struct json *item, const struct json *spec, struct strv *why)
+{
+	CLEANUP(amounts_done) struct amounts requests = { 0 };
+
+	if (!str_eq(json_get_str(item, "type"), "PersistentVolumeClaim"))
+		return;
+	amounts_read(&requests, json_at(spec, "/resources/requests"));
+	check_item(item, &requests, NULL, why);
+}
+
+void limits_check(const struct json *range, const char *plural, const struct json *o, struct strv *ret_why)
+{
+	const struct json *spec = json_get(o, "spec");
+
+	JSON_EACH (it, json_at(range, "/spec/limits")) {
+		if (str_eq(plural, "pods"))
+			check_pod(it.val, spec, ret_why);
+		else
+			check_claim(it.val, spec, ret_why);
+	}
+}
