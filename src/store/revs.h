@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store/revs.h - which revision each key is at: what a store needs to check an expected revision without reading its tables. A hash
- * table of copied keys; not for several threads at once. */
+/* store/revs.h - which revision each key is at: what a store needs to check an expected revision without reading
+ * its tables. A hash table of copied keys; not for several threads at once. */
 #pragma once
 
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A change is one row at the end of the table: its leaf page, where one begins its parent and the first page. The value of
- * before is the row that the change calls prev; compaction deletes those rows. */
+/* A change is one row at the end of the table: its leaf page, where one begins its parent and the first page.
+ * The value of before is the row that the change calls prev; compaction deletes those rows. */
 #include "store/sqlite_log.h"
 
 #include "base/mem.h"
@@ -262,8 +262,8 @@ int sqlite_log_load(struct sqlite_log *l, const struct store_load_ops *ops, void
 /* ---- opening ---- */
 static int log_connect(const char *path, sqlite3 **ret, struct err *e)
 {
-	/* secure_delete FAST: what is deleted is overwritten where the page is written anyway; freed pages are not written only for
-	 * that, as Debian's default would */
+	/* secure_delete FAST: what is deleted is overwritten where the page is written anyway; freed pages are
+	 * not written only for that, as Debian's default would */
 	static const char pragmas[] =
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
 		"PRAGMA temp_store=MEMORY; PRAGMA busy_timeout=10000; PRAGMA secure_delete=FAST";

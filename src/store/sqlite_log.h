@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store/sqlite_log.h - the database of store_sqlite.c: one table, a row for each change, added at its end and never changed
- * (docs/decisions/0010). What stands now is the newest row of each key; which one that is, is known in memory.
+/* store/sqlite_log.h - the database of store_sqlite.c: one table, a row for each change, added at its end and
+ * never changed (docs/decisions/0010). What stands now is the newest row of each key; which one that is, is
+ * known in memory.
  *
- * One thread at a time: whoever commits. Every function that can fail says why in e and leaves no transaction open, except that after
- * a failed write the caller rolls back. */
+ * One thread at a time: whoever commits. Every function that can fail says why in e and leaves no transaction
+ * open, except that after a failed write the caller rolls back. */
 #pragma once
 
 #include "store/store.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SQLite in WAL mode with synchronous=FULL. One writer thread commits whatever was queued while it waited for the disk
- * before (group commit, no timer); another copies the WAL back, off the path of commits.
+/* SQLite in WAL mode with synchronous=FULL. One writer thread commits whatever was queued while it waited for
+ * the disk before (group commit, no timer); another copies the WAL back, off the path of commits.
  *
- * A write that is alone, in a loop that has nothing else to do, is committed by the loop itself: handing it to the writer and
- * its result back means waking two sleeping threads, which costs as much as a good disk's sync. It is done only as long as the disk is that
- * fast (docs/decisions/0010). */
+ * A write that is alone, in a loop that has nothing else to do, is committed by the loop itself: handing it to
+ * the writer and its result back means waking two sleeping threads, which costs as much as a good disk's sync.
+ * It is done only as long as the disk is that fast (docs/decisions/0010). */
 #include "store/store.h"
 
 #include "base/log.h"
@@ -305,8 +305,8 @@ static void *sql_copy(void *arg)
 }
 
 /* ---- the loop's side ---- */
-/* Under the lock. Nothing else is queued or on its way, the disk is quick, and between the write and now the loop did nothing else:
- * everything that was ready has been served, and it was next to nothing. */
+/* Under the lock. Nothing else is queued or on its way, the disk is quick, and between the write and now the
+ * loop did nothing else: everything that was ready has been served, and it was next to nothing. */
 static bool sql_alone(const struct store_sqlite *s)
 {
 	return s->queue && !s->queue->next && s->queue->compact_upto == 0 && s->posted == 0 &&
