@@ -68,7 +68,7 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 	struct json *meta = json_need_obj(d, o, "metadata");
 	if (!c)
 		c = &local;
-	if (json_str_len(json_get(meta, "resourceVersion")))
+	if (json_str_len(json_get(meta, "resourceVersion")) && !in->dry_run)
 		return err_set(
 			e, ERR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
 	if (place_in_namespace(r, d, meta, in->ns, e) < 0)
@@ -83,6 +83,8 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 	/* a Node may be born with its status: its agent knows no other moment */
 	if (r->kind->has_status && !is_core(r->kind, "Node"))
 		json_remove(o, "status");
+	if (r->kind->has_status && r->builtin)
+		json_need_obj(d, o, "status");
 	meta_validate(r, o, c);
 	return invalid_if_any(r, o, c, e);
 }
@@ -163,17 +165,31 @@ static void restore_member(struct json_doc *d, struct json *o, const struct json
 		json_remove(o, key);
 }
 
-/* Through /status nothing but the status is taken; who wrote it may still be noted. */
-static void keep_all_but_status(struct json_doc *d, const struct json *old)
+/* Kubernetes' own kinds let labels, annotations and finalizers be changed through /status, with these exceptions. */
+static bool status_moves_meta(const struct write_rules *r)
+{
+	return r->builtin && !str_eq(r->kind->kind, "CustomResourceDefinition") &&
+	       !str_eq(r->kind->kind, "APIService");
+}
+
+/* Through /status nothing but the status is taken, and metadata where the kind allows it; who wrote may still be noted. */
+static void keep_all_but_status(const struct write_rules *r, struct json_doc *d, const struct json *old)
 {
 	struct json *was = json_root(d), *o = json_copy(d, old);
-	const struct json *status = json_get(was, "status"),
-			  *managed = json_get(json_get(was, "metadata"), "managedFields");
+	const struct json *status = json_get(was, "status"), *meta = json_get(was, "metadata"),
+			  *managed = json_get(meta, "managedFields");
 
+	if (status_moves_meta(r) && meta) {
+		json_set_copy(d, o, "metadata", meta);
+		if (str_eq(r->kind->kind, "Deployment"))
+			restore_member(d, json_get(o, "metadata"), json_get(old, "metadata"), "labels");
+	}
 	if (status)
 		json_set_copy(d, o, "status", status);
 	else
 		json_remove(o, "status");
+	if (r->builtin)
+		json_need_obj(d, o, "status");
 	if (managed)
 		json_set_copy(d, json_need_obj(d, o, "metadata"), "managedFields", managed);
 	json_set_root(d, o);
@@ -291,7 +307,7 @@ int write_update(const struct write_rules *r, enum write_part part, const struct
 	if (check_identity(r, old, d, meta, e) < 0 || check_version(r, old, meta, c, e) < 0)
 		return -1;
 	if (part == WRITE_STATUS)
-		keep_all_but_status(d, was);
+		keep_all_but_status(r, d, was);
 	else if (r->kind->has_status)
 		restore_member(d, json_root(d), was, "status");
 	struct json *o = json_root(d);

@@ -15,6 +15,7 @@ struct write_rules {
 	bool needs_rv;         /* PUT without resourceVersion is 422 (CRs, Lease, ...) */
 	bool create_on_update; /* PUT to a missing object creates */
 	int name_max;          /* 253 or 63 */
+	bool builtin; /* shaped as Kubernetes' own: always shows a status, metadata may change through /status */
 	int64_t grace_seconds; /* default grace of deletion; 0: at once (30 for Pods on a node) */
 };
 
@@ -26,6 +27,7 @@ struct create_in {
 	const char *uid;
 	const char *suffix5;
 	int64_t now_ms;
+	bool dry_run; /* a resourceVersion is then no mistake: nothing is looked at that would be stored */
 };
 int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d,
 	struct causes *c, struct err *e);

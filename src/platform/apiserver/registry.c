@@ -369,6 +369,7 @@ struct resource *registry_add(struct registry *g, const struct resource_def *def
 	struct resource *r = resource_new(def);
 
 	r->origin = ORIGIN_BUILTIN;
+	r->rules.builtin = true;
 	entry_insert(g, r);
 	return r;
 }

@@ -36,6 +36,18 @@ static char *copy_str(const struct json *v)
 	return json_str(v) ? mem_strdup(json_str(v)) : NULL;
 }
 
+/* As kube-apiserver calls it: "//x" is "/x" there, which a server in Go would answer with a redirection. */
+static void join_slashes(char *path)
+{
+	char *to = path;
+
+	for (const char *from = path; from && *from; from++)
+		if (*from != '/' || from == path || from[-1] != '/')
+			*to++ = *from;
+	if (to)
+		*to = '\0';
+}
+
 static void read_client(struct hook *h, const struct json *client)
 {
 	const struct json *svc = json_get(client, "service"), *ca = json_get(client, "caBundle");
@@ -45,6 +57,9 @@ static void read_client(struct hook *h, const struct json *client)
 	h->service_ns = copy_str(json_get(svc, "namespace"));
 	h->service = copy_str(json_get(svc, "name"));
 	h->path = copy_str(json_get(svc, "path"));
+	join_slashes(h->path);
+	if (h->url && strstr(h->url, "://"))
+		join_slashes(strstr(h->url, "://") + strlen("://"));
 	h->port = json_get(svc, "port") ? (int)json_i64(json_get(svc, "port")) : 443;
 	if (json_str_len(ca) > 0 && b64_decode(json_str(ca), json_str_len(ca), false, &pem, NULL) == 0)
 		h->ca_pem = str_take(&pem);

@@ -196,7 +196,8 @@ static int finish_create(struct op *op)
 	struct create_in in = { .ns = op->res->kind->namespaced ? op->ns : NULL,
 		.uid = uid,
 		.suffix5 = suffix,
-		.now_ms = loop_wall_ms(op->s->loop) };
+		.now_ms = loop_wall_ms(op->s->loop),
+		.dry_run = op->dry_run };
 	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
 
 	crypto_uuid(uid);

@@ -84,6 +84,7 @@ bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
 struct json_doc *scale_from(const struct resource *res, const struct obj *o, struct err *e);
 int scale_into(struct op *op, const struct json *scale); /* op->draft := old with the wanted size */
+struct json_doc *scale_applied(struct op *op); /* an applied Scale as the same wish of the whole object; NULL: op->err */
 int finalize_into(struct op *op); /* op->draft: old with the finalizers of the body's spec */
 int binding_into(struct op *op);  /* op->draft: old on the node of the Binding in op->input */
 /* After prepare: what a Binding does to the status, which the main part does not write. */

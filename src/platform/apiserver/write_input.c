@@ -349,9 +349,9 @@ int op_read_body(struct op *op)
 
 /* ---- drafts ---- */
 /* The current object as the patch sees it: in the version of the URL. */
-static int apply_patch(struct op *op, const struct json *current, struct json_doc **ret)
+static int apply_patch(
+	struct op *op, const struct json *patch, const struct json *current, struct json_doc **ret)
 {
-	const struct json *patch = json_root(op->input);
 	char av[KIND_API_VERSION_MAX];
 	struct apply_opts opts = { .manager = op->manager,
 		.force = op->force,
@@ -377,12 +377,15 @@ static int check_applied(struct op *op)
 {
 	struct json *o = json_root(op->input);
 	const char *name = json_at_str(o, "/metadata/name");
-	char av[KIND_API_VERSION_MAX];
+	bool scale = str_eq(op->sub, "scale");
+	char buf[KIND_API_VERSION_MAX];
+	const char *av = scale ? "autoscaling/v1" : kind_api_version(op->res->kind, buf),
+		   *kind = scale ? "Scale" : op->res->kind->kind;
 
-	if (!json_is_obj(o) || !str_eq(json_get_str(o, "kind"), op->res->kind->kind) ||
-		!str_eq(json_get_str(o, "apiVersion"), kind_api_version(op->res->kind, av)))
+	if (!json_is_obj(o) || !str_eq(json_get_str(o, "kind"), kind) ||
+		!str_eq(json_get_str(o, "apiVersion"), av))
 		return err_set(&op->err, ERR_BAD_REQUEST, "apply needs apiVersion %s and kind %s in the body",
-			av, op->res->kind->kind);
+			av, kind);
 	if (json_len(json_at(o, "/metadata/managedFields")) > 0)
 		return err_set(&op->err, ERR_BAD_REQUEST, "metadata.managedFields must be nil");
 	if (!str_empty(name) && !str_eq(name, op->name))
@@ -398,9 +401,17 @@ static int patch_scale(struct op *op)
 	CLEANUP(json_doc_freep) struct json_doc *scale = scale_from(op->res, op->old, &op->err);
 	CLEANUP(json_doc_freep) struct json_doc *patched = NULL;
 
-	if (!scale || apply_patch(op, json_root(scale), &patched) < 0)
+	if (!scale || apply_patch(op, json_root(op->input), json_root(scale), &patched) < 0)
 		return -1;
 	return scale_into(op, json_root(patched));
+}
+
+/* A Scale that is applied comes to its one field of the object, which is what managedFields tell too. */
+static int apply_scale(struct op *op, const struct json *current)
+{
+	CLEANUP(json_doc_freep) struct json_doc *whole = scale_applied(op);
+
+	return whole ? apply_patch(op, json_root(whole), current, &op->draft) : -1;
 }
 
 static int draft_of_patch(struct op *op)
@@ -409,11 +420,13 @@ static int draft_of_patch(struct op *op)
 
 	if (op->patch == OP_PATCH_APPLY && check_applied(op) < 0)
 		return -1;
-	if (str_eq(op->sub, "scale"))
+	if (str_eq(op->sub, "scale") && op->patch != OP_PATCH_APPLY)
 		return patch_scale(op);
 	if (op->old)
 		current = object_present(op->res, op->old);
-	if (apply_patch(op, current ? obj_json(current) : NULL, &op->draft) < 0)
+	if (str_eq(op->sub, "scale") ? apply_scale(op, obj_json(current)) < 0
+				     : apply_patch(op, json_root(op->input),
+					       current ? obj_json(current) : NULL, &op->draft) < 0)
 		return -1;
 	if (!json_is_obj(json_root(op->draft)))
 		return err_set(&op->err, ERR_BAD_REQUEST, "the patched object is no object");

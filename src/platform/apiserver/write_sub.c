@@ -62,6 +62,36 @@ struct json_doc *scale_from(const struct resource *res, const struct obj *o, str
 	return d;
 }
 
+static int scale_check(struct op *op, const struct json *n)
+{
+	if (str_empty(op->res->def->scale.spec_replicas))
+		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
+	if (n && (!json_is_int(n) || json_i64(n) < 0)) {
+		cause_invalid(&op->causes, "spec.replicas", n, "must be greater than or equal to 0");
+		return causes_to_err(&op->causes, op->res->kind, op->name, &op->err);
+	}
+	return 0;
+}
+
+struct json_doc *scale_applied(struct op *op)
+{
+	const struct json *scale = json_root(op->input), *n = json_at(scale, "/spec/replicas");
+	char av[KIND_API_VERSION_MAX];
+	CLEANUP(mem_freep) char *p = NULL;
+	struct json_doc *d;
+
+	if (scale_check(op, n) < 0)
+		return NULL;
+	d = json_lit("{'metadata':{}}");
+	json_set_str(d, json_root(d), "apiVersion", kind_api_version(op->res->kind, av));
+	json_set_str(d, json_root(d), "kind", op->res->kind->kind);
+	json_set_str(d, json_get(json_root(d), "metadata"), "name", op->name);
+	p = pointer_of(op->res->def->scale.spec_replicas);
+	if (n)
+		json_put(d, json_root(d), p, json_new_i64(d, json_i64(n)));
+	return d;
+}
+
 int scale_into(struct op *op, const struct json *scale)
 {
 	const struct json *n = json_at(scale, "/spec/replicas");
@@ -69,12 +99,8 @@ int scale_into(struct op *op, const struct json *scale)
 	CLEANUP(mem_freep) char *p = NULL;
 	struct json *root;
 
-	if (str_empty(op->res->def->scale.spec_replicas))
-		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
-	if (n && (!json_is_int(n) || json_i64(n) < 0)) {
-		cause_invalid(&op->causes, "spec.replicas", n, "must be greater than or equal to 0");
-		return causes_to_err(&op->causes, op->res->kind, op->name, &op->err);
-	}
+	if (scale_check(op, n) < 0)
+		return -1;
 	p = pointer_of(op->res->def->scale.spec_replicas);
 	op->draft = obj_draft(op->old);
 	root = json_root(op->draft);
