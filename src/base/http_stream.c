@@ -50,8 +50,8 @@ static void stream_release(struct http_stream *s, bool flush)
 		bufferevent_free(TAKE(s->bev));
 	if (s->busy)
 		return;
-	if (s->bev)
-		http_bev_close(s->loop, s->bev, false);
+	if (s->bev) /* what the peer has still under way must not cost it our last bytes */
+		http_bev_close(s->loop, s->bev, !s->eof);
 	http_dial_cancel(s->dial);
 	if (s->early)
 		evbuffer_free(s->early);

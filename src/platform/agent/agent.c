@@ -332,7 +332,7 @@ void agent_stop(struct agent *a)
 		return;
 	node_reg_free(a->node_reg);
 	logs_end_all(a);
-	exec_free_all(a);
+	served_stop_all(a);
 	for (size_t i = 0; i < a->by_uid.len; i++)
 		pod_free(a->by_uid.items[i].val);
 	keymap_done(&a->by_uid, NULL);

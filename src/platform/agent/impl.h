@@ -99,8 +99,8 @@ void agent_stop_look(struct agent *a); /* a container has ended */
 void logs_container_ended(struct ctr *c);
 void logs_end_all(struct agent *a);
 char *logs_tail(const struct ctr *c, size_t max); /* last bytes of this attempt's output; NULL: none */
-/* ---- exec.c ---- */
-void exec_free_all(struct agent *a);
+/* ---- served.c: exec, attach and port-forward end ---- */
+void served_stop_all(struct agent *a);
 
 /* ---- devices.c: extended resources that are device files ---- */
 const char *device_path(const char *resource);

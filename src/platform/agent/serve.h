@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/agent/serve.h - what the node answers for the API server: logs (logs.c), exec, attach, port-forward (exec.c). */
+/* platform/agent/serve.h - what the node answers for the API server: logs (logs.c), exec (exec.c), attach (attach.c),
+ * port-forward (forward*.c). */
 #pragma once
 
 #include "platform/agent/impl.h"
+
+/* Something that a client holds open. */
+struct served {
+	struct served *next, **prev;
+	void (*stop)(struct served *s); /* the agent ends: off the list already, frees itself */
+};
+void served_add(struct agent *a, struct served *s, void (*stop)(struct served *));
+void served_remove(struct served *s);
 
 void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

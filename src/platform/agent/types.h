@@ -32,7 +32,7 @@ struct pod;
 struct ctr;
 struct probe;
 struct log_stream;
-struct exec_session;
+struct served;
 
 struct runtime {
 	char *name, *path; /* "runc", "/usr/sbin/runc" */
@@ -176,9 +176,9 @@ struct agent {
 	int inotify;
 	struct loop_fd *inotify_fd;
 	struct node_reg *node_reg;
-	struct loop_timer *images_gc; /* some time after a pod has gone */
-	struct log_stream *logs;      /* open ones */
-	struct exec_session *execs;
+	struct loop_timer *images_gc;     /* some time after a pod has gone */
+	struct log_stream *logs;          /* open ones */
+	struct served *served;            /* exec, attach, port-forward */
 	struct stopping *stopping;        /* stop.c; nothing is started any more */
 	int64_t memory_bytes, cpu_millis; /* allocatable */
 	unsigned unsynced;                /* caches that pods wait for */
