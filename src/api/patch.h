@@ -7,8 +7,8 @@
 #include "base/json.h"
 
 #define PATCH_OPS_MAX 10000
-/* RFC 6902 in the evanphx dialect. A failing operation is ERR_INVALID with the fixed text
- * "the server rejected our request due to an error in our request"; not an array is ERR_BAD_REQUEST.
+#define PATCH_REJECTED "the server rejected our request due to an error in our request"
+/* RFC 6902 in the evanphx dialect. A failing operation is ERR_INVALID with the fixed text PATCH_REJECTED; not an array is ERR_BAD_REQUEST.
  * An object stays an object. */
 int patch_json(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e);
 int patch_merge(const struct json *current, const struct json *patch, struct json_doc **ret,

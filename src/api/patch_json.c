@@ -7,7 +7,6 @@
 #include "api/obj.h"
 #include "base/mem.h"
 
-#define REJECTED "the server rejected our request due to an error in our request"
 /* copies may double an object with every operation: bytes they may add up to */
 #define COPIED_BYTES_MAX OBJ_BYTES_MAX
 
@@ -217,14 +216,14 @@ int patch_json(const struct json *current, const struct json *patch, struct json
 		const char *why = run(&j, it.val);
 
 		if (why)
-			return err_set(e, ERR_INVALID, "%s", REJECTED);
+			return err_set(e, ERR_INVALID, "%s", PATCH_REJECTED);
 		deepens |= !str_eq(json_get_str(it.val, "op"), "test");
 	}
 	/* an object stays one: all behind this counts on it */
 	if (json_is_obj(current) && !json_is_obj(json_root(d)))
-		return err_set(e, ERR_INVALID, "%s", REJECTED);
+		return err_set(e, ERR_INVALID, "%s", PATCH_REJECTED);
 	if (deepens && !json_depth_ok(json_root(d)))
-		return err_set(e, ERR_INVALID, "%s", REJECTED);
+		return err_set(e, ERR_INVALID, "%s", PATCH_REJECTED);
 	*ret = TAKE(d);
 	return 0;
 }

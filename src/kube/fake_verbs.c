@@ -12,6 +12,9 @@
 #define NAME_TRIES 8
 #define POD_GRACE_SECONDS 30
 #define WATCH_SECONDS_DEFAULT 1800
+#define UNKNOWN_FORMAT                                                                      \
+	"the body of the request was in an unknown format - accepted media types include: " \
+	"application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
 
 struct request {
 	struct fake_call *call;
@@ -51,6 +54,8 @@ static void answer_err(struct request *r, const struct err *e)
 	CLEANUP(json_doc_freep)
 	struct json_doc *d = status_from_err(e, r->fk ? r->fk->k : NULL, r->name, &r->causes);
 
+	if (str_eq(e->msg, PATCH_REJECTED))
+		json_set(d, json_root(d), "details", json_new_obj(d));
 	answer(r, err_http(e->code), json_root(d));
 }
 
@@ -142,12 +147,79 @@ static int read_path(struct request *r, struct err *e)
 	return 0;
 }
 
+static bool is_builtin(const struct kind *k)
+{
+	return !strchr(k->group, '.') || str_ends(k->group, ".k8s.io");
+}
+
+/* Whole objects: of built-in kinds what they are may be left out, of others not. */
+static int check_kind(struct request *r, struct err *e)
+{
+	const struct kind *k = r->fk->k;
+	struct json *o = json_root(r->body);
+	const char *kind = json_get_str(o, "kind"), *version = json_get_str(o, "apiVersion");
+	char own[KIND_API_VERSION_MAX];
+
+	kind_api_version(k, own);
+	if (!is_builtin(k) && (!kind || !version))
+		return err_set(e, ERR_BAD_REQUEST, "Object '%s' is missing in '%s'",
+			kind ? "apiVersion" : "Kind", r->call->body.data);
+	if ((kind && !str_eq(kind, k->kind)) || (version && !str_eq(version, own)))
+		return err_set(e, ERR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s",
+			kind ? kind : k->kind, version ? version : own, k->kind);
+	json_set_str(r->body, o, "apiVersion", own);
+	json_set_str(r->body, o, "kind", k->kind);
+	return 0;
+}
+
+static int check_names(struct request *r, struct err *e)
+{
+	const char *name = json_at_str(json_root(r->body), "/metadata/name");
+	const char *ns = json_at_str(json_root(r->body), "/metadata/namespace");
+
+	if (!str_empty(ns) && !str_eq(ns, r->ns ? r->ns : ""))
+		return err_set(e, ERR_BAD_REQUEST,
+			"the namespace of the provided object does not match the namespace sent on the "
+			"request");
+	if (r->name && name && !str_eq(name, r->name))
+		return err_set(e, ERR_BAD_REQUEST,
+			"the name of the object (%s) does not match the name on the URL (%s)", name, r->name);
+	return 0;
+}
+
 static int read_body(struct request *r, struct err *e)
 {
+	bool whole = !r->sub && (str_eq(r->call->method, "POST") || str_eq(r->call->method, "PUT"));
+
 	if (!r->call->body.len)
 		return 0;
 	r->body = json_parse(r->call->body.data, r->call->body.len, e);
-	return r->body ? 0 : -1;
+	if (!r->body)
+		return -1;
+	return whole && (check_kind(r, e) < 0 || check_names(r, e) < 0) ? -1 : 0;
+}
+
+static bool is_dry(const struct request *r)
+{
+	return query(r, "dryRun") != NULL;
+}
+
+static int check_options(const struct request *r, struct err *e)
+{
+	if (is_dry(r) && !str_eq(query(r, "dryRun"), "All"))
+		return err_set(e, ERR_INVALID, "dryRun: Unsupported value: \"%s\": supported values: \"All\"",
+			query(r, "dryRun"));
+	return 0;
+}
+
+static bool sub_known(const struct request *r)
+{
+	if (!r->sub)
+		return true;
+	if (str_eq(r->sub, "status"))
+		return r->fk->k->has_status;
+	return strv_has(&r->fk->main_subs, r->sub) ||
+	       (str_eq(r->sub, "resize") && str_eq(r->fk->k->plural, "pods"));
 }
 
 /* ---- reads ---- */
@@ -180,7 +252,7 @@ static int read_selectors(
 static void serve_list(struct request *r, const struct selector *labels, const struct field_selector *fields)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'metadata':{}}");
-	struct json *root = json_root(d), *meta = json_get(root, "metadata"), *items;
+	struct json *root = json_root(d), *meta = json_get(root, "metadata"), *items, *item;
 	const char *from = query(r, "continue"), *any = query(r, "resourceVersion"), *from_key;
 	uint64_t limit = 0, rv = r->f->rv;
 	char version[KIND_API_VERSION_MAX];
@@ -205,7 +277,12 @@ static void serve_list(struct request *r, const struct selector *labels, const s
 			!selector_matches(labels, json_get(meta_of(obj_json(o)), "labels")) ||
 			(fields && !field_selector_matches(fields, obj_json(o))))
 			continue;
-		json_append(d, items, json_copy(d, obj_json(o)));
+		item = json_copy(d, obj_json(o));
+		if (is_builtin(r->fk->k)) { /* 2.6 */
+			json_remove(item, "kind");
+			json_remove(item, "apiVersion");
+		}
+		json_append(d, items, item);
 		if (limit && json_len(items) == limit && i + 1 < r->fk->objs.len) {
 			json_set_strf(d, meta, "continue", "%" PRIu64 " %s", rv, obj_key(o));
 			break;
@@ -292,6 +369,7 @@ static int create(struct request *r, struct json_doc *d, const struct obj **ret,
 		.ns = r->ns, .uid = uid, .suffix5 = five, .now_ms = loop_wall_ms(r->f->loop)
 	};
 	CLEANUP(mem_freep) char *key = NULL;
+	const struct obj *there;
 
 	fake_uid(r->f, uid);
 	suffix(r->f, five);
@@ -303,8 +381,15 @@ static int create(struct request *r, struct json_doc *d, const struct obj **ret,
 		check(r, json_root(draft), NULL, e) < 0)
 		return -1;
 	key = kind_key(meta_str(json_root(draft), "namespace"), meta_str(json_root(draft), "name"));
-	if (keymap_get(&r->fk->objs, key))
-		return err_exists(e, r->fk->k, meta_str(json_root(draft), "name"));
+	there = keymap_get(&r->fk->objs, key);
+	if (there) {
+		err_exists(e, r->fk->k, meta_str(json_root(draft), "name"));
+		return obj_deleting(there) ? err_wrap(e, "object is being deleted") : -1;
+	}
+	if (is_dry(r)) {
+		answer(r, 201, json_root(draft));
+		return 0;
+	}
 	*ret = fake_store(r->f, r->fk, TAKE(draft));
 	r->f->writes++;
 	return 0;
@@ -328,7 +413,7 @@ static void serve_create(struct request *r)
 	}
 	if (o)
 		answer_obj(r, 201, o);
-	else
+	else if (rc < 0)
 		answer_err(r, &e);
 }
 
@@ -347,13 +432,12 @@ static int proposed(struct request *r, const struct obj *old, struct json_doc **
 	if (str_eq(type, "application/merge-patch+json"))
 		return patch_merge(now, body, ret, e);
 	if (str_eq(type, "application/strategic-merge-patch+json")) {
-		if (strchr(r->fk->k->group, '.') && !str_ends(r->fk->k->group, ".k8s.io"))
-			return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE,
-				"the body of the request was in an unknown format");
+		if (!is_builtin(r->fk->k))
+			return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, UNKNOWN_FORMAT);
 		return r->fk->schema ? patch_strategic(r->fk->schema, now, body, ret, e)
 				     : patch_merge(now, body, ret, e);
 	}
-	return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, "the body of the request was in an unknown format");
+	return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, UNKNOWN_FORMAT);
 }
 
 /* pods/resize changes resources of containers and nothing else. */
@@ -380,6 +464,10 @@ static void commit(struct request *r, const struct obj *old, struct json_doc *d,
 
 	if (same) {
 		answer_obj(r, 200, old);
+		return;
+	}
+	if (is_dry(r)) {
+		answer(r, 200, json_root(draft));
 		return;
 	}
 	r->f->writes++;
@@ -434,7 +522,8 @@ static int apply(struct request *r, const struct obj *old, struct err *e)
 	if (!old) {
 		if (create(r, d, &made, e) < 0)
 			return -1;
-		answer_obj(r, 201, made);
+		if (made)
+			answer_obj(r, 201, made);
 		return 0;
 	}
 	if (write_update(&r->fk->rules, str_eq(r->sub, "status") ? WRITE_STATUS : WRITE_MAIN, old, d,
@@ -446,14 +535,12 @@ static int apply(struct request *r, const struct obj *old, struct err *e)
 	return 0;
 }
 
-static bool sub_known(const struct request *r)
+static void answer_unknown(struct request *r)
 {
-	if (!r->sub)
-		return true;
-	if (str_eq(r->sub, "status"))
-		return r->fk->k->has_status;
-	return strv_has(&r->fk->main_subs, r->sub) ||
-	       (str_eq(r->sub, "resize") && str_eq(r->fk->k->plural, "pods"));
+	struct err e = { 0 };
+
+	err_set(&e, ERR_NOT_FOUND, "the server could not find the requested resource");
+	answer_err(r, &e);
 }
 
 static void serve_change(struct request *r)
@@ -472,7 +559,7 @@ static void serve_change(struct request *r)
 		rc = apply(r, old, &e);
 	else if (!old && r->fk->rules.create_on_update && str_eq(r->call->method, "PUT")) {
 		rc = create(r, json_doc_from(json_root(r->body)), &made, &e);
-		if (rc == 0)
+		if (made)
 			answer_obj(r, 201, made);
 	} else if (!old)
 		rc = err_not_found(&e, r->fk->k, r->name);
@@ -540,7 +627,9 @@ static void serve_delete(struct request *r, const struct json *options)
 
 	if (!old)
 		err_not_found(&e, r->fk->k, r->name);
-	else if (admit(r, NULL, old, &e) == 0)
+	else if (admit(r, NULL, old, &e) == 0 && is_dry(r))
+		d = obj_draft(old);
+	else if (e.code == ERR_NONE)
 		d = fake_delete(r->f, r->fk, r->key, options, &e);
 	if (d)
 		answer(r, 200, json_root(d));
@@ -602,8 +691,10 @@ void fake_serve(struct fake_call *c)
 	const char *m = c->method;
 	struct err e = { 0 };
 
-	if (read_path(&r, &e) < 0 || read_body(&r, &e) < 0)
+	if (read_path(&r, &e) < 0 || check_options(&r, &e) < 0 || read_body(&r, &e) < 0)
 		answer_err(&r, &e);
+	else if (str_eq(m, "GET") && !sub_known(&r))
+		answer_unknown(&r);
 	else if (str_eq(m, "GET") && r.name)
 		serve_get(&r);
 	else if (str_eq(m, "GET"))

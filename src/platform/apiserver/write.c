@@ -196,8 +196,7 @@ static int finish_create(struct op *op)
 	struct create_in in = { .ns = op->res->kind->namespaced ? op->ns : NULL,
 		.uid = uid,
 		.suffix5 = suffix,
-		.now_ms = loop_wall_ms(op->s->loop),
-		.dry_run = op->dry_run };
+		.now_ms = loop_wall_ms(op->s->loop) };
 	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
 
 	crypto_uuid(uid);
@@ -513,7 +512,7 @@ static void fail_named(struct op *op, const char *name)
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 
 	if (op->err.code != ERR_INVALID || op->causes.len > 0 || op->kind != OP_PATCH ||
-		!str_eq(op->err.msg, "the server rejected our request due to an error in our request")) {
+		!str_eq(op->err.msg, PATCH_REJECTED)) {
 		request_fail(op->r, &op->err, op->res->kind, name, &op->causes);
 		return;
 	}
