@@ -129,6 +129,16 @@ static struct json *scalar_schema(struct json_doc *d, enum field_type type)
 	return s;
 }
 
+/* Lists in a map are lists of strings. */
+static struct json *value_schema(struct json_doc *d, enum field_type type)
+{
+	struct json *s = scalar_schema(d, type);
+
+	if (type == F_LIST)
+		json_set(d, s, "items", scalar_schema(d, F_STRING));
+	return s;
+}
+
 static struct json *ref_schema(struct maker *m, const struct field_table *t)
 {
 	CLEANUP(mem_freep) char *where = m->ref && t && t->name ? m->ref(m->ref_arg, t) : NULL;
@@ -225,9 +235,12 @@ static void set_list_kind(struct maker *m, struct json *s, const struct field *f
 
 static void set_patch_kind(struct maker *m, struct json *s, const struct field *f)
 {
-	bool merge_keys = f->keys && (m->patch_keys || !(f->flags & FIELD_LIST_MAP));
+	bool merge_keys =
+		f->keys && !(f->flags & FIELD_REPLACE) && (m->patch_keys || !(f->flags & FIELD_LIST_MAP));
 	bool merges = merge_keys || (f->flags & FIELD_MERGE);
 
+	if ((f->flags & FIELD_REPLACE) && !f->keys)
+		json_set_str(m->d, s, "x-kubernetes-patch-strategy", "replace");
 	if (merge_keys) {
 		const char *comma = strchrnul(f->keys, ',');
 
@@ -284,7 +297,7 @@ static struct json *field_schema(struct maker *m, const struct field *f)
 	else if (f->type == F_LIST)
 		json_set(d, s, "items", scalar_schema(d, f->items));
 	else if (f->type == F_MAP)
-		json_set(d, s, "additionalProperties", scalar_schema(d, f->items));
+		json_set(d, s, "additionalProperties", value_schema(d, f->items));
 	set_doc(d, s, f);
 	if (f->format)
 		json_set_str(d, s, "format", f->format);
@@ -297,6 +310,8 @@ static struct json *field_schema(struct maker *m, const struct field *f)
 		json_set_bool(d, s, "nullable", true);
 	set_list_kind(m, s, f);
 	set_patch_kind(m, s, f);
+	if (f->flags & FIELD_OPEN)
+		json_set_bool(d, s, "x-kubernetes-preserve-unknown-fields", true);
 	if (f->flags & FIELD_EMBEDDED) {
 		json_set_str(d, s, "type", "object");
 		json_set_bool(d, s, "x-kubernetes-embedded-resource", true);
@@ -357,6 +372,8 @@ static struct json *table_schema(struct maker *m, const struct field_table *t)
 	json_set_str(m->d, s, "type", "object");
 	if (t->doc)
 		json_set_str(m->d, s, "description", t->doc);
+	if (t->atomic)
+		json_set_str(m->d, s, "x-kubernetes-map-type", "atomic");
 	add_rows(m, s, t);
 	return s;
 }
@@ -445,7 +462,7 @@ static bool holds_rest(const struct field *f, const char *rest)
 	case F_LIST:
 		return strspn(rest, "0123456789") == strlen(rest) || f->items == F_ANY || f->items == F_MAP;
 	case F_OBJECT:
-		return f->flags & FIELD_EMBEDDED;
+		return f->flags & (FIELD_EMBEDDED | FIELD_OPEN);
 	default:
 		return false;
 	}

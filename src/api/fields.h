@@ -40,6 +40,9 @@ enum {
 	FIELD_DEPRECATED = 1 << 7,
 	FIELD_IMMUTABLE = 1 << 8,
 	FIELD_LIST_MAP = 1 << 9, /* list-type map by .keys; else .keys is only the strategic merge key */
+	FIELD_OPEN = 1 << 10,    /* F_OBJECT with anything in it, kept as it is */
+	FIELD_REPLACE =
+		1 << 11, /* a strategic merge patch replaces it whole, whatever server-side apply does */
 };
 struct field {
 	const char *path;
@@ -51,7 +54,7 @@ struct field {
 	const char *pattern;
 	const char *format;    /* OpenAPI format; most are implied by the type */
 	int64_t min, max;      /* both 0: unlimited */
-	enum field_type items; /* of F_LIST and F_MAP of scalars */
+	enum field_type items; /* of F_LIST and F_MAP of scalars; F_LIST in a map: lists of strings */
 	const char *
 		keys; /* "name" or "containerPort,protocol": list-map keys and, the first one, strategic merge key */
 	const struct field_table *ref;
@@ -63,12 +66,17 @@ struct field_table {
 	const char *doc;
 	const struct field *rows;
 	size_t n;
+	bool atomic; /* server-side apply takes such an object as a whole (map-type atomic) */
 };
-#define FIELD_TABLE(id, nm, dc, ...)                                                                    \
-	static const struct field id##_rows[] = { __VA_ARGS__ };                                        \
-	const struct field_table id = {                                                                 \
-		.name = nm, .doc = dc, .rows = id##_rows, .n = sizeof(id##_rows) / sizeof(id##_rows[0]) \
-	}
+#define FIELD_TABLE_AS(id, nm, dc, at, ...)                      \
+	static const struct field id##_rows[] = { __VA_ARGS__ }; \
+	const struct field_table id = { .name = nm,              \
+		.doc = dc,                                       \
+		.rows = id##_rows,                               \
+		.n = sizeof(id##_rows) / sizeof(id##_rows[0]),   \
+		.atomic = at }
+#define FIELD_TABLE(id, nm, dc, ...) FIELD_TABLE_AS(id, nm, dc, false, __VA_ARGS__)
+#define FIELD_TABLE_ATOMIC(id, nm, dc, ...) FIELD_TABLE_AS(id, nm, dc, true, __VA_ARGS__)
 
 /* The structural OpenAPI v3 schema of a table ({type: object, properties...}), refs inlined. Strategic merge keys are written
  * for tables named io.k8s.*: a CRD has no words for them. */

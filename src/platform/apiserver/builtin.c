@@ -15,6 +15,7 @@ static const struct {
 	{ "authorization.k8s.io", 17600 },
 	{ "apiregistration.k8s.io", 18100 },
 	{ "apps", 17800 },
+	{ "autoscaling", 17500 },
 	{ "batch", 17400 },
 	{ "certificates.k8s.io", 17300 },
 	{ "networking.k8s.io", 17200 },
@@ -25,13 +26,14 @@ static const struct {
 	{ "admissionregistration.k8s.io", 16700 },
 	{ "scheduling.k8s.io", 16600 },
 	{ "coordination.k8s.io", 16500 },
+	{ "node.k8s.io", 16300 },
 	{ "discovery.k8s.io", 16200 },
 };
 
 void builtin_register(struct registry *g)
 {
 	static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps,
-		builtin_rbac, builtin_admin, builtin_review, builtin_misc };
+		builtin_rbac, builtin_admin, builtin_review, builtin_misc, builtin_more };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		for (const struct resource_def *def = all[i]; def->kind.kind; def++)

@@ -86,6 +86,14 @@
 	{                                        \
 		p, F_MAP, 0, d, .items = F_BYTES \
 	}
+#define ROW_OPEN(p, d)                     \
+	{                                  \
+		p, F_OBJECT, FIELD_OPEN, d \
+	} /* an object of whatever content */
+#define ROW_LMAP(p, d)                          \
+	{                                       \
+		p, F_MAP, 0, d, .items = F_LIST \
+	} /* of lists of strings */
 #define ROW_REF(p, t, d)                  \
 	{                                 \
 		p, F_REF, 0, d, .ref = &t \
@@ -99,23 +107,46 @@
 		p, F_REF_LIST, FIELD_LIST_MAP, d, .keys = k, .ref = &t \
 	}
 
-/* ---- shared tables ---- */
+/* What most kinds' conditions have; some add times of their own. */
+#define CONDITION_ROWS                                                                                 \
+	{ "type", F_STRING, FIELD_REQUIRED, "Type of the condition." },                                \
+		{ "status", F_STRING, FIELD_REQUIRED, "Whether it holds: True, False, Unknown." },     \
+		ROW_STR("reason", "Why, one CamelCase word."), ROW_STR("message", "Why, for people."), \
+		ROW_TIME("lastTransitionTime", "When the status last changed.")
+/* A status' list of them. */
+#define ROW_CONDITIONS(p, t)                                                                               \
+	{                                                                                                  \
+		p, F_REF_LIST, FIELD_LIST_MAP, "What is known about the object, by type.", .keys = "type", \
+											   .ref = &t       \
+	}
+
+/* ---- shared tables (builtin_meta.c) ---- */
 extern const struct field_table object_meta_fields; /* metadata inside templates */
 extern const struct field_table label_selector_fields;
-extern const struct field_table pod_spec_fields; /* builtin_pod.c */
-extern const struct field_table pod_template_fields;
 extern const struct field_table resource_requirement_fields;
-extern const struct field_table object_reference_fields;
-extern const struct field_table node_selector_fields;
-extern const struct field_table condition_fields; /* type, status, reason, message, times */
-extern const struct field_table pvc_spec_fields;
-extern const struct field_table volume_source_fields;
+extern const struct field_table object_reference_fields, claim_reference_fields;
+extern const struct field_table node_selector_fields, node_selector_term_fields;
+extern const struct field_table
+	condition_fields; /* those that are the same everywhere, with observedGeneration */
+extern const struct field_table plain_condition_fields; /* of older kinds */
+/* ---- builtin_volume.c ---- */
+extern const struct field_table local_reference_fields, secret_reference_fields, typed_local_reference_fields;
+extern const struct field_table object_field_fields, resource_field_fields;
+extern const struct field_table volume_source_fields, pv_spec_fields;
+extern const struct field_table pvc_spec_fields, pvc_status_fields;
+/* ---- builtin_pod.c ---- */
+extern const struct field_table job_spec_fields; /* builtin_apps.c */
+extern const struct field_table pod_spec_fields, pod_template_fields, toleration_fields;
 
 /* ---- columns and hooks used by several groups ---- */
 #define COLUMN_AGE                                                                                \
 	{                                                                                         \
 		"Age", "date", NULL, "Age of the object.", 0, ".metadata.creationTimestamp", NULL \
 	}
+/* A LabelSelector, or a map of labels, as kubectl prints it. */
+struct json *cell_selector_at(struct json_doc *d, const struct json *selector);
+/* spec.podSelector as kubectl prints a selector. */
+struct json *cell_pod_selector(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_selector(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_containers(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_images(struct json_doc *d, const struct json *o, int64_t now_ms);
@@ -137,3 +168,4 @@ extern const struct resource_def builtin_admin[];  /* apiextensions, admissionre
 extern const struct resource_def builtin_review[]; /* authentication, authorization */
 extern const struct resource_def
 	builtin_misc[]; /* coordination, events, policy, scheduling, storage, discovery, networking */
+extern const struct resource_def builtin_more[]; /* what nothing here acts upon */

@@ -7,8 +7,65 @@
 FIELD_TABLE(crd_names_fields, NULL, "Names of a kind.", ROW_STR("plural", "Plural, as in URLs."),
 	ROW_STR("singular", "Singular."), ROW_STRS("shortNames", "Short names."), ROW_STR("kind", "Kind."),
 	ROW_STR("listKind", "Kind of lists."), ROW_STRS("categories", "Groups of kinds such as all."));
-FIELD_TABLE(service_ref_fields, NULL, "A service of the cluster.", ROW_STR("namespace", "Namespace."),
-	ROW_STR("name", "Name."), ROW_STR("path", "Path."), ROW_I32("port", "Port, 443 by default."));
+#define SERVICE_ROWS                                                                                \
+	ROW_STR("namespace", "Namespace of the service."), ROW_STR("name", "Name of the service."), \
+	{                                                                                           \
+		"port", F_INT32, 0, "Port, 443 by default.", .min = 1, .max = 65535                 \
+	}
+FIELD_TABLE(service_ref_fields, NULL, "A service of the cluster.", SERVICE_ROWS);
+FIELD_TABLE(webhook_service_fields, NULL, "A service of the cluster.", SERVICE_ROWS,
+	ROW_STR("path", "Path of its URL."));
+
+#define EXTENSIONS "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+/* It contains itself: documents refer to it, and what the server checks of an inner schema is crd_check.c's. */
+extern const struct field_table json_schema_fields;
+FIELD_TABLE(json_schema_fields, EXTENSIONS "JSONSchemaProps", "A JSON schema.",
+	ROW_STR("id", "Id of the schema; not allowed in a structural one."),
+	ROW_STR("$schema", "Dialect; not allowed in a structural one."),
+	ROW_STR("$ref", "Another schema; not allowed in a structural one."),
+	ROW_STR("description", "What the value means; shown by kubectl explain."),
+	ROW_STR("type", "Type of the value."), ROW_STR("format", "What the text or number looks like."),
+	ROW_STR("title", "Title of the schema."),
+	ROW_ANY("default", "Value that stands in for an absent one."),
+	ROW_ANY("example", "An example of a value."), { "maximum", F_NUMBER, 0, "Largest number." },
+	ROW_BOOL("exclusiveMaximum", "Whether the largest number itself is too large."),
+	{ "minimum", F_NUMBER, 0, "Smallest number." },
+	ROW_BOOL("exclusiveMinimum", "Whether the smallest number itself is too small."),
+	ROW_INT("maxLength", "Most characters."), ROW_INT("minLength", "Fewest characters."),
+	ROW_STR("pattern", "Regular expression the text must match."), ROW_INT("maxItems", "Most items."),
+	ROW_INT("minItems", "Fewest items."), ROW_BOOL("uniqueItems", "Not allowed: use a list-type set."),
+	{ "multipleOf", F_NUMBER, 0, "Number it must be a multiple of." },
+	{ "enum", F_LIST, FIELD_ATOMIC, "The values allowed.", .items = F_ANY },
+	ROW_INT("maxProperties", "Most members."), ROW_INT("minProperties", "Fewest members."),
+	ROW_STRS("required", "Members that must be there."), ROW_ANY("items", "Schema of the items."),
+	ROW_REFS("allOf", json_schema_fields, "Schemas all of which must hold."),
+	ROW_REFS("oneOf", json_schema_fields, "Schemas exactly one of which must hold."),
+	ROW_REFS("anyOf", json_schema_fields, "Schemas one of which must hold."),
+	ROW_REF("not", json_schema_fields, "Schema that must not hold."),
+	{ "properties", F_REF_MAP, 0, "Members and their schemas.", .ref = &json_schema_fields },
+	ROW_ANY("additionalProperties", "Schema of members that are not listed."),
+	{ "patternProperties", F_REF_MAP, 0, "Not allowed in a structural schema.",
+		.ref = &json_schema_fields },
+	{ "dependencies", F_MAP, 0, "Not allowed in a structural schema.", .items = F_ANY },
+	ROW_ANY("additionalItems", "Not allowed in a structural schema."),
+	{ "definitions", F_REF_MAP, 0, "Not allowed in a structural schema.", .ref = &json_schema_fields },
+	ROW_OBJ("externalDocs", "Where there is more to read."),
+	ROW_STR("externalDocs.description", "What it is."), ROW_STR("externalDocs.url", "Where it is."),
+	ROW_BOOL("nullable", "Whether null is a value."),
+	ROW_BOOL("x-kubernetes-preserve-unknown-fields", "Whether unknown members are kept."),
+	ROW_BOOL("x-kubernetes-embedded-resource",
+		"Whether it is an object with apiVersion, kind and metadata."),
+	ROW_BOOL("x-kubernetes-int-or-string", "Whether both numbers and texts are allowed."),
+	ROW_STRS("x-kubernetes-list-map-keys", "Members that identify an item of a map-like list."),
+	ROW_STR("x-kubernetes-list-type", "How lists merge: atomic, set or map."),
+	ROW_STR("x-kubernetes-map-type", "How objects merge: granular or atomic."),
+	{ "x-kubernetes-validations", F_LIST, FIELD_LIST_MAP, "Rules in CEL.", .keys = "rule" },
+	ROW_KEY("x-kubernetes-validations[].rule", "Expression that must be true; self is the value."),
+	ROW_STR("x-kubernetes-validations[].message", "What is said if it is not."),
+	ROW_STR("x-kubernetes-validations[].messageExpression", "Expression for what is said."),
+	ROW_STR("x-kubernetes-validations[].reason", "Reason of the error."),
+	ROW_STR("x-kubernetes-validations[].fieldPath", "Field the error names."),
+	ROW_BOOL("x-kubernetes-validations[].optionalOldSelf", "Whether oldSelf may be absent."));
 
 FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
 	"A kind added to the API.", { "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
@@ -20,7 +77,8 @@ FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v
 	ROW_BOOL("spec.versions[].deprecated", "Whether users are warned."),
 	ROW_STR("spec.versions[].deprecationWarning", "Text of the warning."),
 	ROW_OBJ("spec.versions[].schema", "Schema."),
-	ROW_ANY("spec.versions[].schema.openAPIV3Schema", "OpenAPI v3 schema."),
+	ROW_REF("spec.versions[].schema.openAPIV3Schema", json_schema_fields,
+		"OpenAPI v3 schema, structural."),
 	ROW_OBJ("spec.versions[].subresources", "Subresources."),
 	ROW_OBJ("spec.versions[].subresources.status", "Status is written by itself."),
 	ROW_OBJ("spec.versions[].subresources.scale", "It has a size."),
@@ -42,11 +100,11 @@ FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v
 	ROW_STRS("spec.conversion.webhook.conversionReviewVersions", "Versions of the review."),
 	ROW_OBJ("spec.conversion.webhook.clientConfig", "How to reach it."),
 	ROW_STR("spec.conversion.webhook.clientConfig.url", "URL."),
-	ROW_REF("spec.conversion.webhook.clientConfig.service", service_ref_fields, "Service."),
+	ROW_REF("spec.conversion.webhook.clientConfig.service", webhook_service_fields, "Service."),
 	ROW_BYTES("spec.conversion.webhook.clientConfig.caBundle", "CAs."),
 	ROW_BOOL("spec.preserveUnknownFields", "No longer allowed."), ROW_OBJ("status", "What is."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_NULLABLE, "Conditions.", .keys = "type",
-		.ref = &condition_fields },
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_NULLABLE | FIELD_REPLACE,
+		"What is known about it, by type.", .keys = "type", .ref = &condition_fields },
 	ROW_REF("status.acceptedNames", crd_names_fields, "Names in use."),
 	ROW_STRS("status.storedVersions", "Versions ever stored."),
 	ROW_INT("status.observedGeneration", "Generation acted upon."));
@@ -83,29 +141,55 @@ static const struct column crd_columns[] = {
 };
 
 /* ---- webhooks ---- */
-FIELD_TABLE(rule_fields, NULL, "Requests that are meant.", ROW_STRS("apiGroups", "API groups."),
-	ROW_STRS("apiVersions", "Versions."), ROW_STRS("resources", "Resources."),
-	ROW_STRS("operations", "CREATE, UPDATE, DELETE, CONNECT or *."),
-	{ "scope", F_STRING, 0, "Cluster, Namespaced or *.", .deflt = "\"*\"" },
-	ROW_STRS("resourceNames", "Only these objects."));
-FIELD_TABLE(webhook_fields, NULL, "A webhook.", { "name", F_STRING, FIELD_REQUIRED, "Name, with a domain." },
-	ROW_OBJ("clientConfig", "How to reach it."), ROW_STR("clientConfig.url", "URL."),
-	ROW_REF("clientConfig.service", service_ref_fields, "Service."),
-	ROW_BYTES("clientConfig.caBundle", "CAs."),
-	ROW_REFS("rules", rule_fields, "Requests it is asked about."),
-	{ "failurePolicy", F_STRING, 0, "Fail or Ignore.", .deflt = "\"Fail\"", .enums = "Fail|Ignore" },
-	{ "matchPolicy", F_STRING, 0, "Exact or Equivalent.", .deflt = "\"Equivalent\"",
-		.enums = "Equivalent|Exact" },
-	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),
-	ROW_REF("objectSelector", label_selector_fields, "Objects meant."),
-	ROW_STR("sideEffects", "None or NoneOnDryRun."),
-	{ "timeoutSeconds", F_INT32, 0, "1 to 30.", .deflt = "10", .min = 1, .max = 30 },
-	ROW_STRS("admissionReviewVersions", "Versions of the review."),
-	{ "matchConditions", F_LIST, FIELD_LIST_MAP, "Further conditions, in CEL.", .keys = "name" },
-	ROW_KEY("matchConditions[].name", "Name."), ROW_STR("matchConditions[].expression", "Expression."),
-	ROW_STR("reinvocationPolicy", "Mutating ones: Never or IfNeeded."));
-FIELD_TABLE(webhook_configuration_fields, NULL, "Webhooks asked about writes.",
-	{ "webhooks", F_REF_LIST, FIELD_LIST_MAP, "Webhooks.", .keys = "name", .ref = &webhook_fields });
+#define RULE_ROWS                                                                                       \
+	ROW_STRS("apiGroups", "API groups; * is all."), ROW_STRS("apiVersions", "Versions; * is all."), \
+		ROW_STRS("resources", "Resources; r/sub, r/* and */sub name subresources."),            \
+		ROW_STRS("operations", "CREATE, UPDATE, DELETE, CONNECT or *."),                        \
+	{                                                                                               \
+		"scope", F_STRING, 0, "Cluster, Namespaced or *.", .deflt = "\"*\"",                    \
+								   .enums = "*|Cluster|Namespaced"      \
+	}
+FIELD_TABLE(rule_fields, "io.k8s.api.admissionregistration.v1.RuleWithOperations", "Requests that are meant.",
+	RULE_ROWS);
+FIELD_TABLE_ATOMIC(named_rule_fields, "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations",
+	"Requests that are meant.", RULE_ROWS, ROW_STRS("resourceNames", "Only these objects; none: all."));
+#define WEBHOOK_ROWS                                                                                       \
+	{ "name", F_STRING, FIELD_REQUIRED, "Name, with a domain." },                                      \
+		{ "clientConfig", F_OBJECT, FIELD_REQUIRED, "How to reach it." },                          \
+		ROW_STR("clientConfig.url", "URL of a webhook outside the cluster."),                      \
+		ROW_REF("clientConfig.service", webhook_service_fields,                                    \
+			"Service of a webhook in the cluster."),                                           \
+		ROW_BYTES("clientConfig.caBundle", "CAs its certificate is checked with."),                \
+		ROW_REFS("rules", rule_fields, "Requests it is asked about."),                             \
+		{ "failurePolicy", F_STRING, 0, "What happens when it fails.", .deflt = "\"Fail\"",        \
+			.enums = "Fail|Ignore" },                                                          \
+		{ "matchPolicy", F_STRING, 0, "Whether other versions of a resource count.",               \
+			.deflt = "\"Equivalent\"", .enums = "Equivalent|Exact" },                          \
+		ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),                  \
+		ROW_REF("objectSelector", label_selector_fields, "Objects meant."),                        \
+		ROW_STR("sideEffects", "None or NoneOnDryRun."),                                           \
+		{ "timeoutSeconds", F_INT32, 0, "How long it may take, 1 to 30.", .deflt = "10", .min = 1, \
+			.max = 30 },                                                                       \
+		ROW_STRS("admissionReviewVersions", "Versions of the review it understands."),             \
+		{ "matchConditions", F_LIST, FIELD_LIST_MAP, "Further conditions, in CEL.",                \
+			.keys = "name" },                                                                  \
+		ROW_KEY("matchConditions[].name", "Name of the condition."),                               \
+	{                                                                                                  \
+		"matchConditions[].expression", F_STRING, FIELD_REQUIRED, "Expression that must be true."  \
+	}
+#define ADMISSIONREGISTRATION "io.k8s.api.admissionregistration.v1."
+FIELD_TABLE(validating_webhook_fields, ADMISSIONREGISTRATION "ValidatingWebhook",
+	"A webhook that may refuse.", WEBHOOK_ROWS);
+FIELD_TABLE(mutating_webhook_fields, ADMISSIONREGISTRATION "MutatingWebhook", "A webhook that may change.",
+	WEBHOOK_ROWS,
+	{ "reinvocationPolicy", F_STRING, 0, "Whether it is asked again after later changes.",
+		.deflt = "\"Never\"", .enums = "IfNeeded|Never" });
+FIELD_TABLE(validating_configuration_fields, ADMISSIONREGISTRATION "ValidatingWebhookConfiguration",
+	"Webhooks asked about writes, which may refuse them.",
+	ROW_KEYED_REFS("webhooks", validating_webhook_fields, "name", "The webhooks."));
+FIELD_TABLE(mutating_configuration_fields, ADMISSIONREGISTRATION "MutatingWebhookConfiguration",
+	"Webhooks asked about writes, which may change them.",
+	ROW_KEYED_REFS("webhooks", mutating_webhook_fields, "name", "The webhooks."));
 
 static void webhook_default(struct json_doc *d, struct json *o)
 {
@@ -119,13 +203,6 @@ static void webhook_default(struct json_doc *d, struct json *o)
 		if (service)
 			default_int(d, service, "port", 443);
 	}
-}
-
-static void mutating_default(struct json_doc *d, struct json *o)
-{
-	webhook_default(d, o);
-	JSON_EACH (it, json_get(o, "webhooks"))
-		default_str(d, it.val, "reinvocationPolicy", "Never");
 }
 
 static void webhook_validate(
@@ -158,12 +235,55 @@ static const struct column webhook_columns[] = {
 	{ 0 },
 };
 
-/* ---- admission policies: stored and shown; not yet evaluated ---- */
-FIELD_TABLE(policy_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy",
-	"Rules in CEL asked about writes.", ROW_ANY("spec", "What is wanted."),
-	ROW_ANY("status", "What is."));
-FIELD_TABLE(policy_binding_fields, "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
-	"Where a policy holds.", ROW_ANY("spec", "What is wanted."));
+/* ---- admission policies ---- */
+FIELD_TABLE_ATOMIC(match_resources_fields, ADMISSIONREGISTRATION "MatchResources", "Requests that are meant.",
+	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),
+	ROW_REF("objectSelector", label_selector_fields, "Objects meant."),
+	ROW_REFS("resourceRules", named_rule_fields, "Requests meant."),
+	ROW_REFS("excludeResourceRules", named_rule_fields, "Requests not meant after all."),
+	{ "matchPolicy", F_STRING, 0, "Whether other versions of a resource count.",
+		.deflt = "\"Equivalent\"", .enums = "Equivalent|Exact" });
+FIELD_TABLE(policy_fields, ADMISSIONREGISTRATION "ValidatingAdmissionPolicy",
+	"Rules in CEL asked about writes.", ROW_OBJ("spec", "What is wanted."),
+	{ "spec.paramKind", F_OBJECT, FIELD_ATOMIC, "Kind of objects with parameters." },
+	ROW_STR("spec.paramKind.apiVersion", "API version of the parameters."),
+	ROW_STR("spec.paramKind.kind", "Kind of the parameters."),
+	ROW_REF("spec.matchConstraints", match_resources_fields, "Requests it is about."),
+	ROW_LIST("spec.validations", "What must hold."),
+	{ "spec.validations[].expression", F_STRING, FIELD_REQUIRED, "Expression that must be true." },
+	ROW_STR("spec.validations[].message", "What is said if it is not."),
+	ROW_STR("spec.validations[].reason", "Reason of the refusal."),
+	ROW_STR("spec.validations[].messageExpression", "Expression for what is said."),
+	{ "spec.failurePolicy", F_STRING, 0, "What happens when an expression fails.", .deflt = "\"Fail\"",
+		.enums = "Fail|Ignore" },
+	ROW_LIST("spec.auditAnnotations", "What is noted in the audit log."),
+	{ "spec.auditAnnotations[].key", F_STRING, FIELD_REQUIRED, "Key of the note." },
+	{ "spec.auditAnnotations[].valueExpression", F_STRING, FIELD_REQUIRED, "Expression for its text." },
+	ROW_KEYED("spec.matchConditions", "name", "Further conditions, in CEL."),
+	ROW_KEY("spec.matchConditions[].name", "Name of the condition."),
+	{ "spec.matchConditions[].expression", F_STRING, FIELD_REQUIRED, "Expression that must be true." },
+	ROW_KEYED("spec.variables", "name", "Expressions with a name, for the others to use."),
+	ROW_KEY("spec.variables[].name", "Name; used as variables.NAME."),
+	{ "spec.variables[].expression", F_STRING, FIELD_REQUIRED, "Expression." },
+	ROW_OBJ("status", "What is."), ROW_INT("status.observedGeneration", "Generation acted upon."),
+	ROW_OBJ("status.typeChecking", "What is wrong with the types in its expressions."),
+	ROW_LIST("status.typeChecking.expressionWarnings", "Warnings."),
+	{ "status.typeChecking.expressionWarnings[].fieldRef", F_STRING, FIELD_REQUIRED,
+		"Path of the expression." },
+	{ "status.typeChecking.expressionWarnings[].warning", F_STRING, FIELD_REQUIRED, "What is wrong." },
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_REPLACE, "What is known about it, by type.",
+		.keys = "type", .ref = &condition_fields });
+FIELD_TABLE(policy_binding_fields, ADMISSIONREGISTRATION "ValidatingAdmissionPolicyBinding",
+	"Where a policy holds.", ROW_OBJ("spec", "What is wanted."),
+	ROW_STR("spec.policyName", "The policy."),
+	{ "spec.paramRef", F_OBJECT, FIELD_ATOMIC, "Objects with its parameters." },
+	ROW_STR("spec.paramRef.name", "One object by name."),
+	ROW_STR("spec.paramRef.namespace", "Namespace of the objects; else that of the request."),
+	ROW_REF("spec.paramRef.selector", label_selector_fields, "Objects by label."),
+	ROW_ENUM("spec.paramRef.parameterNotFoundAction", "Allow|Deny", "What happens if there are none."),
+	ROW_REF("spec.matchResources", match_resources_fields,
+		"Requests it is about, of those of the policy."),
+	{ "spec.validationActions", F_LIST, FIELD_SET, "Deny, Warn, Audit.", .items = F_STRING });
 
 /* ---- APIService ---- */
 FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
@@ -175,9 +295,7 @@ FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.
 	ROW_BYTES("spec.caBundle", "CAs."),
 	{ "spec.groupPriorityMinimum", F_INT32, FIELD_REQUIRED, "Order of groups.", .min = 1, .max = 20000 },
 	{ "spec.versionPriority", F_INT32, FIELD_REQUIRED, "Order of versions.", .min = 1, .max = 1000 },
-	ROW_OBJ("status", "What is."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields });
+	ROW_OBJ("status", "What is."), ROW_CONDITIONS("status.conditions", plain_condition_fields));
 
 static void apiservice_default(struct json_doc *d, struct json *o)
 {
@@ -252,13 +370,13 @@ const struct resource_def builtin_admin[] = {
 		.hooks = { .deflt = crd_default } },
 	{ .kind = { ADMISSION("MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
 			    "mutatingwebhookconfiguration"),
-		  .categories = api_extensions, .fields = &webhook_configuration_fields },
+		  .categories = api_extensions, .fields = &mutating_configuration_fields },
 		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true },
 		.columns = webhook_columns,
-		.hooks = { .deflt = mutating_default, .validate = webhook_validate } },
+		.hooks = { .deflt = webhook_default, .validate = webhook_validate } },
 	{ .kind = { ADMISSION("ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
 			    "validatingwebhookconfiguration"),
-		  .categories = api_extensions, .fields = &webhook_configuration_fields },
+		  .categories = api_extensions, .fields = &validating_configuration_fields },
 		.rules = { .generation = GEN_ALL_BUT_META, .needs_rv = true },
 		.columns = webhook_columns,
 		.hooks = { .deflt = webhook_default, .validate = webhook_validate } },

@@ -14,10 +14,9 @@ const struct subresource status_only[] = { { "status", NULL, NULL, NULL, VERBS_S
 
 /* ---- Namespace ---- */
 FIELD_TABLE(namespace_fields, "io.k8s.api.core.v1.Namespace", "A scope for names.",
-	ROW_OBJ("spec", "What is wanted."), ROW_SET("spec.finalizers", "Who must agree before it goes."),
+	ROW_OBJ("spec", "What is wanted."), ROW_STRS("spec.finalizers", "Who must agree before it goes."),
 	ROW_OBJ("status", "What is."), ROW_STR("status.phase", "Active or Terminating."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields });
+	ROW_CONDITIONS("status.conditions", plain_condition_fields));
 
 static int namespace_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
 	const struct json *old, struct err *e)
@@ -47,23 +46,36 @@ static const struct column namespace_columns[] = {
 };
 
 /* ---- Node ---- */
+FIELD_TABLE(node_condition_fields, "io.k8s.api.core.v1.NodeCondition", "A condition of a node.",
+	CONDITION_ROWS, ROW_TIME("lastHeartbeatTime", "When it was last confirmed."));
+FIELD_TABLE(node_config_fields, "io.k8s.api.core.v1.NodeConfigSource",
+	"Deprecated: where the node agent's configuration comes from.", ROW_OBJ("configMap", "A ConfigMap."),
+	{ "configMap.namespace", F_STRING, FIELD_REQUIRED, "Namespace of the ConfigMap." },
+	{ "configMap.name", F_STRING, FIELD_REQUIRED, "Name of the ConfigMap." },
+	ROW_STR("configMap.uid", "UID of the ConfigMap."),
+	ROW_STR("configMap.resourceVersion", "Version of the ConfigMap."),
+	{ "configMap.kubeletConfigKey", F_STRING, FIELD_REQUIRED, "Key with the configuration." });
 FIELD_TABLE(node_fields, "io.k8s.api.core.v1.Node", "A machine that runs pods.",
 	ROW_OBJ("spec", "What is wanted."), ROW_BOOL("spec.unschedulable", "No new pods."),
 	ROW_STR("spec.podCIDR", "Addresses of its pods."), ROW_SET("spec.podCIDRs", "Addresses of its pods."),
 	ROW_STR("spec.providerID", "Id at the provider."), ROW_STR("spec.externalID", "Deprecated."),
-	ROW_LIST("spec.taints", "What pods must put up with."), ROW_STR("spec.taints[].key", "Key."),
-	ROW_STR("spec.taints[].value", "Value."),
-	ROW_ENUM("spec.taints[].effect", "NoExecute|NoSchedule|PreferNoSchedule", "Effect."),
-	ROW_TIME("spec.taints[].timeAdded", "Since when."), ROW_ANY("spec.configSource", "Deprecated."),
+	ROW_LIST("spec.taints", "What pods must put up with."),
+	{ "spec.taints[].key", F_STRING, FIELD_REQUIRED, "Key." }, ROW_STR("spec.taints[].value", "Value."),
+	{ "spec.taints[].effect", F_STRING, FIELD_REQUIRED,
+		"What happens to pods that do not put up with it.",
+		.enums = "NoExecute|NoSchedule|PreferNoSchedule" },
+	ROW_TIME("spec.taints[].timeAdded", "Since when."),
+	ROW_REF("spec.configSource", node_config_fields, "Deprecated: the agent's configuration."),
 	ROW_OBJ("status", "What is."), ROW_QMAP("status.capacity", "All there is."),
 	ROW_QMAP("status.allocatable", "What pods may use."), ROW_STR("status.phase", "Deprecated."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields },
+	ROW_CONDITIONS("status.conditions", node_condition_fields),
 	ROW_KEYED("status.addresses", "type", "Addresses."),
 	ROW_KEY("status.addresses[].type", "Hostname, InternalIP, ..."),
-	ROW_STR("status.addresses[].address", "Address."),
-	ROW_ANY("status.daemonEndpoints", "Ports of the node agent."), ROW_OBJ("status.nodeInfo", "Facts."),
-	ROW_STR("status.nodeInfo.machineID", "Machine id."),
+	{ "status.addresses[].address", F_STRING, FIELD_REQUIRED, "Address." },
+	ROW_OBJ("status.daemonEndpoints", "Ports of the node's programs."),
+	ROW_OBJ("status.daemonEndpoints.kubeletEndpoint", "Where the node agent listens."),
+	{ "status.daemonEndpoints.kubeletEndpoint.Port", F_INT32, FIELD_REQUIRED, "Port of the node agent." },
+	ROW_OBJ("status.nodeInfo", "Facts."), ROW_STR("status.nodeInfo.machineID", "Machine id."),
 	ROW_STR("status.nodeInfo.systemUUID", "System UUID."), ROW_STR("status.nodeInfo.bootID", "Boot id."),
 	ROW_STR("status.nodeInfo.kernelVersion", "Kernel."),
 	ROW_STR("status.nodeInfo.osImage", "Operating system."),
@@ -71,11 +83,25 @@ FIELD_TABLE(node_fields, "io.k8s.api.core.v1.Node", "A machine that runs pods.",
 	ROW_STR("status.nodeInfo.kubeletVersion", "Node agent."),
 	ROW_STR("status.nodeInfo.kubeProxyVersion", "Deprecated."),
 	ROW_STR("status.nodeInfo.operatingSystem", "linux."),
-	ROW_STR("status.nodeInfo.architecture", "amd64, arm64."), ROW_ANY("status.nodeInfo.swap", "Swap."),
+	ROW_STR("status.nodeInfo.architecture", "amd64, arm64."), ROW_OBJ("status.nodeInfo.swap", "Swap."),
+	ROW_INT("status.nodeInfo.swap.capacity", "Bytes of swap."),
 	ROW_LIST("status.images", "Images present."), ROW_STRS("status.images[].names", "Names."),
 	ROW_INT("status.images[].sizeBytes", "Size."), ROW_STRS("status.volumesInUse", "Volumes in use."),
-	ROW_ANY("status.volumesAttached", "Volumes attached."), ROW_ANY("status.config", "Deprecated."),
-	ROW_ANY("status.runtimeHandlers", "Runtimes."), ROW_ANY("status.features", "Features."));
+	ROW_LIST("status.volumesAttached", "Volumes attached."),
+	{ "status.volumesAttached[].name", F_STRING, FIELD_REQUIRED, "Name of the volume." },
+	{ "status.volumesAttached[].devicePath", F_STRING, FIELD_REQUIRED, "Device it is." },
+	ROW_OBJ("status.config", "Deprecated: the agent's configuration."),
+	ROW_REF("status.config.assigned", node_config_fields, "What it shall use."),
+	ROW_REF("status.config.active", node_config_fields, "What it uses."),
+	ROW_REF("status.config.lastKnownGood", node_config_fields, "What it falls back to."),
+	ROW_STR("status.config.error", "What went wrong with it."),
+	ROW_LIST("status.runtimeHandlers", "OCI runtimes that can be asked for."),
+	ROW_STR("status.runtimeHandlers[].name", "Name; empty for the default one."),
+	ROW_OBJ("status.runtimeHandlers[].features", "What it can do."),
+	ROW_BOOL("status.runtimeHandlers[].features.recursiveReadOnlyMounts", "Recursive read-only mounts."),
+	ROW_BOOL("status.runtimeHandlers[].features.userNamespaces", "User namespaces."),
+	ROW_OBJ("status.features", "What the node's runtime can do."),
+	ROW_BOOL("status.features.supplementalGroupsPolicy", "Strict supplemental groups."));
 
 static struct json *node_status_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
@@ -138,37 +164,52 @@ static const struct column node_columns[] = {
 };
 
 /* ---- Service, Endpoints ---- */
+FIELD_TABLE(load_balancer_fields, "io.k8s.api.core.v1.LoadBalancerStatus", "Addresses of a load balancer.",
+	ROW_LIST("ingress", "Ways in."), ROW_STR("ingress[].ip", "Address of the way in."),
+	ROW_STR("ingress[].hostname", "Name of the way in."),
+	ROW_ENUM("ingress[].ipMode", "Proxy|VIP", "Whether packets keep the address they were sent to."),
+	ROW_LIST("ingress[].ports", "Ports of the way in."),
+	{ "ingress[].ports[].port", F_INT32, FIELD_REQUIRED, "Port." },
+	{ "ingress[].ports[].protocol", F_STRING, FIELD_REQUIRED, "TCP, UDP or SCTP.",
+		.enums = "SCTP|TCP|UDP" },
+	ROW_STR("ingress[].ports[].error", "Why it does not work."));
 FIELD_TABLE(service_fields, "io.k8s.api.core.v1.Service", "A name and address for a set of pods.",
 	ROW_OBJ("spec", "What is wanted."), ROW_KEYED("spec.ports", "port,protocol", "Ports."),
 	ROW_STR("spec.ports[].name", "Name."),
-	{ "spec.ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"" },
+	{ "spec.ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"",
+		.enums = "SCTP|TCP|UDP" },
 	{ "spec.ports[].port", F_INT32, FIELD_REQUIRED, "Port of the service.", .min = 1, .max = 65535 },
 	ROW_IOS("spec.ports[].targetPort", "Port of the pods."),
-	ROW_I32("spec.ports[].nodePort", "Port of the nodes."),
+	{ "spec.ports[].nodePort", F_INT32, 0, "Port of the nodes.", .max = 65535 },
 	ROW_STR("spec.ports[].appProtocol", "Protocol of the application."),
-	ROW_SMAP("spec.selector", "Labels of the pods."),
+	{ "spec.selector", F_MAP, FIELD_ATOMIC, "Labels of the pods.", .items = F_STRING },
 	ROW_STR("spec.clusterIP", "Address, None for headless."), ROW_STRS("spec.clusterIPs", "Addresses."),
 	{ "spec.type", F_STRING, 0, "ClusterIP, NodePort, LoadBalancer or ExternalName.",
 		.deflt = "\"ClusterIP\"", .enums = "ClusterIP|ExternalName|LoadBalancer|NodePort" },
 	ROW_STRS("spec.externalIPs", "Further addresses."),
 	{ "spec.sessionAffinity", F_STRING, 0, "None or ClientIP.", .deflt = "\"None\"",
 		.enums = "ClientIP|None" },
-	ROW_ANY("spec.sessionAffinityConfig", "Settings of the affinity."),
+	ROW_OBJ("spec.sessionAffinityConfig", "Settings of the affinity."),
+	ROW_OBJ("spec.sessionAffinityConfig.clientIP", "Affinity by the client's address."),
+	{ "spec.sessionAffinityConfig.clientIP.timeoutSeconds", F_INT32, 0, "How long it sticks.", .min = 1,
+		.max = 86400 },
 	ROW_STR("spec.loadBalancerIP", "Deprecated."),
 	ROW_STRS("spec.loadBalancerSourceRanges", "Who may come."),
 	ROW_STR("spec.externalName", "Name of an ExternalName service."),
-	ROW_STR("spec.externalTrafficPolicy", "Cluster or Local."),
-	{ "spec.internalTrafficPolicy", F_STRING, 0, "Cluster or Local.", .deflt = "\"Cluster\"" },
+	ROW_ENUM("spec.externalTrafficPolicy", "Cluster|Local",
+		"Where traffic from outside may go: Cluster or Local."),
+	{ "spec.internalTrafficPolicy", F_STRING, 0, "Where traffic from inside may go: Cluster or Local.",
+		.deflt = "\"Cluster\"", .enums = "Cluster|Local" },
 	ROW_I32("spec.healthCheckNodePort", "Port for health checks."),
 	ROW_BOOL("spec.publishNotReadyAddresses", "Pods count before they are ready."),
 	ROW_STRS("spec.ipFamilies", "IPv4, IPv6."),
-	ROW_STR("spec.ipFamilyPolicy", "SingleStack, PreferDualStack, RequireDualStack."),
+	ROW_ENUM("spec.ipFamilyPolicy", "PreferDualStack|RequireDualStack|SingleStack",
+		"How many families of addresses it gets."),
 	ROW_BOOL("spec.allocateLoadBalancerNodePorts", "Whether node ports are made."),
 	ROW_STR("spec.loadBalancerClass", "Class of load balancer."),
 	ROW_STR("spec.trafficDistribution", "Preference."), ROW_OBJ("status", "What is."),
-	ROW_ANY("status.loadBalancer", "Addresses of the load balancer."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields });
+	ROW_REF("status.loadBalancer", load_balancer_fields, "Addresses of the load balancer."),
+	ROW_CONDITIONS("status.conditions", condition_fields));
 
 static void service_default(struct json_doc *d, struct json *o)
 {
@@ -270,23 +311,56 @@ static struct json *service_ports_cell(struct json_doc *d, const struct json *o,
 	return json_new_str(d, s.len ? s.data : "<none>");
 }
 
-static void selector_map_text(const struct json *map, struct str *s)
+/* One requirement as text, after its key so that sorting sorts by key. */
+static void add_expression(struct strv *out, const struct json *e)
 {
-	JSON_EACH (it, map)
-		str_addf(s, "%s%s=%s", s->len ? "," : "", it.key, json_str_or(it.val, ""));
+	const char *key = json_str_or(json_get(e, "key"), ""), *op = json_str_or(json_get(e, "operator"), "");
+	CLEANUP(strv_done) struct strv values = { 0 };
+	CLEANUP(mem_freep) char *list = NULL, *text = NULL;
+
+	JSON_EACH (it, json_get(e, "values"))
+		strv_add(&values, json_str_or(it.val, ""));
+	strv_sort(&values);
+	list = strv_join(&values, ",");
+	if (str_eq(op, "Exists"))
+		text = str_printf("%s", key);
+	else if (str_eq(op, "DoesNotExist"))
+		text = str_printf("!%s", key);
+	else
+		text = str_printf("%s %s (%s)", key, str_eq(op, "In") ? "in" : "notin", list);
+	strv_add(out, text);
+}
+
+/* "a=b,c in (d,e)", as kubectl prints selectors: a LabelSelector, or a plain map of labels. */
+struct json *cell_selector_at(struct json_doc *d, const struct json *selector)
+{
+	const struct json *labels = json_get(selector, "matchLabels");
+	const struct json *expressions = json_get(selector, "matchExpressions");
+	CLEANUP(strv_done) struct strv parts = { 0 };
+	CLEANUP(mem_freep) char *text = NULL;
+
+	if (!json_is_obj(labels) && !json_is_arr(expressions))
+		labels = selector;
+	JSON_EACH (it, labels) {
+		CLEANUP(mem_freep) char *one = str_printf("%s=%s", it.key, json_str_or(it.val, ""));
+
+		strv_add(&parts, one);
+	}
+	JSON_EACH (it, expressions)
+		add_expression(&parts, it.val);
+	strv_sort(&parts);
+	text = strv_join(&parts, ",");
+	return json_new_str(d, *text ? text : "<none>");
 }
 
 struct json *cell_selector(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	CLEANUP(str_done) struct str s = { 0 };
-	const struct json *selector = json_at(o, "/spec/selector");
+	return cell_selector_at(d, json_at(o, "/spec/selector"));
+}
 
-	if (json_is_obj(json_get(selector, "matchLabels")))
-		selector = json_get(selector, "matchLabels");
-	else if (json_get(selector, "matchExpressions"))
-		return json_new_str(d, "<expressions>");
-	selector_map_text(selector, &s);
-	return json_new_str(d, s.len ? s.data : "<none>");
+struct json *cell_pod_selector(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return cell_selector_at(d, json_at(o, "/spec/podSelector"));
 }
 
 static const struct column service_columns[] = {
@@ -299,19 +373,18 @@ static const struct column service_columns[] = {
 	{ 0 },
 };
 
+FIELD_TABLE_ATOMIC(endpoint_address_fields, "io.k8s.api.core.v1.EndpointAddress",
+	"An address behind a service.", { "ip", F_STRING, FIELD_REQUIRED, "Address." },
+	ROW_STR("hostname", "Host name."), ROW_STR("nodeName", "Node it is on."),
+	ROW_REF("targetRef", object_reference_fields, "Pod it belongs to."));
 FIELD_TABLE(endpoints_fields, "io.k8s.api.core.v1.Endpoints", "Addresses behind a service.",
 	ROW_LIST("subsets", "Addresses with their ports."),
-	ROW_LIST("subsets[].addresses", "Ready addresses."), ROW_STR("subsets[].addresses[].ip", "Address."),
-	ROW_STR("subsets[].addresses[].hostname", "Host name."),
-	ROW_STR("subsets[].addresses[].nodeName", "Node."),
-	ROW_REF("subsets[].addresses[].targetRef", object_reference_fields, "The pod."),
-	ROW_LIST("subsets[].notReadyAddresses", "Addresses that are not ready."),
-	ROW_STR("subsets[].notReadyAddresses[].ip", "Address."),
-	ROW_STR("subsets[].notReadyAddresses[].hostname", "Host name."),
-	ROW_STR("subsets[].notReadyAddresses[].nodeName", "Node."),
-	ROW_REF("subsets[].notReadyAddresses[].targetRef", object_reference_fields, "The pod."),
+	ROW_REFS("subsets[].addresses", endpoint_address_fields, "Ready addresses."),
+	ROW_REFS("subsets[].notReadyAddresses", endpoint_address_fields, "Addresses that are not ready."),
 	ROW_LIST("subsets[].ports", "Ports."), ROW_STR("subsets[].ports[].name", "Name."),
-	ROW_I32("subsets[].ports[].port", "Port."), ROW_STR("subsets[].ports[].protocol", "Protocol."),
+	{ "subsets[].ports[].port", F_INT32, FIELD_REQUIRED, "Port.", .min = 1, .max = 65535 },
+	{ "subsets[].ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"",
+		.enums = "SCTP|TCP|UDP" },
 	ROW_STR("subsets[].ports[].appProtocol", "Protocol of the application."));
 
 static struct json *endpoints_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
@@ -418,13 +491,15 @@ static const struct column secret_columns[] = {
 };
 
 FIELD_TABLE(serviceaccount_fields, "io.k8s.api.core.v1.ServiceAccount", "An identity for pods.",
-	ROW_KEYED("secrets", "name", "Secrets its pods may use."), ROW_KEY("secrets[].name", "Name."),
-	ROW_STR("secrets[].namespace", "Namespace."), ROW_STR("secrets[].kind", "Kind."),
-	ROW_STR("secrets[].apiVersion", "API version."), ROW_STR("secrets[].uid", "UID."),
-	ROW_STR("secrets[].resourceVersion", "Resource version."),
-	ROW_STR("secrets[].fieldPath", "Part that is meant."),
-	ROW_LIST("imagePullSecrets", "Secrets for pulling images."),
-	ROW_STR("imagePullSecrets[].name", "Name."),
+	ROW_KEYED("secrets", "name", "Secrets its pods may use."),
+	ROW_KEY("secrets[].name", "Name of the Secret."),
+	ROW_STR("secrets[].namespace", "Namespace of the Secret."),
+	ROW_STR("secrets[].kind", "Kind: Secret."),
+	ROW_STR("secrets[].apiVersion", "API version of the Secret."),
+	ROW_STR("secrets[].uid", "UID of the Secret."),
+	ROW_STR("secrets[].resourceVersion", "Version of the Secret that is meant."),
+	ROW_STR("secrets[].fieldPath", "Part of the Secret that is meant."),
+	ROW_REFS("imagePullSecrets", local_reference_fields, "Secrets for fetching images."),
 	ROW_BOOL("automountServiceAccountToken", "Whether tokens are mounted."));
 
 static struct json *secrets_count_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
@@ -524,21 +599,7 @@ static const char *const event_selectable[] = { "involvedObject.kind", "involved
 
 /* ---- PersistentVolume, PersistentVolumeClaim ---- */
 FIELD_TABLE(pv_fields, "io.k8s.api.core.v1.PersistentVolume", "A piece of storage.",
-	ROW_OBJ("spec", "What it is."), ROW_QMAP("spec.capacity", "Size."),
-	ROW_STRS("spec.accessModes", "Access modes."),
-	ROW_REF("spec.claimRef", object_reference_fields, "Claim it is bound to."),
-	{ "spec.persistentVolumeReclaimPolicy", F_STRING, 0, "Retain, Delete or Recycle.",
-		.deflt = "\"Retain\"" },
-	ROW_STR("spec.storageClassName", "Class."), ROW_STRS("spec.mountOptions", "Mount options."),
-	{ "spec.volumeMode", F_STRING, 0, "Filesystem or Block.", .deflt = "\"Filesystem\"" },
-	ROW_OBJ("spec.hostPath", "A path of the node."), ROW_STR("spec.hostPath.path", "Path."),
-	ROW_STR("spec.hostPath.type", "Type."), ROW_OBJ("spec.local", "A disk of the node."),
-	ROW_STR("spec.local.path", "Path."), ROW_STR("spec.local.fsType", "File system."),
-	ROW_OBJ("spec.nodeAffinity", "Where it can be used."),
-	ROW_REF("spec.nodeAffinity.required", node_selector_fields, "Nodes."),
-	ROW_ANY("spec.csi", "A CSI volume."), ROW_ANY("spec.nfs", "An NFS share."),
-	ROW_ANY("spec.iscsi", "An iSCSI disk."),
-	ROW_STR("spec.volumeAttributesClassName", "Class of attributes."), ROW_OBJ("status", "What is."),
+	ROW_REF("spec", pv_spec_fields, "What it is."), ROW_OBJ("status", "What is."),
 	ROW_STR("status.phase", "Phase."), ROW_STR("status.message", "Why, for people."),
 	ROW_STR("status.reason", "Why."), ROW_TIME("status.lastPhaseTransitionTime", "Since when."));
 
@@ -589,14 +650,8 @@ static const struct column pv_columns[] = {
 };
 
 FIELD_TABLE(pvc_fields, "io.k8s.api.core.v1.PersistentVolumeClaim", "A wish for storage.",
-	ROW_REF("spec", pvc_spec_fields, "What is wanted."), ROW_OBJ("status", "What is."),
-	ROW_STR("status.phase", "Phase."), ROW_STRS("status.accessModes", "Access modes."),
-	ROW_QMAP("status.capacity", "Size."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields },
-	ROW_QMAP("status.allocatedResources", "Size set aside."),
-	ROW_SMAP("status.allocatedResourceStatuses", "State of a resize."),
-	ROW_STR("status.currentVolumeAttributesClassName", "Class of attributes."));
+	ROW_REF("spec", pvc_spec_fields, "What is wanted."),
+	ROW_REF("status", pvc_status_fields, "What is."));
 
 static int pvc_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
 	const struct json *old, struct err *e)
@@ -632,7 +687,14 @@ static const struct column pvc_columns[] = {
 /* ---- ResourceQuota, LimitRange ---- */
 FIELD_TABLE(quota_fields, "io.k8s.api.core.v1.ResourceQuota", "Limits of a namespace.",
 	ROW_OBJ("spec", "What is wanted."), ROW_QMAP("spec.hard", "Limits."),
-	ROW_STRS("spec.scopes", "What counts."), ROW_ANY("spec.scopeSelector", "What counts."),
+	ROW_STRS("spec.scopes", "What counts."),
+	{ "spec.scopeSelector", F_OBJECT, FIELD_ATOMIC, "What counts, by expressions." },
+	ROW_LIST("spec.scopeSelector.matchExpressions", "Requirements, all of which must hold."),
+	{ "spec.scopeSelector.matchExpressions[].scopeName", F_STRING, FIELD_REQUIRED,
+		"Scope, such as PriorityClass." },
+	{ "spec.scopeSelector.matchExpressions[].operator", F_STRING, FIELD_REQUIRED,
+		"In, NotIn, Exists or DoesNotExist." },
+	ROW_STRS("spec.scopeSelector.matchExpressions[].values", "Values for In and NotIn."),
 	ROW_OBJ("status", "What is."), ROW_QMAP("status.hard", "Limits."), ROW_QMAP("status.used", "Used."));
 FIELD_TABLE(limitrange_fields, "io.k8s.api.core.v1.LimitRange", "Limits of single objects.",
 	ROW_OBJ("spec", "What is wanted."), ROW_LIST("spec.limits", "Limits."),

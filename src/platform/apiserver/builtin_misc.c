@@ -92,16 +92,16 @@ static const struct column new_event_columns[] = {
 FIELD_TABLE(pdb_fields, "io.k8s.api.policy.v1.PodDisruptionBudget", "How many pods may be evicted.",
 	ROW_OBJ("spec", "What is wanted."), ROW_IOS("spec.minAvailable", "Pods that must stay."),
 	ROW_IOS("spec.maxUnavailable", "Pods that may go."),
-	ROW_REF("spec.selector", label_selector_fields, "Pods meant."),
-	ROW_STR("spec.unhealthyPodEvictionPolicy", "Policy for ill pods."), ROW_OBJ("status", "What is."),
-	ROW_INT("status.observedGeneration", "Generation acted upon."),
-	ROW_ANY("status.disruptedPods", "Pods being evicted."),
+	{ "spec.selector", F_REF, FIELD_REPLACE, "Pods meant.", .ref = &label_selector_fields },
+	ROW_ENUM("spec.unhealthyPodEvictionPolicy", "AlwaysAllow|IfHealthyBudget",
+		"Whether pods that are not ready may always be evicted."),
+	ROW_OBJ("status", "What is."), ROW_INT("status.observedGeneration", "Generation acted upon."),
+	{ "status.disruptedPods", F_MAP, 0, "Pods being evicted, and since when.", .items = F_TIME },
 	ROW_I32("status.disruptionsAllowed", "Evictions allowed now."),
 	ROW_I32("status.currentHealthy", "Healthy pods."),
 	ROW_I32("status.desiredHealthy", "Healthy pods wanted."),
 	ROW_I32("status.expectedPods", "Pods counted."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields });
+	ROW_CONDITIONS("status.conditions", condition_fields));
 
 static struct json *or_na(struct json_doc *d, const struct json *v)
 {
@@ -149,14 +149,22 @@ static const struct column priorityclass_columns[] = {
 	{ 0 },
 };
 
+FIELD_TABLE_ATOMIC(topology_term_fields, "io.k8s.api.core.v1.TopologySelectorTerm",
+	"Requirements on node labels, all of which must hold.",
+	ROW_LIST("matchLabelExpressions", "Requirements."),
+	{ "matchLabelExpressions[].key", F_STRING, FIELD_REQUIRED, "Label key." },
+	{ "matchLabelExpressions[].values", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,
+		"Values, one of which it must have.", .items = F_STRING });
 FIELD_TABLE(storageclass_fields, "io.k8s.api.storage.v1.StorageClass", "A class of storage.",
 	{ "provisioner", F_STRING, FIELD_REQUIRED, "Who makes volumes." },
 	ROW_SMAP("parameters", "Settings."),
-	{ "reclaimPolicy", F_STRING, 0, "Delete or Retain.", .deflt = "\"Delete\"" },
+	{ "reclaimPolicy", F_STRING, 0, "What becomes of its volumes when their claims go.",
+		.deflt = "\"Delete\"", .enums = "Delete|Recycle|Retain" },
 	ROW_STRS("mountOptions", "Mount options."),
 	ROW_BOOL("allowVolumeExpansion", "Whether claims may grow."),
-	{ "volumeBindingMode", F_STRING, 0, "Immediate or WaitForFirstConsumer.", .deflt = "\"Immediate\"" },
-	ROW_ANY("allowedTopologies", "Where volumes may be."));
+	{ "volumeBindingMode", F_STRING, 0, "When claims are bound.", .deflt = "\"Immediate\"",
+		.enums = "Immediate|WaitForFirstConsumer" },
+	ROW_REFS("allowedTopologies", topology_term_fields, "Where volumes may be."));
 static const struct column storageclass_columns[] = {
 	{ "Provisioner", "string", NULL, "Who makes volumes.", 0, ".provisioner", NULL },
 	{ "ReclaimPolicy", "string", NULL, "What happens when released.", 0, ".reclaimPolicy", NULL },
@@ -168,16 +176,23 @@ static const struct column storageclass_columns[] = {
 };
 
 FIELD_TABLE(endpointslice_fields, "io.k8s.api.discovery.v1.EndpointSlice", "Addresses behind a service.",
-	{ "addressType", F_STRING, FIELD_REQUIRED, "IPv4, IPv6 or FQDN." },
-	ROW_LIST("endpoints", "Endpoints."), ROW_STRS("endpoints[].addresses", "Addresses."),
+	{ "addressType", F_STRING, FIELD_REQUIRED | FIELD_IMMUTABLE, "Kind of the addresses.",
+		.enums = "FQDN|IPv4|IPv6" },
+	ROW_LIST("endpoints", "Endpoints."),
+	{ "endpoints[].addresses", F_LIST, FIELD_REQUIRED | FIELD_SET, "Addresses.", .items = F_STRING },
 	ROW_OBJ("endpoints[].conditions", "Conditions."), ROW_BOOL("endpoints[].conditions.ready", "Ready."),
 	ROW_BOOL("endpoints[].conditions.serving", "Serving."),
 	ROW_BOOL("endpoints[].conditions.terminating", "Terminating."),
 	ROW_STR("endpoints[].hostname", "Host name."),
 	ROW_REF("endpoints[].targetRef", object_reference_fields, "The pod."),
 	ROW_STR("endpoints[].nodeName", "Node."), ROW_STR("endpoints[].zone", "Zone."),
-	ROW_ANY("endpoints[].hints", "Hints."), ROW_SMAP("endpoints[].deprecatedTopology", "Deprecated."),
-	ROW_LIST("ports", "Ports."), ROW_STR("ports[].name", "Name."), ROW_I32("ports[].port", "Port."),
+	ROW_OBJ("endpoints[].hints", "Who should use it."),
+	ROW_LIST("endpoints[].hints.forZones", "Zones that should."),
+	{ "endpoints[].hints.forZones[].name", F_STRING, FIELD_REQUIRED, "Name of the zone." },
+	ROW_LIST("endpoints[].hints.forNodes", "Nodes that should."),
+	{ "endpoints[].hints.forNodes[].name", F_STRING, FIELD_REQUIRED, "Name of the node." },
+	ROW_SMAP("endpoints[].deprecatedTopology", "Deprecated."), ROW_LIST("ports", "Ports."),
+	ROW_STR("ports[].name", "Name."), ROW_I32("ports[].port", "Port."),
 	{ "ports[].protocol", F_STRING, 0, "Protocol.", .deflt = "\"TCP\"" },
 	ROW_STR("ports[].appProtocol", "Protocol of the application."));
 
@@ -212,20 +227,170 @@ static const struct column slice_columns[] = {
 	{ 0 },
 };
 
+FIELD_TABLE(ingress_backend_fields, "io.k8s.api.networking.v1.IngressBackend", "Where requests go.",
+	ROW_OBJ("service", "A service."),
+	{ "service.name", F_STRING, FIELD_REQUIRED, "Name of the service." },
+	{ "service.port", F_OBJECT, FIELD_ATOMIC, "Port of the service." },
+	ROW_STR("service.port.name", "Port by name."), ROW_I32("service.port.number", "Port by number."),
+	ROW_REF("resource", typed_local_reference_fields, "Another object, instead of a service."));
 FIELD_TABLE(ingress_fields, "io.k8s.api.networking.v1.Ingress", "Ways in by HTTP.",
-	ROW_ANY("spec", "What is wanted."), ROW_ANY("status", "What is."));
-FIELD_TABLE(networkpolicy_fields, "io.k8s.api.networking.v1.NetworkPolicy", "Who may talk to whom.",
-	ROW_ANY("spec", "What is wanted."));
+	ROW_OBJ("spec", "What is wanted."), ROW_STR("spec.ingressClassName", "Who makes it work."),
+	ROW_REF("spec.defaultBackend", ingress_backend_fields, "Where requests go that fit no rule."),
+	ROW_LIST("spec.tls", "Hosts that are served by TLS."),
+	ROW_STRS("spec.tls[].hosts", "Names of the hosts."),
+	ROW_STR("spec.tls[].secretName", "Secret with key and certificate."),
+	ROW_LIST("spec.rules", "Rules, by host."),
+	ROW_STR("spec.rules[].host", "Name of the host; all if none is named."),
+	ROW_OBJ("spec.rules[].http", "Rules, by path."),
+	{ "spec.rules[].http.paths", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC, "Paths and where they lead." },
+	ROW_STR("spec.rules[].http.paths[].path", "Path."),
+	{ "spec.rules[].http.paths[].pathType", F_STRING, FIELD_REQUIRED, "How paths are compared.",
+		.enums = "Exact|ImplementationSpecific|Prefix" },
+	{ "spec.rules[].http.paths[].backend", F_REF, FIELD_REQUIRED, "Where it leads.",
+		.ref = &ingress_backend_fields },
+	ROW_OBJ("status", "What is."), ROW_OBJ("status.loadBalancer", "Addresses of the load balancer."),
+	ROW_LIST("status.loadBalancer.ingress", "Ways in."),
+	ROW_STR("status.loadBalancer.ingress[].ip", "Address of the way in."),
+	ROW_STR("status.loadBalancer.ingress[].hostname", "Name of the way in."),
+	ROW_LIST("status.loadBalancer.ingress[].ports", "Ports of the way in."),
+	{ "status.loadBalancer.ingress[].ports[].port", F_INT32, FIELD_REQUIRED, "Port." },
+	{ "status.loadBalancer.ingress[].ports[].protocol", F_STRING, FIELD_REQUIRED, "TCP, UDP or SCTP.",
+		.enums = "SCTP|TCP|UDP" },
+	ROW_STR("status.loadBalancer.ingress[].ports[].error", "Why it does not work."));
 
+static struct json *ingress_hosts_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	CLEANUP(str_done) struct str s = { 0 };
+	size_t n = 0;
+
+	JSON_EACH (it, json_at(o, "/spec/rules")) {
+		const char *host = json_get_str(it.val, "host");
+
+		if (!str_empty(host) && n++ < 3)
+			str_addf(&s, "%s%s", s.len ? "," : "", host);
+	}
+	if (n > 3)
+		str_addf(&s, " + %zu more...", n - 3);
+	return json_new_str(d, s.len ? s.data : "*");
+}
+
+static struct json *ingress_address_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	CLEANUP(str_done) struct str s = { 0 };
+
+	JSON_EACH (it, json_at(o, "/status/loadBalancer/ingress")) {
+		const char *ip = json_get_str(it.val, "ip");
+
+		str_addf(&s, "%s%s", s.len ? "," : "",
+			!str_empty(ip) ? ip : json_str_or(json_get(it.val, "hostname"), ""));
+	}
+	return json_new_str(d, str_cstr(&s));
+}
+
+static struct json *ingress_ports_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return json_new_str(d, json_len(json_at(o, "/spec/tls")) ? "80, 443" : "80");
+}
+
+static struct json *ingress_class_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return json_new_str(d, json_str_or(json_at(o, "/spec/ingressClassName"), "<none>"));
+}
+static const struct column ingress_columns[] = {
+	{ "Class", "string", NULL, "Who makes it work.", 0, NULL, ingress_class_cell },
+	{ "Hosts", "string", NULL, "Hosts of its rules.", 0, NULL, ingress_hosts_cell },
+	{ "Address", "string", NULL, "Addresses of the load balancer.", 0, NULL, ingress_address_cell },
+	{ "Ports", "string", NULL, "Ports that are served.", 0, NULL, ingress_ports_cell },
+	COLUMN_AGE,
+	{ 0 },
+};
+
+FIELD_TABLE(network_port_fields, "io.k8s.api.networking.v1.NetworkPolicyPort", "Ports that are meant.",
+	ROW_ENUM("protocol", "SCTP|TCP|UDP", "TCP, UDP or SCTP."),
+	ROW_IOS("port", "Port by number or name; all if none is named."),
+	ROW_I32("endPort", "Last port of a range that starts at port."));
+FIELD_TABLE(network_peer_fields, "io.k8s.api.networking.v1.NetworkPolicyPeer", "Whom is talked to.",
+	ROW_REF("podSelector", label_selector_fields, "Pods by label."),
+	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces by label."),
+	ROW_OBJ("ipBlock", "A range of addresses."),
+	{ "ipBlock.cidr", F_STRING, FIELD_REQUIRED, "The range, such as 10.0.0.0/8." },
+	ROW_STRS("ipBlock.except", "Ranges within it that are not meant."));
+FIELD_TABLE(networkpolicy_fields, "io.k8s.api.networking.v1.NetworkPolicy", "Who may talk to whom.",
+	ROW_OBJ("spec", "What is wanted."),
+	ROW_REF("spec.podSelector", label_selector_fields, "Pods it is about; empty: all of the namespace."),
+	ROW_LIST("spec.ingress", "What may come in."),
+	ROW_REFS("spec.ingress[].ports", network_port_fields, "To which ports."),
+	ROW_REFS("spec.ingress[].from", network_peer_fields, "From whom."),
+	ROW_LIST("spec.egress", "What may go out."),
+	ROW_REFS("spec.egress[].ports", network_port_fields, "To which ports."),
+	ROW_REFS("spec.egress[].to", network_peer_fields, "To whom."),
+	ROW_STRS("spec.policyTypes", "Ingress, Egress: which directions it restricts."));
+
+static void networkpolicy_default(struct json_doc *d, struct json *o)
+{
+	struct json *spec = json_get(o, "spec"), *types;
+
+	if (!json_is_obj(spec) || json_len(json_get(spec, "policyTypes")) > 0)
+		return;
+	types = json_need_arr(d, spec, "policyTypes");
+	json_append_str(d, types, "Ingress");
+	if (json_len(json_get(spec, "egress")) > 0)
+		json_append_str(d, types, "Egress");
+}
+static const struct column networkpolicy_columns[] = {
+	{ "Pod-Selector", "string", NULL, "Pods it is about.", 0, NULL, cell_pod_selector },
+	COLUMN_AGE,
+	{ 0 },
+};
+
+FIELD_TABLE(csr_condition_fields, "io.k8s.api.certificates.v1.CertificateSigningRequestCondition",
+	"Approved, Denied or Failed.", CONDITION_ROWS,
+	ROW_TIME("lastUpdateTime", "When it was last written."));
 FIELD_TABLE(csr_fields, "io.k8s.api.certificates.v1.CertificateSigningRequest", "A certificate, please.",
 	ROW_OBJ("spec", "The request."), ROW_BYTES("spec.request", "PKCS#10, PEM."),
 	ROW_STR("spec.signerName", "Who should sign."), ROW_I32("spec.expirationSeconds", "Lifetime wanted."),
 	ROW_STRS("spec.usages", "Usages."), ROW_STR("spec.username", "Who asks."),
 	ROW_STR("spec.uid", "UID."), ROW_STRS("spec.groups", "Groups."),
-	ROW_ANY("spec.extra", "Further facts."), ROW_OBJ("status", "The answer."),
+	ROW_LMAP("spec.extra", "Further facts."), ROW_OBJ("status", "The answer."),
 	ROW_BYTES("status.certificate", "Certificate."),
-	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP, "Conditions.", .keys = "type",
-		.ref = &condition_fields });
+	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_REPLACE, "What was decided.",
+		.keys = "type", .ref = &csr_condition_fields });
+
+static struct json *csr_lifetime_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	char buf[TIME_TEXT_MAX];
+	const struct json *seconds = json_at(o, "/spec/expirationSeconds");
+
+	if (!seconds)
+		return json_new_str(d, "<none>");
+	return json_new_str(d, time_age(json_i64(seconds) * 1000, buf));
+}
+
+static struct json *csr_condition_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	static const char *const order[] = { "Approved", "Denied", "Failed" };
+	CLEANUP(str_done) struct str s = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		JSON_EACH (it, json_at(o, "/status/conditions"))
+			if (str_eq(json_get_str(it.val, "type"), order[i])) {
+				str_addf(&s, "%s%s", s.len ? "," : "", order[i]);
+				break;
+			}
+	if (!s.len)
+		str_add(&s, "Pending");
+	if (json_at_str(o, "/status/certificate"))
+		str_add(&s, ",Issued");
+	return json_new_str(d, s.data);
+}
+static const struct column csr_columns[] = {
+	COLUMN_AGE,
+	{ "SignerName", "string", NULL, "Who should sign.", 0, ".spec.signerName", NULL },
+	{ "Requestor", "string", NULL, "Who asks.", 0, ".spec.username", NULL },
+	{ "RequestedDuration", "string", NULL, "Lifetime wanted.", 0, NULL, csr_lifetime_cell },
+	{ "Condition", "string", NULL, "What was decided.", 0, NULL, csr_condition_cell },
+	{ 0 },
+};
 
 static const struct subresource csr_subs[] = {
 	{ "status", NULL, NULL, NULL, VERBS_STATUS },
@@ -275,13 +440,17 @@ const struct resource_def builtin_misc[] = {
 	{ .kind = { KIND("networking.k8s.io", "Ingress", "ingresses", "ingress"), .short_names = ing,
 		  .namespaced = true, .has_status = true, .fields = &ingress_fields },
 		.rules = { .generation = GEN_SPEC },
-		.subresources = status_only },
+		.subresources = status_only,
+		.columns = ingress_columns },
 	{ .kind = { KIND("networking.k8s.io", "NetworkPolicy", "networkpolicies", "networkpolicy"),
 		  .short_names = netpol, .namespaced = true, .fields = &networkpolicy_fields },
-		.rules = { .generation = GEN_SPEC } },
+		.rules = { .generation = GEN_SPEC },
+		.columns = networkpolicy_columns,
+		.hooks = { .deflt = networkpolicy_default } },
 	{ .kind = { KIND("certificates.k8s.io", "CertificateSigningRequest", "certificatesigningrequests",
 			    "certificatesigningrequest"),
 		  .short_names = csr, .has_status = true, .fields = &csr_fields },
-		.subresources = csr_subs },
+		.subresources = csr_subs,
+		.columns = csr_columns },
 	{ .kind = { 0 } },
 };

@@ -1,285 +1,226 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pods: the tables of PodSpec and everything it is made of, shared by the workload kinds' templates. */
+/* Pods: the tables of PodSpec and everything it is made of, shared by the workload kinds' templates. Volumes are in
+ * builtin_volume.c. */
 #include "base/mem.h"
 #include "platform/apiserver/builtin.h"
 
 #include <string.h>
 
-FIELD_TABLE(object_meta_fields, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "Metadata of an object.",
-	ROW_STR("name", "Name, unique within the namespace."),
-	ROW_STR("generateName", "Prefix from which the server makes a unique name."),
-	ROW_STR("namespace", "Namespace of the object."), ROW_SMAP("labels", "Labels, for selecting."),
-	ROW_SMAP("annotations", "Annotations, for programs."),
-	ROW_SET("finalizers", "Who must agree before the object goes."),
-	ROW_TIME("creationTimestamp", "When the object was made."),
-	ROW_TIME("deletionTimestamp", "When the object is to go."),
-	ROW_INT("deletionGracePeriodSeconds", "Seconds until it goes."),
-	ROW_INT("generation", "Counts changes of the desired state."),
-	ROW_STR("resourceVersion", "Version of this object."), ROW_STR("uid", "Unique id in time and space."),
-	ROW_STR("selfLink", "No longer filled in."),
-	{ "ownerReferences", F_LIST, FIELD_LIST_MAP, "Objects this one belongs to.", .keys = "uid" },
-	ROW_STR("ownerReferences[].apiVersion", "API version of the owner."),
-	ROW_STR("ownerReferences[].kind", "Kind of the owner."),
-	ROW_STR("ownerReferences[].name", "Name of the owner."),
-	ROW_KEY("ownerReferences[].uid", "UID of the owner."),
-	ROW_BOOL("ownerReferences[].controller", "Whether the owner manages this object."),
-	ROW_BOOL("ownerReferences[].blockOwnerDeletion",
-		"Whether foreground deletion of the owner waits for this object."),
-	ROW_ANY("managedFields", "Which manager set which fields."));
-
-FIELD_TABLE(label_selector_fields, "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
-	"A query over labels.", ROW_SMAP("matchLabels", "Labels that must be equal."),
-	ROW_LIST("matchExpressions", "Further requirements, all of which must hold."),
-	{ "matchExpressions[].key", F_STRING, FIELD_REQUIRED, "Label key." },
-	{ "matchExpressions[].operator", F_STRING, FIELD_REQUIRED, "In, NotIn, Exists or DoesNotExist." },
-	ROW_STRS("matchExpressions[].values", "Values for In and NotIn."));
-
-FIELD_TABLE(object_reference_fields, "io.k8s.api.core.v1.ObjectReference", "A reference to another object.",
-	ROW_STR("apiVersion", "API version."), ROW_STR("kind", "Kind."), ROW_STR("name", "Name."),
-	ROW_STR("namespace", "Namespace."), ROW_STR("uid", "UID."),
-	ROW_STR("resourceVersion", "Resource version."),
-	ROW_STR("fieldPath", "Part of the object that is meant."));
-
-FIELD_TABLE(condition_fields, NULL, "A condition.",
-	{ "type", F_STRING, FIELD_REQUIRED, "Type of the condition." },
-	{ "status", F_STRING, FIELD_REQUIRED, "True, False or Unknown." },
-	ROW_STR("reason", "Why, one CamelCase word."), ROW_STR("message", "Why, for people."),
-	ROW_TIME("lastTransitionTime", "When the status last changed."),
-	ROW_TIME("lastProbeTime", "When it was last looked at."),
-	ROW_TIME("lastUpdateTime", "When it was last written."),
-	ROW_TIME("lastHeartbeatTime", "When it was last confirmed."),
-	ROW_INT("observedGeneration", "Generation the condition speaks of."));
-
-FIELD_TABLE(node_selector_fields, "io.k8s.api.core.v1.NodeSelector", "Terms of which one must hold.",
-	ROW_LIST("nodeSelectorTerms", "Alternatives."),
-	ROW_LIST("nodeSelectorTerms[].matchExpressions", "Requirements on node labels."),
-	ROW_STR("nodeSelectorTerms[].matchExpressions[].key", "Label key."),
-	ROW_STR("nodeSelectorTerms[].matchExpressions[].operator",
-		"In, NotIn, Exists, DoesNotExist, Gt or Lt."),
-	ROW_STRS("nodeSelectorTerms[].matchExpressions[].values", "Values."),
-	ROW_LIST("nodeSelectorTerms[].matchFields", "Requirements on node fields."),
-	ROW_STR("nodeSelectorTerms[].matchFields[].key", "Field."),
-	ROW_STR("nodeSelectorTerms[].matchFields[].operator", "In or NotIn."),
-	ROW_STRS("nodeSelectorTerms[].matchFields[].values", "Values."));
-
-FIELD_TABLE(resource_requirement_fields, "io.k8s.api.core.v1.ResourceRequirements",
-	"Resources wanted and allowed.", ROW_QMAP("limits", "The most that may be used."),
-	ROW_QMAP("requests", "What is set aside."), ROW_KEYED("claims", "name", "Resource claims used."),
-	ROW_KEY("claims[].name", "Name of the claim."),
-	ROW_STR("claims[].request", "Request within the claim."));
-
-static const struct field_table affinity_term_fields;
-FIELD_TABLE(preferred_node_term_fields, NULL, "A preferred node term.",
-	ROW_LIST("matchExpressions", "Requirements on node labels."),
-	ROW_STR("matchExpressions[].key", "Label key."),
-	ROW_STR("matchExpressions[].operator", "In, NotIn, Exists, DoesNotExist, Gt or Lt."),
-	ROW_STRS("matchExpressions[].values", "Values."),
-	ROW_LIST("matchFields", "Requirements on node fields."), ROW_STR("matchFields[].key", "Field."),
-	ROW_STR("matchFields[].operator", "In or NotIn."), ROW_STRS("matchFields[].values", "Values."));
-
-static const struct field affinity_term_rows[] = {
+FIELD_TABLE(affinity_term_fields, "io.k8s.api.core.v1.PodAffinityTerm", "Pods near or far.",
 	ROW_REF("labelSelector", label_selector_fields, "Pods that count."),
-	ROW_STRS("matchLabelKeys", "Keys taken over from the pod."),
-	ROW_STRS("mismatchLabelKeys", "Keys that must differ."),
-	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces that count."),
-	ROW_STRS("namespaces", "Namespaces."),
-	ROW_STR("topologyKey", "Node label that makes a domain."),
-};
-static const struct field_table affinity_term_fields = { "io.k8s.api.core.v1.PodAffinityTerm",
-	"Pods near or far.", affinity_term_rows, sizeof(affinity_term_rows) / sizeof(affinity_term_rows[0]) };
+	ROW_STRS("matchLabelKeys", "Label keys whose values must be this pod's."),
+	ROW_STRS("mismatchLabelKeys", "Label keys whose values must not be this pod's."),
+	ROW_REF("namespaceSelector", label_selector_fields, "Namespaces that count, by label."),
+	ROW_STRS("namespaces", "Namespaces that count, by name; the pod's own if none are named."),
+	{ "topologyKey", F_STRING, FIELD_REQUIRED, "Node label that makes a domain." });
 
 FIELD_TABLE(pod_affinity_fields, "io.k8s.api.core.v1.PodAffinity", "Placement relative to other pods.",
 	ROW_REFS("requiredDuringSchedulingIgnoredDuringExecution", affinity_term_fields, "Must hold."),
 	ROW_LIST("preferredDuringSchedulingIgnoredDuringExecution", "Should hold."),
-	ROW_I32("preferredDuringSchedulingIgnoredDuringExecution[].weight", "1 to 100."),
-	ROW_REF("preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm", affinity_term_fields,
-		"The term."));
+	{ "preferredDuringSchedulingIgnoredDuringExecution[].weight", F_INT32, FIELD_REQUIRED,
+		"How much it counts, 1 to 100.", .min = 1, .max = 100 },
+	{ "preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm", F_REF, FIELD_REQUIRED,
+		"The term.", .ref = &affinity_term_fields });
 
 FIELD_TABLE(affinity_fields, "io.k8s.api.core.v1.Affinity", "Placement rules.",
 	ROW_OBJ("nodeAffinity", "Placement by node."),
 	ROW_REF("nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", node_selector_fields,
 		"Must hold."),
 	ROW_LIST("nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution", "Should hold."),
-	ROW_I32("nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[].weight", "1 to 100."),
-	ROW_REF("nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[].preference",
-		preferred_node_term_fields, "The term."),
+	{ "nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[].weight", F_INT32, FIELD_REQUIRED,
+		"How much it counts, 1 to 100.", .min = 1, .max = 100 },
+	{ "nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[].preference", F_REF, FIELD_REQUIRED,
+		"The term.", .ref = &node_selector_term_fields },
 	ROW_REF("podAffinity", pod_affinity_fields, "Near these pods."),
 	ROW_REF("podAntiAffinity", pod_affinity_fields, "Away from these pods."));
 
-FIELD_TABLE(key_items_fields, NULL, "A key shown as a file.", { "key", F_STRING, FIELD_REQUIRED, "Key." },
-	{ "path", F_STRING, FIELD_REQUIRED, "Path of the file." }, ROW_I32("mode", "File mode."));
-
-FIELD_TABLE(downward_item_fields, NULL, "A fact about the pod shown as a file.",
-	{ "path", F_STRING, FIELD_REQUIRED, "Path of the file." }, ROW_OBJ("fieldRef", "A field of the pod."),
-	ROW_STR("fieldRef.apiVersion", "Version of the path."),
-	ROW_STR("fieldRef.fieldPath", "Path of the field."),
-	ROW_OBJ("resourceFieldRef", "A resource of a container."),
-	ROW_STR("resourceFieldRef.containerName", "Container."),
-	ROW_QTY("resourceFieldRef.divisor", "Divisor."),
-	ROW_STR("resourceFieldRef.resource", "limits.cpu and the like."), ROW_I32("mode", "File mode."));
-
-FIELD_TABLE(pvc_spec_fields, "io.k8s.api.core.v1.PersistentVolumeClaimSpec", "What storage is wanted.",
-	ROW_STRS("accessModes", "ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod."),
-	ROW_REF("selector", label_selector_fields, "Volumes that may be used."),
-	ROW_REF("resources", resource_requirement_fields, "Size wanted."),
-	ROW_STR("volumeName", "Volume bound."), ROW_STR("storageClassName", "Class of storage."),
-	ROW_STR("volumeAttributesClassName", "Class of attributes."),
-	ROW_ENUM("volumeMode", "Block|Filesystem", "Filesystem or Block."),
-	ROW_ANY("dataSource", "Where the content comes from."),
-	ROW_ANY("dataSourceRef", "Where the content comes from."));
-
-FIELD_TABLE(volume_source_fields, NULL, "Where a volume comes from.",
-	{ "name", F_STRING, FIELD_REQUIRED, "Name of the volume." },
-	ROW_OBJ("emptyDir", "A directory that lives as long as the pod."),
-	ROW_STR("emptyDir.medium", "\"\" or Memory."), ROW_QTY("emptyDir.sizeLimit", "Size limit."),
-	ROW_OBJ("hostPath", "A path of the node."),
-	{ "hostPath.path", F_STRING, FIELD_REQUIRED, "Path on the node." },
-	ROW_STR("hostPath.type", "What must be or is made there."),
-	ROW_OBJ("configMap", "A ConfigMap as files."), ROW_STR("configMap.name", "Name."),
-	ROW_REFS("configMap.items", key_items_fields, "Keys to show."),
-	ROW_I32("configMap.defaultMode", "File mode."),
-	ROW_BOOL("configMap.optional", "Whether it may be missing."), ROW_OBJ("secret", "A Secret as files."),
-	ROW_STR("secret.secretName", "Name."), ROW_REFS("secret.items", key_items_fields, "Keys to show."),
-	ROW_I32("secret.defaultMode", "File mode."),
-	ROW_BOOL("secret.optional", "Whether it may be missing."),
-	ROW_OBJ("downwardAPI", "Facts about the pod as files."),
-	ROW_REFS("downwardAPI.items", downward_item_fields, "Files."),
-	ROW_I32("downwardAPI.defaultMode", "File mode."),
-	ROW_OBJ("projected", "Several sources in one directory."),
-	ROW_I32("projected.defaultMode", "File mode."), ROW_LIST("projected.sources", "Sources."),
-	ROW_OBJ("projected.sources[].configMap", "A ConfigMap."),
-	ROW_STR("projected.sources[].configMap.name", "Name."),
-	ROW_REFS("projected.sources[].configMap.items", key_items_fields, "Keys to show."),
-	ROW_BOOL("projected.sources[].configMap.optional", "Whether it may be missing."),
-	ROW_OBJ("projected.sources[].secret", "A Secret."),
-	ROW_STR("projected.sources[].secret.name", "Name."),
-	ROW_REFS("projected.sources[].secret.items", key_items_fields, "Keys to show."),
-	ROW_BOOL("projected.sources[].secret.optional", "Whether it may be missing."),
-	ROW_OBJ("projected.sources[].downwardAPI", "Facts about the pod."),
-	ROW_REFS("projected.sources[].downwardAPI.items", downward_item_fields, "Files."),
-	ROW_OBJ("projected.sources[].serviceAccountToken", "A token of the pod's service account."),
-	ROW_STR("projected.sources[].serviceAccountToken.audience", "Audience."),
-	ROW_INT("projected.sources[].serviceAccountToken.expirationSeconds", "Lifetime."),
-	ROW_STR("projected.sources[].serviceAccountToken.path", "Path of the file."),
-	ROW_ANY("projected.sources[].clusterTrustBundle", "A trust bundle."),
-	ROW_OBJ("persistentVolumeClaim", "A claim of the pod's namespace."),
-	ROW_STR("persistentVolumeClaim.claimName", "Name of the claim."),
-	ROW_BOOL("persistentVolumeClaim.readOnly", "Mounted read-only."),
-	ROW_OBJ("image", "The files of an OCI image, read-only."), ROW_STR("image.reference", "Image."),
-	ROW_STR("image.pullPolicy", "Always, Never or IfNotPresent."),
-	ROW_OBJ("ephemeral", "A claim made for the pod."),
-	ROW_OBJ("ephemeral.volumeClaimTemplate", "Template of the claim."),
-	ROW_REF("ephemeral.volumeClaimTemplate.metadata", object_meta_fields, "Metadata."),
-	ROW_REF("ephemeral.volumeClaimTemplate.spec", pvc_spec_fields, "What storage is wanted."),
-	ROW_ANY("csi", "A CSI volume."), ROW_ANY("nfs", "An NFS share."), ROW_ANY("iscsi", "An iSCSI disk."),
-	ROW_ANY("fc", "A Fibre Channel disk."), ROW_ANY("rbd", "A Ceph block device."),
-	ROW_ANY("cephfs", "A Ceph file system."), ROW_ANY("glusterfs", "A Gluster volume."),
-	ROW_ANY("local", "A local disk."), ROW_ANY("gitRepo", "A git checkout."),
-	ROW_ANY("flexVolume", "A flex volume."));
+/* ---- what is done to a container ---- */
+FIELD_TABLE(exec_action_fields, "io.k8s.api.core.v1.ExecAction", "A command run in the container.",
+	ROW_STRS("command", "Program and arguments; there is no shell unless it is named."));
+FIELD_TABLE(http_action_fields, "io.k8s.api.core.v1.HTTPGetAction", "An HTTP request.",
+	ROW_STR("path", "Path asked for."),
+	{ "port", F_INT_OR_STRING, FIELD_REQUIRED, "Port, by number or name." },
+	ROW_STR("host", "Host; the pod's address if none is named."),
+	{ "scheme", F_STRING, 0, "HTTP or HTTPS.", .deflt = "\"HTTP\"", .enums = "HTTP|HTTPS" },
+	ROW_LIST("httpHeaders", "Headers sent along."),
+	{ "httpHeaders[].name", F_STRING, FIELD_REQUIRED, "Name of the header." },
+	{ "httpHeaders[].value", F_STRING, FIELD_REQUIRED, "Value of the header." });
+FIELD_TABLE(tcp_action_fields, "io.k8s.api.core.v1.TCPSocketAction", "A TCP connection.",
+	{ "port", F_INT_OR_STRING, FIELD_REQUIRED, "Port, by number or name." },
+	ROW_STR("host", "Host; the pod's address if none is named."));
 
 FIELD_TABLE(probe_fields, "io.k8s.api.core.v1.Probe", "A check of a container's health.",
-	ROW_OBJ("exec", "A command that must exit with 0."), ROW_STRS("exec.command", "Command."),
-	ROW_OBJ("httpGet", "An HTTP request that must succeed."), ROW_STR("httpGet.path", "Path."),
-	ROW_IOS("httpGet.port", "Port."), ROW_STR("httpGet.host", "Host; the pod's address by default."),
-	{ "httpGet.scheme", F_STRING, 0, "HTTP or HTTPS.", .deflt = "\"HTTP\"" },
-	ROW_LIST("httpGet.httpHeaders", "Headers."), ROW_STR("httpGet.httpHeaders[].name", "Name."),
-	ROW_STR("httpGet.httpHeaders[].value", "Value."), ROW_OBJ("tcpSocket", "A port that must accept."),
-	ROW_IOS("tcpSocket.port", "Port."), ROW_STR("tcpSocket.host", "Host."),
-	ROW_OBJ("grpc", "A gRPC health check."), ROW_I32("grpc.port", "Port."),
-	ROW_STR("grpc.service", "Service."),
-	ROW_I32("initialDelaySeconds", "Seconds before the first check."),
-	{ "timeoutSeconds", F_INT32, 0, "Seconds until a check fails.", .deflt = "1" },
-	{ "periodSeconds", F_INT32, 0, "Seconds between checks.", .deflt = "10" },
-	{ "successThreshold", F_INT32, 0, "Successes in a row to be well.", .deflt = "1" },
-	{ "failureThreshold", F_INT32, 0, "Failures in a row to be ill.", .deflt = "3" },
-	ROW_INT("terminationGracePeriodSeconds", "Grace when killed for failing."));
+	ROW_REF("exec", exec_action_fields, "A command that must exit with 0."),
+	ROW_REF("httpGet", http_action_fields, "A request that must be answered with 200 to 399."),
+	ROW_REF("tcpSocket", tcp_action_fields, "A port that must accept."),
+	ROW_OBJ("grpc", "A health check by gRPC."),
+	{ "grpc.port", F_INT32, FIELD_REQUIRED, "Port.", .min = 1, .max = 65535 },
+	{ "grpc.service", F_STRING, 0, "Service named in the request.", .deflt = "\"\"" },
+	{ "initialDelaySeconds", F_INT32, 0, "Seconds before the first check.", .max = INT32_MAX },
+	{ "timeoutSeconds", F_INT32, 0, "Seconds until a check fails.", .deflt = "1", .min = 1,
+		.max = INT32_MAX },
+	{ "periodSeconds", F_INT32, 0, "Seconds between checks.", .deflt = "10", .min = 1, .max = INT32_MAX },
+	{ "successThreshold", F_INT32, 0, "Successes in a row to be well.", .deflt = "1", .min = 1,
+		.max = INT32_MAX },
+	{ "failureThreshold", F_INT32, 0, "Failures in a row to be ill.", .deflt = "3", .min = 1,
+		.max = INT32_MAX },
+	ROW_INT("terminationGracePeriodSeconds", "Grace when killed for failing, instead of the pod's."));
 
-FIELD_TABLE(lifecycle_handler_fields, NULL, "What is done at a point of the life.",
-	ROW_OBJ("exec", "A command."), ROW_STRS("exec.command", "Command."),
-	ROW_ANY("httpGet", "An HTTP request."), ROW_ANY("tcpSocket", "A TCP connection."),
-	ROW_OBJ("sleep", "A pause."), ROW_INT("sleep.seconds", "Seconds."));
+FIELD_TABLE(lifecycle_handler_fields, "io.k8s.api.core.v1.LifecycleHandler",
+	"What is done at a point of a container's life.", ROW_REF("exec", exec_action_fields, "A command."),
+	ROW_REF("httpGet", http_action_fields, "An HTTP request."),
+	ROW_REF("tcpSocket", tcp_action_fields, "Deprecated: a TCP connection; never made."),
+	ROW_OBJ("sleep", "A pause."), { "sleep.seconds", F_INT, FIELD_REQUIRED, "Seconds." });
 
+/* ---- environment ---- */
+#define OPTIONAL ROW_BOOL("optional", "Whether it may be missing.")
+FIELD_TABLE_ATOMIC(configmap_key_fields, "io.k8s.api.core.v1.ConfigMapKeySelector", "A key of a ConfigMap.",
+	ROW_STR("name", "Name of the ConfigMap."), { "key", F_STRING, FIELD_REQUIRED, "Key." }, OPTIONAL);
+FIELD_TABLE_ATOMIC(secret_key_fields, "io.k8s.api.core.v1.SecretKeySelector", "A key of a Secret.",
+	ROW_STR("name", "Name of the Secret."), { "key", F_STRING, FIELD_REQUIRED, "Key." }, OPTIONAL);
+FIELD_TABLE_ATOMIC(file_key_fields, "io.k8s.api.core.v1.FileKeySelector",
+	"A key of a file with environment variables.",
+	{ "volumeName", F_STRING, FIELD_REQUIRED, "Volume with the file." },
+	{ "path", F_STRING, FIELD_REQUIRED, "Path of the file in the volume." },
+	{ "key", F_STRING, FIELD_REQUIRED, "Key in the file." },
+	{ "optional", F_BOOL, 0, "Whether it may be missing.", .deflt = "false" });
 FIELD_TABLE(env_var_fields, "io.k8s.api.core.v1.EnvVar", "An environment variable.",
 	{ "name", F_STRING, FIELD_REQUIRED, "Name." }, ROW_STR("value", "Value; $(VAR) is replaced."),
-	ROW_OBJ("valueFrom", "Where the value comes from."),
-	ROW_OBJ("valueFrom.fieldRef", "A field of the pod."),
-	{ "valueFrom.fieldRef.apiVersion", F_STRING, 0, "Version of the path.", .deflt = "\"v1\"" },
-	ROW_STR("valueFrom.fieldRef.fieldPath", "Path of the field."),
-	ROW_OBJ("valueFrom.resourceFieldRef", "A resource of a container."),
-	ROW_STR("valueFrom.resourceFieldRef.containerName", "Container."),
-	ROW_QTY("valueFrom.resourceFieldRef.divisor", "Divisor."),
-	ROW_STR("valueFrom.resourceFieldRef.resource", "limits.cpu and the like."),
-	ROW_OBJ("valueFrom.configMapKeyRef", "A key of a ConfigMap."),
-	ROW_STR("valueFrom.configMapKeyRef.name", "Name."), ROW_STR("valueFrom.configMapKeyRef.key", "Key."),
-	ROW_BOOL("valueFrom.configMapKeyRef.optional", "May be missing."),
-	ROW_OBJ("valueFrom.secretKeyRef", "A key of a Secret."),
-	ROW_STR("valueFrom.secretKeyRef.name", "Name."), ROW_STR("valueFrom.secretKeyRef.key", "Key."),
-	ROW_BOOL("valueFrom.secretKeyRef.optional", "May be missing."));
+	ROW_OBJ("valueFrom", "Where the value comes from, instead of value."),
+	ROW_REF("valueFrom.fieldRef", object_field_fields, "A field of the pod."),
+	ROW_REF("valueFrom.resourceFieldRef", resource_field_fields, "A resource of a container."),
+	ROW_REF("valueFrom.configMapKeyRef", configmap_key_fields, "A key of a ConfigMap."),
+	ROW_REF("valueFrom.secretKeyRef", secret_key_fields, "A key of a Secret."),
+	ROW_REF("valueFrom.fileKeyRef", file_key_fields, "A key of a file."));
+FIELD_TABLE(env_from_fields, "io.k8s.api.core.v1.EnvFromSource", "Environment from a whole object.",
+	ROW_STR("prefix", "Put before each name."), ROW_OBJ("configMapRef", "A ConfigMap."),
+	ROW_STR("configMapRef.name", "Name of the ConfigMap."),
+	ROW_BOOL("configMapRef.optional", "Whether it may be missing."), ROW_OBJ("secretRef", "A Secret."),
+	ROW_STR("secretRef.name", "Name of the Secret."),
+	ROW_BOOL("secretRef.optional", "Whether it may be missing."));
 
-FIELD_TABLE(container_fields, "io.k8s.api.core.v1.Container", "A container of a pod.",
-	{ "name", F_STRING, FIELD_REQUIRED, "Name, unique within the pod." }, ROW_STR("image", "OCI image."),
-	ROW_ENUM("imagePullPolicy", "Always|IfNotPresent|Never", "When to pull the image."),
-	ROW_STRS("command", "Entry point."), ROW_STRS("args", "Arguments."),
-	ROW_STR("workingDir", "Working directory."),
-	ROW_KEYED("ports", "containerPort,protocol", "Ports that are served."),
-	ROW_STR("ports[].name", "Name."),
-	{ "ports[].containerPort", F_INT32, FIELD_REQUIRED, "Port.", .min = 1, .max = 65535 },
-	ROW_I32("ports[].hostPort", "Port of the node."), ROW_STR("ports[].hostIP", "Address of the node."),
-	{ "ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"", .enums = "SCTP|TCP|UDP" },
-	ROW_KEYED_REFS("env", env_var_fields, "name", "Environment."),
-	ROW_LIST("envFrom", "Environment from whole objects."),
-	ROW_STR("envFrom[].prefix", "Put before each name."),
-	ROW_OBJ("envFrom[].configMapRef", "A ConfigMap."), ROW_STR("envFrom[].configMapRef.name", "Name."),
-	ROW_BOOL("envFrom[].configMapRef.optional", "May be missing."),
-	ROW_OBJ("envFrom[].secretRef", "A Secret."), ROW_STR("envFrom[].secretRef.name", "Name."),
-	ROW_BOOL("envFrom[].secretRef.optional", "May be missing."),
-	ROW_REF("resources", resource_requirement_fields, "Resources wanted and allowed."),
-	ROW_LIST("resizePolicy", "What a resize of a resource needs."),
-	ROW_STR("resizePolicy[].resourceName", "cpu or memory."),
-	ROW_STR("resizePolicy[].restartPolicy", "NotRequired or RestartContainer."),
-	ROW_STR("restartPolicy", "Of init containers: Always makes a sidecar."),
-	{ "volumeMounts", F_LIST, FIELD_LIST_MAP, "Volumes shown in the container.", .keys = "mountPath" },
-	ROW_STR("volumeMounts[].name", "Name of the volume."),
-	ROW_KEY("volumeMounts[].mountPath", "Path in the container."),
-	ROW_STR("volumeMounts[].subPath", "Part of the volume."),
-	ROW_STR("volumeMounts[].subPathExpr", "The same, expanded."),
-	ROW_BOOL("volumeMounts[].readOnly", "Mounted read-only."),
-	ROW_STR("volumeMounts[].recursiveReadOnly", "With submounts."),
-	ROW_STR("volumeMounts[].mountPropagation", "None, HostToContainer or Bidirectional."),
-	{ "volumeDevices", F_LIST, FIELD_LIST_MAP, "Block volumes.", .keys = "devicePath" },
-	ROW_STR("volumeDevices[].name", "Name of the volume."),
-	ROW_KEY("volumeDevices[].devicePath", "Path in the container."),
-	ROW_REF("livenessProbe", probe_fields, "Restarted when this fails."),
-	ROW_REF("readinessProbe", probe_fields, "Gets no traffic while this fails."),
-	ROW_REF("startupProbe", probe_fields, "The others wait for this."), ROW_OBJ("lifecycle", "Hooks."),
-	ROW_REF("lifecycle.postStart", lifecycle_handler_fields, "After the start."),
-	ROW_REF("lifecycle.preStop", lifecycle_handler_fields, "Before the stop."),
-	ROW_STR("lifecycle.stopSignal", "Signal."),
-	{ "terminationMessagePath", F_STRING, 0, "File with the last words.",
-		.deflt = "\"/dev/termination-log\"" },
-	{ "terminationMessagePolicy", F_STRING, 0, "File or FallbackToLogsOnError.", .deflt = "\"File\"" },
-	ROW_OBJ("securityContext", "Rights."), ROW_OBJ("securityContext.capabilities", "Capabilities."),
-	ROW_STRS("securityContext.capabilities.add", "Given."),
-	ROW_STRS("securityContext.capabilities.drop", "Taken."),
-	ROW_BOOL("securityContext.privileged", "As root of the node."),
-	ROW_INT("securityContext.runAsUser", "User id."), ROW_INT("securityContext.runAsGroup", "Group id."),
-	ROW_BOOL("securityContext.runAsNonRoot", "Refuse user 0."),
-	ROW_BOOL("securityContext.readOnlyRootFilesystem", "Root file system read-only."),
-	ROW_BOOL("securityContext.allowPrivilegeEscalation", "Whether setuid programs gain rights."),
-	ROW_STR("securityContext.procMount", "Kind of /proc."),
-	ROW_ANY("securityContext.seLinuxOptions", "SELinux label."),
-	ROW_ANY("securityContext.seccompProfile", "Seccomp profile."),
-	ROW_ANY("securityContext.appArmorProfile", "AppArmor profile."),
-	ROW_ANY("securityContext.windowsOptions", "For Windows."),
-	ROW_BOOL("stdin", "Keep standard input open."),
-	ROW_BOOL("stdinOnce", "Close it after the first user."), ROW_BOOL("tty", "Give it a terminal."),
-	ROW_STR("targetContainerName", "Of ephemeral containers: whose namespaces to share."));
+/* ---- rights ---- */
+FIELD_TABLE(selinux_fields, "io.k8s.api.core.v1.SELinuxOptions", "An SELinux label.",
+	ROW_STR("user", "User part."), ROW_STR("role", "Role part."), ROW_STR("type", "Type part."),
+	ROW_STR("level", "Level part."));
+FIELD_TABLE(seccomp_fields, "io.k8s.api.core.v1.SeccompProfile", "Which system calls are allowed.",
+	{ "type", F_STRING, FIELD_REQUIRED, "Kind of profile.",
+		.enums = "Localhost|RuntimeDefault|Unconfined" },
+	ROW_STR("localhostProfile", "File on the node, for Localhost."));
+FIELD_TABLE(apparmor_fields, "io.k8s.api.core.v1.AppArmorProfile", "An AppArmor profile.",
+	{ "type", F_STRING, FIELD_REQUIRED, "Kind of profile.",
+		.enums = "Localhost|RuntimeDefault|Unconfined" },
+	ROW_STR("localhostProfile", "Profile loaded on the node, for Localhost."));
+FIELD_TABLE(windows_fields, "io.k8s.api.core.v1.WindowsSecurityContextOptions", "Rights on Windows.",
+	ROW_STR("gmsaCredentialSpecName", "Managed service account by name."),
+	ROW_STR("gmsaCredentialSpec", "Managed service account in full."),
+	ROW_STR("runAsUserName", "User of the entry point."),
+	ROW_BOOL("hostProcess", "Whether it runs as a process of the host."));
+/* What containers and whole pods have in common. */
+#define SECURITY_ROWS                                                                         \
+	ROW_INT("runAsUser", "User id of the entry point."),                                  \
+		ROW_INT("runAsGroup", "Group id of the entry point."),                        \
+		ROW_BOOL("runAsNonRoot", "Whether user 0 is refused."),                       \
+		ROW_REF("seLinuxOptions", selinux_fields, "SELinux label."),                  \
+		ROW_REF("seccompProfile", seccomp_fields, "Which system calls are allowed."), \
+		ROW_REF("appArmorProfile", apparmor_fields, "AppArmor profile."),             \
+		ROW_REF("windowsOptions", windows_fields, "Rights on Windows.")
+FIELD_TABLE(security_context_fields, "io.k8s.api.core.v1.SecurityContext", "Rights of a container.",
+	ROW_OBJ("capabilities", "Capabilities given or taken."),
+	ROW_STRS("capabilities.add", "Given beyond the usual ones."),
+	ROW_STRS("capabilities.drop", "Taken from the usual ones."),
+	ROW_BOOL("privileged", "Whether it has the rights of root on the node."),
+	ROW_BOOL("readOnlyRootFilesystem", "Whether its root file system is read-only."),
+	ROW_BOOL("allowPrivilegeEscalation", "Whether programs can gain rights."),
+	ROW_ENUM("procMount", "Default|Unmasked", "What of /proc is hidden."), SECURITY_ROWS);
+FIELD_TABLE(pod_security_context_fields, "io.k8s.api.core.v1.PodSecurityContext", "Rights of a pod.",
+	ROW_INTS("supplementalGroups", "Further group ids of every first process."),
+	ROW_ENUM("supplementalGroupsPolicy", "Merge|Strict", "Whether the image's groups are added."),
+	ROW_INT("fsGroup", "Group that owns volumes."),
+	ROW_ENUM("fsGroupChangePolicy", "Always|OnRootMismatch", "When volumes get that group."),
+	ROW_LIST("sysctls", "Kernel settings of the pod."),
+	{ "sysctls[].name", F_STRING, FIELD_REQUIRED, "Name of the setting." },
+	{ "sysctls[].value", F_STRING, FIELD_REQUIRED, "Value of the setting." },
+	ROW_ENUM("seLinuxChangePolicy", "MountOption|Recursive", "How volumes get their label."),
+	SECURITY_ROWS);
+
+/* ---- containers ---- */
+FIELD_TABLE(volume_mount_fields, "io.k8s.api.core.v1.VolumeMount", "A volume shown in a container.",
+	{ "name", F_STRING, FIELD_REQUIRED, "Name of the volume." },
+	{ "mountPath", F_STRING, FIELD_REQUIRED, "Path in the container." },
+	ROW_STR("subPath", "Part of the volume that is shown."),
+	ROW_STR("subPathExpr", "The same, with $(VAR) replaced."),
+	ROW_BOOL("readOnly", "Whether nothing may be written."),
+	ROW_ENUM("recursiveReadOnly", "Disabled|Enabled|IfPossible",
+		"Whether that holds for what is mounted below."),
+	ROW_ENUM("mountPropagation", "Bidirectional|HostToContainer|None",
+		"Which way later mounts become visible."));
+#define CONTAINER_ROWS                                                                                      \
+	{ "name", F_STRING, FIELD_REQUIRED, "Name, unique within the pod." },                               \
+		ROW_STR("image", "OCI image."),                                                             \
+		ROW_ENUM("imagePullPolicy", "Always|IfNotPresent|Never", "When to fetch the image."),       \
+		ROW_STRS("command", "Entry point, instead of the image's."),                                \
+		ROW_STRS("args", "Arguments, instead of the image's."),                                     \
+		ROW_STR("workingDir", "Working directory, instead of the image's."),                        \
+		ROW_KEYED("ports", "containerPort,protocol", "Ports that are served."),                     \
+		ROW_STR("ports[].name", "Name, for services to refer to."),                                 \
+		{ "ports[].containerPort", F_INT32, FIELD_REQUIRED, "Port.", .min = 1, .max = 65535 },      \
+		{ "ports[].hostPort", F_INT32, 0, "Port of the node that leads to it.", .max = 65535 },     \
+		ROW_STR("ports[].hostIP", "Address of the node that leads to it."),                         \
+		{ "ports[].protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"",                 \
+			.enums = "SCTP|TCP|UDP" },                                                          \
+		ROW_KEYED_REFS("env", env_var_fields, "name", "Environment."),                              \
+		ROW_REFS("envFrom", env_from_fields, "Environment from whole objects."),                    \
+		ROW_REF("resources", resource_requirement_fields, "Resources wanted and allowed."),         \
+		ROW_LIST("resizePolicy", "What a change of a resource needs."),                             \
+		{ "resizePolicy[].resourceName", F_STRING, FIELD_REQUIRED, "cpu or memory." },              \
+		{ "resizePolicy[].restartPolicy", F_STRING, FIELD_REQUIRED, "Whether it is restarted.",     \
+			.enums = "NotRequired|RestartContainer" },                                          \
+		ROW_STR("restartPolicy", "When it alone is restarted, whatever the pod's policy; Always "   \
+					 "makes a sidecar of an "                                           \
+					 "init container."),                                                \
+		ROW_LIST("restartPolicyRules", "Exceptions to that, by exit code."),                        \
+		{ "restartPolicyRules[].action", F_STRING, FIELD_REQUIRED, "What is done then: Restart." }, \
+		ROW_OBJ("restartPolicyRules[].exitCodes", "Exit codes meant."),                             \
+		{ "restartPolicyRules[].exitCodes.operator", F_STRING, FIELD_REQUIRED, "In or NotIn." },    \
+		{ "restartPolicyRules[].exitCodes.values", F_LIST, FIELD_SET, "Exit codes.",                \
+			.items = F_INT32 },                                                                 \
+		ROW_KEYED_REFS("volumeMounts", volume_mount_fields, "mountPath", "Volumes shown in it."),   \
+		ROW_KEYED("volumeDevices", "devicePath", "Volumes given to it as disks."),                  \
+		{ "volumeDevices[].name", F_STRING, FIELD_REQUIRED, "Name of the claim's volume." },        \
+		ROW_KEY("volumeDevices[].devicePath", "Path in the container."),                            \
+		ROW_REF("livenessProbe", probe_fields, "It is restarted when this fails."),                 \
+		ROW_REF("readinessProbe", probe_fields, "It gets no traffic while this fails."),            \
+		ROW_REF("startupProbe", probe_fields, "The other probes wait for this."),                   \
+		ROW_OBJ("lifecycle", "What is done at points of its life."),                                \
+		ROW_REF("lifecycle.postStart", lifecycle_handler_fields, "After the start."),               \
+		ROW_REF("lifecycle.preStop", lifecycle_handler_fields, "Before the stop."),                 \
+		ROW_STR("lifecycle.stopSignal", "Signal that stops it, instead of the image's."),           \
+		{ "terminationMessagePath", F_STRING, 0, "File with its last words.",                       \
+			.deflt = "\"/dev/termination-log\"" },                                              \
+		{ "terminationMessagePolicy", F_STRING, 0, "Whether the log stands in for that file.",      \
+			.deflt = "\"File\"", .enums = "FallbackToLogsOnError|File" },                       \
+		ROW_REF("securityContext", security_context_fields, "Rights."),                             \
+		ROW_BOOL("stdin", "Whether standard input is kept open."),                                  \
+		ROW_BOOL("stdinOnce", "Whether it is closed after the first user."),                        \
+		ROW_BOOL("tty", "Whether it gets a terminal.")
+FIELD_TABLE(container_fields, "io.k8s.api.core.v1.Container", "A container of a pod.", CONTAINER_ROWS);
+FIELD_TABLE(ephemeral_container_fields, "io.k8s.api.core.v1.EphemeralContainer",
+	"A container added to a running pod, for debugging.", CONTAINER_ROWS,
+	ROW_STR("targetContainerName", "Container whose namespaces it shares."));
+
+FIELD_TABLE(toleration_fields, "io.k8s.api.core.v1.Toleration", "A taint that is put up with.",
+	ROW_STR("key", "Taint key; empty: all."), ROW_ENUM("operator", "Equal|Exists", "Equal or Exists."),
+	ROW_STR("value", "Taint value."),
+	ROW_ENUM("effect", "|NoExecute|NoSchedule|PreferNoSchedule", "Taint effect; empty: all."),
+	ROW_INT("tolerationSeconds", "For how long a NoExecute taint is put up with."));
 
 FIELD_TABLE(pod_spec_fields, "io.k8s.api.core.v1.PodSpec", "What a pod consists of.",
 	ROW_KEYED_REFS("containers", container_fields, "name", "Containers."),
 	ROW_KEYED_REFS("initContainers", container_fields, "name",
 		"Containers run one after the other before the others."),
-	ROW_KEYED_REFS("ephemeralContainers", container_fields, "name", "Containers added for debugging."),
+	ROW_KEYED_REFS(
+		"ephemeralContainers", ephemeral_container_fields, "name", "Containers added for debugging."),
 	{ "volumes", F_REF_LIST, FIELD_LIST_MAP | FIELD_RETAIN_KEYS, "Volumes.", .keys = "name",
 		.ref = &volume_source_fields },
 	ROW_ENUM("restartPolicy", "Always|Never|OnFailure", "What happens when a container ends."),
@@ -287,7 +228,7 @@ FIELD_TABLE(pod_spec_fields, "io.k8s.api.core.v1.PodSpec", "What a pod consists 
 	ROW_INT("activeDeadlineSeconds", "Seconds after which the pod fails."),
 	ROW_ENUM("dnsPolicy", "ClusterFirst|ClusterFirstWithHostNet|Default|None",
 		"Where names are looked up."),
-	ROW_SMAP("nodeSelector", "Labels the node must have."),
+	{ "nodeSelector", F_MAP, FIELD_ATOMIC, "Labels the node must have.", .items = F_STRING },
 	ROW_STR("serviceAccountName", "Service account."),
 	ROW_STR("serviceAccount", "Old name of serviceAccountName."),
 	ROW_BOOL("automountServiceAccountToken", "Whether a token is mounted."),
@@ -295,54 +236,46 @@ FIELD_TABLE(pod_spec_fields, "io.k8s.api.core.v1.PodSpec", "What a pod consists 
 	ROW_BOOL("hostPID", "Uses the node's processes."), ROW_BOOL("hostIPC", "Uses the node's IPC."),
 	ROW_BOOL("hostUsers", "Uses the node's user ids."),
 	ROW_BOOL("shareProcessNamespace", "One process namespace for all containers."),
-	ROW_OBJ("securityContext", "Rights."), ROW_INT("securityContext.runAsUser", "User id."),
-	ROW_INT("securityContext.runAsGroup", "Group id."),
-	ROW_BOOL("securityContext.runAsNonRoot", "Refuse user 0."),
-	ROW_INTS("securityContext.supplementalGroups", "Further groups."),
-	ROW_STR("securityContext.supplementalGroupsPolicy", "Merge or Strict."),
-	ROW_INT("securityContext.fsGroup", "Group that owns volumes."),
-	ROW_STR("securityContext.fsGroupChangePolicy", "When it is set."),
-	ROW_LIST("securityContext.sysctls", "Kernel settings."),
-	ROW_STR("securityContext.sysctls[].name", "Name."),
-	ROW_STR("securityContext.sysctls[].value", "Value."),
-	ROW_ANY("securityContext.seLinuxOptions", "SELinux label."),
-	ROW_STR("securityContext.seLinuxChangePolicy", "How it is set."),
-	ROW_ANY("securityContext.seccompProfile", "Seccomp profile."),
-	ROW_ANY("securityContext.appArmorProfile", "AppArmor profile."),
-	ROW_ANY("securityContext.windowsOptions", "For Windows."),
-	ROW_KEYED("imagePullSecrets", "name", "Secrets for pulling images."),
-	ROW_KEY("imagePullSecrets[].name", "Name."), ROW_STR("hostname", "Host name inside."),
+	ROW_REF("securityContext", pod_security_context_fields, "Rights of all containers."),
+	ROW_KEYED("imagePullSecrets", "name", "Secrets for fetching images."),
+	ROW_KEY("imagePullSecrets[].name", "Name of the Secret."), ROW_STR("hostname", "Host name inside."),
 	ROW_STR("subdomain", "Subdomain."), ROW_STR("hostnameOverride", "Whole host name."),
 	ROW_REF("affinity", affinity_fields, "Placement rules."), ROW_STR("schedulerName", "Who places it."),
-	ROW_LIST("tolerations", "Taints it puts up with."),
-	ROW_STR("tolerations[].key", "Taint key; empty: all."),
-	ROW_ENUM("tolerations[].operator", "Equal|Exists", "Equal or Exists."),
-	ROW_STR("tolerations[].value", "Taint value."),
-	ROW_STR("tolerations[].effect", "Taint effect; empty: all."),
-	ROW_INT("tolerations[].tolerationSeconds", "For how long."),
+	ROW_REFS("tolerations", toleration_fields, "Taints it puts up with."),
 	ROW_KEYED("hostAliases", "ip", "Lines of /etc/hosts."), ROW_KEY("hostAliases[].ip", "Address."),
 	ROW_STRS("hostAliases[].hostnames", "Names."), ROW_STR("priorityClassName", "Priority class."),
-	ROW_I32("priority", "Priority."), ROW_STR("preemptionPolicy", "Whether it may push others out."),
+	ROW_I32("priority", "Priority."),
+	ROW_ENUM("preemptionPolicy", "Never|PreemptLowerPriority", "Whether it may push others out."),
 	ROW_OBJ("dnsConfig", "Resolver settings."), ROW_STRS("dnsConfig.nameservers", "Servers."),
 	ROW_STRS("dnsConfig.searches", "Search list."), ROW_LIST("dnsConfig.options", "Options."),
 	ROW_STR("dnsConfig.options[].name", "Name."), ROW_STR("dnsConfig.options[].value", "Value."),
 	ROW_LIST("readinessGates", "Conditions that must hold for readiness."),
-	ROW_STR("readinessGates[].conditionType", "Condition type."),
+	{ "readinessGates[].conditionType", F_STRING, FIELD_REQUIRED, "Type of the condition." },
 	ROW_STR("runtimeClassName", "Runtime class."),
 	ROW_BOOL("enableServiceLinks", "Whether services become environment variables."),
 	ROW_QMAP("overhead", "Cost of the runtime."),
-	ROW_LIST("topologySpreadConstraints", "How pods spread."),
-	ROW_I32("topologySpreadConstraints[].maxSkew", "Largest difference."),
-	ROW_STR("topologySpreadConstraints[].topologyKey", "Node label that makes a domain."),
-	ROW_STR("topologySpreadConstraints[].whenUnsatisfiable", "DoNotSchedule or ScheduleAnyway."),
+	ROW_KEYED("topologySpreadConstraints", "topologyKey,whenUnsatisfiable", "How pods spread."),
+	{ "topologySpreadConstraints[].maxSkew", F_INT32, FIELD_REQUIRED, "Largest difference of domains.",
+		.min = 1, .max = INT32_MAX },
+	ROW_KEY("topologySpreadConstraints[].topologyKey", "Node label that makes a domain."),
+	{ "topologySpreadConstraints[].whenUnsatisfiable", F_STRING, FIELD_REQUIRED,
+		"What is done if it can not hold.", .enums = "DoNotSchedule|ScheduleAnyway" },
 	ROW_REF("topologySpreadConstraints[].labelSelector", label_selector_fields, "Pods that count."),
-	ROW_I32("topologySpreadConstraints[].minDomains", "Domains at least."),
-	ROW_STR("topologySpreadConstraints[].nodeAffinityPolicy", "Honor or Ignore."),
-	ROW_STR("topologySpreadConstraints[].nodeTaintsPolicy", "Honor or Ignore."),
-	ROW_STRS("topologySpreadConstraints[].matchLabelKeys", "Keys taken over from the pod."),
+	ROW_I32("topologySpreadConstraints[].minDomains", "Domains there should at least be."),
+	ROW_ENUM("topologySpreadConstraints[].nodeAffinityPolicy", "Honor|Ignore",
+		"Whether nodes it can not run on count."),
+	ROW_ENUM("topologySpreadConstraints[].nodeTaintsPolicy", "Honor|Ignore",
+		"Whether nodes with taints it does not put up with count."),
+	ROW_STRS("topologySpreadConstraints[].matchLabelKeys", "Label keys whose values must be this pod's."),
 	ROW_BOOL("setHostnameAsFQDN", "Host name with domain."), ROW_OBJ("os", "Operating system."),
-	ROW_STR("os.name", "Name."), ROW_KEYED("schedulingGates", "name", "Must be gone before scheduling."),
-	ROW_KEY("schedulingGates[].name", "Name."), ROW_ANY("resourceClaims", "Resource claims."),
+	{ "os.name", F_STRING, FIELD_REQUIRED, "linux or windows." },
+	ROW_KEYED("schedulingGates", "name", "Must be gone before scheduling."),
+	ROW_KEY("schedulingGates[].name", "Name."),
+	{ "resourceClaims", F_LIST, FIELD_LIST_MAP | FIELD_RETAIN_KEYS, "Claims on devices.",
+		.keys = "name" },
+	ROW_KEY("resourceClaims[].name", "Name within the pod."),
+	ROW_STR("resourceClaims[].resourceClaimName", "A ResourceClaim of the namespace."),
+	ROW_STR("resourceClaims[].resourceClaimTemplateName", "Template of a claim made for the pod."),
 	ROW_REF("resources", resource_requirement_fields, "Resources of the whole pod."));
 
 FIELD_TABLE(pod_template_fields, "io.k8s.api.core.v1.PodTemplateSpec", "What pods are made from.",

@@ -17,10 +17,12 @@ FIELD_TABLE(clusterrole_fields, "io.k8s.api.rbac.v1.ClusterRole", "Rights everyw
 	{ "rules", F_REF_LIST, FIELD_ATOMIC | FIELD_NULLABLE, "Rules.", .ref = &policy_rule_fields },
 	ROW_OBJ("aggregationRule", "Rules are collected from other roles."),
 	ROW_REFS("aggregationRule.clusterRoleSelectors", label_selector_fields, "Which roles."));
+FIELD_TABLE_ATOMIC(subject_fields, "io.k8s.api.rbac.v1.Subject", "Somebody.",
+	{ "kind", F_STRING, FIELD_REQUIRED, "User, Group or ServiceAccount." },
+	ROW_STR("apiGroup", "API group of that kind."), { "name", F_STRING, FIELD_REQUIRED, "Name." },
+	ROW_STR("namespace", "Namespace of a service account."));
 FIELD_TABLE(rolebinding_fields, "io.k8s.api.rbac.v1.RoleBinding", "Who has a role.",
-	ROW_LIST("subjects", "Who."), ROW_STR("subjects[].kind", "User, Group or ServiceAccount."),
-	ROW_STR("subjects[].apiGroup", "API group."), ROW_STR("subjects[].name", "Name."),
-	ROW_STR("subjects[].namespace", "Namespace of a service account."),
+	ROW_REFS("subjects", subject_fields, "Who."),
 	{ "roleRef", F_OBJECT, FIELD_REQUIRED | FIELD_ATOMIC, "Which role." },
 	ROW_STR("roleRef.apiGroup", "API group."), ROW_STR("roleRef.kind", "Role or ClusterRole."),
 	ROW_STR("roleRef.name", "Name."));

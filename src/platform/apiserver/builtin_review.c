@@ -4,7 +4,7 @@
 #include "platform/apiserver/builtin.h"
 
 FIELD_TABLE(user_info_fields, NULL, "A user.", ROW_STR("username", "Name."), ROW_STR("uid", "UID."),
-	ROW_STRS("groups", "Groups."), ROW_ANY("extra", "Further facts."));
+	ROW_STRS("groups", "Groups."), ROW_LMAP("extra", "Further facts."));
 FIELD_TABLE(token_review_fields, "io.k8s.api.authentication.v1.TokenReview", "Whose token is this?",
 	ROW_OBJ("spec", "The question."), ROW_STR("spec.token", "Token."),
 	ROW_STRS("spec.audiences", "Audiences."), ROW_OBJ("status", "The answer."),
@@ -20,20 +20,35 @@ FIELD_TABLE(token_request_fields, "io.k8s.api.authentication.v1.TokenRequest", "
 FIELD_TABLE(self_subject_review_fields, "io.k8s.api.authentication.v1.SelfSubjectReview", "Who am I?",
 	ROW_OBJ("status", "The answer."), ROW_REF("status.userInfo", user_info_fields, "You."));
 
+FIELD_TABLE(attribute_selector_fields, NULL, "A selector.", ROW_STR("rawSelector", "As in the URL."),
+	ROW_LIST("requirements", "The same taken apart."),
+	{ "requirements[].key", F_STRING, FIELD_REQUIRED, "What is selected by." },
+	{ "requirements[].operator", F_STRING, FIELD_REQUIRED, "In, NotIn, Exists or DoesNotExist." },
+	ROW_STRS("requirements[].values", "Values for In and NotIn."));
 FIELD_TABLE(resource_attributes_fields, NULL, "A request for a resource.", ROW_STR("namespace", "Namespace."),
 	ROW_STR("verb", "Verb."), ROW_STR("group", "API group."), ROW_STR("version", "Version."),
 	ROW_STR("resource", "Resource."), ROW_STR("subresource", "Subresource."), ROW_STR("name", "Name."),
-	ROW_ANY("fieldSelector", "Field selector."), ROW_ANY("labelSelector", "Label selector."));
+	ROW_REF("fieldSelector", attribute_selector_fields, "Field selector of a list."),
+	ROW_REF("labelSelector", attribute_selector_fields, "Label selector of a list."));
+#define ATTRIBUTE_ROWS                                                                                       \
+	ROW_OBJ("spec", "The question."),                                                                    \
+		ROW_REF("spec.resourceAttributes", resource_attributes_fields, "A request for a resource."), \
+		ROW_OBJ("spec.nonResourceAttributes", "Another request."),                                   \
+		ROW_STR("spec.nonResourceAttributes.path", "Path of the URL."),                              \
+		ROW_STR("spec.nonResourceAttributes.verb", "Method, in lower case.")
+#define ANSWER_ROWS                                                                             \
+	ROW_OBJ("status", "The answer."), ROW_BOOL("status.allowed", "Whether it is allowed."), \
+		ROW_BOOL("status.denied", "Whether it is forbidden, whatever others say."),     \
+		ROW_STR("status.reason", "Why."), ROW_STR("status.evaluationError", "What went wrong.")
+#define WHO_ROWS                                                                       \
+	ROW_STR("spec.user", "Who."), ROW_STRS("spec.groups", "Groups of that user."), \
+		ROW_LMAP("spec.extra", "Further facts."), ROW_STR("spec.uid", "UID of that user.")
 FIELD_TABLE(access_review_fields, "io.k8s.api.authorization.v1.SubjectAccessReview",
-	"May somebody do something?", ROW_OBJ("spec", "The question."),
-	ROW_REF("spec.resourceAttributes", resource_attributes_fields, "A request for a resource."),
-	ROW_OBJ("spec.nonResourceAttributes", "Another request."),
-	ROW_STR("spec.nonResourceAttributes.path", "Path."),
-	ROW_STR("spec.nonResourceAttributes.verb", "Verb."), ROW_STR("spec.user", "Who."),
-	ROW_STRS("spec.groups", "Groups."), ROW_ANY("spec.extra", "Further facts."),
-	ROW_STR("spec.uid", "UID."), ROW_OBJ("status", "The answer."), ROW_BOOL("status.allowed", "Yes."),
-	ROW_BOOL("status.denied", "Certainly not."), ROW_STR("status.reason", "Why."),
-	ROW_STR("status.evaluationError", "What went wrong."));
+	"May somebody do something?", ATTRIBUTE_ROWS, WHO_ROWS, ANSWER_ROWS);
+FIELD_TABLE(local_access_review_fields, "io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+	"May somebody do something in this namespace?", ATTRIBUTE_ROWS, WHO_ROWS, ANSWER_ROWS);
+FIELD_TABLE(self_access_review_fields, "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
+	"May I do something?", ATTRIBUTE_ROWS, ANSWER_ROWS);
 FIELD_TABLE(rules_review_fields, "io.k8s.api.authorization.v1.SelfSubjectRulesReview", "What may I do?",
 	ROW_OBJ("spec", "The question."), ROW_STR("spec.namespace", "Namespace."),
 	ROW_OBJ("status", "The answer."), ROW_LIST("status.resourceRules", "Resources."),
@@ -65,11 +80,11 @@ const struct resource_def builtin_review[] = {
 		.transient = true },
 	{ .kind = { AUTHZ("LocalSubjectAccessReview", "localsubjectaccessreviews",
 			    "localsubjectaccessreview"),
-		  .namespaced = true, .fields = &access_review_fields },
+		  .namespaced = true, .fields = &local_access_review_fields },
 		.verbs = VERB_CREATE,
 		.transient = true },
 	{ .kind = { AUTHZ("SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
-		  .fields = &access_review_fields },
+		  .fields = &self_access_review_fields },
 		.verbs = VERB_CREATE,
 		.transient = true },
 	{ .kind = { AUTHZ("SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
