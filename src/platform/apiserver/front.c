@@ -159,9 +159,11 @@ void server_serve(void *arg, struct request *r)
 	*v = (struct visit){ .s = s, .r = r, .turn = { .run = visit_go, .refuse = visit_refused } };
 	request_on_status(r, visit_answered, v);
 	request_on_end(r, visit_ended, v);
-	if (s->stopping)
+	if (s->stopping) {
+		/* client-go tries again by itself then; without it an informer lists anew */
+		request_add_header(r, "Retry-After", "1");
 		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
-	else if (authenticate(s, r, &e) == 0) {
+	} else if (authenticate(s, r, &e) == 0) {
 		visit_enter(v);
 		return;
 	}
