@@ -213,6 +213,7 @@ int bundle_process(struct bundle *b, struct err *e)
 		    *nofile;
 	const char *dir = json_get_str(b->spec, "workingDir");
 	const struct json *escalation = json_at(b->spec, "/securityContext/allowPrivilegeEscalation");
+	bool has_term = false;
 
 	if (put_user(b, process, e) < 0 || put_args(b, process, e) < 0)
 		return -1;
@@ -220,8 +221,12 @@ int bundle_process(struct bundle *b, struct err *e)
 		dir = json_at_str(json_root(b->c->image->config), "/config/WorkingDir");
 	json_set_str(b->d, process, "cwd", str_empty(dir) ? "/" : dir);
 	env = json_need_arr(b->d, process, "env");
-	for (size_t i = 0; i < b->env.len; i++)
+	for (size_t i = 0; i < b->env.len; i++) {
 		json_append_str(b->d, env, b->env.items[i]);
+		has_term |= str_starts(b->env.items[i], "TERM=");
+	}
+	if (ctr_has_terminal(b->c) && !has_term)
+		json_append_str(b->d, env, "TERM=xterm");
 	put_capabilities(b, process);
 	nofile = json_new_obj(b->d);
 	json_set_str(b->d, nofile, "type", "RLIMIT_NOFILE");
@@ -231,7 +236,7 @@ int bundle_process(struct bundle *b, struct err *e)
 	json_set(b->d, process, "rlimits", limits);
 	json_set_bool(b->d, process, "noNewPrivileges", json_is_bool(escalation) && !json_bool(escalation));
 	json_set_i64(b->d, process, "oomScoreAdj", oom_score(b));
-	json_set_bool(b->d, process, "terminal", false);
+	json_set_bool(b->d, process, "terminal", ctr_has_terminal(b->c));
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* platform/agent/chans.h - the client's side of exec and attach, whichever way it came (kubernetes-api.md 2.9): WebSocket
- * (v5.channel.k8s.io, v4.channel.k8s.io, channel.k8s.io and their base64 forms: channels are the first byte of a message) or SPDY/3.1
- * (v4, v3, v2, v1: channels are streams with a "streamtype"). Stdin and terminal sizes come in, stdout, stderr and the final word
- * go out.
+ * (v5.channel.k8s.io, v4.channel.k8s.io, channel.k8s.io and their base64 forms: channels are the first byte of a message) or
+ * SPDY/3.1 (v4, v3, v2, v1: channels are streams with a "streamtype"). Stdin and terminal sizes come in, stdout, stderr and the
+ * final word go out.
  *
  * Nothing calls back from inside a call of ours. After chans_end() or chans_fail(), and after closed(), it is gone. */
 #pragma once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels as SPDY streams, named by the header "streamtype". The client opens error and what its query asks for; we begin when all
- * of them are there. */
+/* Channels as SPDY streams, named by the header "streamtype". The client opens error and what its query asks for; we begin when
+ * all of them are there. */
 #include "base/http_parse.h"
 #include "base/mem.h"
 #include "base/spdy.h"

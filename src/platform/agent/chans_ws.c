@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels in a WebSocket: the first byte of each message says which; in the base64 forms it is a digit and the rest is base64. */
+/* Channels in a WebSocket: the first byte of each message says which; in the base64 forms that is a digit, and the rest is
+ * base64. */
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/ws.h"

@@ -294,6 +294,21 @@ static void drop_old_attempts(const struct ctr *c)
 	strv_done(&names);
 }
 
+bool ctr_has_terminal(const struct ctr *c)
+{
+	return json_bool(json_get(ctr_spec(c), "tty"));
+}
+
+static void shim_options(const struct ctr *c, struct strv *words)
+{
+	const struct json *spec = ctr_spec(c);
+
+	if (ctr_has_terminal(c))
+		strv_add(words, "--tty");
+	if (json_bool(json_get(spec, "stdin")))
+		strv_add(words, json_bool(json_get(spec, "stdinOnce")) ? "--stdin-once" : "--stdin");
+}
+
 static int spawn_shim(struct ctr *c, bool adopting, struct err *e)
 {
 	const struct agent *a = c->pod->agent;
@@ -309,15 +324,20 @@ static int spawn_shim(struct ctr *c, bool adopting, struct err *e)
 	char *manager = a->runtime.crun ? "--cgroup-manager=cgroupfs" : "--systemd-cgroup=false";
 	struct proc_spec spec = PROC_SPEC_INIT;
 
-	char *const argv[] = { a->shim, "--adopt", c->dir, log, log_max, oom, "--", a->runtime.path, root,
-		rlog, "--log-format=json", manager, "run", "--detach", bundle, pidfile, id, "--",
-		a->runtime.path, root, manager, "delete", "--force", id, NULL };
+	char *const run[] = { c->dir, log, log_max, oom, "--", a->runtime.path, root, rlog,
+		"--log-format=json", manager, "run", "--detach", bundle, pidfile, NULL };
+	char *const del[] = { id, "--", a->runtime.path, root, manager, "delete", "--force", id, NULL };
 	CLEANUP(strv_done) struct strv words = { 0 };
 
-	strv_add(&words, argv[0]);
+	strv_add(&words, a->shim);
 	if (adopting)
-		strv_add(&words, argv[1]);
-	for (char *const *word = argv + 2; *word; word++)
+		strv_add(&words, "--adopt");
+	shim_options(c, &words);
+	for (char *const *word = run; *word; word++)
+		strv_add(&words, *word);
+	if (ctr_has_terminal(c))
+		strv_add(&words, "--console-socket=console");
+	for (char *const *word = del; *word; word++)
 		strv_add(&words, *word);
 	spec.argv = strv_argv(&words);
 	spec.new_session = true;

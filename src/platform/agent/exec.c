@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pods/exec (kubernetes-api.md 2.9): a program in a running container. Its streams are pipes or a terminal of ours; the client's are
- * behind chans.h, whichever way it came. */
+/* pods/exec (kubernetes-api.md 2.9): a program in a running container. Its streams are pipes or a terminal of ours; the client's
+ * are behind chans.h, whichever way it came. */
 #include "platform/agent/chans.h"
 #include "platform/agent/serve.h"
 
@@ -378,11 +378,6 @@ void serve_exec(struct agent *a, const struct obj *pod, struct http_req *r)
 	argv = (struct strv){ 0 };
 	x->in_fd = x->out[0].fd = x->out[1].fd = -1;
 	served_add(a, &x->served, stop);
-}
-
-void serve_attach(struct agent *a, const struct obj *pod, struct http_req *r)
-{
-	serve_error(r, ERR_NOT_IMPLEMENTED, "attach is not built in: use exec, or logs --follow");
 }
 
 void serve_port_forward(struct agent *a, const struct obj *pod, struct http_req *r)

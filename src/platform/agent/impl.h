@@ -41,6 +41,7 @@ char *ctr_id(const struct ctr *c, int attempt); /* the runtime's name for it */
 char *ctr_log_path(const struct ctr *c, int attempt);
 char *ctr_cgroup(const struct ctr *c); /* path within the hierarchies */
 void ctr_kill_now(struct ctr *c);
+bool ctr_has_terminal(const struct ctr *c);
 pid_t shim_of(const char *ctr_dir); /* of an attempt; 0: gone */
 
 /* ---- env.c, bundle.c: from spec to the runtime's configuration ---- */
