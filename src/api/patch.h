@@ -8,8 +8,8 @@
 
 #define PATCH_OPS_MAX 10000
 #define PATCH_REJECTED "the server rejected our request due to an error in our request"
-/* RFC 6902 in the evanphx dialect. A failing operation is ERR_INVALID with the fixed text PATCH_REJECTED; not an array is ERR_BAD_REQUEST.
- * An object stays an object. */
+/* RFC 6902 in the evanphx dialect. A failing operation is ERR_INVALID with the text PATCH_REJECTED; not an array is
+ * ERR_BAD_REQUEST. An object stays an object. */
 int patch_json(const struct json *current, const struct json *patch, struct json_doc **ret, struct err *e);
 int patch_merge(const struct json *current, const struct json *patch, struct json_doc **ret,
 	struct err *e); /* RFC 7386 */
