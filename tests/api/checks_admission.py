@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Admission, access and the fine print of writes, by the numbers of kubernetes-api.md section 8."""
 import concurrent.futures
+import json
 import subprocess
 import tempfile
 
 import conformance as c
+from backend import Backend
 from client import find_server_program
 from conformance import OWN, Skip, eq, eventually, fresh, has, make, status
 
@@ -301,3 +303,204 @@ def t52c_namespaces_that_stay():
     a = make("/api/v1/namespaces", {"metadata": {"name": name}})
     eq((a["metadata"]["labels"], a["spec"]), ({"kubernetes.io/metadata.name": name}, {"finalizers": ["kubernetes"]}))
     status(c.k.delete("/api/v1/namespaces/" + name), 200)
+
+
+# ---- conversion by webhook (4) ----
+GROUP2 = "conv." + c.GROUP
+
+
+class Converter:
+    """A CRD with v1 (spec.host, spec.port) and v2 (spec.address = host:port), and the webhook between them."""
+
+    def __init__(self, storage="v1", plural=None):
+        self.plural = plural or fresh("conv").replace("-", "") + "s"
+        self.kind = "Conv" + self.plural.capitalize()
+        self.name = fresh("converter")
+        self.calls, self.fail = [], None
+        self.backend = Backend(self.handle, "%s.%s.svc" % (self.name, c.NS))
+        c.publish(self.name, self.backend)
+        make(c.CRDS, self.crd(storage))
+        self.name_of_crd = self.plural + "." + GROUP2
+
+    def crd(self, storage="v1", strategy="Webhook"):
+        def version(name, props):
+            return {"name": name, "served": True, "storage": storage == name, "schema": {"openAPIV3Schema": {
+                "type": "object", "properties": {"spec": {"type": "object", "properties": props},
+                                                 "status": {"type": "object", "properties": {"phase": {"type": "string"}}}}}},
+                    "subresources": {"status": {}}, "additionalPrinterColumns": [
+                        {"name": "Address", "type": "string", "jsonPath": ".spec.address"}] if name == "v2" else []}
+        conversion = {"strategy": "None"} if strategy == "None" else {"strategy": "Webhook", "webhook": {
+            "conversionReviewVersions": ["v1"], "clientConfig": {"caBundle": c.b64(self.backend.ca), "service": {
+                "namespace": c.NS, "name": self.name, "path": "/convert"}}}}
+        return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": self.plural + "." + GROUP2},
+                "spec": {"group": GROUP2, "scope": "Namespaced", "names": {"plural": self.plural, "kind": self.kind},
+                         "conversion": conversion, "versions": [
+                             version("v1", {"host": {"type": "string"}, "port": {"type": "integer", "default": 80}}),
+                             version("v2", {"address": {"type": "string"}})]}}
+
+    def handle(self, r):
+        q = json.loads(r.body)["request"]
+        self.calls.append((q["desiredAPIVersion"], len(q["objects"])))
+        if self.fail:
+            return self.fail(q)
+        return 200, {"Content-Type": "application/json"}, {
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": {
+                "uid": q["uid"], "result": {"status": "Success"},
+                "convertedObjects": [self.convert(o, q["desiredAPIVersion"]) for o in q["objects"]]}}
+
+    @staticmethod
+    def convert(o, to):
+        o = json.loads(json.dumps(o))
+        spec = o.get("spec", {})
+        if to.endswith("v2") and "host" in spec:
+            o["spec"] = {"address": "%s:%d" % (spec["host"], spec["port"])}
+        elif to.endswith("v1") and "address" in spec:
+            host, port = spec["address"].split(":")
+            o["spec"] = {"host": host, "port": int(port)}
+        o["apiVersion"] = to
+        o["metadata"].setdefault("annotations", {})["converted"] = to
+        o["metadata"]["creationTimestamp"] = None  # not its business
+        return o
+
+    def path(self, version, name=None):
+        return "/apis/%s/%s/namespaces/%s/%s%s" % (GROUP2, version, c.NS, self.plural, "/" + name if name else "")
+
+    def body(self, version, name=None, **spec):
+        return {"apiVersion": GROUP2 + "/" + version, "kind": self.kind, "metadata": {"name": name or fresh("o")}, "spec": spec}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        c.k.delete(c.CRDS + "/" + self.name_of_crd)
+        self.backend.close()
+
+
+def t80b_conversion_by_webhook_of_reads_and_writes():
+    with Converter() as v:
+        o = make(v.path("v1"), v.body("v1", "a", host="h"))
+        eq((o["spec"], v.calls), ({"host": "h", "port": 80}, []))
+        a = status(c.k.get(v.path("v2", "a")), 200)
+        eq((a["apiVersion"], a["spec"], a["metadata"]["annotations"]), (
+            GROUP2 + "/v2", {"address": "h:80"}, {"converted": GROUP2 + "/v2"}))
+        eq((a["metadata"]["uid"], a["metadata"]["creationTimestamp"]), (o["metadata"]["uid"], o["metadata"]["creationTimestamp"]))
+        status(c.k.get(v.path("v2", "a")), 200)
+        eq(v.calls, [(GROUP2 + "/v2", 1)])  # remembered
+        has(v.backend.requests[0].path, "/convert?timeout=30s")
+        b = make(v.path("v2"), v.body("v2", "b", address="x:7"))
+        eq((b["apiVersion"], b["spec"], b["metadata"]["generation"]), (GROUP2 + "/v2", {"address": "x:7"}, 1))
+        eq(status(c.k.get(v.path("v1", "b")), 200)["spec"], {"host": "x", "port": 7})
+        a = status(c.k.merge(v.path("v2", "a"), {"spec": {"address": "new:9"}}), 200)
+        eq((a["spec"], a["metadata"]["generation"]), ({"address": "new:9"}, 2))
+        eq(status(c.k.get(v.path("v1", "a")), 200)["spec"], {"host": "new", "port": 9})
+        rv = a["metadata"]["resourceVersion"]
+        a = status(c.k.put(v.path("v2", "a"), a), 200)
+        eq(a["metadata"]["resourceVersion"], rv)  # 23: nothing changed
+        a = status(c.k.merge(v.path("v2", "a") + "/status", {"status": {"phase": "up"}, "spec": {"address": "no:1"}}), 200)
+        eq((a["spec"], a["status"]), ({"address": "new:9"}, {"phase": "up"}))
+        a = status(c.k.put(v.path("v2", "a"), dict(a, spec={"address": "z:1"}), headers={}), 200)
+        status(c.k.put(v.path("v2", "a"), dict(a, metadata=dict(a["metadata"], resourceVersion=rv))), 409, "Conflict")
+        d = status(c.k.post(v.path("v2") + "?dryRun=All", v.body("v2", "dry", address="x:7")), 201)
+        eq((d["apiVersion"], d["spec"]), (GROUP2 + "/v2", {"address": "x:7"}))
+        t = status(c.k.get(v.path("v2"), headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}), 200)
+        eq([r["cells"][1] for r in t["rows"]], ["z:1", "x:7"])
+
+
+def t80c_conversion_of_lists_and_watches():
+    with Converter() as v:
+        for i in range(30):
+            make(v.path("v1"), v.body("v1", "n%02d" % i, host="h%02d" % i))
+        a = status(c.k.get(v.path("v2")), 200)
+        eq([o["spec"]["address"] for o in a["items"]], ["h%02d:80" % i for i in range(30)])
+        eq({o["apiVersion"] for o in a["items"]}, {GROUP2 + "/v2"})
+        eq(v.calls, [(GROUP2 + "/v2", 30)])
+        one = status(c.k.get(v.path("v2") + "?limit=10"), 200)
+        eq(len(one["items"]), 10)
+        w = c.k.watch(v.path("v2") + "?labelSelector=w%3D1&resourceVersion=" + a["metadata"]["resourceVersion"])
+        x = c.k.watch(v.path("v2") + "?resourceVersion=" + a["metadata"]["resourceVersion"])
+        y = c.k.watch(v.path("v2"))
+        for i in range(30):
+            e = y.next()
+            eq((e["type"], e["object"]["spec"]["address"]), ("ADDED", "h%02d:80" % i))
+        status(c.k.merge(v.path("v1", "n00"), {"metadata": {"labels": {"w": "1"}}, "spec": {"port": 1}}), 200)
+        status(c.k.merge(v.path("v1", "n00"), {"metadata": {"labels": {"w": None}}, "spec": {"port": 2}}), 200)
+        last = status(c.k.delete(v.path("v1", "n01")), 200)
+        assert last
+        eq([(e["type"], e["object"]["spec"]["address"]) for e in (w.next(), w.next())],
+           [("ADDED", "h00:1"), ("DELETED", "h00:1")])
+        for watch in (x, y):
+            eq([(e["type"], e["object"]["spec"]["address"], e["object"]["apiVersion"]) for e in (watch.next() for _ in range(3))],
+               [("MODIFIED", "h00:1", GROUP2 + "/v2"), ("MODIFIED", "h00:2", GROUP2 + "/v2"), ("DELETED", "h01:80", GROUP2 + "/v2")])
+        for watch in (w, x, y):
+            watch.close()
+
+
+def t80d_conversion_that_fails():
+    with Converter() as v:
+        make(v.path("v1"), v.body("v1", "a", host="h"))
+        prefix = "conversion webhook for %s/v1, Kind=%s failed: " % (GROUP2, v.kind)
+
+        def answer(**response):
+            return lambda q: (200, {"Content-Type": "application/json"}, {
+                "kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "response": dict({"uid": q["uid"]}, **response)})
+        v.fail = answer(result={"status": "Failed", "message": "not today"})
+        a = status(c.k.get(v.path("v2", "a")), 500, "InternalError")
+        has(a["message"], prefix + "not today")
+        has(status(c.k.get(v.path("v2")), 500)["message"], prefix)
+        status(c.k.post(v.path("v2"), v.body("v2", "b", address="x:7")), 500)
+        eq(c.k.get(v.path("v1", "b")).status, 404)
+        v.fail = answer(result={"status": "Success"}, convertedObjects=[])
+        has(status(c.k.get(v.path("v2", "a")), 500)["message"], "webhook returned 0 objects, expected 1")
+        v.fail = lambda q: answer(result={"status": "Success"}, convertedObjects=[
+            dict(o, apiVersion=q["desiredAPIVersion"], metadata=dict(o["metadata"], name="other")) for o in q["objects"]])(q)
+        has(status(c.k.get(v.path("v2", "a")), 500)["message"], "webhook returned invalid metadata")
+        v.fail = lambda q: (503, {}, b"")
+        w = c.k.watch(v.path("v2"))
+        e = w.next()
+        eq((e["type"], e["object"]["code"]), ("ERROR", 500))
+        eq(w.next(), None)
+        status(c.k.get(v.path("v1", "a")), 200)
+        v.fail = None
+        eq(status(c.k.get(v.path("v2", "a")), 200)["spec"], {"address": "h:80"})
+
+
+def t80e_the_storage_version_moves():
+    with Converter() as v:
+        make(v.path("v1"), v.body("v1", "a", host="h"))
+        make(v.path("v1"), v.body("v1", "b", host="h"))
+        crd = status(c.k.get(c.CRDS + "/" + v.name_of_crd), 200)
+        eq(crd["status"]["storedVersions"], ["v1"])
+        a = status(c.k.put(c.CRDS + "/" + v.name_of_crd, dict(v.crd("v2"), metadata=crd["metadata"])), 200)
+        eq(a["status"]["storedVersions"], ["v1", "v2"])
+        o = status(c.k.get(v.path("v2", "a")), 200)
+        eq(o["spec"], {"address": "h:80"})
+        # a write that changes nothing moves the object
+        b = status(c.k.put(v.path("v2", "a"), o), 200)
+        assert b["metadata"]["resourceVersion"] != o["metadata"]["resourceVersion"]
+        eq(b["metadata"]["generation"], 1)
+        v.calls.clear()
+        eq(status(c.k.get(v.path("v2", "a")), 200)["spec"], {"address": "h:80"})
+        eq(v.calls, [])
+        eq(status(c.k.get(v.path("v1", "a")), 200)["spec"], {"host": "h", "port": 80})
+        # 4: what may still be stored cannot leave the spec, and the storage version cannot leave the list
+        crd = status(c.k.get(c.CRDS + "/" + v.name_of_crd), 200)
+        one = dict(crd, spec=dict(crd["spec"], versions=[x for x in crd["spec"]["versions"] if x["name"] == "v2"]))
+        has(status(c.k.put(c.CRDS + "/" + v.name_of_crd, one), 422, "Invalid")["message"], "must appear in spec.versions")
+        status(c.k.merge(c.CRDS + "/" + v.name_of_crd + "/status", {"status": {"storedVersions": ["v1"]}}), 422, "Invalid")
+        a = status(c.k.merge(c.CRDS + "/" + v.name_of_crd + "/status", {"status": {"storedVersions": ["v2"]}}), 200)
+        eq(a["status"]["storedVersions"], ["v2"])
+
+
+def t80f_the_strategy_changes():
+    with Converter() as v:
+        make(v.path("v1"), v.body("v1", "a", host="h"))
+        eq(status(c.k.get(v.path("v2", "a")), 200)["spec"], {"address": "h:80"})
+        crd = status(c.k.get(c.CRDS + "/" + v.name_of_crd), 200)
+        status(c.k.put(c.CRDS + "/" + v.name_of_crd, dict(v.crd(strategy="None"), metadata=crd["metadata"])), 200)
+        eq(status(c.k.get(v.path("v1", "a")), 200)["spec"], {"host": "h", "port": 80})
+        a = status(c.k.get(v.path("v2", "a")), 200)
+        eq(a["apiVersion"], GROUP2 + "/v2")
+        for bad in ({"strategy": "Webhook"}, {"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}},
+                    {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v9"], "clientConfig": {"url": "https://x"}}}):
+            status(c.k.merge(c.CRDS + "/" + v.name_of_crd, {"spec": {"conversion": dict({"webhook": None}, **bad)}}), 422, "Invalid")

@@ -12,6 +12,7 @@
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/backend.h"
 #include "platform/apiserver/bootstrap.h"
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/expire.h"
 #include "platform/apiserver/flow.h"
@@ -225,6 +226,7 @@ void apiserver_free(struct apiserver *s)
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
 	quotas_free(s->quotas);
+	converter_free(s);
 	backends_free(s);
 	namespaces_free(s->namespaces);
 	expirer_free(s->expirer);

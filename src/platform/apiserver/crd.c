@@ -4,6 +4,7 @@
 #include "api/meta.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/bootstrap.h"
 
 #include <string.h>
@@ -136,6 +137,11 @@ static struct crd_version *version_new(const struct json *crd, const struct json
 	v->def.selectable = selectable(a, json_get(version, "selectableFields"));
 	v->def.list_kind = text(a, json_get(names, "listKind"));
 	v->def.not_storage = !json_bool(json_get(version, "storage"));
+	JSON_EACH (it, json_get(spec, "versions")) {
+		if (json_bool(json_get(it.val, "storage")))
+			v->def.storage_version = text(a, json_get(it.val, "name"));
+	}
+	v->def.converted = str_eq(json_at_str(spec, "/conversion/strategy"), "Webhook");
 	deprecation(v, version);
 	return v;
 }
@@ -180,11 +186,19 @@ static void refresh_objects(struct crds *c, const struct obj *crd)
 	struct resource *res = registry_storage(
 		c->s->registry, json_get_str(spec, "group"), json_at_str(spec, "/names/plural"));
 	struct bucket *b = res ? server_bucket_of(c->s, res) : NULL;
+	char av[KIND_API_VERSION_MAX];
 	const struct obj *o;
 
+	if (!res)
+		return;
+	convert_storage(res, av);
 	for (size_t i = 0; b && (o = bucket_at(b, i)); i++) {
-		struct json_doc *d = obj_draft(o);
+		struct json_doc *d;
 
+		/* of another version, which only the webhook can read */
+		if (convert_remote(res) && !convert_is_in(o, av))
+			continue;
+		d = obj_draft(o);
 		schema_prune(resource_schema(res), json_root(d), NULL);
 		schema_default(resource_schema(res), d, json_root(d));
 		if (json_eq(json_root(d), obj_json(o)))
@@ -326,10 +340,29 @@ bool crd_terminating(struct apiserver *s, const struct resource *res)
 }
 
 /* ---- following ---- */
+static void forget_converted(struct crds *c, const struct json *spec)
+{
+	CLEANUP(mem_freep)
+	char *storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
+		json_str_or(json_at(spec, "/names/plural"), ""));
+
+	convert_forget(c->s, storage);
+}
+
 static bool same_served(const struct obj *a, const struct obj *b)
 {
 	return json_eq(json_get(obj_json(a), "spec"), json_get(obj_json(b), "spec")) &&
 	       established(obj_json(a)) == established(obj_json(b));
+}
+
+/* Those who watch see objects as the definition made them when they began. */
+static void end_watches(struct crds *c, const struct json *spec)
+{
+	CLEANUP(mem_freep)
+	char *storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
+		json_str_or(json_at(spec, "/names/plural"), ""));
+
+	server_end_watches(c->s, storage);
 }
 
 static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
@@ -343,6 +376,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 			json_str_or(json_at(spec, "/names/plural"), ""));
 		unserve(crds, obj_json(c->obj));
 		server_end_watches(crds->s, storage);
+		convert_forget(crds->s, storage);
 		crd_reconsider(crds->s);
 		local_apis_sync(crds->s);
 		return;
@@ -350,6 +384,10 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 	if (!c->old || !same_served(c->old, c->obj)) {
 		if (c->old)
 			unserve(crds, obj_json(c->old));
+		forget_converted(crds, spec);
+		if (c->old && !json_eq(json_get(json_get(obj_json(c->old), "spec"), "conversion"),
+				      json_get(spec, "conversion")))
+			end_watches(crds, spec);
 		serve(crds, c->obj);
 		if (c->old)
 			refresh_objects(crds, c->obj);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Representations: an object in the version asked for, and in the shape asked for. */
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/server.h"
 
 #include "base/mem.h"
@@ -8,23 +9,13 @@
 
 #include <string.h>
 
-static bool version_is(const struct obj *o, const char *api_version)
-{
-	size_t len, n = strlen(api_version), at = strlen("{\"apiVersion\":\"");
-	const char *text = obj_text(o, &len);
-
-	if (len > at + n && memcmp(text, "{\"apiVersion\":\"", at) == 0)
-		return memcmp(text + at, api_version, n) == 0 && text[at + n] == '"';
-	return str_eq(json_get_str(obj_json(o), "apiVersion"), api_version);
-}
-
 struct obj *object_present(struct resource *r, const struct obj *o)
 {
 	char av[KIND_API_VERSION_MAX];
 	struct json_doc *d;
 
 	kind_api_version(r->kind, av);
-	if (version_is(o, av))
+	if (convert_is_in(o, av))
 		return obj_ref(o);
 	d = obj_draft(o);
 	if (r->def->hooks.from_stored)
@@ -38,6 +29,10 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 	const struct resource *stored = r;
 	char av[KIND_API_VERSION_MAX];
 
+	if (r->def->storage_version) {
+		json_set_str(d, json_root(d), "apiVersion", convert_storage(r, av));
+		return;
+	}
 	if (r->def->not_storage) {
 		if (r->def->hooks.to_stored)
 			r->def->hooks.to_stored(d, json_root(d));
@@ -113,10 +108,9 @@ void metadata_only(const struct obj *o, struct str *out)
 	str_addc(out, '}');
 }
 
-void reply_object(
-	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+static void reply_in_version(
+	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *v)
 {
-	CLEANUP(obj_unrefp) struct obj *v = object_present(res, o);
 	CLEANUP(str_done) struct str out = { 0 };
 	enum shape shape;
 
@@ -139,4 +133,10 @@ void reply_object(
 		return;
 	}
 	request_reply(r, status, "application/json", out.data, out.len);
+}
+
+void reply_object(
+	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+{
+	convert_then(s, r, res, status, o, reply_in_version);
 }

@@ -3,6 +3,7 @@
 #include "platform/apiserver/server.h"
 
 #include "base/mem.h"
+#include "platform/apiserver/convert.h"
 #include "base/yaml.h"
 #include "platform/apiserver/listopts.h"
 
@@ -21,6 +22,7 @@ struct list {
 	struct resource *res; /* referenced */
 	struct listopts o;
 	struct rev_wait *wait;
+	struct convert *convert;
 	/* found */
 	const struct obj **items; /* referenced, in the version asked for */
 	size_t n, cap;
@@ -40,6 +42,7 @@ static void list_free(struct list *l)
 	free(l->items);
 	obj_unref(l->next_obj);
 	server_wait_cancel(l->wait);
+	convert_cancel(l->convert);
 	loop_timer_free(l->stuck);
 	listopts_done(&l->o);
 	resource_unref(l->res);
@@ -65,7 +68,7 @@ static bool list_add(void *arg, const struct obj *o)
 		return !listopts_selects(&l->o); /* counting the rest is for lists without selectors */
 	}
 	l->items = mem_grow(l->items, &l->cap, l->n + 1, sizeof(*l->items));
-	l->items[l->n++] = object_present(l->res, o);
+	l->items[l->n++] = convert_remote(l->res) ? obj_ref(o) : object_present(l->res, o);
 	return true;
 }
 
@@ -288,10 +291,39 @@ static bool list_reply(struct list *l)
 	return false;
 }
 
+static void list_converted(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct list *l = arg;
+	struct request *r = l->r;
+
+	l->convert = NULL;
+	request_on_abort(r, NULL, NULL);
+	if (e) {
+		list_free(l);
+		request_fail(r, e, NULL, NULL, NULL);
+		return;
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		obj_unref(l->items[i]);
+		l->items[i] = obj_ref(objs[i]);
+	}
+	if (!list_reply(l))
+		list_free(l);
+}
+
 static void list_run(struct list *l)
 {
-	if (gather(l) < 0 || !list_reply(l))
+	char av[KIND_API_VERSION_MAX];
+
+	if (gather(l) < 0) {
 		list_free(l);
+	} else if (convert_remote(l->res) && l->n > 0) {
+		request_on_abort(l->r, list_aborted, l);
+		l->convert = convert_start(l->s, l->res, kind_api_version(l->res->kind, av), l->items, l->n,
+			false, list_converted, l);
+	} else if (!list_reply(l)) {
+		list_free(l);
+	}
 }
 
 static void list_too_new(struct request *r, uint64_t rv, uint64_t now)

@@ -449,6 +449,8 @@ struct resource *registry_find_kind(const struct registry *g, const char *api_ve
 
 struct resource *registry_storage(const struct registry *g, const char *group, const char *plural)
 {
+	struct resource *any = NULL; /* a CRD's storage version need not be served */
+
 	for (size_t i = 0; i < g->n_gvs; i++) {
 		const struct group_version *gv = g->gvs[i];
 		bool found;
@@ -459,8 +461,10 @@ struct resource *registry_storage(const struct registry *g, const char *group, c
 		at = gv_place(gv, plural, &found);
 		if (found && !gv->items[at]->def->not_storage)
 			return gv->items[at];
+		if (found)
+			any = gv->items[at];
 	}
-	return NULL;
+	return any;
 }
 
 const struct group_version *registry_gv(const struct registry *g, const char *group, const char *version)

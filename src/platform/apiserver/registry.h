@@ -93,6 +93,8 @@ struct resource_def {
 	const char *
 		storage; /* NULL: "plural" or "group/plural". Versions with the same storage are one set of objects */
 	bool not_storage; /* another version is the stored one */
+	const char *storage_version; /* of a CRD, served or not; NULL: see not_storage */
+	bool converted;              /* a CRD's webhook converts between its versions */
 	bool transient; /* POST only, answered from a function, never stored (reviews): see apiserver/review.c */
 	bool delete_returns; /* DELETE always answers the object (Pod, Service, ServiceAccount, Namespace, PVC) */
 	int64_t ttl_seconds;     /* objects vanish after this; 0: never */

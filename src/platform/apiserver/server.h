@@ -26,6 +26,7 @@ struct expirer;
 struct backend;
 struct token_cache;
 struct quotas;
+struct converter;
 struct flow;
 struct audit;
 struct rev_wait;
@@ -63,6 +64,7 @@ struct apiserver {
 	unsigned commits; /* queued in the store */
 	struct token_cache *tokens;
 	struct quotas *quotas; /* quota.h; NULL: switched off */
+	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;  /* plugins.h */
 	struct flow *flow;   /* flow.h */
 	struct audit *audit; /* NULL: nobody wants it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server itself knows about single kinds, beyond their tables: checks against other objects, and what admission
  * plugins do in kube-apiserver (kubernetes-api.md 2.4, 5.1). */
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
@@ -92,11 +93,38 @@ int special_check(struct op *op)
 }
 
 /* ---- the nearly final object ---- */
+/* What objects may still be stored in: versions of the spec, and the one they are stored in now. */
+static int check_stored_versions(struct op *op)
+{
+	const struct json *o = json_root(op->draft), *stored = json_at(o, "/status/storedVersions");
+	size_t i = 0;
+	bool now = false;
+
+	JSON_EACH (it, stored) {
+		CLEANUP(mem_freep) char *at = str_printf("status.storedVersions[%zu]", i++);
+		bool there = false;
+
+		JSON_EACH (v, json_at(o, "/spec/versions")) {
+			if (!str_eq(json_get_str(v.val, "name"), json_str(it.val)))
+				continue;
+			there = true;
+			now |= json_bool(json_get(v.val, "storage"));
+		}
+		if (!there)
+			cause_invalid(&op->causes, at, it.val, "must appear in spec.versions");
+	}
+	if (!now)
+		cause_invalid(&op->causes, "status.storedVersions", stored,
+			"must have the storage version of spec.versions");
+	return op->causes.len > 0 ? causes_to_err(&op->causes, op->res->kind, op->name, &op->err) : 0;
+}
+
 static int prepare_crd(struct op *op)
 {
 	if (str_eq(op->sub, "status"))
-		return 0;
+		return check_stored_versions(op);
 	crd_check(op, &op->causes);
+	convert_check(json_root(op->draft), &op->causes);
 	if (op->causes.len > 0)
 		return causes_to_err(&op->causes, op->res->kind,
 			json_at_str(json_root(op->draft), "/metadata/name"), &op->err);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/listopts.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ struct watch {
 	size_t n_initial, at_initial;
 	uint64_t initial_rv;
 	struct rev_wait *wait;
+	struct convert *convert;
 	struct loop_timer *end, *last_bookmark;
 	int64_t stuck_since, bookmark_at;
 	struct watch *next, **prev;
@@ -48,6 +50,7 @@ static void watch_free(struct watch *w)
 	if (w->next)
 		w->next->prev = w->prev;
 	server_wait_cancel(w->wait);
+	convert_cancel(w->convert);
 	loop_timer_free(w->end);
 	loop_timer_free(w->last_bookmark);
 	listopts_done(&w->o);
@@ -153,7 +156,7 @@ static const struct str *shared_line(struct watch *w, const struct bucket_change
 
 	if (s->line_rev == c->rev && s->line_res == w->res)
 		return &s->line;
-	o = object_present(w->res, c->obj);
+	o = convert_known(s, w->res, c->obj);
 	text = obj_text(o, &len);
 	str_clear(&s->line);
 	str_reserve(&s->line, len + 64);
@@ -168,9 +171,18 @@ static const struct str *shared_line(struct watch *w, const struct bucket_change
 
 static void send_as(struct watch *w, const char *type, const struct obj *o)
 {
-	CLEANUP(obj_unrefp) struct obj *v = object_present(w->res, o);
+	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s, w->res, o);
 
 	send_line(w, type, v, false);
+}
+
+/* What it was, with the revision of its leaving. */
+static void send_left(struct watch *w, const struct bucket_change *c)
+{
+	CLEANUP(obj_unrefp) struct obj *was = convert_known(w->s, w->res, c->old);
+	CLEANUP(obj_unrefp) struct obj *last = server_last_state(was, c->rev);
+
+	send_line(w, "DELETED", last, false);
 }
 
 /* With selectors: entering is ADDED, leaving is DELETED with the old object and the new revision. */
@@ -184,9 +196,7 @@ static void send_selected(struct watch *w, const struct bucket_change *c)
 	} else if (was && c->type == BUCKET_DELETED) {
 		send_as(w, "DELETED", c->obj);
 	} else if (was) {
-		CLEANUP(obj_unrefp) struct obj *last = server_last_state(c->old, c->rev);
-
-		send_as(w, "DELETED", last);
+		send_left(w, c);
 	}
 }
 
@@ -208,6 +218,79 @@ static void send_change(struct watch *w, const struct bucket_change *c)
 	}
 }
 
+/* ---- a webhook converts: objects are asked for before they are sent, some at a time ---- */
+#define WATCH_CONVERT 100
+
+static const struct obj *to_be_sent(const struct watch *w, const struct bucket_change *c)
+{
+	bool was, is;
+
+	if (!in_scope(w, c->obj))
+		return NULL;
+	if (!listopts_selects(&w->o))
+		return c->obj;
+	was = c->old && listopts_match(&w->o, c->old);
+	is = c->type != BUCKET_DELETED && listopts_match(&w->o, c->obj);
+	return is || (was && c->type == BUCKET_DELETED) ? c->obj : was ? c->old : NULL;
+}
+
+static void watch_feed(struct watch *w);
+static void watch_converted(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct watch *w = arg;
+
+	(void)objs; /* they are known now */
+	w->convert = NULL;
+	if (!e) {
+		watch_feed(w);
+		return;
+	}
+	send_status(w, e);
+	watch_close(w);
+}
+
+static bool is_known(struct watch *w, const struct obj *o)
+{
+	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s, w->res, o);
+
+	return v != NULL;
+}
+
+static void convert_some(struct watch *w, const struct obj *const *objs, size_t n)
+{
+	char av[KIND_API_VERSION_MAX];
+
+	w->convert = convert_start(
+		w->s, w->res, kind_api_version(w->res->kind, av), objs, n, false, watch_converted, w);
+}
+
+/* False: it has to wait for the webhook. */
+static bool initial_ready(struct watch *w)
+{
+	size_t left = w->n_initial - w->at_initial;
+
+	if (!convert_remote(w->res) || is_known(w, w->initial[w->at_initial]))
+		return true;
+	convert_some(w, (const struct obj *const *)w->initial + w->at_initial,
+		left < WATCH_CONVERT ? left : WATCH_CONVERT);
+	return false;
+}
+
+static bool change_ready(struct watch *w, const struct bucket *b, size_t i)
+{
+	const struct obj *objs[WATCH_CONVERT], *o;
+	const struct bucket_change *c = bucket_change_at(b, i);
+	size_t n = 0;
+
+	if (!convert_remote(w->res) || !(o = to_be_sent(w, c)) || is_known(w, o))
+		return true;
+	for (; n < WATCH_CONVERT && (c = bucket_change_at(b, i)); i++)
+		if ((o = to_be_sent(w, c)))
+			objs[n++] = o;
+	convert_some(w, objs, n);
+	return false;
+}
+
 /* ---- feeding ---- */
 static bool client_behind(struct watch *w)
 {
@@ -222,8 +305,11 @@ static bool client_behind(struct watch *w)
 static bool feed_initial(struct watch *w)
 {
 	while (w->at_initial < w->n_initial) {
-		struct obj *o = w->initial[w->at_initial++];
+		struct obj *o = w->initial[w->at_initial];
 
+		if (!initial_ready(w))
+			return false;
+		w->at_initial++;
 		send_as(w, "ADDED", o);
 		obj_unref(o);
 		if (client_behind(w))
@@ -245,6 +331,8 @@ static bool feed_history(struct watch *w)
 	const struct bucket_change *c;
 
 	for (size_t i = bucket_change_seek(b, w->pos); (c = bucket_change_at(b, i)); i++) {
+		if (!change_ready(w, b, i))
+			return false;
 		send_change(w, c);
 		if (client_behind(w))
 			return false;
@@ -256,7 +344,7 @@ static bool feed_history(struct watch *w)
 /* As far as the client takes it. Ends the watch if the history went on without it. */
 static void watch_feed(struct watch *w)
 {
-	if (w->waiting)
+	if (w->waiting || w->convert)
 		return;
 	if (w->state == WATCH_INITIAL && !feed_initial(w))
 		return;
@@ -286,6 +374,11 @@ static void watch_changed(struct bucket_watch *bw, const struct bucket_change *c
 
 	if (w->state != WATCH_LIVE || c->rev <= w->pos)
 		return;
+	if (convert_remote(w->res)) {
+		w->state = WATCH_CATCH_UP;
+		watch_feed(w);
+		return;
+	}
 	send_change(w, c);
 	if (client_behind(w))
 		w->state = WATCH_CATCH_UP;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
 
@@ -30,6 +31,7 @@ void op_free(struct op *op)
 {
 	admission_cancel(op->admission);
 	server_wait_cancel(op->wait);
+	convert_cancel(op->convert);
 	quota_settle(op->hold, op->err.code != ERR_NONE);
 	resource_unref(op->res);
 	free(op->ns);
@@ -42,6 +44,8 @@ void op_free(struct op *op)
 	json_doc_free(op->draft);
 	json_doc_free(op->status);
 	obj_unref(op->old);
+	obj_unref(op->seen);
+	obj_unref(op->shown);
 	obj_unref(op->result);
 	strv_done(&op->warnings);
 	causes_done(&op->causes);
@@ -65,14 +69,47 @@ static struct bucket *bucket_of(struct op *op)
 /* ---- stages: 0 go on, 1 wait, -1 failed ---- */
 enum { STAGE_GO = 0, STAGE_WAIT = 1, STAGE_FAIL = -1 };
 
-/* What the write builds on, and the draft. Also where another try begins. */
+static void old_seen(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct op *op = arg;
+
+	op->convert = NULL;
+	if (e) {
+		err_copy(&op->err, e);
+		op->done(op);
+		return;
+	}
+	op->seen = obj_ref(objs[0]);
+	op_run(op);
+}
+
+static int see_old(struct op *op)
+{
+	const struct obj *old = op->old;
+	char av[KIND_API_VERSION_MAX];
+
+	if (!old || (op->seen = convert_known(op->s, op->res, old)))
+		return STAGE_GO;
+	op->convert = convert_start(
+		op->s, op->res, kind_api_version(op->res->kind, av), &old, 1, false, old_seen, op);
+	return STAGE_WAIT;
+}
+
+static void forget_base(struct op *op)
+{
+	obj_unref(op->old);
+	obj_unref(op->seen);
+	obj_unref(op->shown);
+	op->old = op->seen = op->shown = NULL;
+	op->old_rev = 0;
+}
+
+/* What the write builds on. Also where another try begins. */
 static int stage_base(struct op *op)
 {
 	bool creates = op->kind == OP_CREATE;
 
-	obj_unref(op->old);
-	op->old = NULL;
-	op->old_rev = 0;
+	forget_base(op);
 	op->created = false;
 	if (!creates)
 		op->old = obj_ref(bucket_latest(bucket_of(op), op->key, &op->old_rev));
@@ -86,6 +123,11 @@ static int stage_base(struct op *op)
 		creates = true;
 	}
 	op->created = creates;
+	return see_old(op);
+}
+
+static int stage_draft(struct op *op)
+{
 	if (op->kind == OP_DELETE)
 		return special_check(op);
 	if (op_make_draft(op) < 0)
@@ -145,7 +187,7 @@ static int call_webhooks(struct op *op, bool mutating)
 		.name = name ? name : "",
 		.user = &op->user,
 		.dry_run = op->dry_run,
-		.old = op->old,
+		.old = op->seen,
 		.object = object,
 		.options = op->kind == OP_DELETE && op->input ? json_root(op->input) : NULL,
 		.options_kind = kinds[op->kind] };
@@ -175,7 +217,7 @@ static void note_manager(struct op *op)
 
 	if (!op->manager || (op->kind == OP_PATCH && op->patch == OP_PATCH_APPLY))
 		return;
-	managed_fields_update(resource_schema(op->res), op->old ? obj_json(op->old) : NULL, op->draft,
+	managed_fields_update(resource_schema(op->res), op->seen ? obj_json(op->seen) : NULL, op->draft,
 		json_root(op->draft), &opts);
 }
 
@@ -196,7 +238,8 @@ static int finish_create(struct op *op)
 	struct create_in in = { .ns = op->res->kind->namespaced ? op->ns : NULL,
 		.uid = uid,
 		.suffix5 = suffix,
-		.now_ms = loop_wall_ms(op->s->loop) };
+		.now_ms = loop_wall_ms(op->s->loop),
+		.dry_run = op->dry_run };
 	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
 
 	crypto_uuid(uid);
@@ -213,16 +256,29 @@ static enum write_part part_of(const struct op *op)
 	return str_eq(op->sub, "status") || str_eq(op->sub, "approval") ? WRITE_STATUS : WRITE_MAIN;
 }
 
+/* What the draft is compared with: while a webhook converts, all is done in the version of the URL. */
+static const struct obj *base_of(const struct op *op)
+{
+	return convert_remote(op->res) ? op->seen : op->old;
+}
+
+static const struct json *base_json(const struct op *op)
+{
+	const struct obj *base = base_of(op);
+
+	return base ? obj_json(base) : NULL;
+}
+
 static int finish_update(struct op *op)
 {
-	return write_update(&op->res->rules, part_of(op), op->old, op->draft, loop_wall_ms(op->s->loop),
+	return write_update(&op->res->rules, part_of(op), base_of(op), op->draft, loop_wall_ms(op->s->loop),
 		&op->same, &op->causes, &op->err);
 }
 
 /* Everything that is wrong with the object, in one answer. */
 static int check_object(struct op *op)
 {
-	const struct json *old = op->old ? obj_json(op->old) : NULL, *o = json_root(op->draft);
+	const struct json *old = base_json(op), *o = json_root(op->draft);
 	struct write_env env = env_of(op);
 	const char *name = json_at_str(o, "/metadata/name");
 	bool wrong_type = false;
@@ -274,6 +330,14 @@ static void compare_again(struct op *op)
 	causes_done(&c);
 }
 
+/* Stored in a version that is no longer the one to store: a write that changes nothing changes that. */
+static bool is_stale(const struct op *op)
+{
+	char av[KIND_API_VERSION_MAX];
+
+	return convert_remote(op->res) && op->old && !convert_is_in(op->old, convert_storage(op->res, av));
+}
+
 static int stage_finish(struct op *op)
 {
 	int ret;
@@ -281,7 +345,8 @@ static int stage_finish(struct op *op)
 	if (op->kind == OP_DELETE)
 		return STAGE_GO;
 	note_manager(op);
-	object_to_stored(op->s, op->res, op->draft);
+	if (!convert_remote(op->res))
+		object_to_stored(op->s, op->res, op->draft);
 	op->same = false;
 	ret = op->created ? finish_create(op) : finish_update(op);
 	if (ret < 0) {
@@ -289,6 +354,8 @@ static int stage_finish(struct op *op)
 			check_object(op);
 		return STAGE_FAIL;
 	}
+	if (op->same && is_stale(op))
+		op->same = false;
 	if (op->same)
 		return STAGE_GO;
 	if (prepare_object(op) < 0 || check_object(op) < 0)
@@ -305,12 +372,55 @@ static int stage_validate(struct op *op)
 	return plugins_validate(op) < 0 ? STAGE_FAIL : call_webhooks(op, false);
 }
 
+static void converted_to_stored(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct op *op = arg;
+
+	op->convert = NULL;
+	if (e) {
+		err_copy(&op->err, e);
+		op->done(op);
+		return;
+	}
+	op->draft = obj_draft(objs[0]);
+	op_run(op);
+}
+
+/* The draft in the version that is stored. */
+static int stage_store(struct op *op)
+{
+	char av[KIND_API_VERSION_MAX], own[KIND_API_VERSION_MAX];
+	const struct obj *o;
+
+	if (op->same || !op->draft || !convert_remote(op->res) ||
+		str_eq(convert_storage(op->res, av), kind_api_version(op->res->kind, own)))
+		return STAGE_GO;
+	op->shown = obj_from_doc(TAKE(op->draft));
+	o = op->shown;
+	op->convert = convert_start(op->s, op->res, av, &o, 1, true, converted_to_stored, op);
+	return STAGE_WAIT;
+}
+
 static int stage_quota(struct op *op)
 {
 	return quota_book(op);
 }
 
 /* ---- committing ---- */
+/* Who reads what was just written needs no webhook for it. */
+static void note_shown(struct op *op, const struct obj *stored)
+{
+	struct json_doc *d = obj_draft(op->shown);
+	struct obj *o;
+
+	json_set_strf(d, json_need_obj(d, json_root(d), "metadata"), "resourceVersion", "%llu",
+		(unsigned long long)obj_rv(stored));
+	server_normalize(d);
+	o = obj_from_doc(d);
+	convert_note(op->s, op->res, stored, o);
+	obj_unref(o);
+}
+
 static void committed(void *arg, const struct obj *o, const struct err *e)
 {
 	struct op *op = arg;
@@ -319,6 +429,8 @@ static void committed(void *arg, const struct obj *o, const struct err *e)
 		err_copy(&op->err, e);
 	else if (!op->result)
 		op->result = obj_ref(o);
+	if (!e && op->shown)
+		note_shown(op, o);
 	op->done(op);
 }
 
@@ -391,7 +503,7 @@ static int commit_create(struct op *op)
 	if (there)
 		return again(op); /* apply or PUT found nothing at first */
 	if (op->dry_run) {
-		op->result = obj_from_doc(TAKE(op->draft));
+		op->result = op->shown ? TAKE(op->shown) : obj_from_doc(TAKE(op->draft));
 		op->done(op);
 		return STAGE_WAIT;
 	}
@@ -423,7 +535,7 @@ static int commit_update(struct op *op)
 	if (op->same)
 		return finish_same(op);
 	if (op->dry_run) {
-		op->result = obj_from_doc(TAKE(op->draft));
+		op->result = op->shown ? TAKE(op->shown) : obj_from_doc(TAKE(op->draft));
 		op->done(op);
 		return STAGE_WAIT;
 	}
@@ -442,8 +554,8 @@ static int stage_commit(struct op *op)
 {
 	if (op->s->stopping)
 		return err_set(&op->err, ERR_UNAVAILABLE, "the server is stopping");
-	if (op->res->origin == ORIGIN_CRD &&
-		!registry_storage(op->s->registry, op->res->kind->group, op->res->kind->plural))
+	if (op->res->origin == ORIGIN_CRD && !registry_find(op->s->registry, op->res->kind->group,
+						     op->res->kind->version, op->res->kind->plural))
 		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
 	if (overtaken(op))
 		return again(op);
@@ -453,8 +565,8 @@ static int stage_commit(struct op *op)
 }
 
 /* STAGE_WAIT from the last one means that the result came or will come through op->done. */
-static int (*const stages[])(struct op *op) = { stage_base, stage_mutate, stage_finish, stage_validate,
-	stage_quota, stage_commit };
+static int (*const stages[])(struct op *op) = { stage_base, stage_draft, stage_mutate, stage_finish,
+	stage_validate, stage_store, stage_quota, stage_commit };
 
 void op_run(struct op *op)
 {
@@ -496,14 +608,23 @@ static void reply_deleted(struct op *op)
 	reply_object(op->s, op->r, op->res, 200, op->result);
 }
 
+static void reply_scale_of(
+	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	(void)s;
+	d = scale_from(res, o, &e);
+	if (d)
+		request_reply_json(r, status, json_root(d));
+	else
+		request_fail(r, &e, res->kind, obj_name(o), NULL);
+}
+
 static void reply_scale(struct op *op)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = scale_from(op->res, op->result, &op->err);
-
-	if (d)
-		request_reply_json(op->r, 200, json_root(d));
-	else
-		request_fail(op->r, &op->err, op->res->kind, op->name, NULL);
+	convert_then(op->s, op->r, op->res, 200, op->result, reply_scale_of);
 }
 
 /* A patch that does not apply is told without naming anything: details {} (2.1). */
@@ -555,6 +676,7 @@ static void op_aborted(void *arg)
 /* ---- collections ---- */
 struct collection {
 	struct apiserver *s;
+	struct convert *convert;
 	struct request *r;
 	struct resource *res;
 	struct json_doc *options;
@@ -568,7 +690,7 @@ static void collection_aborted(void *arg)
 	((struct collection *)arg)->r = NULL;
 }
 
-static void collection_end(struct collection *c)
+static void collection_reply(struct collection *c)
 {
 	CLEANUP(str_done) struct str out = { 0 };
 	char av[KIND_API_VERSION_MAX];
@@ -597,6 +719,38 @@ static void collection_end(struct collection *c)
 	resource_unref(c->res);
 	json_doc_free(c->options);
 	free(c);
+}
+
+static void collection_converted(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct collection *c = arg;
+
+	c->convert = NULL;
+	if (e)
+		err_copy(&c->err, e);
+	for (size_t i = 0; !e && i < c->n; i++) {
+		obj_unref(c->items[i]);
+		c->items[i] = obj_ref(objs[i]);
+	}
+	collection_reply(c);
+}
+
+static void collection_end(struct collection *c)
+{
+	char av[KIND_API_VERSION_MAX];
+
+	if (convert_remote(c->res) && c->n > 0 && c->err.code == ERR_NONE) {
+		c->convert = convert_start(c->s, c->res, kind_api_version(c->res->kind, av), c->items, c->n,
+			false, collection_converted, c);
+		return;
+	}
+	for (size_t i = 0; !convert_remote(c->res) && i < c->n; i++) {
+		const struct obj *was = c->items[i];
+
+		c->items[i] = object_present(c->res, was);
+		obj_unref(was);
+	}
+	collection_reply(c);
 }
 
 static void collection_item_done(struct op *op)
@@ -674,17 +828,14 @@ static void serve_scale(struct apiserver *s, struct request *r, struct resource 
 {
 	CLEANUP(mem_freep) char *key = kind_key(res->kind->namespaced ? i->ns : NULL, i->name);
 	const struct obj *o = bucket_get(server_bucket_of(s, res), key);
-	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	struct err e = { 0 };
 
-	if (!o)
-		err_not_found(&e, res->kind, i->name);
-	else
-		d = scale_from(res, o, &e);
-	if (d)
-		request_reply_json(r, 200, json_root(d));
-	else
-		request_fail(r, &e, res->kind, i->name, NULL);
+	if (o) {
+		convert_then(s, r, res, 200, o, reply_scale_of);
+		return;
+	}
+	err_not_found(&e, res->kind, i->name);
+	request_fail(r, &e, res->kind, i->name, NULL);
 }
 
 void server_write(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)

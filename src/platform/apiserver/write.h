@@ -33,7 +33,10 @@ struct op {
 	struct json_doc *input; /* body of the request, kept for another try; patches and DeleteOptions too */
 	/* now */
 	unsigned stage, tries, name_tries;
-	struct obj *old; /* what it builds on; NULL: create */
+	struct obj *old;   /* what it builds on; NULL: create */
+	struct obj *seen;  /* the same in the version of the URL */
+	struct obj *shown; /* the draft in that version, if a webhook converted it to the stored one */
+	struct convert *convert;
 	uint64_t old_rev;
 	struct json_doc *draft;
 	enum delete_outcome outcome; /* deletes, and updates that empty the finalizers (DELETE_NOW) */
@@ -84,7 +87,8 @@ bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
 struct json_doc *scale_from(const struct resource *res, const struct obj *o, struct err *e);
 int scale_into(struct op *op, const struct json *scale); /* op->draft := old with the wanted size */
-struct json_doc *scale_applied(struct op *op); /* an applied Scale as the same wish of the whole object; NULL: op->err */
+struct json_doc *scale_applied(
+	struct op *op);           /* an applied Scale as the same wish of the whole object; NULL: op->err */
 int finalize_into(struct op *op); /* op->draft: old with the finalizers of the body's spec */
 int binding_into(struct op *op);  /* op->draft: old on the node of the Binding in op->input */
 /* After prepare: what a Binding does to the status, which the main part does not write. */

@@ -398,7 +398,7 @@ static int check_applied(struct op *op)
 
 static int patch_scale(struct op *op)
 {
-	CLEANUP(json_doc_freep) struct json_doc *scale = scale_from(op->res, op->old, &op->err);
+	CLEANUP(json_doc_freep) struct json_doc *scale = scale_from(op->res, op->seen, &op->err);
 	CLEANUP(json_doc_freep) struct json_doc *patched = NULL;
 
 	if (!scale || apply_patch(op, json_root(op->input), json_root(scale), &patched) < 0)
@@ -423,7 +423,7 @@ static int draft_of_patch(struct op *op)
 	if (str_eq(op->sub, "scale") && op->patch != OP_PATCH_APPLY)
 		return patch_scale(op);
 	if (op->old)
-		current = object_present(op->res, op->old);
+		current = obj_ref(op->seen);
 	if (str_eq(op->sub, "scale") ? apply_scale(op, obj_json(current)) < 0
 				     : apply_patch(op, json_root(op->input),
 					       current ? obj_json(current) : NULL, &op->draft) < 0)

@@ -102,7 +102,7 @@ int scale_into(struct op *op, const struct json *scale)
 	if (scale_check(op, n) < 0)
 		return -1;
 	p = pointer_of(op->res->def->scale.spec_replicas);
-	op->draft = obj_draft(op->old);
+	op->draft = obj_draft(op->seen);
 	root = json_root(op->draft);
 	json_put(op->draft, root, p, json_new_i64(op->draft, json_i64(n)));
 	if (!str_empty(rv))
