@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Patches of every dialect from outside. Input: the object, the patch. No patch changes what it is given, a difference leads where
- * it should, and applying once more what was applied changes nothing. */
+/* Patches of every dialect from outside. Input: the object, the patch. No patch changes what it is given, a difference
+ * leads where it should, and applying once more what was applied changes nothing. */
 #include "api/patch.h"
 #include "split.h"
 
