@@ -379,9 +379,3 @@ void serve_exec(struct agent *a, const struct obj *pod, struct http_req *r)
 	x->in_fd = x->out[0].fd = x->out[1].fd = -1;
 	served_add(a, &x->served, stop);
 }
-
-void serve_port_forward(struct agent *a, const struct obj *pod, struct http_req *r)
-{
-	serve_error(r, ERR_NOT_IMPLEMENTED,
-		"port-forward is not built in: pod addresses can be reached from this host");
-}

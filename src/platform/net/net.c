@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -342,6 +343,26 @@ void net_detach(struct net *n, const char *pod_uid, const char *path)
 			free(n->taken[i]);
 			n->taken[i] = NULL;
 		}
+}
+
+int net_socket_in(const char *path, int family, struct err *e)
+{
+	CLEANUP(fd_closep) int home = -1;
+	CLEANUP(fd_closep) int there = -1;
+	int fd, why;
+
+	if (path) {
+		home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+		there = open(path, O_RDONLY | O_CLOEXEC);
+		if (home < 0 || there < 0 || setns(there, CLONE_NEWNET) < 0)
+			return err_sys(e, "entering network namespace %s", path);
+	}
+	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	why = errno;
+	/* Going on in a pod's network would be worse than not going on. */
+	MUST(!path || setns(home, CLONE_NEWNET) == 0);
+	errno = why;
+	return fd < 0 ? err_sys(e, "socket") : fd;
 }
 
 int net_claimed(const char *data_dir)

@@ -37,6 +37,10 @@ void net_job_free(struct net_job *j);
 /* Unmounts the namespace and frees the address; the veth pair goes with it. Missing pieces are fine. */
 void net_detach(struct net *n, const char *pod_uid, const char *path);
 
+/* A TCP socket (non-blocking, close-on-exec) that lives in the namespace `path`; NULL: the host's. -1 on failure. The calling
+ * thread is in there for the time of the call. */
+int net_socket_in(const char *path, int family, struct err *e);
+
 int net_claimed(const char *data_dir); /* N of an instance, -1 if it has none */
 /* `coracle uninstall`: bridge, table and claim of data_dir. Nothing there is fine. */
 int net_remove_all(const char *data_dir, struct err *e);
