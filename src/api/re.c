@@ -417,3 +417,70 @@ bool re_matches(const struct re *r, const char *text, size_t len)
 		return dfa_matches(&r->dfa, p, p + len);
 	return walk_text(&r->prog, p, p + len);
 }
+
+/* ---- where ---- */
+
+/* Adds what begins at `start`; places[] says of each position where its match began. */
+static void add_from(
+	struct walk *w, struct set *s, size_t *places, uint32_t pc, struct place at, size_t start)
+{
+	uint32_t before = s->n;
+
+	add(w, s, pc, at);
+	for (uint32_t i = before; i < s->n; i++)
+		places[s->members[i]] = start;
+}
+
+bool re_find(
+	const struct re *r, const char *text, size_t len, size_t from, size_t *ret_start, size_t *ret_end)
+{
+	const struct re_prog *g = &r->prog;
+	const unsigned char *begin = (const unsigned char *)text, *end = begin + len, *p = begin + from;
+	CLEANUP(mem_freep) size_t *places = mem_alloc(2 * g->n * sizeof(*places));
+	size_t *starts[2] = { places, places + g->n };
+	struct place at = { .before = NO_CHAR };
+	struct walk w;
+	bool found = false;
+	int cur = 0;
+
+	for (const unsigned char *q = begin; q < p;)
+		at.before = re_decode(&q, end);
+	walk_init(&w, g);
+	set_reset(&w.sets[0]);
+	while (w.work < RE_WORK_MAX) {
+		struct set *now = &w.sets[cur], *then = &w.sets[!cur];
+		const unsigned char *next = p;
+		struct place after;
+
+		at.after = next < end ? re_decode(&next, end) : NO_CHAR;
+		if (!found)
+			add_from(&w, now, starts[cur], 0, at, (size_t)(p - begin));
+		if (!now->n)
+			break;
+		after.before = at.after;
+		const unsigned char *ahead = next;
+		after.after = ahead < end ? re_decode(&ahead, end) : NO_CHAR;
+		set_reset(then);
+		for (uint32_t i = 0; i < now->n; i++) {
+			uint32_t pc = now->members[i];
+			const struct re_inst *in = &g->code[pc];
+
+			if (in->op == RE_MATCH) {
+				found = true;
+				*ret_start = starts[cur][pc];
+				*ret_end = (size_t)(p - begin);
+				break; /* those behind would be found later only */
+			}
+			if (in->op == RE_RANGES && at.after != NO_CHAR &&
+				in_ranges(g->ranges + in->x, in->y, at.after))
+				add_from(&w, then, starts[!cur], pc + 1, after, starts[cur][pc]);
+		}
+		if (at.after == NO_CHAR)
+			break;
+		at.before = at.after;
+		p = next;
+		cur = !cur;
+	}
+	walk_done(&w);
+	return found;
+}

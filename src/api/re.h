@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/re.h - regular expressions in RE2's syntax, as schemas use them: does a text contain a match. Time is linear in the
- * text, whatever the pattern. Not known: \p{..}, \Q..\E, \C; a pattern with them is refused. Immutable once compiled. */
+/* api/re.h - regular expressions in RE2's syntax, as schemas use them: does a text contain a match, and where. Time is
+ * linear in the text, whatever the pattern. Not known: \p{..}, \Q..\E, \C; a pattern with them is refused. Immutable once compiled. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,3 +20,6 @@ void re_free(struct re *r); /* NULL is fine */
 void re_freep(struct re **r);
 /* text is valid UTF-8. Anchored only where the pattern says so. */
 bool re_matches(const struct re *r, const char *text, size_t len);
+/* The leftmost match at or behind `from`, of those the one a backtracking engine would find first. Offsets in bytes. */
+bool re_find(
+	const struct re *r, const char *text, size_t len, size_t from, size_t *ret_start, size_t *ret_end);

@@ -17,13 +17,14 @@ struct node {
 	struct node *a, *b;
 	uint32_t min, max; /* of N_REPEAT; of N_SET: first range and count */
 	enum re_assert check;
+	bool lazy; /* of N_REPEAT: the shortest is tried first */
 };
 
 struct parser {
 	const unsigned char *p, *end;
 	struct arena *arena;
 	struct re_prog *prog;
-	bool fold, dot_all, lines;
+	bool fold, dot_all, lines, lazy;
 	int depth;
 	struct err *e;
 };
@@ -403,7 +404,8 @@ static bool read_group_head(struct parser *ps, bool *ret_group)
 			ps->lines = on;
 			break;
 		case 'U':
-			break; /* who is greedy does not matter here */
+			ps->lazy = on;
+			break;
 		case '-':
 			on = false;
 			break;
@@ -422,7 +424,7 @@ static bool read_group_head(struct parser *ps, bool *ret_group)
 
 static struct node *parse_group(struct parser *ps)
 {
-	bool fold = ps->fold, dot_all = ps->dot_all, lines = ps->lines, group = true;
+	bool fold = ps->fold, dot_all = ps->dot_all, lines = ps->lines, lazy = ps->lazy, group = true;
 	struct node *n;
 
 	if (++ps->depth > GROUP_DEPTH_MAX)
@@ -443,6 +445,7 @@ static struct node *parse_group(struct parser *ps)
 		ps->fold = fold;
 		ps->dot_all = dot_all;
 		ps->lines = lines;
+		ps->lazy = lazy;
 	}
 	return n;
 }
@@ -523,9 +526,13 @@ static struct node *parse_repeat(struct parser *ps)
 		}
 		if (min > REPEAT_MAX || (max != INFINITE && (max > REPEAT_MAX || max < min)))
 			return fail(ps, "invalid repeat count");
-		if (ps->p < ps->end && *ps->p == '?')
-			ps->p++; /* lazy: the same texts match */
+		bool lazy = ps->lazy;
+		if (ps->p < ps->end && *ps->p == '?') {
+			ps->p++;
+			lazy = !lazy;
+		}
 		n = node_new(ps, N_REPEAT, n, NULL);
+		n->lazy = lazy;
 		n->min = min;
 		n->max = max;
 	}
@@ -581,6 +588,18 @@ static void set_target(struct re_prog *g, size_t at, bool second)
 		g->code[at].x = (uint32_t)g->n;
 }
 
+/* What is tried first: only finding cares, matching does not. */
+static void swap_targets(struct re_prog *g, size_t at)
+{
+	uint32_t x;
+
+	if (at >= g->n)
+		return;
+	x = g->code[at].x;
+	g->code[at].x = g->code[at].y;
+	g->code[at].y = x;
+}
+
 static void emit(struct re_prog *g, const struct node *n);
 
 static void emit_repeat(struct re_prog *g, const struct node *n)
@@ -599,6 +618,8 @@ static void emit_repeat(struct re_prog *g, const struct node *n)
 		emit(g, n->a);
 		emit_inst(g, RE_JUMP, (uint32_t)split, 0);
 		set_target(g, split, true);
+		if (n->lazy)
+			swap_targets(g, split);
 		return;
 	}
 	size_t first = g->n, last = g->n;
@@ -614,6 +635,8 @@ static void emit_repeat(struct re_prog *g, const struct node *n)
 		size_t next = g->code[at].y;
 
 		set_target(g, at, true);
+		if (n->lazy)
+			swap_targets(g, at);
 		if (at == first)
 			break;
 		at = next;
