@@ -16,18 +16,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 #define UNSENT_MAX (64 * 1024)
 #define UNSENT_LOW (16 * 1024)     /* more is fetched below that */
 #define STREAM_WINDOW (256 * 1024) /* of request bodies; they are bounded by body_max, this is about speed */
 #define CONN_WINDOW (1024 * 1024)
-#define FIELD_OVERHEAD 32   /* RFC 9113 6.5.2: what a field counts beside its text */
-#define RESETS_BURST 500    /* streams a client may reset at once; rapid reset, CVE-2023-44487 */
-#define RESETS_PER_S 50     /* and in the long run */
-#define ACKS_MAX 100        /* unsent answers to PING and SETTINGS; CVE-2019-9512, 9515 */
-#define SETTINGS_MAX 32     /* entries of one SETTINGS frame */
-#define CONTROL_PER_S 1000  /* frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA */
-#define EXTRA_FIELDS_MAX 64 /* of an answer */
+#define FIELD_OVERHEAD 32     /* RFC 9113 6.5.2: what a field counts beside its text */
+#define RESETS_BURST 500      /* streams a client may reset at once; rapid reset, CVE-2023-44487 */
+#define RESETS_PER_S 50       /* and in the long run */
+#define ACKS_MAX 100          /* unsent answers to PING and SETTINGS; CVE-2019-9512, 9515 */
+#define SETTINGS_MAX 32       /* entries of one SETTINGS frame */
+#define CONTROL_PER_S 1000    /* frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA */
+#define FIELDS_REMEMBERED 512 /* bytes of HPACK's table for answers: they differ little */
+#define EXTRA_FIELDS_MAX 64   /* of an answer */
 
 enum stream_state {
 	STREAM_HEAD,    /* fields are coming */
@@ -66,6 +68,8 @@ struct http2 {
 	int64_t head_since; /* a header block is open; 0: none */
 	int64_t sent_at;    /* the output last got smaller */
 	unsigned control;
+	void *frame; /* nghttp2's buffer for frames on their way out */
+	size_t frame_size;
 	bool woken, settled, stopping;
 };
 
@@ -736,6 +740,8 @@ static void http2_timeout(struct http_conn *c)
 		return;
 	}
 	c->deadline = 0;
+	if (h2->frame && !nghttp2_session_want_write(h2->session))
+		(void)madvise(h2->frame, h2->frame_size, MADV_DONTNEED);
 	if (!h2->n_streams) {
 		goodbye(h2);
 		(void)pull(h2);
@@ -839,8 +845,59 @@ const struct http_framing http2_framing = {
 
 /* ---- beginning ---- */
 
+/* nghttp2 makes a buffer for the largest frame at once, and keeps it. Idle connections are the many: it gets a mapping of
+ * its own, whose pages go back when the connection has been quiet for a while. */
+#define FRAME_BUFFER_MIN (16 * 1024)
+
+static void *block_new(size_t size, void *arg)
+{
+	struct http2 *h2 = arg;
+	void *p;
+
+	if (size < FRAME_BUFFER_MIN || h2->frame)
+		return mem_alloc(size);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	h2->frame = p;
+	h2->frame_size = size;
+	return p;
+}
+
+static void block_free(void *p, void *arg)
+{
+	struct http2 *h2 = arg;
+
+	if (p && p == h2->frame)
+		(void)munmap(TAKE(h2->frame), h2->frame_size);
+	else
+		free(p);
+}
+
+static void *block_zeroed(size_t n, size_t size, void *arg)
+{
+	MUST(!size || n <= SIZE_MAX / size);
+	return mem_zalloc(n * size);
+}
+
+static void *block_resize(void *p, size_t size, void *arg)
+{
+	struct http2 *h2 = arg;
+	void *fresh;
+
+	if (!p)
+		return block_new(size, h2);
+	if (p != h2->frame)
+		return mem_realloc(p, size);
+	fresh = mem_alloc(size);
+	memcpy(fresh, p, size < h2->frame_size ? size : h2->frame_size);
+	block_free(p, h2);
+	return fresh;
+}
+
 static nghttp2_session *session_new(struct http2 *h2)
 {
+	nghttp2_mem mem = { h2, block_new, block_free, block_zeroed, block_resize };
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *opt;
 	nghttp2_session *s;
@@ -855,10 +912,11 @@ static nghttp2_session *session_new(struct http2 *h2)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_option_set_no_closed_streams(opt, 1);
+	nghttp2_option_set_max_deflate_dynamic_table_size(opt, FIELDS_REMEMBERED);
 	nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
 	nghttp2_option_set_max_settings(opt, SETTINGS_MAX);
 	nghttp2_option_set_stream_reset_rate_limit(opt, RESETS_BURST, RESETS_PER_S);
-	MUST(nghttp2_session_server_new2(&s, cb, h2, opt) == 0);
+	MUST(nghttp2_session_server_new3(&s, cb, h2, opt, &mem) == 0);
 	nghttp2_option_del(opt);
 	nghttp2_session_callbacks_del(cb);
 	return s;

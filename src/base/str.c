@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TAKE_SLACK 16
+
 void str_done(struct str *s)
 {
 	free(s->data);
@@ -91,6 +93,9 @@ char *str_take(struct str *s)
 {
 	char *p = s->data ? s->data : mem_strdup("");
 
+	/* what is taken lives longer than what grew */
+	if (s->data && s->cap - s->len > TAKE_SLACK)
+		p = mem_realloc(p, s->len + 1);
 	*s = (struct str){ 0 };
 	return p;
 }

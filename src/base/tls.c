@@ -11,11 +11,14 @@
 #include <string.h>
 
 #define ALPN_MAX 32
+#define KNOWN_CERTS 64 /* of clients: connections with the same one share it, and the work of reading it */
+#define SHARED_DEPTH 3 /* of a chain */
 
 struct tls_ctx {
 	int refs;
 	SSL_CTX *ctx;
 	bool server, insecure;
+	X509 *known[KNOWN_CERTS]; /* of servers: last used first */
 	char *server_name;
 };
 
@@ -30,6 +33,10 @@ void tls_unref(struct tls_ctx *t)
 {
 	if (!t || --t->refs)
 		return;
+	for (size_t i = 0; i < KNOWN_CERTS; i++)
+		X509_free(t->known[i]);
+	/* a handshake under way keeps t->ctx, not t */
+	SSL_CTX_set_cert_verify_callback(t->ctx, NULL, NULL);
 	SSL_CTX_free(t->ctx);
 	free(t->server_name);
 	free(t);
@@ -121,6 +128,52 @@ static int pick_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Where x is, or could go. */
+static size_t known_at(const struct tls_ctx *t, const X509 *x)
+{
+	size_t i = 0;
+
+	while (i < KNOWN_CERTS - 1 && t->known[i] && X509_cmp(t->known[i], x) != 0)
+		i++;
+	return i;
+}
+
+static void remember(struct tls_ctx *t, X509 *x)
+{
+	size_t i = known_at(t, x);
+
+	MUST(X509_up_ref(x) == 1);
+	X509_free(t->known[i]);
+	memmove(t->known + 1, t->known, i * sizeof(X509 *));
+	t->known[0] = x;
+}
+
+/* A certificate as OpenSSL reads it takes 7 kB and stays with its connection, and watchers come by the thousand, mostly with
+ * the same few. So libssl gets those that were read and verified before, byte for byte the same, in the chain that it keeps;
+ * it is verified again all the same. */
+static int verify_client(X509_STORE_CTX *c, void *arg)
+{
+	struct tls_ctx *t = arg;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(c);
+	int n = chain ? sk_X509_num(chain) : 0, ok;
+
+	for (int i = 0; i < n && i < SHARED_DEPTH; i++) {
+		X509 *x = sk_X509_value(chain, i), *known = t->known[known_at(t, x)];
+
+		if (!known || X509_cmp(known, x) != 0)
+			continue;
+		MUST(X509_up_ref(known) == 1);
+		(void)sk_X509_set(chain, i, known);
+		if (x == X509_STORE_CTX_get0_cert(c))
+			X509_STORE_CTX_set_cert(c, known);
+		X509_free(x);
+	}
+	ok = X509_verify_cert(c);
+	for (int i = 0; ok == 1 && i < n && i < SHARED_DEPTH; i++)
+		remember(t, sk_X509_value(chain, i));
+	return ok;
+}
+
 static int ask_clients(struct tls_ctx *t, const char *ca_pem, struct err *e)
 {
 	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
@@ -133,6 +186,7 @@ static int ask_clients(struct tls_ctx *t, const char *ca_pem, struct err *e)
 	SSL_CTX_set_client_CA_list(t->ctx, names); /* takes names */
 	MUST(X509_STORE_set_purpose(SSL_CTX_get_cert_store(t->ctx), X509_PURPOSE_SSL_CLIENT) == 1);
 	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(t->ctx, verify_client, t);
 	return 0;
 }
 
