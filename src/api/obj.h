@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api/obj.h - an object as everybody shares it: immutable, reference counted (atomically), its JSON text made once and
- * its tree parsed once, whichever is asked for. The cache, the store and every watcher hold the same one. To change it,
- * make a draft (a copy of the tree), change that, and make a new object of it. */
+/* api/obj.h - an object as everybody shares it: immutable, reference counted (atomically), its JSON text made
+ * once and its tree parsed once, whichever is asked for. The cache, the store and every watcher hold the same
+ * one. To change it, make a draft (a copy of the tree), change that, and make a new object of it. */
 #pragma once
 
 #include "base/json.h"
@@ -18,9 +18,17 @@ void obj_unrefp(struct obj **o);
 const struct json *obj_json(const struct obj *o);
 const char *obj_text(const struct obj *o, size_t *ret_len);
 struct json_doc *obj_draft(const struct obj *o);
-/* Drops the parsed tree if the text is there (memory of large caches); it comes back when asked for. Not while somebody
- * holds a tree pointer of it. */
+/* Appends the text; makes none that stays, if there is none. */
+void obj_add_text(const struct obj *o, struct str *out);
+/* Drops what can be made again: the parsed tree if the text is there, and both of a packed one (memory of large
+ * caches). Not while somebody holds a tree pointer of it, or a text pointer of a packed one. */
 void obj_compact(const struct obj *o);
+/* An old version o of an object, told by what differs from its next version: a few bytes instead of a text, if
+ * that pays. o holds a reference to base from then on. Done only if nobody but its `owners` and those packed on
+ * it have a reference to o, so that no text or tree is taken from anybody: false, else; try again some time. One
+ * version in OBJ_CHAIN_MAX keeps its text, so that the others are quickly made again. The loop's thread only. */
+#define OBJ_CHAIN_MAX 32
+bool obj_pack(const struct obj *o, const struct obj *base, unsigned owners);
 
 /* Metadata, read once at creation. "" and 0 when absent. */
 const char *obj_name(const struct obj *o);

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
@@ -88,6 +89,80 @@ static void lives_while_anybody_holds_it(void **state)
 	obj_unref(NULL);
 }
 
+static struct obj *version_of(int rv, int round)
+{
+	struct json_doc *d = json_lit("{'metadata':{'namespace':'ns','name':'n','uid':'u'},'spec':{}}");
+	struct json *meta = json_get(json_root(d), "metadata"), *spec = json_get(json_root(d), "spec");
+	struct obj *o;
+
+	json_set_strf(d, meta, "resourceVersion", "%d", rv);
+	for (int i = 0; i < 30; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "field%d", i);
+		json_set_strf(d, spec, key, "value %d", i == round % 30 ? round : i);
+	}
+	o = obj_from_doc(d);
+	obj_text(o, NULL);
+	return o;
+}
+
+enum { VERSIONS = 200 };
+
+/* A history as the server keeps it: every version is there, and says what it said, whichever is asked for and in
+ * any order; those that others go away first too. */
+static void packed_versions_say_what_they_said(void **state)
+{
+	struct obj *all[VERSIONS];
+	char *texts[VERSIONS];
+
+	for (int i = 0; i < VERSIONS; i++) {
+		all[i] = version_of(i + 1, i * 7);
+		texts[i] = mem_strdup(obj_text(all[i], NULL));
+		if (i > 0)
+			assert_true(obj_pack(all[i - 1], all[i], 1));
+	}
+	for (int i = 0; i < VERSIONS; i++) {
+		int k = i * 37 % VERSIONS;
+		CLEANUP(str_done) struct str s = { 0 };
+		size_t len = 0;
+
+		obj_add_text(all[k], &s);
+		assert_string_equal(str_cstr(&s), texts[k]);
+		assert_string_equal(obj_text(all[k], &len), texts[k]);
+		assert_int_equal(len, strlen(texts[k]));
+		assert_int_equal(json_len(json_get(obj_json(all[k]), "spec")), 30);
+		assert_string_equal(obj_key(all[k]), "ns/n");
+		assert_string_equal(obj_name(all[k]), "n");
+		assert_string_equal(obj_uid(all[k]), "u");
+		assert_int_equal(obj_rv(all[k]), k + 1);
+		obj_compact(all[k]);
+		assert_string_equal(obj_text(all[k], NULL), texts[k]);
+	}
+	/* the newest first: the older ones still stand on it */
+	for (int i = VERSIONS; i-- > 0;) {
+		obj_unref(all[i]);
+		if (i > 0)
+			assert_string_equal(obj_text(all[i - 1], NULL), texts[i - 1]);
+		free(texts[i]);
+	}
+}
+
+static void what_somebody_holds_is_not_packed(void **state)
+{
+	CLEANUP(obj_unrefp) struct obj *old = version_of(1, 1), *new = version_of(2, 2);
+	const char *text = obj_text(old, NULL);
+	struct obj *held = obj_ref(old);
+
+	assert_false(obj_pack(old, new, 1));
+	assert_ptr_equal(obj_text(held, NULL), text);
+	obj_unref(held);
+	assert_true(obj_pack(old, new, 1));
+	/* one that is based on it is no stranger */
+	CLEANUP(obj_unrefp) struct obj *newer = version_of(3, 3);
+	assert_true(obj_pack(new, newer, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +172,8 @@ int main(void)
 		cmocka_unit_test(drafts_do_not_touch_the_object),
 		cmocka_unit_test(refuses_what_is_not_an_object),
 		cmocka_unit_test(lives_while_anybody_holds_it),
+		cmocka_unit_test(packed_versions_say_what_they_said),
+		cmocka_unit_test(what_somebody_holds_is_not_packed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define HISTORY_UNPACKED 64 /* newest changes: writers and watchers have just to do with those */
+
 struct queued {
 	char *key;
 	const struct obj *obj; /* NULL: deletion */
@@ -20,6 +22,7 @@ struct bucket {
 	struct bucket_change *history; /* a slice of a growing array: first..first+n */
 	size_t first, n_history, cap_history;
 	uint64_t since;
+	bool unpacked; /* more of the history than its end may have texts or trees */
 	struct bucket_watch *watches, **watches_end; /* in the order added */
 	struct bucket_watch *walk;                   /* next one of a walk under way */
 	size_t n_watches;
@@ -191,6 +194,33 @@ static struct bucket_change *history_add(struct bucket *b, const struct bucket_c
 	return to;
 }
 
+/* The value before a change, by what differs from the value after it. It is the value after an earlier change
+ * too, if that is still here. */
+static void history_pack(struct bucket *b, size_t i)
+{
+	const struct bucket_change *c = &b->history[b->first + i], *made;
+	unsigned owners = 1;
+
+	if (!c->old) {
+		obj_compact(c->obj);
+		return;
+	}
+	made = bucket_change_at(b, bucket_change_seek(b, obj_rv(c->old) - 1));
+	if (made && made->obj == c->old)
+		owners++;
+	if (!obj_pack(c->old, c->obj, owners))
+		b->unpacked = true;
+	if (c->type == BUCKET_DELETED)
+		obj_compact(c->obj);
+}
+
+/* As each change comes: the one that is old enough by now for nobody to work on its values. */
+static void history_pack_next(struct bucket *b)
+{
+	if (b->n_history > HISTORY_UNPACKED)
+		history_pack(b, b->n_history - 1 - HISTORY_UNPACKED);
+}
+
 void bucket_forget(struct bucket *b, int64_t now_ms)
 {
 	while (b->n_history > BUCKET_HISTORY_MIN && b->history[b->first].at_ms < now_ms - BUCKET_HISTORY_MS) {
@@ -260,6 +290,7 @@ void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now
 		map_insert(b, i, o);
 	}
 	tell(b, &c);
+	history_pack_next(b);
 	bucket_forget(b, now_ms);
 }
 
@@ -276,6 +307,7 @@ void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64
 	b->n--;
 	memmove(&b->objs[i], &b->objs[i + 1], (b->n - i) * sizeof(*b->objs));
 	tell(b, &c);
+	history_pack_next(b);
 	bucket_forget(b, now_ms);
 }
 
@@ -291,6 +323,7 @@ void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, c
 
 	c.type = deleted ? BUCKET_DELETED : old ? BUCKET_MODIFIED : BUCKET_ADDED;
 	history_add(b, &c);
+	history_pack_next(b);
 }
 
 void bucket_replace(struct bucket *b, size_t i, struct obj *o)
@@ -299,14 +332,35 @@ void bucket_replace(struct bucket *b, size_t i, struct obj *o)
 	b->objs[i] = o;
 }
 
+void bucket_change_seen(struct bucket *b, size_t i)
+{
+	const struct bucket_change *c = &b->history[b->first + i];
+
+	if (i + HISTORY_UNPACKED >= b->n_history)
+		return;
+	obj_compact(c->obj);
+	if (c->old)
+		obj_compact(c->old);
+}
+
 void bucket_compact(struct bucket *b)
 {
-	for (size_t i = 0; i < b->n; i++)
-		obj_compact(b->objs[i]);
-	for (size_t i = 0; i < b->n_history; i++) {
-		obj_compact(b->history[b->first + i].obj);
-		if (b->history[b->first + i].old)
-			obj_compact(b->history[b->first + i].old);
+	size_t whole = b->n_history < HISTORY_UNPACKED ? b->n_history : HISTORY_UNPACKED;
+	size_t packed = b->n_history - whole, i = b->unpacked ? 0 : packed;
+
+	for (size_t k = 0; k < b->n; k++)
+		obj_compact(b->objs[k]);
+	b->unpacked = false;
+	for (; i < b->n_history; i++) {
+		const struct bucket_change *c = &b->history[b->first + i];
+
+		if (i < packed) {
+			history_pack(b, i);
+			continue;
+		}
+		obj_compact(c->obj);
+		if (c->old)
+			obj_compact(c->old);
 	}
 }
 
@@ -359,6 +413,8 @@ void bucket_each_at(
 {
 	size_t n_past, p = 0, i = bucket_seek(b, from);
 	struct past *past = past_collect(b, rev, &n_past);
+
+	b->unpacked = true; /* by whoever looks at them */
 
 	while (p < n_past && strcmp(past[p].key, from) < 0)
 		p++;

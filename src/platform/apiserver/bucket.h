@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/bucket.h - all objects of one resource in memory: an ordered map of shared objects, what is queued to be
- * written, the recent history, and the watchers (kubernetes-api.md 7.1). Reads never touch the store.
+/* platform/apiserver/bucket.h - all objects of one resource in memory: an ordered map of shared objects, what is
+ * queued to be written, the recent history, and the watchers (kubernetes-api.md 7.1). Reads never touch the
+ * store.
  *
- * Only acknowledged writes are in the map and the history; queued ones are seen by bucket_latest() alone, for the writes
- * that build on them. Versions of a resource share a bucket. */
+ * Only acknowledged writes are in the map and the history; queued ones are seen by bucket_latest() alone, for
+ * the writes that build on them. Versions of a resource share a bucket. */
 #pragma once
 
 #include "api/obj.h"
@@ -30,7 +31,8 @@ const struct obj *bucket_latest(const struct bucket *b, const char *key, uint64_
 /* A write is queued in the store; o NULL: deletion. Each is settled once, in order. */
 void bucket_queue(struct bucket *b, const char *key, const struct obj *o, uint64_t rev);
 void bucket_settle(struct bucket *b, const char *key);
-/* The write is durable: map, history, watchers. A deletion passes the last state with the deletion's revision in it. */
+/* The write is durable: map, history, watchers. A deletion passes the last state with the deletion's revision in
+ * it. */
 void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now_ms);
 void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64_t now_ms);
 /* At start: an object as stored; and a change of the past, oldest first. Past changes tell nobody. */
@@ -40,7 +42,7 @@ void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, c
 /* In place, without a change of revision (defaults of a changed schema). */
 void bucket_replace(struct bucket *b, size_t i, struct obj *o /* taken */);
 
-/* ---- history ---- */
+/* ---- history: but for the newest, old values are kept as what differs from the next one (obj_pack()) ---- */
 enum bucket_change_type { BUCKET_ADDED, BUCKET_MODIFIED, BUCKET_DELETED };
 struct bucket_change {
 	uint64_t rev;
@@ -55,8 +57,12 @@ void bucket_set_since(struct bucket *b, uint64_t rev);
 /* Index of the first change after rev. */
 size_t bucket_change_seek(const struct bucket *b, uint64_t rev);
 const struct bucket_change *bucket_change_at(const struct bucket *b, size_t i); /* NULL at the end */
+/* Its values are not looked at any more: whoever reads a long history says so of each change, to keep it small. */
+void bucket_change_seen(struct bucket *b, size_t i);
 void bucket_forget(struct bucket *b, int64_t now_ms); /* drops what is old; rarely needed: writes do it too */
-void bucket_compact(struct bucket *b);                /* drops parsed trees */
+/* Drops parsed trees, and the texts of the history but for what differs from one version to the next. Between
+ * two turns. */
+void bucket_compact(struct bucket *b);
 
 /* The objects in [from, to) by key as they were at revision rev (>= bucket_since()). fn false: stop. */
 typedef bool bucket_each_fn(void *arg, const struct obj *o);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/test_util.h"
 
+#include <malloc.h>
 #include <string.h>
 
 static struct obj *object(const char *name, uint64_t rev)
@@ -180,6 +181,125 @@ static void any_past_is_right(void **state)
 	bucket_free(b);
 }
 
+/* ---- values of the past, which are kept as differences ---- */
+enum { REVS = 3000, KEYS = 12 };
+
+static struct obj *big_object(const char *name, uint64_t rev)
+{
+	struct json_doc *d = json_lit("{'metadata':{'namespace':'n','uid':'some-uid'},'data':{}}");
+	struct json *meta = json_get(json_root(d), "metadata"), *data = json_get(json_root(d), "data");
+	struct obj *o;
+
+	json_set_str(d, meta, "name", name);
+	json_set_strf(d, meta, "resourceVersion", "%llu", (unsigned long long)rev);
+	for (uint64_t i = 0; i < 40; i++) {
+		CLEANUP(mem_freep) char *key = str_printf("key-%llu", (unsigned long long)i);
+
+		json_set_strf(d, data, key, "value %llu", (unsigned long long)(i == rev % 40 ? rev : i));
+	}
+	o = obj_from_doc(d);
+	obj_text(o, NULL);
+	return o;
+}
+
+static bool same_text(void *arg, const struct obj *o)
+{
+	char **texts = arg;
+
+	assert_string_equal(obj_text(o, NULL), texts[obj_rv(o)]);
+	return true;
+}
+
+static void history_says(struct bucket *b, char **texts, uint64_t from, bool trees)
+{
+	const struct bucket_change *c;
+
+	for (size_t i = bucket_change_seek(b, from); (c = bucket_change_at(b, i)); i++) {
+		CLEANUP(str_done) struct str s = { 0 };
+
+		obj_add_text(c->obj, &s);
+		assert_string_equal(str_cstr(&s), texts[c->rev]);
+		if (c->old)
+			same_text(texts, c->old);
+		if (c->old && trees)
+			assert_int_equal(json_len(json_get(obj_json(c->old), "data")), 40);
+		bucket_change_seen(b, i);
+	}
+}
+
+/* Changes, deletions, readers of the past, holders of old versions, housework and forgetting, all mixed: each
+ * value is what was written, and what somebody holds keeps its place in memory. */
+static void packed_history_is_what_was_written(void **state)
+{
+	struct chance chance = { 4711 };
+	struct bucket *b = bucket_new("things");
+	char *texts[REVS] = { 0 };
+	struct obj *held[8] = { 0 };
+	const char *held_text[8] = { 0 };
+
+	for (uint64_t rev = 1; rev < REVS; rev++) {
+		char name[3] = { (char)('a' + chance_below(&chance, KEYS)), 0 };
+		CLEANUP(mem_freep) char *key = str_printf("n/%s", name);
+		CLEANUP(obj_unrefp) struct obj *o = big_object(name, rev);
+		unsigned h = chance_below(&chance, ARRAY_LEN(held));
+		int64_t now = (int64_t)rev * 400; /* the last 750 are young */
+
+		texts[rev] = mem_strdup(obj_text(o, NULL));
+		if (bucket_get(b, key) && chance_below(&chance, 6) == 0)
+			bucket_remove(b, o, rev, now);
+		else
+			bucket_put(b, o, rev, now);
+		if (chance_below(&chance, 10) == 0) {
+			obj_unrefp(&held[h]);
+			held[h] = obj_ref(o);
+			held_text[h] = obj_text(o, NULL);
+		}
+		if (chance_below(&chance, 30) == 0)
+			bucket_compact(b);
+		if (chance_below(&chance, 200) == 0)
+			history_says(b, texts, bucket_since(b), chance_below(&chance, 2));
+		if (chance_below(&chance, 100) == 0)
+			bucket_each_at(b, rev - chance_below(&chance, (unsigned)(rev - bucket_since(b))),
+				"n/", "n/", same_text, texts);
+		for (size_t i = 0; i < ARRAY_LEN(held); i++)
+			assert_true(!held[i] || strcmp(held_text[i], texts[obj_rv(held[i])]) == 0);
+	}
+	bucket_compact(b);
+	history_says(b, texts, 0, true);
+	bucket_free(b);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		if (held[i])
+			same_text(texts, held[i]);
+		obj_unref(held[i]);
+	}
+	for (size_t i = 0; i < REVS; i++)
+		free(texts[i]);
+}
+
+/* kubernetes-api.md 100, and what it may cost: five minutes of changes to one large object. */
+static void a_long_history_is_small(void **state)
+{
+	enum { CHANGES = 20000 };
+	struct bucket *b = bucket_new("things");
+	size_t before, whole = 0;
+
+	before = mallinfo2().uordblks;
+	for (uint64_t rev = 1; rev <= CHANGES; rev++) {
+		CLEANUP(obj_unrefp) struct obj *o = big_object("a", rev);
+		size_t len;
+
+		obj_text(o, &len);
+		whole += len;
+		bucket_put(b, o, rev, 0);
+	}
+	bucket_compact(b);
+	assert_int_equal(bucket_since(b), 0);
+	/* sanitizers count nothing here; they are not what this is for */
+	if (mallinfo2().uordblks > before)
+		assert_true(mallinfo2().uordblks - before < whole / 3);
+	bucket_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +308,8 @@ int main(void)
 		cmocka_unit_test(history_is_kept_by_age_and_number),
 		cmocka_unit_test(watchers_may_leave_while_being_told),
 		cmocka_unit_test(any_past_is_right),
+		cmocka_unit_test(packed_history_is_what_was_written),
+		cmocka_unit_test(a_long_history_is_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Watches (kubernetes-api.md 2.7). A watch is a position in the history and a client that takes more or less quickly: it is fed
- * from the history until it has caught up, then event by event as they happen; a client that lets WATCH_AHEAD bytes
- * pile up falls back to the history, and is closed when it has not taken anything for WATCH_STUCK_MS or the history has
- * moved on without it. So a slow client costs neither memory nor anybody else's time. */
+/* Watches (kubernetes-api.md 2.7). A watch is a position in the history and a client that takes more or less
+ * quickly: it is fed from the history until it has caught up, then event by event as they happen; a client that
+ * lets WATCH_AHEAD bytes pile up falls back to the history, and is closed when it has not taken anything for
+ * WATCH_STUCK_MS or the history has moved on without it. So a slow client costs neither memory nor anybody
+ * else's time. */
 #include "platform/apiserver/server.h"
 
 #include "base/log.h"
@@ -74,9 +75,6 @@ static void watch_close(struct watch *w)
 /* ---- lines ---- */
 static void line_object(struct watch *w, const struct obj *o, bool bookmark, struct str *out)
 {
-	size_t len;
-	const char *text;
-
 	if (w->shape == SHAPE_TABLE) {
 		table_row(
 			w->res, o, !w->table_head_sent, bookmark, w->include, loop_wall_ms(w->s->loop), out);
@@ -84,8 +82,7 @@ static void line_object(struct watch *w, const struct obj *o, bool bookmark, str
 	} else if (w->shape == SHAPE_METADATA) {
 		metadata_only(o, out);
 	} else {
-		text = obj_text(o, &len);
-		str_addn(out, text, len);
+		obj_add_text(o, out);
 	}
 }
 
@@ -151,17 +148,13 @@ static const struct str *shared_line(struct watch *w, const struct bucket_change
 	static const char *const types[] = { "ADDED", "MODIFIED", "DELETED" };
 	struct apiserver *s = w->s;
 	struct obj *o;
-	const char *text;
-	size_t len;
 
 	if (s->line_rev == c->rev && s->line_res == w->res)
 		return &s->line;
 	o = convert_known(s, w->res, c->obj);
-	text = obj_text(o, &len);
 	str_clear(&s->line);
-	str_reserve(&s->line, len + 64);
 	str_addf(&s->line, "{\"type\":\"%s\",\"object\":", types[c->type]);
-	str_addn(&s->line, text, len);
+	obj_add_text(o, &s->line);
 	str_add(&s->line, "}\n");
 	obj_unref(o);
 	s->line_rev = c->rev;
@@ -334,6 +327,7 @@ static bool feed_history(struct watch *w)
 		if (!change_ready(w, b, i))
 			return false;
 		send_change(w, c);
+		bucket_change_seen(b, i);
 		if (client_behind(w))
 			return false;
 	}
