@@ -2,17 +2,19 @@
 /* bench-load: as many requests as an API server answers.
  *
  *   bench-load VERB CLIENTS SECONDS      VERB: create, get, patch, list; with KUBECONFIG
+ *   bench-load fill CLIENTS COUNT        that many objects, fill-0 and so on
+ *   bench-load churn CLIENTS COUNT N     that many patches, over fill-0 to fill-(N-1) in turn
+ *   bench-load lists CLIENTS COUNT [QUERY [ACCEPT]]    that many lists of everything
+ *   bench-load fanout WATCHERS COUNT     that many patches, each seen by all watchers
  *   bench-load prepare                   what the verbs need: kind VirtualMachine, a namespace
  *   bench-load bare CLIENTS SECONDS      the floor: the same GET from a server that does nothing but answer
  *
  * Prints one line of JSON: requests per second, latency in microseconds. Each client has one request under way. */
-#include "object.h"
+#include "load.h"
 
 #include "base/crypto.h"
-#include "base/http.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "kube/client.h"
 #include "kubevirt/api/crd.h"
 #include "kubevirt/api/kinds.h"
 
@@ -23,10 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX 256
 #define SAMPLES_MAX 4000000
+#define LIST_MAX (512 * 1024 * 1024)
 #define DAY_MS INT64_C(86400000)
-#define VM_PATH "/apis/kubevirt.io/v1/namespaces/" OBJECT_NS "/virtualmachines"
 
 struct load;
 struct worker {
@@ -42,13 +43,17 @@ struct load {
 	struct worker workers[CLIENTS_MAX];
 	int clients, under_way;
 	bool over;
+	int64_t count, begun, objects; /* count 0: until the time is over */
+	const char *query, *accept;    /* of lists */
+	struct object_form form;
+	uint64_t bytes;
 	int64_t run; /* makes names of several runs differ */
 	uint32_t *us;
 	size_t n, failed;
 	char first_failure[256];
 };
 
-static int64_t now_us(void)
+int64_t now_us(void)
 {
 	struct timespec t;
 
@@ -70,6 +75,7 @@ static void on_done(void *arg, const struct http_response *r, const struct err *
 				e ? 200 : (int)(r->len < 200 ? r->len : 200), e ? e->msg : r->body);
 	} else if (l->n < SAMPLES_MAX) {
 		l->us[l->n++] = (uint32_t)(now_us() - w->began);
+		l->bytes += r->len;
 	}
 	if (!l->over)
 		next(w);
@@ -77,38 +83,59 @@ static void on_done(void *arg, const struct http_response *r, const struct err *
 		loop_stop(l->loop);
 }
 
+/* What the next request of this worker is. Returned texts are the caller's. */
+static void form_request(struct worker *w, struct http_call_spec *s, struct http_header *headers,
+	char **ret_path, char **ret_body)
+{
+	struct load *l = w->load;
+	CLEANUP(mem_freep) char *name = NULL;
+
+	s->method = "GET";
+	if (str_eq(l->verb, "create") || str_eq(l->verb, "fill")) {
+		name = l->count ? str_printf("fill-%lld", (long long)l->begun)
+				: str_printf("vm-%lld-%d-%lld", (long long)l->run, w->i, (long long)w->n);
+		*ret_body = object_form_text(&l->form, name, &s->len);
+		*ret_path = mem_strdup(VM_PATH);
+		s->method = "POST";
+		headers[s->n_headers++] = (struct http_header){ "Content-Type", "application/json" };
+	} else if (str_eq(l->verb, "patch") || str_eq(l->verb, "churn")) {
+		*ret_body = str_printf("[{\"op\":\"replace\",\"path\":\"/spec/template/metadata/labels/"
+				       "round\",\"value\":\"%lld-%d-%lld\"}]",
+			(long long)l->run, w->i, (long long)w->n);
+		*ret_path = l->count ? str_printf(VM_PATH "/fill-%lld", (long long)(l->begun % l->objects))
+				     : str_printf(VM_PATH "/fixed-%d", w->i);
+		s->len = strlen(*ret_body);
+		s->method = "PATCH";
+		headers[s->n_headers++] =
+			(struct http_header){ "Content-Type", "application/json-patch+json" };
+	} else if (str_starts(l->verb, "list")) {
+		*ret_path = str_printf(VM_PATH "%s", l->query ? l->query : "");
+		s->body_max = LIST_MAX;
+		if (l->accept)
+			headers[s->n_headers++] = (struct http_header){ "Accept", l->accept };
+	} else {
+		*ret_path = str_printf(VM_PATH "/fixed-%d", w->i);
+	}
+}
+
 static void next(struct worker *w)
 {
 	struct load *l = w->load;
 	struct http_header headers[2] = { { "Authorization", l->auth } };
 	struct http_call_spec s = {
-		.method = "GET", .headers = headers, .n_headers = l->auth ? 1 : 0, .done = on_done, .arg = w
+		.headers = headers, .n_headers = l->auth ? 1 : 0, .done = on_done, .arg = w
 	};
-	CLEANUP(mem_freep)
-	char *name = str_printf("vm-%lld-%d-%lld", (long long)l->run, w->i, (long long)w->n);
 	CLEANUP(mem_freep) char *body = NULL, *path = NULL;
 
-	if (str_eq(l->verb, "create")) {
-		body = object_text(name);
-		path = mem_strdup(VM_PATH);
-		s.method = "POST";
-		headers[s.n_headers++] = (struct http_header){ "Content-Type", "application/json" };
-	} else if (str_eq(l->verb, "patch")) {
-		body = str_printf("[{\"op\":\"replace\",\"path\":\"/spec/template/metadata/labels/"
-				  "round\",\"value\":\"%lld-%lld\"}]",
-			(long long)l->run, (long long)w->n);
-		path = str_printf(VM_PATH "/fixed-%d", w->i);
-		s.method = "PATCH";
-		headers[s.n_headers++] =
-			(struct http_header){ "Content-Type", "application/json-patch+json" };
-	} else if (str_eq(l->verb, "list")) {
-		path = mem_strdup(VM_PATH);
-	} else {
-		path = str_printf(VM_PATH "/fixed-%d", w->i);
+	if (l->count && l->begun == l->count) {
+		if (!l->under_way)
+			loop_stop(l->loop);
+		return;
 	}
+	form_request(w, &s, headers, &path, &body);
 	s.path = path;
 	s.body = body;
-	s.len = body ? strlen(body) : 0;
+	l->begun++;
 	w->n++;
 	w->began = now_us();
 	l->under_way++;
@@ -136,6 +163,7 @@ static int run(struct load *l, int64_t seconds)
 	double took;
 
 	l->us = mem_alloc(SAMPLES_MAX * sizeof(l->us[0]));
+	object_form_init(&l->form);
 	l->run = now_us();
 	began = now_us();
 	for (int i = 0; i < l->clients; i++) {
@@ -143,24 +171,25 @@ static int run(struct load *l, int64_t seconds)
 		next(&l->workers[i]);
 	}
 	t = loop_timer_new(l->loop, on_end, l);
-	loop_timer_set(t, seconds * 1000);
+	if (!l->count)
+		loop_timer_set(t, seconds * 1000);
 	loop_run(l->loop);
 	loop_timer_free(t);
 	took = (double)(now_us() - began) / 1e6;
 	qsort(l->us, l->n, sizeof(l->us[0]), by_value);
-	printf("{\"verb\":\"%s\",\"clients\":%d,\"perSecond\":%.0f,\"p50us\":%u,\"p99us\":%u,\"failed\":%zu}"
-	       "\n",
-		l->verb, l->clients, (double)l->n / took, l->n ? l->us[l->n / 2] : 0,
-		l->n ? l->us[l->n * 99 / 100] : 0, l->failed);
+	printf("{\"verb\":\"%s\",\"clients\":%d,\"perSecond\":%.0f,\"seconds\":%.3f,\"bytesEach\":%.0f,"
+	       "\"p50us\":%u,\"p99us\":%u,\"failed\":%zu}\n",
+		l->verb, l->clients, (double)l->n / took, took, l->n ? (double)l->bytes / (double)l->n : 0,
+		l->n ? l->us[l->n / 2] : 0, l->n ? l->us[l->n * 99 / 100] : 0, l->failed);
 	if (l->failed)
 		fprintf(stderr, "bench-load: %s: %s\n", l->verb, l->first_failure);
 	free(l->us);
+	object_form_done(&l->form);
 	return l->n ? 0 : 1;
 }
 
 /* ---- against a server ---- */
-static struct http_client *connect_to(
-	struct loop *loop, const struct kube_config *c, int clients, struct err *e)
+struct http_client *connect_to(struct loop *loop, const struct kube_config *c, int clients, struct err *e)
 {
 	CLEANUP(tls_unrefp)
 	struct tls_ctx *tls = tls_client_new(&(struct tls_client_spec){ .ca_pem = c->ca_pem,
@@ -176,7 +205,7 @@ static struct http_client *connect_to(
 		   : NULL;
 }
 
-static int fixed_objects(struct loop *loop, const struct kube_config *c, int n, struct err *e)
+int fixed_objects(struct loop *loop, const struct kube_config *c, int n, struct err *e)
 {
 	struct kube_client *k = kube_client_new(loop, c, e);
 	int rc = k ? 0 : -1;
@@ -290,27 +319,61 @@ static int against(struct load *l, int64_t seconds, struct err *e)
 		l->auth = str_printf("Bearer %s", c.token);
 	if (str_eq(l->verb, "prepare"))
 		return prepare(l->loop, &c, e);
-	if (!str_eq(l->verb, "create") && fixed_objects(l->loop, &c, l->clients, e) < 0)
+	if (str_eq(l->verb, "fanout"))
+		return fanout(l->loop, &c, l->clients, l->count, e);
+	if (!l->count && !str_eq(l->verb, "create") && fixed_objects(l->loop, &c, l->clients, e) < 0)
 		return -1;
 	l->http = connect_to(l->loop, &c, l->clients, e);
 	return l->http ? run(l, seconds) : -1;
 }
 
+static bool counts(const char *verb)
+{
+	static const char *const verbs[] = { "fill", "churn", "lists", "fanout" };
+
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (str_eq(verb, verbs[i]))
+			return true;
+	return false;
+}
+
+static int read_args(struct load *l, int argc, char **argv, int64_t *ret_seconds)
+{
+	int64_t clients = 1, n = 1;
+
+	if (argc < 2)
+		return -1;
+	l->verb = argv[1];
+	if (argc == 2)
+		return str_eq(l->verb, "prepare") ? 0 : -1;
+	if (argc < 4 || argc > 6 || !str_to_i64(argv[2], 1, CLIENTS_MAX, &clients) ||
+		!str_to_i64(argv[3], 1, SAMPLES_MAX, &n))
+		return -1;
+	l->clients = (int)clients;
+	*ret_seconds = n;
+	if (!counts(l->verb))
+		return argc == 4 ? 0 : -1;
+	l->count = n;
+	if (str_eq(l->verb, "churn"))
+		return argc == 5 && str_to_i64(argv[4], 1, SAMPLES_MAX, &l->objects) ? 0 : -1;
+	l->query = argc > 4 ? argv[4] : NULL;
+	l->accept = argc > 5 ? argv[5] : NULL;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct load l;
-	int64_t clients = 1, seconds = 1;
+	int64_t seconds = 1;
 	struct err e = { 0 };
 	int rc;
 
-	if (argc < 2 || (argc > 2 && (argc != 4 || !str_to_i64(argv[2], 1, CLIENTS_MAX, &clients) ||
-					     !str_to_i64(argv[3], 1, 3600, &seconds)))) {
-		fprintf(stderr, "usage: bench-load prepare | VERB CLIENTS SECONDS\n");
+	if (read_args(&l, argc, argv, &seconds) < 0) {
+		fprintf(stderr,
+			"usage: bench-load prepare | VERB CLIENTS SECONDS | VERB CLIENTS COUNT [...]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	l.verb = argv[1];
-	l.clients = (int)clients;
 	rc = str_eq(l.verb, "bare") ? bare(&l, seconds, &e) : against(&l, seconds, &e);
 	if (rc < 0)
 		fprintf(stderr, "bench-load: %s\n", e.msg);

@@ -40,3 +40,33 @@ char *object_text(const char *name)
 	json_put_str(d, json_root(d), "/metadata/annotations/bench~1filler", filler);
 	return json_write(json_root(d), NULL);
 }
+
+#define NAME_MARK "name-of-the-object"
+
+void object_form_init(struct object_form *f)
+{
+	char *text = object_text(NAME_MARK), *at = strstr(text, NAME_MARK);
+
+	f->head = text;
+	f->head_len = (size_t)(at - text);
+	f->tail = mem_strdup(at + strlen(NAME_MARK));
+	f->tail_len = strlen(f->tail);
+}
+
+void object_form_done(struct object_form *f)
+{
+	free(f->head);
+	free(f->tail);
+}
+
+char *object_form_text(const struct object_form *f, const char *name, size_t *ret_len)
+{
+	size_t n = strlen(name);
+	char *text = mem_alloc(f->head_len + n + f->tail_len + 1);
+
+	memcpy(text, f->head, f->head_len);
+	memcpy(text + f->head_len, name, n);
+	memcpy(text + f->head_len + n, f->tail, f->tail_len + 1);
+	*ret_len = f->head_len + n + f->tail_len;
+	return text;
+}
