@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/re.h - regular expressions in RE2's syntax, as schemas use them: does a text contain a match, and where. Time is
- * linear in the text, whatever the pattern. Not known: \p{..}, \Q..\E, \C; a pattern with them is refused. Immutable once compiled. */
+ * linear in the text, whatever the pattern. Not known: \p{..}, \Q..\E, \C; a pattern with them is refused. Immutable once
+ * compiled. */
 #pragma once
 
 #include <stdbool.h>

@@ -11,6 +11,9 @@ struct schema;
 int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes,
 	struct err *e);
 void schema_free(struct schema *s);
+/* What is wrong with the rules of x-kubernetes-validations: they are compiled, and asked about the schema's defaults. Causes
+ * have paths below `at`. */
+void schema_check_rules(const struct schema *s, const char *at, struct causes *causes);
 
 /* Removes what the schema does not know; the removed paths go to unknown ("spec.foo", "spec.list[0].bar"), if given.
  * apiVersion, kind and metadata at the root (and in embedded resources) stay; metadata is pruned as an ObjectMeta. */
@@ -21,7 +24,7 @@ void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 /* Adds a cause per violation. old (may be NULL): unchanged invalid values do not count (ratcheting).
- * Rules of x-kubernetes-validations are kept but, but for `self == oldSelf`, not evaluated yet. */
+ * Rules of x-kubernetes-validations are evaluated if the rest let them: those that see oldSelf need an old value. */
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 

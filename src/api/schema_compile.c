@@ -14,6 +14,8 @@ struct schema_own {
 	size_t n_res, cap_res;
 	struct strv **lists;
 	size_t n_lists, cap_lists;
+	struct schema_rules **rules;
+	size_t n_rules, cap_rules;
 };
 
 /* Most nodes are leaves that say nothing but their type: one of each is enough. */
@@ -185,28 +187,19 @@ static void read_texts(struct compiler *c, struct schema *s, const struct json *
 		s->enums = json_copy(o->doc, json_get(j, "enum"));
 }
 
-/* CEL is not evaluated yet; one rule, that of immutable fields, needs no evaluator. */
-static void read_rules(struct compiler *c, struct schema *s, const struct json *j, const char *at)
+/* Most definitions never have an object: rules are compiled when they are first needed (schema_rules.c). */
+static void read_rules(struct compiler *c, struct schema *s, const struct json *j)
 {
 	const struct json *rules = json_get(j, "x-kubernetes-validations");
+	struct schema_own *o = c->own;
 
 	if (!json_len(rules))
 		return;
-	s->rules = json_copy(c->own->doc, rules);
-	JSON_EACH (it, s->rules) {
-		const char *rule = json_get_str(it.val, "rule");
-
-		if (str_empty(rule)) {
-			CLEANUP(mem_freep)
-			char *path = str_printf("%s.x-kubernetes-validations[%zu].rule", at, it.i);
-			cause_required(c->causes, path, "rule is not specified");
-		} else if (str_eq(rule, "self == oldSelf")) {
-			s->immutable_text = json_get_str(it.val, "message");
-			if (str_empty(s->immutable_text))
-				s->immutable_text = "failed rule: self == oldSelf";
-			s->flags |= SF_HAS_IMMUTABLE;
-		}
-	}
+	s->rules = json_copy(o->doc, rules);
+	s->rule_set = schema_rules_new();
+	s->flags |= SF_HAS_RULES;
+	o->rules = mem_grow(o->rules, &o->cap_rules, o->n_rules + 1, sizeof(struct schema_rules *));
+	o->rules[o->n_rules++] = s->rule_set;
 }
 
 static void hash_props(struct compiler *c, struct schema *s)
@@ -229,7 +222,7 @@ static void hash_props(struct compiler *c, struct schema *s)
 static void inherit(struct schema *s, const struct schema *below)
 {
 	if (below)
-		s->flags |= below->flags & (SF_HAS_DEFAULT | SF_HAS_IMMUTABLE);
+		s->flags |= below->flags & (SF_HAS_DEFAULT | SF_HAS_RULES);
 }
 
 static void read_props(
@@ -424,7 +417,7 @@ static void read_default(struct compiler *c, struct schema *s, const struct json
 	s->deflt = json_copy(c->own->doc, d);
 	s->flags |= SF_HAS_DEFAULT;
 	CLEANUP(causes_done) struct causes wrong = { 0 };
-	schema_validate(s, s->deflt, NULL, &wrong);
+	schema_validate_values(s, s->deflt, NULL, &wrong);
 	for (size_t i = 0; i < wrong.len; i++) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.default", at);
 		cause_text(c->causes, wrong.items[i].reason, path, "%s", wrong.items[i].message);
@@ -476,7 +469,7 @@ static struct schema *compile(struct compiler *c, const struct json *j, const ch
 	read_numbers(s, j);
 	read_texts(c, s, j, at);
 	read_junctors(c, s, j, at);
-	read_rules(c, s, j, at);
+	read_rules(c, s, j);
 	read_default(c, s, j, at);
 	return place == AT_ROOT ? s : shared_leaf(c, s);
 }
@@ -497,6 +490,9 @@ static void own_free(struct schema_own *o)
 		re_free(o->res[i]);
 	for (size_t i = 0; i < o->n_lists; i++)
 		strv_done(o->lists[i]);
+	for (size_t i = 0; i < o->n_rules; i++)
+		schema_rules_free(o->rules[i]);
+	free(o->rules);
 	free(o->res);
 	free(o->lists);
 	json_doc_free(o->doc);

@@ -17,8 +17,8 @@ enum {
 	SF_MAP_ATOMIC = 1 << 6,
 	SF_MERGES = 1 << 7,
 	SF_RETAIN_KEYS = 1 << 8,
-	SF_HAS_DEFAULT = 1 << 9,    /* here or below */
-	SF_HAS_IMMUTABLE = 1 << 10, /* here or below */
+	SF_HAS_DEFAULT = 1 << 9, /* here or below */
+	SF_HAS_RULES = 1 << 10,  /* here or below */
 	SF_EXCLUSIVE_MIN = 1 << 11,
 	SF_EXCLUSIVE_MAX = 1 << 12,
 	SF_HAS_MIN = 1 << 13,
@@ -67,9 +67,9 @@ struct schema {
 	int64_t min_len, max_len, min_items, max_items, min_props, max_props;
 	struct schema_arms all_of, any_of, one_of;
 	struct schema *not_of;
-	/* x-kubernetes-validations: kept as they are; only "self == oldSelf" is evaluated (immutable_text: its message) */
+	/* x-kubernetes-validations: as written; compiled when they are first asked */
 	const struct json *rules;
-	const char *immutable_text;
+	struct schema_rules *rule_set;
 	struct schema_own *own; /* root only */
 };
 
@@ -83,6 +83,15 @@ typedef bool schema_format_fn(const char *s, size_t len);
 schema_format_fn *schema_format(const char *name);
 /* The table of ObjectMeta. */
 extern const struct field_table schema_meta_table;
+
+/* As schema_validate(), but for the rules. */
+void schema_validate_values(
+	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
+/* The rules of s and all below it, for a value that is otherwise valid. */
+void schema_evaluate(
+	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
+struct schema_rules *schema_rules_new(void);
+void schema_rules_free(struct schema_rules *r);
 
 /* Where a walk is, as a chain on the stack; made into text only when there is something to say. */
 struct jpath {

@@ -15,22 +15,6 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 	const struct jpath *at);
 
 /* Violations: all return false. */
-static bool bad(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static bool bad(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!c->causes)
-		return false;
-	CLEANUP(mem_freep) char *path = jpath_text(at);
-	CLEANUP(str_done) struct str text = { 0 };
-	va_start(ap, fmt);
-	str_addv(&text, fmt, ap);
-	va_end(ap);
-	cause_invalid(c->causes, path, v, "%s", str_cstr(&text));
-	return false;
-}
 
 /* "<path> in body <text>" */
 static bool bad_body(const struct check *c, const struct jpath *at, const struct json *v, const char *fmt,
@@ -525,9 +509,6 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 
 	if (json_is_null(v) && (s->flags & SF_NULLABLE))
 		return true;
-	/* a rule about the change itself: nothing is unchanged that breaks it */
-	if (s->immutable_text && old && !json_eq(v, old))
-		ok = bad(c, at, v, "%s", s->immutable_text);
 	if (c->ratchet && old && json_eq(v, old))
 		return true;
 	if (!check_type(c, s, v, at))
@@ -542,16 +523,43 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 	return ok;
 }
 
-void schema_validate(
+void schema_validate_values(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
 {
 	struct check c = { .causes = NULL };
-	/* old is looked at in the first pass only for rules that need it: most objects are valid and need no second */
-	const struct json *before = (s->flags & SF_HAS_IMMUTABLE) ? old : NULL;
 
-	if (valid(&c, s, v, before, NULL))
+	/* most objects are valid and need no second pass */
+	if (valid(&c, s, v, NULL, NULL))
 		return;
 	c.ratchet = old != NULL;
 	c.causes = causes;
 	valid(&c, s, v, old, NULL);
+}
+
+/* Rules may rely on what the schema says: those of an object that broke it badly are not asked. */
+static bool blocks_rules(const struct causes *c, size_t from)
+{
+	static const char *const reasons[] = { "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany",
+		"FieldValueTypeInvalid", NULL };
+
+	for (size_t i = from; i < c->len; i++)
+		if (str_in(c->items[i].reason, reasons))
+			return true;
+	return c->dropped > 0;
+}
+
+void schema_validate(
+	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
+{
+	size_t before = causes->len;
+
+	schema_validate_values(s, v, old, causes);
+	if (!(s->flags & SF_HAS_RULES))
+		return;
+	if (blocks_rules(causes, before))
+		cause_text(causes, "FieldValueInvalid", "<nil>",
+			"Invalid value: null: some validation rules were not checked because the object was "
+			"invalid; correct the existing errors to complete validation");
+	else
+		schema_evaluate(s, v, old, causes);
 }

@@ -26,6 +26,8 @@ static void check_versions(const struct json *spec, struct causes *c)
 		}
 		if (schema_compile(schema, at, &compiled, &found, &e) < 0 && found.len == 0)
 			cause_invalid(c, at, NULL, "%s", e.msg);
+		else if (compiled)
+			schema_check_rules(compiled, at, &found);
 		for (size_t k = 0; k < found.len; k++)
 			cause_text(
 				c, found.items[k].reason, found.items[k].field, "%s", found.items[k].message);
