@@ -33,7 +33,7 @@ static char *trim(char *s)
 static bool param_ignored(const char *p)
 {
 	return strncasecmp(p, "charset=", 8) == 0 || strncasecmp(p, "q=", 2) == 0 ||
-	       strncasecmp(p, "pretty=", 7) == 0;
+	       strncasecmp(p, "pretty=", 7) == 0 || strncasecmp(p, "stream=", 7) == 0;
 }
 
 static bool media_parse(const char *s, size_t len, struct media *m)

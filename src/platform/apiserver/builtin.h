@@ -42,6 +42,10 @@
 	{                       \
 		p, F_TIME, 0, d \
 	}
+#define ROW_MICROTIME(p, d)                                           \
+	{                                                             \
+		p, F_STRING, FIELD_NULLABLE, d, .format = "date-time" \
+	}
 #define ROW_BYTES(p, d)          \
 	{                        \
 		p, F_BYTES, 0, d \
@@ -150,6 +154,9 @@ struct json *cell_pod_selector(struct json_doc *d, const struct json *o, int64_t
 struct json *cell_selector(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_containers(struct json_doc *d, const struct json *o, int64_t now_ms);
 struct json *cell_template_images(struct json_doc *d, const struct json *o, int64_t now_ms);
+struct json *cell_created(struct json_doc *d, const struct json *o, int64_t now_ms);
+extern const struct column created_columns[]; /* Created At alone */
+extern const struct column event_columns[];   /* of either shape */
 extern const struct subresource status_only[];
 /* Defaults of a PodSpec inside o at pointer (a template's, or a Pod's). */
 void default_pod_spec(struct json_doc *d, struct json *pod_spec);

@@ -131,15 +131,6 @@ static void crd_default(struct json_doc *d, struct json *o)
 	}
 }
 
-static struct json *created_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	return json_new_str(d, json_at_str(o, "/metadata/creationTimestamp"));
-}
-static const struct column crd_columns[] = {
-	{ "Created At", "date", NULL, "When it was made.", 0, NULL, created_cell },
-	{ 0 },
-};
-
 /* ---- webhooks ---- */
 #define RULE_ROWS                                                                                       \
 	ROW_STRS("apiGroups", "API groups; * is all."), ROW_STRS("apiVersions", "Versions; * is all."), \
@@ -285,6 +276,45 @@ FIELD_TABLE(policy_binding_fields, ADMISSIONREGISTRATION "ValidatingAdmissionPol
 		"Requests it is about, of those of the policy."),
 	{ "spec.validationActions", F_LIST, FIELD_SET, "Deny, Warn, Audit.", .items = F_STRING });
 
+static struct json *validations_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return json_new_i64(d, (int64_t)json_len(json_at(o, "/spec/validations")));
+}
+
+static struct json *param_kind_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	const struct json *p = json_at(o, "/spec/paramKind");
+
+	if (!json_is_obj(p))
+		return json_new_str(d, "<unset>");
+	return json_new_strf(
+		d, "%s/%s", json_str_or(json_get(p, "apiVersion"), ""), json_str_or(json_get(p, "kind"), ""));
+}
+
+static struct json *param_ref_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	const struct json *p = json_at(o, "/spec/paramRef");
+	const char *ns = json_get_str(p, "namespace"), *name = json_get_str(p, "name");
+
+	if (!json_is_obj(p))
+		return json_new_str(d, "<unset>");
+	if (str_empty(name))
+		return json_new_strf(d, "%s/*", str_empty(ns) ? "*" : ns);
+	return json_new_strf(d, "%s/%s", str_empty(ns) ? "*" : ns, name);
+}
+static const struct column policy_columns[] = {
+	{ "Validations", "integer", NULL, "Number of rules.", 0, NULL, validations_cell },
+	{ "ParamKind", "string", NULL, "Kind of its parameters.", 0, NULL, param_kind_cell },
+	COLUMN_AGE,
+	{ 0 },
+};
+static const struct column policy_binding_columns[] = {
+	{ "PolicyName", "string", NULL, "The policy.", 0, ".spec.policyName", NULL },
+	{ "ParamRef", "string", NULL, "Objects with its parameters.", 0, NULL, param_ref_cell },
+	COLUMN_AGE,
+	{ 0 },
+};
+
 /* ---- APIService ---- */
 FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
 	"Who serves a group version.", ROW_OBJ("spec", "What is wanted."),
@@ -366,7 +396,7 @@ const struct resource_def builtin_admin[] = {
 		  .fields = &crd_fields },
 		.rules = { .generation = GEN_SPEC },
 		.subresources = status_only,
-		.columns = crd_columns,
+		.columns = created_columns,
 		.hooks = { .deflt = crd_default } },
 	{ .kind = { ADMISSION("MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
 			    "mutatingwebhookconfiguration"),
@@ -384,11 +414,13 @@ const struct resource_def builtin_admin[] = {
 			    "validatingadmissionpolicy"),
 		  .categories = api_extensions, .has_status = true, .fields = &policy_fields },
 		.rules = { .generation = GEN_SPEC },
-		.subresources = status_only },
+		.subresources = status_only,
+		.columns = policy_columns },
 	{ .kind = { ADMISSION("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
 			    "validatingadmissionpolicybinding"),
 		  .categories = api_extensions, .fields = &policy_binding_fields },
-		.rules = { .generation = GEN_SPEC } },
+		.rules = { .generation = GEN_SPEC },
+		.columns = policy_binding_columns },
 	{ .kind = { .group = "apiregistration.k8s.io",
 		  .version = "v1",
 		  .kind = "APIService",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Groups apps and batch: workloads. Their controllers are in platform/controllers. */
+#include "api/meta.h"
 #include "api/selector.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -291,18 +292,34 @@ static struct json *node_selector_cell(struct json_doc *d, const struct json *o,
 	return json_new_str(d, s.len ? s.data : "<none>");
 }
 
+static bool job_is(const struct json *o, const char *type)
+{
+	return cond_is(json_at(o, "/status/conditions"), type, "True");
+}
+
 static struct json *job_status_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	JSON_EACH (it, json_at(o, "/status/conditions"))
-		if (str_eq(json_get_str(it.val, "status"), "True"))
-			return json_copy(d, json_get(it.val, "type"));
-	return json_new_str(d, json_bool(json_at(o, "/spec/suspend")) ? "Suspended" : "Running");
+	static const char *const shown[] = { "Complete", "Failed", "Suspended", "FailureTarget",
+		"SuccessCriteriaMet" };
+
+	if (json_at(o, "/metadata/deletionTimestamp") && !job_is(o, "Complete") && !job_is(o, "Failed"))
+		return json_new_str(d, "Terminating");
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		if (job_is(o, shown[i]))
+			return json_new_str(d, shown[i]);
+	return json_new_str(d, "Running");
 }
 
 static struct json *job_completions_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	return json_new_strf(d, "%lld/%lld", (long long)json_i64(json_at(o, "/status/succeeded")),
-		(long long)json_i64(json_at(o, "/spec/completions")));
+	const struct json *completions = json_at(o, "/spec/completions");
+	long long done = (long long)json_i64(json_at(o, "/status/succeeded"));
+	long long parallel = (long long)json_i64(json_at(o, "/spec/parallelism"));
+
+	if (completions)
+		return json_new_strf(d, "%lld/%lld", done, (long long)json_i64(completions));
+	return parallel > 1 ? json_new_strf(d, "%lld/1 of %lld", done, parallel)
+			    : json_new_strf(d, "%lld/1", done);
 }
 
 static struct json *job_duration_cell(struct json_doc *d, const struct json *o, int64_t now_ms)

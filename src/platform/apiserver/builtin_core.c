@@ -523,33 +523,36 @@ FIELD_TABLE(event_fields, "io.k8s.api.core.v1.Event", "Something that happened t
 	ROW_OBJ("source", "Who says so."), ROW_STR("source.component", "Program."),
 	ROW_STR("source.host", "Node."), ROW_TIME("firstTimestamp", "When first."),
 	ROW_TIME("lastTimestamp", "When last."), ROW_I32("count", "How often."),
-	ROW_STR("type", "Normal or Warning."),
-	{ "eventTime", F_STRING, FIELD_NULLABLE, "When first, in microseconds.", .format = "date-time" },
+	ROW_STR("type", "Normal or Warning."), ROW_MICROTIME("eventTime", "When first, in microseconds."),
 	ROW_OBJ("series", "A row of the same."), ROW_I32("series.count", "How often."),
-	ROW_STR("series.lastObservedTime", "When last."), ROW_STR("action", "What was done."),
+	ROW_MICROTIME("series.lastObservedTime", "When last."), ROW_STR("action", "What was done."),
 	ROW_REF("related", object_reference_fields, "Another object it is about."),
 	ROW_STR("reportingComponent", "Program."), ROW_STR("reportingInstance", "Which instance of it."));
 
-static int64_t event_time(const struct json *o, bool first)
+/* Of whichever shape: events.k8s.io names members otherwise. */
+static const struct json *event_at(const struct json *o, const char *core, const char *other)
 {
-	int64_t t = 0;
-	const char *text = json_at_str(o, first ? "/firstTimestamp" : "/series/lastObservedTime");
+	const struct json *v = json_at(o, core);
 
-	if (str_empty(text))
-		text = json_at_str(o, first ? "/eventTime" : "/lastTimestamp");
-	if (str_empty(text))
-		text = json_at_str(o, first ? "/metadata/creationTimestamp" : "/eventTime");
-	if (str_empty(text))
-		text = json_at_str(o, "/metadata/creationTimestamp");
-	return text && time_parse(text, &t) ? t : 0;
+	return v ? v : json_at(o, other);
 }
 
 static struct json *event_age(struct json_doc *d, const struct json *o, int64_t now_ms, bool first)
 {
+	const char *texts[] = {
+		first ? NULL : json_at_str(o, "/series/lastObservedTime"),
+		json_str(first ? event_at(o, "/firstTimestamp", "/deprecatedFirstTimestamp")
+			       : event_at(o, "/lastTimestamp", "/deprecatedLastTimestamp")),
+		json_at_str(o, "/eventTime"),
+		json_at_str(o, "/metadata/creationTimestamp"),
+	};
 	char buf[TIME_TEXT_MAX];
-	int64_t t = event_time(o, first);
+	int64_t t;
 
-	return json_new_str(d, t ? time_age(now_ms - t, buf) : "<unknown>");
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (!str_empty(texts[i]) && time_parse(texts[i], &t))
+			return json_new_str(d, time_age(now_ms - t, buf));
+	return json_new_str(d, "<unknown>");
 }
 
 static struct json *event_last_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
@@ -564,31 +567,60 @@ static struct json *event_first_cell(struct json_doc *d, const struct json *o, i
 
 static struct json *event_object_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	CLEANUP(mem_freep) char *kind = str_lower(json_str_or(json_at(o, "/involvedObject/kind"), ""));
+	const struct json *ref = event_at(o, "/involvedObject", "/regarding");
+	CLEANUP(mem_freep) char *kind = str_lower(json_str_or(json_get(ref, "kind"), ""));
+	const char *name = json_get_str(ref, "name");
 
-	return json_new_strf(d, "%s/%s", kind, json_str_or(json_at(o, "/involvedObject/name"), ""));
+	return str_empty(name) ? json_new_str(d, kind) : json_new_strf(d, "%s/%s", kind, name);
+}
+
+static struct json *event_part_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return json_new_str(
+		d, json_str_or(event_at(o, "/involvedObject/fieldPath", "/regarding/fieldPath"), ""));
 }
 
 static struct json *event_source_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	const char *component = json_at_str(o, "/source/component");
-	const char *host = json_at_str(o, "/source/host");
+	const char *component = json_str(event_at(o, "/source/component", "/deprecatedSource/component"));
+	const char *host = json_str(event_at(o, "/source/host", "/deprecatedSource/host"));
 
 	if (str_empty(component))
-		component = json_str_or(json_at(o, "/reportingComponent"), "");
+		component = json_str_or(event_at(o, "/reportingComponent", "/reportingController"), "");
+	if (str_empty(host))
+		host = json_str_or(json_at(o, "/reportingInstance"), "");
 	return str_empty(host) ? json_new_str(d, component) : json_new_strf(d, "%s, %s", component, host);
 }
 
-static const struct column event_columns[] = {
+static struct json *event_message_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	CLEANUP(mem_freep) char *text = mem_strdup(json_str_or(event_at(o, "/message", "/note"), ""));
+	size_t n = strlen(text);
+
+	while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+		text[--n] = '\0';
+	return json_new_str(d, text);
+}
+
+static struct json *event_count_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	const struct json *v = json_at(o, "/series/count");
+
+	if (!v)
+		v = event_at(o, "/count", "/deprecatedCount");
+	return json_new_i64(d, json_i64(v) > 0 ? json_i64(v) : 1);
+}
+
+const struct column event_columns[] = {
 	{ "Last Seen", "string", NULL, "When last.", 0, NULL, event_last_cell },
 	{ "Type", "string", NULL, "Normal or Warning.", 0, ".type", NULL },
 	{ "Reason", "string", NULL, "What.", 0, ".reason", NULL },
 	{ "Object", "string", NULL, "Whom it happened to.", 0, NULL, event_object_cell },
-	{ "Subobject", "string", NULL, "Which part of it.", 1, ".involvedObject.fieldPath", NULL },
+	{ "Subobject", "string", NULL, "Which part of it.", 1, NULL, event_part_cell },
 	{ "Source", "string", NULL, "Who says so.", 1, NULL, event_source_cell },
-	{ "Message", "string", NULL, "What, for people.", 0, ".message", NULL },
+	{ "Message", "string", NULL, "What, for people.", 0, NULL, event_message_cell },
 	{ "First Seen", "string", NULL, "When first.", 1, NULL, event_first_cell },
-	{ "Count", "string", NULL, "How often.", 1, ".count", NULL },
+	{ "Count", "string", NULL, "How often.", 1, NULL, event_count_cell },
 	{ "Name", "string", "name", "Name of the event.", 1, ".metadata.name", NULL },
 	{ 0 },
 };
@@ -636,16 +668,57 @@ static struct json *pv_claim_cell(struct json_doc *d, const struct json *o, int6
 		    : json_new_str(d, "");
 }
 
+static struct json *text_or(struct json_doc *d, const struct json *o, const char *pointer, const char *deflt)
+{
+	const char *s = json_at_str(o, pointer);
+
+	return json_new_str(d, str_empty(s) ? deflt : s);
+}
+
+static struct json *attributes_class_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return text_or(d, o, "/spec/volumeAttributesClassName", "<unset>");
+}
+
+static struct json *pv_reason_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return text_or(d, o, "/status/reason", "");
+}
+
+static struct json *volume_mode_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return text_or(d, o, "/spec/volumeMode", "<unset>");
+}
+
+static struct json *claim_phase_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	if (json_at(o, "/metadata/deletionTimestamp"))
+		return json_new_str(d, "Terminating");
+	return text_or(d, o, "/status/phase", "");
+}
+
+static struct json *claim_volume_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return text_or(d, o, "/spec/volumeName", "");
+}
+
+static struct json *claim_class_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return text_or(d, o, "/spec/storageClassName", "");
+}
+
 static const struct column pv_columns[] = {
 	{ "Capacity", "string", NULL, "Size.", 0, NULL, capacity_cell },
 	{ "Access Modes", "string", NULL, "Access modes.", 0, NULL, access_modes_cell },
 	{ "Reclaim Policy", "string", NULL, "What happens when released.", 0,
 		".spec.persistentVolumeReclaimPolicy", NULL },
-	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL },
+	{ "Status", "string", NULL, "Phase.", 0, NULL, claim_phase_cell },
 	{ "Claim", "string", NULL, "Claim.", 0, NULL, pv_claim_cell },
 	{ "StorageClass", "string", NULL, "Class.", 0, ".spec.storageClassName", NULL },
+	{ "VolumeAttributesClass", "string", NULL, "Class of attributes.", 0, NULL, attributes_class_cell },
+	{ "Reason", "string", NULL, "Why it is in that phase.", 0, NULL, pv_reason_cell },
 	COLUMN_AGE,
-	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL },
+	{ "VolumeMode", "string", NULL, "Mode.", 1, NULL, volume_mode_cell },
 	{ 0 },
 };
 
@@ -672,15 +745,14 @@ static void pvc_validate(
 }
 
 static const struct column pvc_columns[] = {
-	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL },
-	{ "Volume", "string", NULL, "Volume.", 0, ".spec.volumeName", NULL },
+	{ "Status", "string", NULL, "Phase.", 0, NULL, claim_phase_cell },
+	{ "Volume", "string", NULL, "Volume.", 0, NULL, claim_volume_cell },
 	{ "Capacity", "string", NULL, "Size.", 0, NULL, capacity_cell },
 	{ "Access Modes", "string", NULL, "Access modes.", 0, NULL, access_modes_cell },
-	{ "StorageClass", "string", NULL, "Class.", 0, ".spec.storageClassName", NULL },
-	{ "VolumeAttributesClass", "string", NULL, "Class of attributes.", 0,
-		".spec.volumeAttributesClassName", NULL },
+	{ "StorageClass", "string", NULL, "Class.", 0, NULL, claim_class_cell },
+	{ "VolumeAttributesClass", "string", NULL, "Class of attributes.", 0, NULL, attributes_class_cell },
 	COLUMN_AGE,
-	{ "VolumeMode", "string", NULL, "Mode.", 1, ".spec.volumeMode", NULL },
+	{ "VolumeMode", "string", NULL, "Mode.", 1, NULL, volume_mode_cell },
 	{ 0 },
 };
 
@@ -702,6 +774,50 @@ FIELD_TABLE(limitrange_fields, "io.k8s.api.core.v1.LimitRange", "Limits of singl
 	ROW_QMAP("spec.limits[].min", "Least."), ROW_QMAP("spec.limits[].default", "Default limit."),
 	ROW_QMAP("spec.limits[].defaultRequest", "Default request."),
 	ROW_QMAP("spec.limits[].maxLimitRequestRatio", "Largest ratio."));
+
+/* "requests.cpu: 1/2, pods: 3/10": limits of limits in a column of their own. */
+static struct json *quota_text(struct json_doc *d, const struct json *o, bool limits)
+{
+	CLEANUP(strv_done) struct strv names = { 0 };
+	CLEANUP(str_done) struct str s = { 0 };
+
+	JSON_EACH (it, json_at(o, "/status/hard"))
+		if (str_starts(it.key, "limits.") == limits)
+			strv_add(&names, it.key);
+	strv_sort(&names);
+	for (size_t i = 0; i < names.len; i++)
+		str_addf(&s, "%s%s: %s/%s", i ? ", " : "", names.items[i],
+			json_str_or(json_get(json_at(o, "/status/used"), names.items[i]), "0"),
+			json_str_or(json_get(json_at(o, "/status/hard"), names.items[i]), "0"));
+	return json_new_str(d, str_cstr(&s));
+}
+
+static struct json *quota_request_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return quota_text(d, o, false);
+}
+
+static struct json *quota_limit_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return quota_text(d, o, true);
+}
+
+static const struct column quota_columns[] = {
+	{ "Request", "string", NULL, "Used and allowed of requests and numbers.", 0, NULL,
+		quota_request_cell },
+	{ "Limit", "string", NULL, "Used and allowed of limits.", 0, NULL, quota_limit_cell },
+	COLUMN_AGE,
+	{ 0 },
+};
+
+struct json *cell_created(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return json_new_str(d, json_at_str(o, "/metadata/creationTimestamp"));
+}
+const struct column created_columns[] = {
+	{ "Created At", "date", NULL, "When it was made.", 0, NULL, cell_created },
+	{ 0 },
+};
 
 static const char *const no_names[] = { "no", NULL }, *const svc_names[] = { "svc", NULL },
 			 *const ep_names[] = { "ep", NULL };
@@ -782,10 +898,12 @@ const struct resource_def builtin_core[] = {
 	{ .kind = { CORE("ResourceQuota", "resourcequotas", "resourcequota"), .short_names = quota_names,
 		  .namespaced = true, .has_status = true, .fields = &quota_fields },
 		.subresources = status_only,
+		.columns = quota_columns,
 		.hooks = { .validate = quota_validate },
 		.delete_returns = true },
 	{ .kind = { CORE("LimitRange", "limitranges", "limitrange"), .short_names = limits_names,
 		  .namespaced = true, .fields = &limitrange_fields },
+		.columns = created_columns,
 		.rules = { .create_on_update = true },
 		.hooks = { .deflt = limitrange_default, .validate = limitrange_validate } },
 	{ .kind = { 0 } },

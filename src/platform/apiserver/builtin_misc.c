@@ -7,8 +7,7 @@
 FIELD_TABLE(lease_fields, "io.k8s.api.coordination.v1.Lease", "Who leads, or is alive.",
 	ROW_OBJ("spec", "State."), ROW_STR("spec.holderIdentity", "Who holds it."),
 	ROW_I32("spec.leaseDurationSeconds", "For how long."),
-	{ "spec.acquireTime", F_STRING, FIELD_NULLABLE, "Since when.", .format = "date-time" },
-	{ "spec.renewTime", F_STRING, FIELD_NULLABLE, "Last renewed.", .format = "date-time" },
+	ROW_MICROTIME("spec.acquireTime", "Since when."), ROW_MICROTIME("spec.renewTime", "Last renewed."),
 	ROW_I32("spec.leaseTransitions", "How often it changed hands."),
 	ROW_STR("spec.strategy", "Strategy."), ROW_STR("spec.preferredHolder", "Who should hold it."));
 static const struct column lease_columns[] = {
@@ -19,11 +18,10 @@ static const struct column lease_columns[] = {
 
 /* events.k8s.io/v1 shows the same objects as core/v1 in another shape. */
 FIELD_TABLE(new_event_fields, "io.k8s.api.events.v1.Event", "Something that happened to an object.",
-	{ "eventTime", F_STRING, FIELD_NULLABLE, "When first, in microseconds.", .format = "date-time" },
-	ROW_OBJ("series", "A row of the same."), ROW_I32("series.count", "How often."),
-	ROW_STR("series.lastObservedTime", "When last."), ROW_STR("reportingController", "Program."),
-	ROW_STR("reportingInstance", "Which instance of it."), ROW_STR("action", "What was done."),
-	ROW_STR("reason", "What, one CamelCase word."),
+	ROW_MICROTIME("eventTime", "When first, in microseconds."), ROW_OBJ("series", "A row of the same."),
+	ROW_I32("series.count", "How often."), ROW_MICROTIME("series.lastObservedTime", "When last."),
+	ROW_STR("reportingController", "Program."), ROW_STR("reportingInstance", "Which instance of it."),
+	ROW_STR("action", "What was done."), ROW_STR("reason", "What, one CamelCase word."),
 	ROW_REF("regarding", object_reference_fields, "Whom it happened to."),
 	ROW_REF("related", object_reference_fields, "Another object."), ROW_STR("note", "What, for people."),
 	ROW_STR("type", "Normal or Warning."), ROW_OBJ("deprecatedSource", "Who says so."),
@@ -59,34 +57,6 @@ static void event_from_stored(struct json_doc *d, struct json *o)
 {
 	event_rename(d, o, 1, 0);
 }
-
-static struct json *event_age_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	static const char *const at[] = { "/series/lastObservedTime", "/deprecatedLastTimestamp",
-		"/eventTime", "/metadata/creationTimestamp" };
-	char buf[TIME_TEXT_MAX];
-	int64_t t;
-
-	for (size_t i = 0; i < ARRAY_LEN(at); i++)
-		if (time_parse(json_str_or(json_at(o, at[i]), ""), &t))
-			return json_new_str(d, time_age(now_ms - t, buf));
-	return json_new_str(d, "<unknown>");
-}
-
-static struct json *event_regarding_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	CLEANUP(mem_freep) char *kind = str_lower(json_str_or(json_at(o, "/regarding/kind"), ""));
-
-	return json_new_strf(d, "%s/%s", kind, json_str_or(json_at(o, "/regarding/name"), ""));
-}
-static const struct column new_event_columns[] = {
-	{ "Last Seen", "string", NULL, "When last.", 0, NULL, event_age_cell },
-	{ "Type", "string", NULL, "Normal or Warning.", 0, ".type", NULL },
-	{ "Reason", "string", NULL, "What.", 0, ".reason", NULL },
-	{ "Object", "string", NULL, "Whom it happened to.", 0, NULL, event_regarding_cell },
-	{ "Message", "string", NULL, "What, for people.", 0, ".note", NULL },
-	{ 0 },
-};
 
 /* ---- policy ---- */
 FIELD_TABLE(pdb_fields, "io.k8s.api.policy.v1.PodDisruptionBudget", "How many pods may be evicted.",
@@ -415,7 +385,7 @@ const struct resource_def builtin_misc[] = {
 	{ .kind = { KIND("events.k8s.io", "Event", "events", "event"), .short_names = ev, .namespaced = true,
 		  .fields = &new_event_fields },
 		.rules = { .create_on_update = true },
-		.columns = new_event_columns,
+		.columns = event_columns,
 		.selectable = new_event_selectable,
 		.storage = "events",
 		.not_storage = true,

@@ -63,11 +63,6 @@ static void binding_validate(
 	}
 }
 
-static struct json *created_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	return json_new_str(d, json_at_str(o, "/metadata/creationTimestamp"));
-}
-
 static struct json *role_ref_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
 	return json_new_strf(d, "%s/%s", json_str_or(json_at(o, "/roleRef/kind"), ""),
@@ -104,10 +99,6 @@ static struct json *accounts_cell(struct json_doc *d, const struct json *o, int6
 	return subjects_cell(d, o, "ServiceAccount");
 }
 
-static const struct column role_columns[] = {
-	{ "Created At", "date", NULL, "When it was made.", 0, NULL, created_cell },
-	{ 0 },
-};
 static const struct column binding_columns[] = {
 	{ "Role", "string", NULL, "Role.", 0, NULL, role_ref_cell },
 	COLUMN_AGE,
@@ -123,10 +114,10 @@ static const struct column binding_columns[] = {
 const struct resource_def builtin_rbac[] = {
 	{ .kind = { RBAC("Role", "roles", "role"), .namespaced = true, .fields = &role_fields },
 		.rules = { .create_on_update = true },
-		.columns = role_columns },
+		.columns = created_columns },
 	{ .kind = { RBAC("ClusterRole", "clusterroles", "clusterrole"), .fields = &clusterrole_fields },
 		.rules = { .create_on_update = true },
-		.columns = role_columns },
+		.columns = created_columns },
 	{ .kind = { RBAC("RoleBinding", "rolebindings", "rolebinding"), .namespaced = true,
 		  .fields = &rolebinding_fields },
 		.rules = { .create_on_update = true },

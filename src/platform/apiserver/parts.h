@@ -41,3 +41,11 @@ void table_row(struct resource *r, const struct obj *o, bool definitions, bool b
  * ERR_UNSUPPORTED_MEDIA_TYPE if the kind has no table. */
 int protobuf_decode(const struct registry *g, struct resource *want, const void *body, size_t len,
 	struct json_doc **ret, struct err *e);
+/* protobuf_write.c: the other way. Onto out, false (and nothing) if the kind, or the kind of a list's items, has no table. */
+bool protobuf_encode(const struct json *o, struct str *out);
+/* The same for stored objects; metadata_only: as PartialObjectMetadata(List), which every kind can be. */
+bool protobuf_object(const struct obj *o, bool metadata_only, struct str *out);
+void protobuf_list(struct resource *r, const struct obj *const *items, size_t n, const struct list_meta *m,
+	bool metadata_only, struct str *out);
+/* A frame of a watch: length, and the event with the object as encoded by the others. */
+void protobuf_event(const char *type, const struct str *object, struct str *out);

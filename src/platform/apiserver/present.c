@@ -51,22 +51,26 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 }
 
 /* ---- shapes ---- */
-#define AS(what) "application/json;as=" what ";v=v1;g=meta.k8s.io"
-#define AS_BETA(what) "application/json;as=" what ";v=v1beta1;g=meta.k8s.io"
+#define AS(what) ";as=" what ";v=v1;g=meta.k8s.io"
+#define AS_BETA(what) ";as=" what ";v=v1beta1;g=meta.k8s.io"
 static const struct {
 	const char *type;
 	enum shape shape;
-	int list; /* 1: lists only, 0: single objects only, -1: both */
+	int list;     /* 1: lists only, 0: single objects only, -1: both */
+	bool builtin; /* not for custom resources */
 } shapes[] = {
-	{ "application/json", SHAPE_JSON, -1 },
-	{ "application/yaml", SHAPE_YAML, -1 },
-	{ AS("Table"), SHAPE_TABLE, -1 },
-	{ AS_BETA("Table"), SHAPE_TABLE, -1 },
-	{ AS("PartialObjectMetadataList"), SHAPE_METADATA, 1 },
-	{ AS("PartialObjectMetadata"), SHAPE_METADATA, 0 },
+	{ "application/json", SHAPE_JSON, -1, false },
+	{ "application/yaml", SHAPE_YAML, -1, false },
+	{ PROTOBUF_TYPE, SHAPE_PROTOBUF, -1, true },
+	{ "application/json" AS("Table"), SHAPE_TABLE, -1, false },
+	{ "application/json" AS_BETA("Table"), SHAPE_TABLE, -1, false },
+	{ "application/json" AS("PartialObjectMetadataList"), SHAPE_METADATA, 1, false },
+	{ "application/json" AS("PartialObjectMetadata"), SHAPE_METADATA, 0, false },
+	{ PROTOBUF_TYPE AS("PartialObjectMetadataList"), SHAPE_METADATA_PROTOBUF, 1, false },
+	{ PROTOBUF_TYPE AS("PartialObjectMetadata"), SHAPE_METADATA_PROTOBUF, 0, false },
 };
 
-int request_shape(struct request *r, bool list, enum shape *ret)
+int request_shape(struct request *r, const struct resource *res, bool list, enum shape *ret)
 {
 	const char *offers[ARRAY_LEN(shapes)];
 	enum shape found[ARRAY_LEN(shapes)];
@@ -74,7 +78,7 @@ int request_shape(struct request *r, bool list, enum shape *ret)
 	int choice;
 
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		if (shapes[i].list == !list)
+		if (shapes[i].list == !list || (shapes[i].builtin && res->origin != ORIGIN_BUILTIN))
 			continue;
 		found[n] = shapes[i].shape;
 		offers[n++] = shapes[i].type;
@@ -114,7 +118,7 @@ static void reply_in_version(
 	CLEANUP(str_done) struct str out = { 0 };
 	enum shape shape;
 
-	if (request_shape(r, false, &shape) < 0)
+	if (request_shape(r, res, false, &shape) < 0)
 		return;
 	request_add_header(r, "Cache-Control", "no-cache, private");
 	switch (shape) {
@@ -130,6 +134,11 @@ static void reply_in_version(
 		return;
 	case SHAPE_JSON:
 		request_reply_obj(r, status, v);
+		return;
+	case SHAPE_PROTOBUF:
+	case SHAPE_METADATA_PROTOBUF:
+		protobuf_object(v, shape == SHAPE_METADATA_PROTOBUF, &out);
+		request_reply(r, status, PROTOBUF_TYPE, out.data, out.len);
 		return;
 	}
 	request_reply(r, status, "application/json", out.data, out.len);

@@ -14,8 +14,6 @@
 #define DEPTH_MAX \
 	(JSON_DEPTH_MAX / 2 - 2) /* messages; a list between two of them is a level of its own in JSON */
 
-static const char magic[4] = { 'k', '8', 's', '\0' };
-
 /* ---- the wire ---- */
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 struct reader {
@@ -515,11 +513,10 @@ static bool is_ours(const char *api_version)
 	return !strchr(api_version, '/') || str_in(group, plain) || str_ends(group, ".k8s.io");
 }
 
-/* "rbac.authorization.k8s.io/v1", "Role" -> rbac.v1.Role. Options may come in any group's version. */
-static const struct protobuf_message *message_of(const char *api_version, const char *kind)
+const struct protobuf_message *protobuf_message_of(const char *api_version, const char *kind)
 {
 	static const char *const options[] = { "DeleteOptions", "CreateOptions", "UpdateOptions",
-		"PatchOptions", NULL };
+		"PatchOptions", "Status", NULL };
 	const char *slash = strchr(api_version, '/');
 	char name[256];
 
@@ -553,9 +550,9 @@ int protobuf_decode(const struct registry *g, struct resource *want, const void 
 	const struct protobuf_message *m;
 	struct json *o;
 
-	if (len < sizeof(magic) || memcmp(body, magic, sizeof(magic)) != 0)
+	if (len < PROTOBUF_MAGIC_LEN || memcmp(body, PROTOBUF_MAGIC, PROTOBUF_MAGIC_LEN) != 0)
 		return malformed(e, "it does not begin as Kubernetes' does");
-	if (read_envelope(&n, (struct reader){ bytes + sizeof(magic), bytes + len }, e) < 0)
+	if (read_envelope(&n, (struct reader){ bytes + PROTOBUF_MAGIC_LEN, bytes + len }, e) < 0)
 		return -1;
 	if (n.foreign)
 		return unsupported(e);
@@ -567,7 +564,7 @@ int protobuf_decode(const struct registry *g, struct resource *want, const void 
 	}
 	if (str_empty(n.kind) || str_empty(n.api_version))
 		return err_set(e, ERR_BAD_REQUEST, "Object 'Kind' is missing in the protobuf body");
-	m = message_of(n.api_version, n.kind);
+	m = protobuf_message_of(n.api_version, n.kind);
 	if (!m)
 		return unsupported(e);
 	o = json_new_obj(d);

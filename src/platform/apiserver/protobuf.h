@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/protobuf.h - the tables behind protobuf_decode(): which field number of which message is which member in
- * JSON. Facts of the published generated.proto files; a message is one line:
+/* platform/apiserver/protobuf.h - the tables behind protobuf_decode() and protobuf_encode(): which field number of which message
+ * is which member in JSON. Facts of the published generated.proto files; a message is one line:
  *
  *     M("core.v1.Toleration", "1:key:s 2:operator:s 3:value:s 4:effect:s 5:tolerationSeconds:!i")
  *
@@ -17,8 +17,13 @@
 struct protobuf_message {
 	const char *name, *fields;
 };
+/* What every body begins with. */
+#define PROTOBUF_MAGIC "k8s\0"
+#define PROTOBUF_MAGIC_LEN 4
 /* NULL if there is none. */
 const struct protobuf_message *protobuf_message(const char *name);
+/* "rbac.authorization.k8s.io/v1", "Role" -> rbac.v1.Role. Status and the options come in any group's version. */
+const struct protobuf_message *protobuf_message_of(const char *api_version, const char *kind);
 /* All, for tests. */
 const struct protobuf_message *protobuf_messages(size_t *ret_n);
 

@@ -271,12 +271,17 @@ static bool list_reply(struct list *l)
 	CLEANUP(str_done) struct str out = { 0 };
 	enum shape shape;
 
-	if (request_shape(l->r, true, &shape) < 0)
+	if (request_shape(l->r, l->res, true, &shape) < 0)
 		return false;
 	request_add_header(l->r, "Cache-Control", "no-cache, private");
 	if (shape == SHAPE_JSON && request_http(l->r) && objects_size(l) > LIST_STREAM_FROM) {
 		list_stream(l, &m);
 		return true;
+	}
+	if (shape == SHAPE_PROTOBUF || shape == SHAPE_METADATA_PROTOBUF) {
+		protobuf_list(l->res, l->items, l->n, &m, shape == SHAPE_METADATA_PROTOBUF, &out);
+		request_reply(l->r, 200, PROTOBUF_TYPE, out.data, out.len);
+		return false;
 	}
 	if (shape == SHAPE_TABLE)
 		table_list(l->res, l->items, l->n, &m, request_include(l->r), loop_wall_ms(l->s->loop), &out);

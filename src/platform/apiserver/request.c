@@ -2,6 +2,7 @@
 #include "platform/apiserver/request.h"
 
 #include "base/mem.h"
+#include "platform/apiserver/parts.h"
 #include "platform/apiserver/request_impl.h"
 
 #include <stdarg.h>
@@ -467,8 +468,13 @@ void request_reply(struct request *r, int status, const char *type, const void *
 
 void request_reply_json(struct request *r, int status, const struct json *v)
 {
+	static const char *const offers[] = { "application/json", PROTOBUF_TYPE };
 	CLEANUP(str_done) struct str out = { 0 };
 
+	if (request_accept(r, offers, ARRAY_LEN(offers)) == 1 && protobuf_encode(v, &out)) {
+		request_reply(r, status, PROTOBUF_TYPE, out.data, out.len);
+		return;
+	}
 	json_write_to(v, &out);
 	str_addc(&out, '\n');
 	request_reply(r, status, "application/json", out.data, out.len);

@@ -37,6 +37,7 @@ void request_warn(struct request *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3))); /* Warning: 299 - "..." */
 /* Ends the request; the body is copied. */
 void request_reply(struct request *r, int status, const char *type, const void *body, size_t len);
+/* In protobuf, if the client prefers that and the kind of v has it. */
 void request_reply_json(struct request *r, int status, const struct json *v);
 void request_reply_text(struct request *r, int status, const char *text); /* text/plain */
 void request_reply_obj(struct request *r, int status, const struct obj *o);
@@ -58,3 +59,4 @@ void request_on_abort(struct request *r, loop_fn *fn, void *arg);
 int request_accept(const struct request *r, const char *const *offers, size_t n);
 /* Fails with 406 naming the offers. */
 void request_fail_accept(struct request *r, const char *const *offers, size_t n);
+#define PROTOBUF_TYPE "application/vnd.kubernetes.protobuf"

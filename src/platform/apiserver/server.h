@@ -66,8 +66,8 @@ struct apiserver {
 	struct quotas *quotas; /* quota.h; NULL: switched off */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;  /* plugins.h */
-	struct flow *flow;   /* flow.h */
-	struct audit *audit; /* NULL: nobody wants it */
+	struct flow *flow;     /* flow.h */
+	struct audit *audit;   /* NULL: nobody wants it */
 };
 
 /* ---- buckets (server.c) ---- */
@@ -127,9 +127,10 @@ void server_write(
 /* The object as the client wants it: JSON, YAML, Table, metadata only. */
 void reply_object(
 	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o);
-/* True for "Table" and so on; fails the request (406) and returns -1 if nothing fits. */
-enum shape { SHAPE_JSON, SHAPE_TABLE, SHAPE_METADATA, SHAPE_YAML };
-int request_shape(struct request *r, bool list, enum shape *ret);
+/* What the client asked for and the resource can be (a CR can not be protobuf, its metadata can); fails the request (406) and
+ * returns -1 if nothing fits. */
+enum shape { SHAPE_JSON, SHAPE_TABLE, SHAPE_METADATA, SHAPE_YAML, SHAPE_PROTOBUF, SHAPE_METADATA_PROTOBUF };
+int request_shape(struct request *r, const struct resource *res, bool list, enum shape *ret);
 enum table_include request_include(const struct request *r);
 /* {kind: PartialObjectMetadata, ...} */
 void metadata_only(const struct obj *o, struct str *out);

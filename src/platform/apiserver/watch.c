@@ -73,6 +73,11 @@ static void watch_close(struct watch *w)
 }
 
 /* ---- lines ---- */
+static bool is_protobuf(const struct watch *w)
+{
+	return w->shape == SHAPE_PROTOBUF || w->shape == SHAPE_METADATA_PROTOBUF;
+}
+
 static void line_object(struct watch *w, const struct obj *o, bool bookmark, struct str *out)
 {
 	if (w->shape == SHAPE_TABLE) {
@@ -88,8 +93,14 @@ static void line_object(struct watch *w, const struct obj *o, bool bookmark, str
 
 static void send_line(struct watch *w, const char *type, const struct obj *o, bool bookmark)
 {
-	CLEANUP(str_done) struct str line = { 0 };
+	CLEANUP(str_done) struct str line = { 0 }, object = { 0 };
 
+	if (is_protobuf(w)) {
+		protobuf_object(o, w->shape == SHAPE_METADATA_PROTOBUF, &object);
+		protobuf_event(type, &object, &line);
+		request_write(w->r, line.data, line.len);
+		return;
+	}
 	str_addf(&line, "{\"type\":\"%s\",\"object\":", type);
 	line_object(w, o, bookmark, &line);
 	str_add(&line, "}\n");
@@ -119,8 +130,14 @@ static void send_bookmark(struct watch *w, uint64_t rv, bool initial_end)
 static void send_status(struct watch *w, const struct err *e)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = status_from_err(e, NULL, NULL, NULL);
-	CLEANUP(str_done) struct str line = { 0 };
+	CLEANUP(str_done) struct str line = { 0 }, object = { 0 };
 
+	if (is_protobuf(w)) {
+		protobuf_encode(json_root(d), &object);
+		protobuf_event("ERROR", &object, &line);
+		request_write(w->r, line.data, line.len);
+		return;
+	}
 	str_add(&line, "{\"type\":\"ERROR\",\"object\":");
 	json_write_to(json_root(d), &line);
 	str_add(&line, "}\n");
@@ -471,7 +488,7 @@ static void watch_run(struct watch *w)
 		take_snapshot(w);
 	else
 		w->state = WATCH_CATCH_UP, w->pos = any ? server_revision(w->s) : w->o.rv;
-	request_stream(w->r, 200, "application/json");
+	request_stream(w->r, 200, is_protobuf(w) ? PROTOBUF_TYPE ";stream=watch" : "application/json");
 	request_on_drained(w->r, watch_drained, w);
 	bucket_watch_add(server_bucket_of(w->s, w->res), &w->bw);
 	watch_feed(w);
@@ -502,7 +519,7 @@ void server_watch(struct apiserver *s, struct request *r, struct resource *res, 
 
 	if (listopts_read(r, res, i, true, &o) < 0)
 		return;
-	if (request_shape(r, false, &shape) < 0) {
+	if (request_shape(r, res, false, &shape) < 0) {
 		listopts_done(&o);
 		return;
 	}

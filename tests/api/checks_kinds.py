@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What kinds look like: protobuf, Tables, discovery, metrics, by the numbers of kubernetes-api.md section 8."""
+import json
+import re
+import struct
+
+import conformance as c
+from conformance import Skip, eq, fresh, make, status
+
+PB = "application/vnd.kubernetes.protobuf"
+META = ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+META_LIST = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+
+
+# ---- protobuf, read without any table: field numbers are given by hand ----
+def varint(b, at):
+    n = shift = 0
+    while True:
+        n |= (b[at] & 0x7F) << shift
+        at += 1
+        if b[at - 1] < 0x80:
+            return n, at
+        shift += 7
+
+
+def fields(b):
+    """{number: [values]} of a message; byte strings stay bytes."""
+    out, at = {}, 0
+    while at < len(b):
+        tag, at = varint(b, at)
+        if tag & 7 == 0:
+            v, at = varint(b, at)
+        elif tag & 7 == 1:
+            v, at = b[at:at + 8], at + 8
+        else:
+            n, at = varint(b, at)
+            v, at = b[at:at + n], at + n
+            assert len(v) == n, "a value is cut off"
+        out.setdefault(tag >> 3, []).append(v)
+    return out
+
+
+def unwrap(b):
+    """apiVersion, kind and message of an envelope."""
+    eq(b[:4], b"k8s\0")
+    unknown = fields(b[4:])
+    kind = fields(unknown[1][0])
+    return kind[1][0].decode(), kind[2][0].decode(), fields(unknown[2][0])
+
+
+def accept(*types):
+    return {"Accept": ",".join(types)}
+
+
+def raw(a, code=200):
+    eq(a.status, code)
+    eq(a.headers.get("Content-Type"), PB)
+    return unwrap(a.body)
+
+
+def config_map(**data):
+    name = fresh("pb")
+    make("/api/v1/namespaces/default/configmaps", {"metadata": {"name": name, "labels": {"pb": name}}, "data": data})
+    return name
+
+
+def t13p_protobuf_of_one_object_and_of_a_list():
+    name = config_map(a="b")
+    url = "/api/v1/namespaces/default/configmaps"
+    version, kind, m = raw(c.k.get(url + "/" + name, headers=accept(PB, "application/json")))
+    eq((version, kind), ("v1", "ConfigMap"))
+    eq(fields(m[1][0])[1], [name.encode()])
+    eq(fields(m[2][0]), {1: [b"a"], 2: [b"b"]})
+    version, kind, m = raw(c.k.get(url + "?labelSelector=pb%3D" + name, headers=accept(PB)))
+    eq((version, kind, len(m[2])), ("v1", "ConfigMapList", 1))
+    meta = fields(m[1][0])
+    assert int(meta[2][0]) > 0, "the list has its version"
+    eq(fields(fields(m[2][0])[1][0])[1], [name.encode()])
+
+
+def t13p_order_and_weight_choose():
+    url = "/api/v1/namespaces/default/configmaps/" + config_map()
+    eq(c.k.get(url, headers=accept("application/json", PB)).headers.get("Content-Type"), "application/json")
+    eq(c.k.get(url, headers=accept("application/json;q=0.5", PB)).headers.get("Content-Type"), PB)
+    eq(c.k.get(url, headers=accept(PB + ";q=0.1", "application/json;q=0.2")).headers.get("Content-Type"), "application/json")
+    eq(c.k.get(url, headers=accept("*/*")).headers.get("Content-Type"), "application/json")
+
+
+def t13p_protobuf_answers_to_writes_and_errors():
+    name = fresh("pb")
+    url = "/api/v1/namespaces/default/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    _, kind, m = raw(c.k.post(url, body, headers=accept(PB)), 201)
+    eq((kind, fields(m[1][0])[1]), ("ConfigMap", [name.encode()]))
+    version, kind, m = raw(c.k.post(url, body, headers=accept(PB, "application/json")), 409)
+    eq((version, kind, m[2], m[4], m[6]), ("v1", "Status", [b"Failure"], [b"AlreadyExists"], [409]))
+    _, kind, m = raw(c.k.merge(url + "/" + name, {"data": {"x": "y"}}, headers=accept(PB)))
+    eq(fields(m[2][0])[2], [b"y"])
+    _, kind, m = raw(c.k.delete(url + "/" + name, headers=accept(PB)))
+    eq((kind, m[2]), ("Status", [b"Success"]))
+    _, kind, m = raw(c.k.get(url + "/" + name, headers=accept(PB)), 404)
+    eq((kind, m[6]), ("Status", [404]))
+
+
+def t13p_protobuf_answers_to_reviews():
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+    _, kind, m = raw(c.k.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, headers=accept(PB)), 201)
+    eq((kind, fields(m[3][0])[1]), ("SelfSubjectAccessReview", [1]))
+
+
+def frames(w, n):
+    """The next n frames of a watch: type, and what unwrap() says of the object."""
+    out = []
+    for _ in range(n):
+        size = struct.unpack(">I", w.read(4))[0]
+        event = fields(w.read(size))
+        out.append((event[1][0].decode(),) + unwrap(fields(event[2][0])[1][0]))
+    return out
+
+
+def open_watch(path, *types):
+    a = c.k.open("GET", path, headers=accept(*types), timeout=10)[1]
+    eq(a.status, 200)
+    return a
+
+
+def t13p_a_watch_in_protobuf():
+    name = config_map(a="b")
+    url = "/api/v1/namespaces/default/configmaps"
+    w = open_watch(url + "?watch=1&resourceVersion=0&labelSelector=pb%3D" + name, PB + ";stream=watch", "application/json")
+    eq(w.getheader("Content-Type"), PB + ";stream=watch")
+    type, version, kind, m = frames(w, 1)[0]
+    eq((type, version, kind, fields(m[1][0])[1]), ("ADDED", "v1", "ConfigMap", [name.encode()]))
+    status(c.k.merge(url + "/" + name, {"data": {"a": "c"}}), 200)
+    c.k.delete(url + "/" + name)
+    (t1, _, _, m1), (t2, _, _, m2) = frames(w, 2)
+    eq((t1, t2), ("MODIFIED", "DELETED"))
+    eq(fields(m1[2][0])[2], [b"c"])
+    w.close()
+
+
+def t13p_the_error_of_a_watch_is_a_status_in_protobuf():
+    old = c.k.watch("/api/v1/configmaps?resourceVersion=1")
+    if old.next()["type"] != "ERROR":
+        raise Skip("the server remembers everything since its beginning")
+    w = open_watch("/api/v1/configmaps?watch=1&resourceVersion=1", PB)
+    type, version, kind, m = frames(w, 1)[0]
+    eq((type, version, kind, m[6]), ("ERROR", "v1", "Status", [410]))
+    w.close()
+
+
+def t73p_metadata_in_protobuf_of_builtins_and_custom_resources():
+    name = config_map(a="b")
+    url = "/api/v1/namespaces/default/configmaps"
+    version, kind, m = raw(c.k.get(url + "/" + name, headers=accept(PB + META, "application/json" + META)))
+    eq((version, kind, sorted(m)), ("meta.k8s.io/v1", "PartialObjectMetadata", [1]))
+    _, kind, m = raw(c.k.get(url + "?labelSelector=pb%3D" + name, headers=accept(PB + META_LIST)))
+    eq((kind, len(m[2])), ("PartialObjectMetadataList", 1))
+    eq(c.k.get(url, headers=accept(PB + META)).status, 406)
+    w = open_watch(url + "?watch=1&resourceVersion=0&labelSelector=pb%3D" + name, PB + META)
+    eq(frames(w, 1)[0][2], "PartialObjectMetadata")
+    w.close()
+    url = c.WIDGETS
+    _, kind, _ = raw(c.k.get(url, headers=accept(PB + META_LIST)))
+    eq(kind, "PartialObjectMetadataList")
+    eq(c.k.get(url, headers=accept(PB)).status, 406)
+    eq(c.k.get(url, headers=accept(PB, "application/json")).headers.get("Content-Type"), "application/json")
+
+
+# ---- Tables (2.8) ----
+# Plural, group version, and the columns as kubectl prints them; * marks those of -o wide.
+WORKLOAD = ["Containers*", "Images*", "Selector*"]
+TABLES = {
+    "v1/nodes": ["Name", "Status", "Roles", "Age", "Version", "Internal-IP*", "External-IP*", "OS-Image*", "Kernel-Version*",
+                 "Container-Runtime*"],
+    "v1/pods": ["Name", "Ready", "Status", "Restarts", "Age", "IP*", "Node*", "Nominated Node*", "Readiness Gates*"],
+    "apps/v1/deployments": ["Name", "Ready", "Up-to-date", "Available", "Age"] + WORKLOAD,
+    "apps/v1/daemonsets": ["Name", "Desired", "Current", "Ready", "Up-to-date", "Available", "Node Selector", "Age"] + WORKLOAD,
+    "apps/v1/replicasets": ["Name", "Desired", "Current", "Ready", "Age"] + WORKLOAD,
+    "apps/v1/statefulsets": ["Name", "Ready", "Age", "Containers*", "Images*"],
+    "apps/v1/controllerrevisions": ["Name", "Controller", "Revision", "Age"],
+    "batch/v1/jobs": ["Name", "Status", "Completions", "Duration", "Age"] + WORKLOAD,
+    "batch/v1/cronjobs": ["Name", "Schedule", "Timezone", "Suspend", "Active", "Last Schedule", "Age"] + WORKLOAD,
+    "v1/replicationcontrollers": ["Name", "Desired", "Current", "Ready", "Age"] + WORKLOAD,
+    "v1/podtemplates": ["Name", "Containers", "Images", "Pod Labels"],
+    "v1/services": ["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector*"],
+    "v1/endpoints": ["Name", "Endpoints", "Age"],
+    "discovery.k8s.io/v1/endpointslices": ["Name", "AddressType", "Ports", "Endpoints", "Age"],
+    "v1/events": ["Last Seen", "Type", "Reason", "Object", "Subobject*", "Source*", "Message", "First Seen*", "Count*", "Name*"],
+    "events.k8s.io/v1/events": ["Last Seen", "Type", "Reason", "Object", "Subobject*", "Source*", "Message", "First Seen*",
+                                "Count*", "Name*"],
+    "v1/configmaps": ["Name", "Data", "Age"],
+    "v1/secrets": ["Name", "Type", "Data", "Age"],
+    "v1/serviceaccounts": ["Name", "Secrets", "Age"],
+    "v1/namespaces": ["Name", "Status", "Age"],
+    "v1/persistentvolumes": ["Name", "Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass",
+                             "VolumeAttributesClass", "Reason", "Age", "VolumeMode*"],
+    "v1/persistentvolumeclaims": ["Name", "Status", "Volume", "Capacity", "Access Modes", "StorageClass",
+                                  "VolumeAttributesClass", "Age", "VolumeMode*"],
+    "v1/resourcequotas": ["Name", "Request", "Limit", "Age"],
+    "v1/limitranges": ["Name", "Created At"],
+    "apiextensions.k8s.io/v1/customresourcedefinitions": ["Name", "Created At"],
+    "rbac.authorization.k8s.io/v1/roles": ["Name", "Created At"],
+    "rbac.authorization.k8s.io/v1/clusterroles": ["Name", "Created At"],
+    "rbac.authorization.k8s.io/v1/rolebindings": ["Name", "Role", "Age", "Users*", "Groups*", "ServiceAccounts*"],
+    "rbac.authorization.k8s.io/v1/clusterrolebindings": ["Name", "Role", "Age", "Users*", "Groups*", "ServiceAccounts*"],
+    "coordination.k8s.io/v1/leases": ["Name", "Holder", "Age"],
+    "apiregistration.k8s.io/v1/apiservices": ["Name", "Service", "Available", "Age"],
+    "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": ["Name", "Webhooks", "Age"],
+    "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": ["Name", "Webhooks", "Age"],
+    "admissionregistration.k8s.io/v1/validatingadmissionpolicies": ["Name", "Validations", "ParamKind", "Age"],
+    "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": ["Name", "PolicyName", "ParamRef", "Age"],
+    "policy/v1/poddisruptionbudgets": ["Name", "Min Available", "Max Unavailable", "Allowed Disruptions", "Age"],
+    "scheduling.k8s.io/v1/priorityclasses": ["Name", "Value", "Global-Default", "Age", "PreemptionPolicy"],
+    "storage.k8s.io/v1/storageclasses": ["Name", "Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion",
+                                         "Age"],
+    "storage.k8s.io/v1/csidrivers": ["Name", "AttachRequired", "PodInfoOnMount", "StorageCapacity", "TokenRequests",
+                                     "RequiresRepublish", "Modes", "Age"],
+    "storage.k8s.io/v1/csinodes": ["Name", "Drivers", "Age"],
+    "storage.k8s.io/v1/csistoragecapacities": ["Name", "StorageClass", "Capacity"],
+    "storage.k8s.io/v1/volumeattachments": ["Name", "Attacher", "PV", "Node", "Attached", "Age"],
+    "storage.k8s.io/v1/volumeattributesclasses": ["Name", "DriverName", "Age"],
+    "networking.k8s.io/v1/ingresses": ["Name", "Class", "Hosts", "Address", "Ports", "Age"],
+    "networking.k8s.io/v1/ingressclasses": ["Name", "Controller", "Parameters", "Age"],
+    "networking.k8s.io/v1/networkpolicies": ["Name", "Pod-Selector", "Age"],
+    "node.k8s.io/v1/runtimeclasses": ["Name", "Handler", "Age"],
+    "autoscaling/v2/horizontalpodautoscalers": ["Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"],
+    "certificates.k8s.io/v1/certificatesigningrequests": ["Name", "Age", "SignerName", "Requestor", "RequestedDuration",
+                                                          "Condition"],
+}
+
+
+def url_of(key):
+    return ("/api/" if key.count("/") == 1 else "/apis/") + key
+
+
+def table(url, **kw):
+    a = c.k.get(url, headers=accept("application/json;as=Table;v=v1;g=meta.k8s.io"), **kw)
+    eq(a.status, 200)
+    return a.json
+
+
+def t72c_columns_of_every_kind():
+    wrong = []
+    for key, want in sorted(TABLES.items()):
+        have = [d["name"] + ("*" if d["priority"] > 0 else "") for d in table(url_of(key))["columnDefinitions"]]
+        if have != want:
+            wrong.append("%s: %s" % (key, have))
+    eq(wrong, [])
+
+
+def t72c_every_listed_kind_is_in_the_table_above():
+    """A kind that is added without columns to expect is noticed."""
+    missing = []
+    groups = [("api/v1", "v1")] + [("apis/" + v["groupVersion"], v["groupVersion"])
+                                   for g in c.k.get("/apis").json["groups"] for v in g["versions"]]
+    for path, gv in groups:
+        if not re.search(r"^v1$|^(apps|batch|policy|autoscaling)/|\.k8s\.io/", gv):
+            continue
+        a = c.k.get("/" + path)
+        for r in a.json.get("resources", []) if a.status == 200 else []:
+            if "/" not in r["name"] and "list" in r["verbs"] and gv + "/" + r["name"] not in TABLES:
+                missing.append(gv + "/" + r["name"])
+    eq(missing if c.OWN else [], [])
