@@ -2,7 +2,8 @@
 /* The API server alone, for developing what talks to it; `coracle server` takes its place.
  *
  *   coracle-apiserver-dev DATA_DIR [PORT] [--bare] [--audit-log=FILE] [--max-requests-inflight=N]
- *     [--disable-admission-plugins=A,B] */
+ *     [--disable-admission-plugins=A,B] [--store=mem|etcd:URLS] [--etcd-ca=F] [--etcd-cert=F] [--etcd-key=F]
+ *     [--etcd-prefix=P] */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,10 +20,27 @@ static void stop(void *arg)
 	loop_stop(arg);
 }
 
+static bool takes_store(const char *arg, struct store_choice *c)
+{
+	const struct {
+		const char *name, **value;
+	} options[] = { { "--store=", &c->store }, { "--etcd-ca=", &c->etcd_ca },
+		{ "--etcd-cert=", &c->etcd_cert }, { "--etcd-key=", &c->etcd_key },
+		{ "--etcd-prefix=", &c->etcd_prefix } };
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (!str_starts(arg, options[i].name))
+			continue;
+		*options[i].value = arg + strlen(options[i].name);
+		return true;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	CLEANUP(loop_freep) struct loop *l = NULL;
-	CLEANUP(mem_freep) char *db = NULL;
+	struct store_choice choice = { 0 };
 	struct apiserver_spec spec = { 0 };
 	struct apiserver *s;
 	struct loop_signal *term, *intr;
@@ -47,13 +65,12 @@ int main(int argc, char **argv)
 				fprintf(stderr, "coracle-apiserver-dev: %s\n", e.msg);
 				return 2;
 			}
-		} else if (!str_to_i64(argv[i], 0, 65535, &port))
+		} else if (!takes_store(argv[i], &choice) && !str_to_i64(argv[i], 0, 65535, &port))
 			return 2;
 	l = loop_new();
 	spec.data_dir = argv[1];
 	spec.port = (int)port;
-	db = file_join(argv[1], "state.db");
-	if (file_mkdirs(argv[1], 0700, &e) < 0 || !(spec.store = store_sqlite_open(l, db, &e)) ||
+	if (file_mkdirs(argv[1], 0700, &e) < 0 || !(spec.store = store_open(l, argv[1], &choice, &e)) ||
 		!(s = apiserver_new(l, &spec, &e))) {
 		log_error("%s", e.msg);
 		return 1;

@@ -144,10 +144,17 @@ class Watch:
 
 
 class Server:
-    """A server of our own in a temporary directory, which it runs in; args: more of its options."""
+    """A server of our own in a temporary directory, which it runs in; args: more of its options, besides those of
+    APISERVER_ARGS, in which @ is something else for each server (for --etcd-prefix=/@)."""
+
+    made = 0
 
     def __init__(self, args=(), program=None):
+        Server.made += 1
+        unique = "t%d-%d" % (os.getpid(), Server.made)
         self.args = ["0"] + list(args) if args is not None else []
+        if args is not None:
+            self.args += [a.replace("@", unique) for a in os.environ.get("APISERVER_ARGS", "").split()]
         self.env = None
         self.program = find_server_program()
         if program:  # beside it

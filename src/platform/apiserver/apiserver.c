@@ -20,6 +20,7 @@
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/server.h"
+#include "platform/apiserver/shared_pki.h"
 
 #include <malloc.h>
 #include <string.h>
@@ -131,6 +132,8 @@ static int load_pki(struct apiserver *s, const struct apiserver_spec *spec, stru
 		strv_add(&sans, spec->extra_sans[i]);
 	if (spec->host)
 		strv_add(&sans, spec->host);
+	if (shared_pki_sync(s, dir, e) < 0)
+		return -1;
 	return pki_load(&s->pki, dir, (const char *const *)strv_argv(&sans), loop_wall_ms(s->loop), e);
 }
 
@@ -146,13 +149,14 @@ static int listen_all(struct apiserver *s, const struct apiserver_spec *spec, st
 
 static int start(struct apiserver *s, const struct apiserver_spec *spec, struct err *e)
 {
-	if (file_mkdirs(s->data_dir, 0700, e) < 0 || load_pki(s, spec, e) < 0)
+	if (file_mkdirs(s->data_dir, 0700, e) < 0)
 		return -1;
 	if (spec->audit_log && !(s->audit = audit_open(s->loop, spec->audit_log, e)))
 		return -1;
 	builtin_register(s->registry);
 	make_buckets(s);
-	if (server_load(s, e) < 0)
+	server_follow(s);
+	if (server_load(s, e) < 0 || load_pki(s, spec, e) < 0)
 		return -1;
 	s->crds = crds_new(s);
 	bootstrap_make(s);
@@ -223,6 +227,7 @@ void apiserver_free(struct apiserver *s)
 	if (!s)
 		return;
 	finish_requests(s);
+	store_follow(s->store, NULL, NULL);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
 	quotas_free(s->quotas);
@@ -248,6 +253,7 @@ void apiserver_free(struct apiserver *s)
 	pki_done(&s->pki);
 	free(s->data_dir);
 	free(s->kubeconfig);
+	free(s->shared_pki);
 	free(s);
 }
 

@@ -142,6 +142,11 @@ const struct obj *bucket_latest(const struct bucket *b, const char *key, uint64_
 	return o;
 }
 
+bool bucket_is_queued(const struct bucket *b, const char *key)
+{
+	return b->n_queue > 0 && queue_find(b, key);
+}
+
 void bucket_queue(struct bucket *b, const char *key, const struct obj *o, uint64_t rev)
 {
 	struct queued *q = queue_find(b, key);
@@ -230,6 +235,17 @@ void bucket_forget(struct bucket *b, int64_t now_ms)
 		b->since = c->rev;
 		change_done(c);
 	}
+}
+
+void bucket_forget_all(struct bucket *b, uint64_t rev)
+{
+	while (b->n_history > 0) {
+		struct bucket_change *c = &b->history[b->first++];
+
+		b->n_history--;
+		change_done(c);
+	}
+	b->since = rev;
 }
 
 uint64_t bucket_since(const struct bucket *b)

@@ -26,6 +26,8 @@ const struct obj *bucket_at(const struct bucket *b, size_t i);
 size_t bucket_seek(const struct bucket *b, const char *key);
 /* The object after all queued writes; *ret_rev its revision (0: there is none). */
 const struct obj *bucket_latest(const struct bucket *b, const char *key, uint64_t *ret_rev);
+/* A write of this key is queued. */
+bool bucket_is_queued(const struct bucket *b, const char *key);
 
 /* ---- writing ---- */
 /* A write is queued in the store; o NULL: deletion. Each is settled once, in order. */
@@ -54,6 +56,7 @@ struct bucket_change {
 /* History holds every change after this. */
 uint64_t bucket_since(const struct bucket *b);
 void bucket_set_since(struct bucket *b, uint64_t rev);
+void bucket_forget_all(struct bucket *b, uint64_t rev); /* no history: it begins after rev */
 /* Index of the first change after rev. */
 size_t bucket_change_seek(const struct bucket *b, uint64_t rev);
 const struct bucket_change *bucket_change_at(const struct bucket *b, size_t i); /* NULL at the end */

@@ -12,11 +12,18 @@
 struct commit {
 	struct apiserver *s;
 	struct bucket *bucket;
-	struct obj *obj;
+	struct obj *obj; /* in a shared store without a revision until it is acknowledged */
 	bool removal;
 	commit_fn *done;
 	void *arg;
+	/* shared stores: one write of a key at a time, the next one waits */
+	uint64_t token, expect;
+	struct commit *follower;
+	struct commit *next, **prev;
 };
+
+/* What stands for the revision of a write under way where the store gives revisions only with the acknowledgement. */
+#define TOKEN (1ULL << 63)
 
 /* Members in the order apiVersion, kind, metadata, rest. */
 void server_normalize(struct json_doc *d)
@@ -47,9 +54,11 @@ void server_normalize(struct json_doc *d)
 	json_set_root(d, ordered);
 }
 
-static void commit_done(void *arg, uint64_t rev, const struct err *e)
+static void wake_key(struct apiserver *s, const struct bucket *b, const char *key);
+
+/* Known to everybody from here on; or refused. */
+static void commit_end(struct commit *c, uint64_t rev, const struct err *e)
 {
-	struct commit *c = arg;
 	struct apiserver *s = c->s;
 	int64_t now = loop_mono_ms(s->loop);
 
@@ -61,39 +70,143 @@ static void commit_done(void *arg, uint64_t rev, const struct err *e)
 		bucket_put(c->bucket, c->obj, rev, now);
 	if (c->done)
 		c->done(c->arg, e ? NULL : c->obj, e);
-	else if (e)
+	else if (e && !(e->code == ERR_CONFLICT && store_shared(s->store))) /* another server was faster */
 		log_error("apiserver: %s '%s': %s", bucket_storage(c->bucket), obj_key(c->obj), e->msg);
 	if (!e)
 		server_wake_waits(s);
 	server_after_change(s);
 	if (bucket_len(c->bucket) >= SERVER_COMPACT_FROM)
 		obj_compact(c->obj);
+}
+
+static void commit_done(void *arg, uint64_t rev, const struct err *e)
+{
+	struct commit *c = arg;
+
+	commit_end(c, rev, e);
 	obj_unref(c->obj);
 	free(c);
+}
+
+static void commit_write(struct commit *c, uint64_t expect, store_done_fn *done)
+{
+	CLEANUP(str_done) struct str key = { 0 }, value = { 0 };
+	const char *text;
+	size_t len;
+
+	server_store_key(c->bucket, obj_key(c->obj), &key);
+	if (!c->removal) {
+		text = obj_text(c->obj, &len);
+		value_without_rv(text, len, &value);
+	}
+	store_write(c->s->store, &(struct store_write){ .key = key.data,
+					 .value = c->removal ? NULL : value.data,
+					 .len = value.len,
+					 .expect = expect,
+					 .done = done,
+					 .arg = c });
+}
+
+/* ---- a store that others write to, too ---- */
+static struct obj *with_revision(const struct commit *c, uint64_t rev)
+{
+	CLEANUP(str_done) struct str bare = { 0 }, text = { 0 };
+	const char *old;
+	struct obj *o;
+	size_t len;
+
+	if (c->removal)
+		return server_last_state(c->obj, rev);
+	old = obj_text(c->obj, &len);
+	value_without_rv(old, len, &bare);
+	value_with_rv(bare.data, bare.len, rev, &text);
+	o = obj_from_text(text.data, text.len, NULL);
+	MUST(o);
+	return o;
+}
+
+/* What was made on the ground of the write that came to this: it goes on, or has lost its ground. */
+static struct commit *release_follower(struct commit *c, uint64_t rev, bool failed)
+{
+	struct commit *f = c->follower;
+
+	if (!f)
+		return NULL;
+	if (!failed && (f->expect == c->token || (f->expect == 0 && c->removal)))
+		f->expect = c->removal ? 0 : rev;
+	else
+		return f;
+	return NULL;
+}
+
+static void shared_done(void *arg, uint64_t rev, const struct err *e)
+{
+	struct commit *c = arg, *lost, *follower;
+	CLEANUP(mem_freep) char *key = mem_strdup(obj_key(c->obj));
+	struct apiserver *s = c->s;
+	struct err conflict = { 0 };
+
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	if (!e) {
+		struct obj *o = with_revision(c, rev);
+
+		obj_unref(c->obj);
+		c->obj = o;
+	}
+	follower = c->follower;
+	lost = release_follower(c, rev, e != NULL);
+	commit_end(c, rev, e);
+	wake_key(s, c->bucket, key);
+	if (lost) {
+		err_set(&conflict, ERR_CONFLICT, "what the write builds on was refused");
+		shared_done(lost, 0, &conflict);
+	} else if (follower) {
+		commit_write(follower, follower->expect, shared_done);
+	}
+	obj_unref(c->obj);
+	free(c);
+}
+
+static struct commit *last_of_key(const struct commit *c)
+{
+	struct commit *p = c->s->pending;
+
+	while (p && (p->follower || p->bucket != c->bucket || !str_eq(obj_key(p->obj), obj_key(c->obj))))
+		p = p->next;
+	return p;
+}
+
+static void shared_start(struct commit *c)
+{
+	struct commit *before = last_of_key(c);
+
+	c->next = c->s->pending;
+	c->prev = &c->s->pending;
+	if (c->next)
+		c->next->prev = &c->next;
+	c->s->pending = c;
+	if (before)
+		before->follower = c;
+	else
+		commit_write(c, c->expect, shared_done);
 }
 
 static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, bool removal, uint64_t rev,
 	uint64_t expect, commit_fn *done, void *arg)
 {
-	CLEANUP(str_done) struct str key = { 0 }, value = { 0 };
 	struct commit *c = MEM_NEW(struct commit);
-	const char *text;
-	size_t len;
 
-	*c = (struct commit){ s, b, o, removal, done, arg };
-	server_store_key(b, obj_key(o), &key);
-	if (!removal) {
-		text = obj_text(o, &len);
-		value_without_rv(text, len, &value);
-	}
-	bucket_queue(b, obj_key(o), removal ? NULL : o, rev);
+	*c = (struct commit){ .s = s, .bucket = b, .obj = o, .removal = removal, .done = done, .arg = arg };
+	c->expect = expect;
+	c->token = store_shared(s->store) ? TOKEN | ++s->tokens_given : 0;
+	bucket_queue(b, obj_key(o), removal ? NULL : o, c->token ? c->token : rev);
 	s->commits++;
-	store_write(s->store, &(struct store_write){ .key = key.data,
-				      .value = removal ? NULL : value.data,
-				      .len = value.len,
-				      .expect = expect,
-				      .done = commit_done,
-				      .arg = c });
+	if (c->token)
+		shared_start(c);
+	else
+		commit_write(c, expect, commit_done);
 }
 
 void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect,
@@ -101,17 +214,22 @@ void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, u
 {
 	uint64_t rev = store_next(s->store);
 
-	json_set_strf(draft, json_need_obj(draft, json_root(draft), "metadata"), "resourceVersion", "%llu",
-		(unsigned long long)rev);
+	if (rev)
+		json_set_strf(draft, json_need_obj(draft, json_root(draft), "metadata"), "resourceVersion",
+			"%llu", (unsigned long long)rev);
+	else
+		json_remove(json_need_obj(draft, json_root(draft), "metadata"), "resourceVersion");
 	server_normalize(draft);
 	commit_start(s, b, obj_from_doc(draft), false, rev, expect, done, arg);
 }
 
 void server_remove(struct apiserver *s, struct bucket *b, const struct obj *old, commit_fn *done, void *arg)
 {
-	uint64_t rev = store_next(s->store);
+	uint64_t rev = store_next(s->store), expect;
 
-	commit_start(s, b, server_last_state(old, rev), true, rev, obj_rv(old), done, arg);
+	if (bucket_latest(b, obj_key(old), &expect) != old)
+		expect = obj_rv(old);
+	commit_start(s, b, rev ? server_last_state(old, rev) : obj_ref(old), true, rev, expect, done, arg);
 }
 
 const struct obj *server_env_get(
@@ -163,10 +281,13 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	causes_done(&c);
 }
 
-/* ---- waiting for a revision ---- */
+/* ---- waiting for a revision, for a key, for what others have written ---- */
 struct rev_wait {
 	struct apiserver *s;
 	uint64_t rev;
+	struct bucket *bucket; /* with key */
+	char *key;
+	struct store_wait *sync;
 	rev_wait_fn *fn;
 	void *arg;
 	struct loop_timer *timer;
@@ -182,6 +303,8 @@ static void wait_unlink(struct rev_wait *w)
 	if (*p)
 		*p = w->next;
 	loop_timer_free(w->timer);
+	store_sync_cancel(w->s->store, w->sync);
+	free(w->key);
 }
 
 static void wait_end(struct rev_wait *w, bool reached)
@@ -224,7 +347,61 @@ void server_wake_waits(struct apiserver *s)
 
 	for (; w; w = next) {
 		next = w->next;
-		if (w->rev <= server_revision(s))
+		if (w->rev && w->rev <= server_revision(s))
 			wait_end(w, true);
 	}
+}
+
+bool server_pending(const struct apiserver *s, const struct bucket *b, const char *key)
+{
+	return s->pending && bucket_is_queued(b, key);
+}
+
+struct rev_wait *server_wait_key(
+	struct apiserver *s, struct bucket *b, const char *key, rev_wait_fn *fn, void *arg)
+{
+	struct rev_wait *w = MEM_NEW(struct rev_wait);
+
+	*w = (struct rev_wait){
+		.s = s, .bucket = b, .key = mem_strdup(key), .fn = fn, .arg = arg, .next = s->waits
+	};
+	s->waits = w;
+	return w;
+}
+
+/* One at a time: it may begin the key's next write, for which the others wait again. */
+static void wake_key(struct apiserver *s, const struct bucket *b, const char *key)
+{
+	struct rev_wait *w, *oldest;
+
+	while (!server_pending(s, b, key)) {
+		oldest = NULL;
+		for (w = s->waits; w; w = w->next)
+			if (w->bucket == b && str_eq(w->key, key))
+				oldest = w;
+		if (!oldest)
+			return;
+		wait_end(oldest, true);
+	}
+}
+
+static void synced(void *arg, const struct err *e)
+{
+	struct rev_wait *w = arg;
+
+	w->sync = NULL;
+	wait_end(w, !e);
+}
+
+struct rev_wait *server_wait_sync(struct apiserver *s, rev_wait_fn *fn, void *arg)
+{
+	struct rev_wait *w;
+
+	if (!store_shared(s->store))
+		return NULL;
+	w = MEM_NEW(struct rev_wait);
+	*w = (struct rev_wait){ .s = s, .fn = fn, .arg = arg, .next = s->waits };
+	s->waits = w;
+	w->sync = store_sync(s->store, synced, w);
+	return w;
 }

@@ -16,6 +16,8 @@ struct visit {
 	struct request *r;
 	struct flow_entry turn;
 	struct audit_note *note;
+	struct rev_wait *wait; /* a token may be of another server's making */
+	bool fresh;
 	int status; /* of the answer that has begun */
 };
 
@@ -37,6 +39,7 @@ static void visit_ended(void *arg, struct request *r)
 
 	audit_write(v->s->audit, v->note, r, AUDIT_COMPLETE, v->status);
 	audit_note_free(v->note);
+	server_wait_cancel(v->wait);
 	free(v);
 }
 
@@ -150,23 +153,46 @@ static void visit_enter(struct visit *v)
 	reqinfo_done(&i);
 }
 
+static void visit_begin(struct visit *v);
+
+static void visit_synced(void *arg, bool reached)
+{
+	struct visit *v = arg;
+
+	v->wait = NULL;
+	(void)reached;
+	visit_begin(v);
+}
+
+static void visit_begin(struct visit *v)
+{
+	struct apiserver *s = v->s;
+	struct err e = { 0 };
+
+	if (s->stopping) {
+		/* client-go tries again by itself then; without it an informer lists anew */
+		request_add_header(v->r, "Retry-After", "1");
+		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
+	} else if (authenticate(s, v->r, &e) == 0) {
+		visit_enter(v);
+		return;
+	} else if (!v->fresh) {
+		v->fresh = true;
+		v->wait = server_wait_sync(s, visit_synced, v);
+		if (v->wait)
+			return;
+	}
+	v->note = audit_begin(s->audit, v->r);
+	request_fail(v->r, &e, NULL, NULL, NULL);
+}
+
 void server_serve(void *arg, struct request *r)
 {
 	struct apiserver *s = arg;
 	struct visit *v = MEM_NEW(struct visit);
-	struct err e = { 0 };
 
 	*v = (struct visit){ .s = s, .r = r, .turn = { .run = visit_go, .refuse = visit_refused } };
 	request_on_status(r, visit_answered, v);
 	request_on_end(r, visit_ended, v);
-	if (s->stopping) {
-		/* client-go tries again by itself then; without it an informer lists anew */
-		request_add_header(r, "Retry-After", "1");
-		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
-	} else if (authenticate(s, r, &e) == 0) {
-		visit_enter(v);
-		return;
-	}
-	v->note = audit_begin(s->audit, r);
-	request_fail(r, &e, NULL, NULL, NULL);
+	visit_begin(v);
 }

@@ -270,10 +270,73 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 		server_write(s, r, res, i);
 }
 
-void server_route(struct apiserver *s, struct request *r, const struct reqinfo *i)
+static void route(struct apiserver *s, struct request *r, const struct reqinfo *i)
 {
 	if (i->resource_request)
 		serve_resource(s, r, i);
 	else
 		serve_document(s, r, i->path);
+}
+
+/* ---- where others write, too: what is asked for as it is now waits until we know how it is now ---- */
+struct fresh {
+	struct apiserver *s;
+	struct request *r;
+	struct rev_wait *wait;
+};
+
+static void fresh_aborted(void *arg)
+{
+	struct fresh *f = arg;
+
+	server_wait_cancel(f->wait);
+	free(f);
+}
+
+static void fresh_now(void *arg, bool reached)
+{
+	struct fresh *f = arg;
+	struct apiserver *s = f->s;
+	struct request *r = f->r;
+	struct reqinfo i = { 0 };
+	struct err e = { 0 };
+
+	free(f);
+	request_on_abort(r, NULL, NULL);
+	reqinfo_read(r, &i);
+	if (reached) {
+		route(s, r, &i);
+	} else {
+		err_set(&e, ERR_TIMEOUT, "the store does not tell its newest state");
+		request_fail(r, &e, NULL, NULL, NULL);
+	}
+	reqinfo_done(&i);
+}
+
+/* Ordinary writes find out by themselves. */
+static bool wants_fresh(struct apiserver *s, struct request *r, const struct reqinfo *i)
+{
+	static const char *const reads[] = { "get", "list", "watch", NULL };
+	struct resource *res = registry_find(s->registry, i->group, i->version, i->plural);
+
+	if (res && res->def->transient)
+		return false;
+	if (!res || str_eq(i->verb, "deletecollection") || (i->sub && str_eq(i->verb, "create")))
+		return true;
+	return str_in(i->verb, reads) && str_empty(request_query(r, "resourceVersion")) &&
+	       str_empty(request_query(r, "continue"));
+}
+
+void server_route(struct apiserver *s, struct request *r, const struct reqinfo *i)
+{
+	struct fresh *f;
+
+	if (!store_shared(s->store) || !i->resource_request || !wants_fresh(s, r, i)) {
+		route(s, r, i);
+		return;
+	}
+	f = MEM_NEW(struct fresh);
+	*f = (struct fresh){ .s = s, .r = r };
+	request_on_abort(r, fresh_aborted, f);
+	f->wait = server_wait_sync(s, fresh_now, f);
 }

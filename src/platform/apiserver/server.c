@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/shared_pki.h"
 #include "platform/apiserver/value.h"
 
 #include <string.h>
@@ -138,9 +139,12 @@ static int load_row(void *arg, const struct store_row *r, struct err *e)
 {
 	struct load *l = arg;
 	const char *key;
-	struct bucket *b = bucket_of_key(l->s, r->key, &key);
+	struct bucket *b;
 	CLEANUP(obj_unrefp) struct obj *o = NULL;
 
+	if (shared_pki_take(l->s, r->key, r->value, r->len))
+		return 0;
+	b = bucket_of_key(l->s, r->key, &key);
 	if (!b)
 		return err_set(e, ERR_INTERNAL, "the store has a key '%s' that is no object's", r->key);
 	o = object_of(r->value, r->len, r->rev, e);
@@ -155,9 +159,12 @@ static int load_change(void *arg, const struct store_change *c, struct err *e)
 {
 	struct load *l = arg;
 	const char *key;
-	struct bucket *b = bucket_of_key(l->s, c->key, &key);
+	struct bucket *b;
 	struct obj *old = NULL;
 
+	if (shared_pki_is(c->key))
+		return 0;
+	b = bucket_of_key(l->s, c->key, &key);
 	if (!b)
 		return err_set(e, ERR_INTERNAL, "the history has a key '%s' that is no object's", c->key);
 	if (c->old) {
@@ -242,4 +249,150 @@ int server_load(struct apiserver *s, struct err *e)
 	}
 	free(l.changes);
 	return ret;
+}
+
+/* ---- what other servers write ---- */
+static void publish(struct apiserver *s, struct bucket *b, struct obj *o, uint64_t rev)
+{
+	bucket_put(b, o, rev, loop_mono_ms(s->loop));
+	if (bucket_len(b) >= SERVER_COMPACT_FROM)
+		obj_compact(o);
+}
+
+static void publish_removal(struct apiserver *s, struct bucket *b, const struct obj *old, uint64_t rev)
+{
+	CLEANUP(obj_unrefp) struct obj *last = server_last_state(old, rev);
+
+	bucket_remove(b, last, rev, loop_mono_ms(s->loop));
+}
+
+static void other_changed(void *arg, const struct store_event *ev)
+{
+	struct apiserver *s = arg;
+	CLEANUP(obj_unrefp) struct obj *o = NULL;
+	const struct obj *old;
+	const char *key;
+	struct bucket *b;
+	struct err e = { 0 };
+
+	if (shared_pki_take(s, ev->key, ev->value, ev->len))
+		return;
+	b = bucket_of_key(s, ev->key, &key);
+	if (!b) {
+		log_warn("apiserver: the store has a key '%s' that is no object's", ev->key);
+		return;
+	}
+	old = bucket_get(b, key);
+	if (ev->value) {
+		o = object_of(ev->value, ev->len, ev->rev, &e);
+		if (!o) {
+			log_error("apiserver: '%s' as another server wrote it: %s", ev->key, e.msg);
+			return;
+		}
+		publish(s, b, o, ev->rev);
+	} else if (old) {
+		publish_removal(s, b, old, ev->rev);
+	}
+	server_wake_waits(s);
+	server_after_change(s);
+}
+
+/* Everything anew: what is different is published as if it had just happened; clients begin again. */
+struct reset_row {
+	struct bucket *bucket;
+	struct obj *obj;
+};
+struct reset {
+	struct reset_row *rows;
+	size_t n, cap;
+};
+
+static void reset_row(void *arg, const struct store_row *r)
+{
+	struct apiserver *s = arg;
+	const char *key;
+	struct bucket *b;
+	struct obj *o;
+	struct err e = { 0 };
+
+	if (!s->reset)
+		s->reset = MEM_NEW(struct reset);
+	if (shared_pki_take(s, r->key, r->value, r->len) || !(b = bucket_of_key(s, r->key, &key)))
+		return;
+	o = object_of(r->value, r->len, r->rev, &e);
+	if (!o) {
+		log_error("apiserver: '%s' as the store has it: %s", r->key, e.msg);
+		return;
+	}
+	obj_compact(o);
+	s->reset->rows = mem_grow(s->reset->rows, &s->reset->cap, s->reset->n + 1, sizeof(*s->reset->rows));
+	s->reset->rows[s->reset->n++] = (struct reset_row){ b, o };
+}
+
+static int by_bucket_and_key(const void *a, const void *b)
+{
+	const struct reset_row *x = a, *y = b;
+
+	if (x->bucket != y->bucket)
+		return strcmp(bucket_storage(x->bucket), bucket_storage(y->bucket));
+	return strcmp(obj_key(x->obj), obj_key(y->obj));
+}
+
+static int by_revision(const void *a, const void *b)
+{
+	uint64_t x = obj_rv(((const struct reset_row *)a)->obj),
+		 y = obj_rv(((const struct reset_row *)b)->obj);
+
+	return x < y ? -1 : x > y;
+}
+
+static void reset_removals(struct apiserver *s, struct bucket *b, uint64_t rev)
+{
+	const struct obj *o;
+
+	for (size_t i = 0; (o = bucket_at(b, i));) {
+		struct reset_row want = { b, (struct obj *)o };
+
+		if (bsearch(&want, s->reset->rows, s->reset->n, sizeof(want), by_bucket_and_key))
+			i++;
+		else
+			publish_removal(s, b, o, rev);
+	}
+}
+
+static void reset_over(void *arg)
+{
+	struct apiserver *s = arg;
+	struct reset *r = s->reset ? s->reset : MEM_NEW(struct reset);
+	uint64_t rev = server_revision(s);
+
+	s->reset = r;
+	server_watches_expire(s);
+	if (r->n > 0)
+		qsort(r->rows, r->n, sizeof(*r->rows), by_bucket_and_key);
+	for (size_t i = 0; i < s->n_buckets; i++)
+		reset_removals(s, s->buckets[i], rev);
+	if (r->n > 0)
+		qsort(r->rows, r->n, sizeof(*r->rows), by_revision);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct obj *now = bucket_get(r->rows[i].bucket, obj_key(r->rows[i].obj));
+
+		if (!now || obj_rv(now) != obj_rv(r->rows[i].obj))
+			publish(s, r->rows[i].bucket, r->rows[i].obj, obj_rv(r->rows[i].obj));
+		obj_unref(r->rows[i].obj);
+	}
+	for (size_t i = 0; i < s->n_buckets; i++)
+		bucket_forget_all(s->buckets[i], rev);
+	free(r->rows);
+	free(r);
+	s->reset = NULL;
+	server_wake_waits(s);
+	server_after_change(s);
+}
+
+void server_follow(struct apiserver *s)
+{
+	static const struct store_follow_ops ops = { other_changed, reset_row, reset_over };
+
+	store_follow(s->store, &ops, s);
 }

@@ -62,12 +62,19 @@ struct apiserver {
 	struct loop_timer
 		*tick;    /* bookmarks, history, trees: only while somebody watches or something changed */
 	unsigned commits; /* queued in the store */
+	struct commit *pending; /* those of a shared store */
+	uint64_t tokens_given;
+	char *shared_pki;    /* as the shared store has it; NULL: not yet */
+	struct reset *reset; /* everything is being read anew */
 	struct token_cache *tokens;
-	struct quotas *quotas; /* quota.h; NULL: switched off */
+	struct quotas *quotas;       /* quota.h; NULL: switched off */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;  /* plugins.h */
 	struct flow *flow;     /* flow.h */
 	struct audit *audit;   /* NULL: nobody wants it */
+	unsigned plugins_off;        /* plugins.h */
+	struct flow *flow;           /* flow.h */
+	struct audit *audit;         /* NULL: nobody wants it */
 };
 
 /* ---- buckets (server.c) ---- */
@@ -104,6 +111,16 @@ typedef void rev_wait_fn(void *arg, bool reached);
 struct rev_wait *server_wait_revision(struct apiserver *s, uint64_t rev, rev_wait_fn *fn, void *arg);
 void server_wait_cancel(struct rev_wait *w);
 void server_wake_waits(struct apiserver *s);
+/* ---- a store that other servers write to, too (store.h) ---- */
+/* Revisions of writes under way are not known: bucket_latest() gives a token instead, good for server_put() alone. What needs
+ * the object as it will be stored waits for the key: fn(arg, true) when its present write is settled. */
+struct rev_wait *server_wait_key(
+	struct apiserver *s, struct bucket *b, const char *key, rev_wait_fn *fn, void *arg);
+bool server_pending(const struct apiserver *s, const struct bucket *b, const char *key);
+/* fn(arg, true) when memory has everything acknowledged by any server before this call; false: it could not be found out. NULL,
+ * and no call: it is always so. */
+struct rev_wait *server_wait_sync(struct apiserver *s, rev_wait_fn *fn, void *arg);
+void server_follow(struct apiserver *s); /* takes what others write; before server_load() */
 
 /* ---- the same object in another version of its resource (present.c) ---- */
 /* Referenced; usually the object itself. */
@@ -121,6 +138,7 @@ void server_read(struct apiserver *s, struct request *r, struct resource *res,
 void server_watch(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* watch.c */
 void server_watches_end(struct apiserver *s);
+void server_watches_expire(struct apiserver *s); /* with 410: their clients list anew */
 void server_watches_tick(struct apiserver *s, int64_t now_mono);
 void server_write(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* write.c */

@@ -444,6 +444,15 @@ void server_watches_end(struct apiserver *s)
 		watch_close(s->watches);
 }
 
+void server_watches_expire(struct apiserver *s)
+{
+	while (s->watches) {
+		if (!s->watches->wait)
+			send_expired(s->watches);
+		watch_close(s->watches);
+	}
+}
+
 static void set_timers(struct watch *w)
 {
 	int64_t ms = w->o.timeout_s * 1000;

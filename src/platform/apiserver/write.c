@@ -104,12 +104,83 @@ static void forget_base(struct op *op)
 	op->old_rev = 0;
 }
 
+/* ---- a store that others write to, too ---- */
+static void run_again(void *arg, bool reached)
+{
+	struct op *op = arg;
+
+	op->wait = NULL;
+	(void)reached;
+	op_run(op);
+}
+
+/* Another write of the key is under way: it is not known yet what there will be to build on. */
+static int wait_for_key(struct op *op, const char *key)
+{
+	op->stage = 0;
+	json_doc_free(op->draft);
+	op->draft = NULL;
+	op->wait = server_wait_key(op->s, bucket_of(op), key, run_again, op);
+	return STAGE_WAIT;
+}
+
+static void forget_outcome(struct op *op)
+{
+	err_clear(&op->err);
+	causes_done(&op->causes);
+	json_doc_free(op->status);
+	json_doc_free(op->draft);
+	obj_unref(op->result);
+	strv_done(&op->warnings);
+	op->status = NULL;
+	op->draft = NULL;
+	op->result = NULL;
+	op->same = op->warned = false;
+	op->stage = 0;
+}
+
+static void judged_again(void *arg, bool reached)
+{
+	struct op *op = arg;
+
+	op->wait = NULL;
+	if (!reached) {
+		forget_outcome(op);
+		err_set(&op->err, ERR_TIMEOUT, "the store does not tell its newest state");
+	} else if (server_revision(op->s) != op->view) {
+		forget_outcome(op);
+		op_run(op);
+		return;
+	}
+	op->done(op);
+}
+
+/* A refusal may come of our not knowing yet what was written through another server: what is refused is judged once more
+ * with everything known, unless nothing new has come. */
+static void refused(struct op *op)
+{
+	static const unsigned by_others = 1U << ERR_NOT_FOUND | 1U << ERR_CONFLICT | 1U << ERR_EXISTS |
+					  1U << ERR_FORBIDDEN | 1U << ERR_INVALID;
+
+	/* with quota booked it was judged on the newest state already */
+	if (!op->fresh && !op->hold && !op->s->stopping && (by_others & 1U << op->err.code)) {
+		op->fresh = true;
+		op->view = server_revision(op->s);
+		op->wait = server_wait_sync(op->s, judged_again, op);
+		if (op->wait)
+			return;
+	}
+	op->done(op);
+}
+
 /* What the write builds on. Also where another try begins. */
 static int stage_base(struct op *op)
 {
 	bool creates = op->kind == OP_CREATE;
 
 	forget_base(op);
+	if (!creates && server_pending(op->s, bucket_of(op), op->key))
+		return wait_for_key(op, op->key);
 	op->created = false;
 	if (!creates)
 		op->old = obj_ref(bucket_latest(bucket_of(op), op->key, &op->old_rev));
@@ -421,13 +492,21 @@ static void note_shown(struct op *op, const struct obj *stored)
 	obj_unref(o);
 }
 
+static int again(struct op *op);
 static void committed(void *arg, const struct obj *o, const struct err *e)
 {
 	struct op *op = arg;
 
-	if (e)
+	/* another server was faster: what it wrote is known by now */
+	if (e && e->code == ERR_CONFLICT && store_shared(op->s->store) && again(op) == STAGE_GO) {
+		obj_unref(op->result);
+		op->result = NULL;
+		op_run(op);
+		return;
+	}
+	if (e && op->err.code == ERR_NONE)
 		err_copy(&op->err, e);
-	else if (!op->result)
+	else if (!e && !op->result)
 		op->result = obj_ref(o);
 	if (!e && op->shown)
 		note_shown(op, o);
@@ -494,6 +573,8 @@ static int commit_create(struct op *op)
 	uint64_t rev;
 	const struct obj *there = bucket_latest(bucket_of(op), key, &rev);
 
+	if (server_pending(op->s, bucket_of(op), key))
+		return wait_for_key(op, key);
 	if (there && op->kind == OP_CREATE && !str_empty(json_get_str(meta, "generateName")) &&
 		str_empty(json_at_str(json_root(op->input), "/metadata/name")) &&
 		++op->name_tries < GENERATE_NAME_TRIES_MAX)
@@ -576,7 +657,7 @@ void op_run(struct op *op)
 		if (ret == STAGE_WAIT)
 			return;
 		if (ret == STAGE_FAIL) {
-			op->done(op);
+			refused(op);
 			return;
 		}
 	}

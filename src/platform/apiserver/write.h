@@ -45,6 +45,8 @@ struct op {
 	struct rev_wait *wait;
 	struct quota_hold *hold; /* quota.h */
 	unsigned quota_tries;
+	uint64_t view; /* server_revision() of what it was refused on */
+	bool fresh;    /* everything others had written before is known */
 	struct strv warnings;
 	/* result */
 	struct causes causes;
