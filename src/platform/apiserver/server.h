@@ -72,9 +72,6 @@ struct apiserver {
 	unsigned plugins_off;  /* plugins.h */
 	struct flow *flow;     /* flow.h */
 	struct audit *audit;   /* NULL: nobody wants it */
-	unsigned plugins_off;        /* plugins.h */
-	struct flow *flow;           /* flow.h */
-	struct audit *audit;         /* NULL: nobody wants it */
 };
 
 /* ---- buckets (server.c) ---- */
