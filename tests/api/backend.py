@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTPS server that plays webhook or aggregated API: it records what it is sent and answers as told."""
+import copy
 import http.server
 import json
 import os
@@ -26,7 +27,7 @@ class Backend:
                 n = int(self.headers.get("Content-Length") or 0)
                 self.body = self.rfile.read(n)
                 self.peer = self.connection.getpeercert()
-                outer.requests.append(self)
+                outer.requests.append(copy.copy(self))  # the next one on this connection has the same self
                 if self.headers.get("Upgrade") == "echo":
                     self.send_response(101)
                     self.send_header("Connection", "Upgrade")

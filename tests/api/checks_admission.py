@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import subprocess
 import tempfile
+import time
 
 import conformance as c
 from backend import Backend
@@ -504,3 +505,232 @@ def t80f_the_strategy_changes():
         for bad in ({"strategy": "Webhook"}, {"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}},
                     {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v9"], "clientConfig": {"url": "https://x"}}}):
             status(c.k.merge(c.CRDS + "/" + v.name_of_crd, {"spec": {"conversion": dict({"webhook": None}, **bad)}}), 422, "Invalid")
+
+
+# ---- webhooks (5.1) ----
+def hook(kind, answer, label, **more):
+    return c.Hook(kind, answer, label, **more)
+
+
+def rule(resources, operations=("*",), groups=("*",), versions=("*",), **more):
+    return dict({"operations": list(operations), "apiGroups": list(groups), "apiVersions": list(versions),
+                 "resources": list(resources)}, **more)
+
+
+def t92e_rules_of_subresources_and_scope():
+    ns = namespace()
+    name = fresh("w")
+    label = fresh("sub")
+    path = c.WIDGETS + "/" + name
+    make(c.WIDGETS, c.widget(name, labels={"hook": label}))
+    with hook("Validating", c.allow, label, rules=[rule(["*/status"])]) as h:
+        status(c.k.merge(path, {"spec": {"color": "1"}}), 200)
+        status(c.k.merge(path + "/status", {"status": {"phase": "a"}}), 200)
+        eq([(q["subResource"], q["requestSubResource"], q["operation"], q["options"]["kind"]) for q in h.asked],
+           [("status", "status", "UPDATE", "UpdateOptions")])
+    with hook("Validating", c.allow, label, rules=[rule(["widgets/*"])]) as h:
+        status(c.k.merge(path, {"spec": {"color": "2"}}), 200)
+        status(c.k.merge(path + "/status", {"status": {"phase": "b"}}), 200)
+        eq([q.get("subResource") for q in h.asked], [None, "status"])
+    with hook("Validating", c.allow, label, rules=[rule(["*"])]) as h:
+        status(c.k.merge(path + "/status", {"status": {"phase": "c"}}), 200)
+        status(c.k.merge(path, {"spec": {"color": "3"}}), 200)
+        eq([q.get("subResource") for q in h.asked], [None])
+    with hook("Validating", c.allow, label, rules=[rule(["widgets"], versions=["v2"])]) as h:
+        status(c.k.merge(path, {"spec": {"color": "4"}}), 200)
+        eq(h.asked, [])
+    with hook("Validating", c.allow, label, rules=[rule(["*"], scope="Cluster")]) as h:
+        status(c.k.merge(path, {"spec": {"color": "5"}}), 200)
+        status(c.k.merge("/api/v1/namespaces/" + ns, {"metadata": {"labels": {"hook": label}}}), 200)
+        eq([(q["resource"]["resource"], q["name"], q["namespace"]) for q in h.asked], [("namespaces", ns, ns)])
+
+
+def t92f_object_selector_sees_old_and_new():
+    label = fresh("both")
+    o = make(c.CM, c.cm(labels={"hook": label}))
+    path = c.CM + "/" + o["metadata"]["name"]
+    with hook("Validating", c.allow, label) as h:
+        status(c.k.merge(path, {"metadata": {"labels": {"hook": None}}}), 200)
+        status(c.k.merge(path, {"data": {"x": "y"}}), 200)
+        status(c.k.merge(path, {"metadata": {"labels": {"hook": label}}}), 200)
+        status(c.k.delete(path), 200)
+        eq([q["operation"] for q in h.asked], ["UPDATE", "UPDATE", "DELETE"])
+        d = h.asked[2]
+        eq((d["object"], d["oldObject"]["metadata"]["name"], d["options"]["kind"]), (None, o["metadata"]["name"], "DeleteOptions"))
+
+
+def t92g_equivalent_versions():
+    """A rule for v2 matches a request for v1; the webhook gets, and patches, v2."""
+    label = fresh("eqv")
+    with Converter() as v:
+        def answer(q):
+            if q["operation"] == "DELETE":
+                return {"allowed": True}
+            return c.patching({"op": "replace", "path": "/spec/address", "value": "patched:5"})(q)
+        with hook("Mutating", answer, label, rules=[rule([v.plural], groups=[GROUP2], versions=["v2"])]) as h:
+            o = make(v.path("v1"), dict(v.body("v1", host="h"), metadata={"name": "a", "labels": {"hook": label}}))
+            eq((o["apiVersion"], o["spec"]), (GROUP2 + "/v1", {"host": "patched", "port": 5}))
+            q = h.asked[0]
+            eq((q["kind"]["version"], q["requestKind"]["version"], q["resource"]["version"], q["requestResource"]["version"]),
+               ("v2", "v1", "v2", "v1"))
+            eq((q["object"]["apiVersion"], q["object"]["spec"]), (GROUP2 + "/v2", {"address": "h:80"}))
+            status(c.k.merge(v.path("v1", "a"), {"spec": {"port": 81}}), 200)
+            eq((h.asked[1]["oldObject"]["spec"], h.asked[1]["object"]["spec"]), ({"address": "patched:5"}, {"address": "patched:81"}))
+        with hook("Validating", c.allow, label, matchPolicy="Exact", rules=[rule([v.plural], groups=[GROUP2], versions=["v2"])]) as h:
+            status(c.k.merge(v.path("v1", "a"), {"spec": {"port": 82}}), 200)
+            eq(h.asked, [])
+            status(c.k.merge(v.path("v2", "a"), {"spec": {"address": "z:3"}}), 200)
+            eq(len(h.asked), 1)
+
+
+def t92h_what_a_review_says():
+    label = fresh("say")
+    with hook("Mutating", c.allow, label) as h:
+        o = make(c.WIDGETS + "?fieldManager=me&fieldValidation=Strict", dict(c.widget(), metadata={
+            "generateName": "gen-", "labels": {"hook": label}, "uid": "5c3b1f1e-0000-4000-8000-000000000000"}))
+        q = h.asked[0]
+        eq(q["options"], {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": "me", "fieldValidation": "Strict"})
+        m = q["object"]["metadata"]
+        eq((m["namespace"], m.get("uid"), m.get("creationTimestamp"), m.get("resourceVersion"), m["managedFields"][0]["manager"]),
+           (c.NS, None, None, None, "me"))
+        eq((q["userInfo"]["username"], "name" in q, q["requestKind"]["kind"]), (
+            c.k.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).json["status"]["userInfo"]["username"], False, "Widget"))
+        path = c.WIDGETS + "/" + o["metadata"]["name"]
+        status(c.k.apply(path, {"apiVersion": c.GROUP + "/v1", "kind": "Widget", "spec": {"replicas": 2}}, manager="ap"), 200)
+        eq((h.asked[1]["operation"], h.asked[1]["options"]), ("UPDATE", {
+            "kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": "ap"}))
+        a = status(c.k.get(path), 200)
+        eq(a["spec"], {"color": "red", "size": "small", "replicas": 2})
+        status(c.k.delete(path, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}), 200)
+        eq((h.asked[2]["options"]["propagationPolicy"], h.asked[2]["options"]["kind"]), ("Background", "DeleteOptions"))
+
+
+def t92i_scale_eviction_and_binding_have_their_own_bodies():
+    label = fresh("own")
+    name = fresh("w")
+    make(c.WIDGETS, c.widget(name, {"replicas": 1}))
+    patch = c.patching({"op": "replace", "path": "/spec/replicas", "value": 7})
+    with hook("Mutating", patch, label, objectSelector={}, rules=[rule(["widgets/scale"])]) as h:
+        a = status(c.k.merge(c.WIDGETS + "/" + name + "/scale", {"spec": {"replicas": 3}}), 200)
+        q = h.asked[0]
+        eq((q["kind"], q["resource"]["resource"], q["subResource"]), ({"group": "autoscaling", "version": "v1", "kind": "Scale"}, "widgets", "scale"))
+        eq((q["object"]["kind"], q["object"]["spec"], q["oldObject"]["spec"]), ("Scale", {"replicas": 3}, {"replicas": 1}))
+        eq(a["spec"]["replicas"], 7)
+        eq(status(c.k.get(c.WIDGETS + "/" + name), 200)["spec"]["replicas"], 7)
+    if not OWN:
+        return
+    p = make(c.PODS, c.pod())
+    pod_path = c.PODS + "/" + p["metadata"]["name"]
+    with hook("Validating", c.allow, label, objectSelector={}, rules=[rule(["pods/binding", "pods/eviction"])]) as h:
+        status(c.k.post(pod_path + "/binding", {"target": {"kind": "Node", "name": "n"}}), 201)
+        status(c.k.post(pod_path + "/eviction?dryRun=All", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {
+            "name": p["metadata"]["name"]}}), 201)
+        one, two = h.asked
+        eq((one["operation"], one["kind"]["kind"], one["object"]["target"]["name"], one["oldObject"]), ("CREATE", "Binding", "n", None))
+        eq((two["operation"], two["kind"], two["object"]["kind"], two["dryRun"]), (
+            "CREATE", {"group": "policy", "version": "v1", "kind": "Eviction"}, "Eviction", True))
+    c.k.delete(pod_path, {"gracePeriodSeconds": 0})
+
+
+def t92j_connect_is_admitted():
+    label = fresh("con")
+    p = make(c.PODS, c.pod())
+    pod_path = c.PODS + "/" + p["metadata"]["name"]
+    answer = {"allowed": False, "status": {"message": "no shells", "code": 403, "reason": "Forbidden"}}
+    with hook("Validating", lambda q: answer, label, objectSelector={}, rules=[rule(["pods/exec"], ["CONNECT"])]) as h:
+        a = status(c.k.get(pod_path + "/exec?command=sh&command=-c&stdin=true&container=a"), 403, "Forbidden")
+        has(a["message"], "denied the request: no shells")
+        q = h.asked[0]
+        eq((q["operation"], q["kind"]["kind"], q["subResource"], q["object"], q["oldObject"], q["options"]), (
+            "CONNECT", "PodExecOptions", "exec", {"kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh", "-c"],
+                                                  "stdin": True, "container": "a"}, None, None))
+    status(c.k.get(pod_path + "/exec?command=sh"), 400)  # not on a node: the webhook is gone
+    c.k.delete(pod_path)
+
+
+def t93c_answers_that_are_none():
+    label = fresh("bad")
+
+    def refusal(h, response, kind="AdmissionReview", **more):
+        def handle(r):
+            q = json.loads(r.body)["request"]
+            return 200, {"Content-Type": "application/json"}, dict({
+                "apiVersion": "admission.k8s.io/v1", "kind": kind, "response": dict({"uid": q["uid"]}, **response)}, **more)
+        h.backend.handler = handle
+        return status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500, "InternalError")["message"]
+
+    with hook("Mutating", c.allow, label) as h:
+        failed = 'failed calling webhook "%s.coracle.dev": received invalid webhook response: ' % h.name
+        has(refusal(h, {"allowed": True, "uid": "x"}), failed + "expected response.uid=")
+        has(refusal(h, {"allowed": True}, kind="Other"), failed + "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview")
+        has(refusal(h, {"allowed": True, "patch": c.b64("[]")}), failed + "webhook returned response.patch but not response.patchType")
+        has(refusal(h, {"allowed": True, "patchType": "JSONPatch"}), failed + "webhook returned response.patchType but not response.patch")
+        h.backend.handler = lambda r: (503, {}, b"overloaded")
+        has(status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500)["message"],
+            'failed to call webhook: an error on the server ("overloaded") has prevented the request from succeeding')
+    # what it wants can not be done: its policy does not help
+    with hook("Mutating", c.patching({"op": "remove", "path": "/no/such"}), label, failurePolicy="Ignore"):
+        status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500, "InternalError")
+
+
+def t93d_a_webhook_that_speaks_v1beta1():
+    label = fresh("beta")
+
+    def handle(r):
+        d = json.loads(r.body)
+        patch = c.b64(json.dumps([{"op": "add", "path": "/data", "value": {"from": d["apiVersion"]}}]))
+        return 200, {"Content-Type": "application/json"}, {"apiVersion": d["apiVersion"], "kind": "AdmissionReview", "response": {
+            "uid": d["request"]["uid"], "allowed": True, "patch": patch}}
+    with hook("Mutating", c.allow, label, admissionReviewVersions=["v9", "v1beta1", "v1"]) as h:
+        h.backend.handler = handle
+        eq(make(c.CM, c.cm(labels={"hook": label}))["data"], {"from": "admission.k8s.io/v1beta1"})
+
+
+def t92k_mutating_in_order_validating_at_once():
+    label = fresh("ord")
+    seen = []
+
+    def slow(q):
+        time.sleep(0.5)
+        return {"allowed": True}
+
+    def first(q):
+        seen.append("first")
+        return c.patching({"op": "add", "path": "/data/x", "value": "1"})(q)
+
+    def second(q):
+        seen.append("second " + q["object"]["data"].get("x", "none"))
+        return {"allowed": True}
+    with hook("Mutating", first, label), hook("Mutating", second, label):
+        make(c.CM, c.cm(labels={"hook": label}))
+    eq(seen, ["first", "second 1"])
+    with hook("Validating", slow, label), hook("Validating", slow, label), hook("Validating", slow, label):
+        t = time.monotonic()
+        make(c.CM, c.cm(labels={"hook": label}))
+        assert time.monotonic() - t < 1.2
+
+
+def t92m_admission_configuration_is_exempt():
+    label = fresh("ex")
+    deny = {"allowed": False}
+    with hook("Validating", lambda q: deny, label, objectSelector={}, rules=[rule(["*"], groups=["admissionregistration.k8s.io"])]) as h:
+        with hook("Mutating", c.allow, label):
+            pass
+        eq(h.asked, [])
+
+
+def t92n_what_configurations_must_say():
+    base = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+
+    def body(**more):
+        w = {"name": "a.b.c", "sideEffects": "None", "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://x/y"}, "rules": []}
+        w.update(more)
+        return {"metadata": {"name": fresh("bad")}, "webhooks": [{k: v for k, v in w.items() if v is not None}]}
+    for bad in ({"sideEffects": None}, {"sideEffects": "Some"}, {"admissionReviewVersions": None}, {"admissionReviewVersions": ["v7"]},
+                {"clientConfig": {}}, {"clientConfig": {"url": "http://x"}}, {"timeoutSeconds": 31}, {"failurePolicy": "Maybe"},
+                {"name": "short"}, {"clientConfig": None}):
+        a = c.k.post(base, body(**bad))
+        assert a.status == 422, (bad, a.status, a.body[:300])
+    o = status(c.k.post(base + "?dryRun=All", body()), 201)["webhooks"][0]
+    eq([o[k] for k in ("failurePolicy", "matchPolicy", "timeoutSeconds", "namespaceSelector", "objectSelector")],
+       ["Fail", "Equivalent", 10, {}, {}])

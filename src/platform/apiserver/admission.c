@@ -3,7 +3,9 @@
 #include "platform/apiserver/admission.h"
 
 #include "platform/apiserver/auth.h"
-#include "platform/apiserver/backend.h"
+#include "platform/apiserver/callout.h"
+#include "platform/apiserver/convert.h"
+#include "platform/apiserver/plugins.h"
 #include "platform/apiserver/webhook.h"
 
 #include "api/patch.h"
@@ -17,7 +19,9 @@
 struct turn {
 	struct admission *a;
 	struct hook *hook;
-	struct resource *res; /* the version it gets; referenced */
+	struct resource *res;     /* the version it gets; referenced */
+	struct obj *object, *old; /* in that version, if it is another one than the request's */
+	struct convert *convert;
 	struct backend *backend;
 	struct http_call *call;
 	char uid[37];
@@ -44,6 +48,9 @@ struct admission {
 static void turn_done(struct turn *t)
 {
 	http_call_cancel(t->call);
+	convert_cancel(t->convert);
+	obj_unref(t->object);
+	obj_unref(t->old);
 	backend_unref(t->backend);
 	resource_unref(t->res);
 	hook_unref(t->hook);
@@ -114,24 +121,33 @@ static struct kind body_kind(const struct resource *res, const char *sub)
 	return k;
 }
 
-static void set_object(
-	struct json_doc *d, struct json *r, const char *key, const struct turn *t, const struct json *o)
+/* The request's object and the old one as the webhook gets them. */
+static const struct json *object_of(const struct turn *t)
 {
-	char av[KIND_API_VERSION_MAX];
+	return t->object ? obj_json(t->object) : t->a->object ? json_root(t->a->object) : NULL;
+}
 
-	if (!o) {
+static const struct json *old_of(const struct turn *t)
+{
+	return t->old ? obj_json(t->old) : t->a->old ? obj_json(t->a->old) : NULL;
+}
+
+static void set_object(struct json_doc *d, struct json *r, const char *key, const struct json *o)
+{
+	if (o)
+		json_set_copy(d, r, key, o);
+	else
 		json_set(d, r, key, json_new_null(d));
-		return;
-	}
-	json_set_copy(d, r, key, o);
-	if (t->res != t->a->res)
-		json_set_str(d, json_get(r, key), "apiVersion", kind_api_version(t->res->kind, av));
 }
 
 static void set_options(struct json_doc *d, struct json *r, const struct admission *a)
 {
 	struct json *o;
 
+	if (!a->options_kind) {
+		json_set(d, r, "options", json_new_null(d));
+		return;
+	}
 	json_set_copy(d, r, "options", a->options ? json_root(a->options) : NULL);
 	if (!a->options)
 		json_set(d, r, "options", json_new_obj(d));
@@ -140,15 +156,33 @@ static void set_options(struct json_doc *d, struct json *r, const struct admissi
 	json_set_str(d, o, "apiVersion", "meta.k8s.io/v1");
 }
 
+/* The first of the webhook's versions that is spoken here. */
+static const char *review_version(const struct hook *h)
+{
+	JSON_EACH (it, json_get(json_root(h->doc), "admissionReviewVersions")) {
+		if (str_eq(json_str(it.val), "v1"))
+			return "admission.k8s.io/v1";
+		if (str_eq(json_str(it.val), "v1beta1"))
+			return "admission.k8s.io/v1beta1";
+	}
+	return "admission.k8s.io/v1";
+}
+
+static bool is_namespace(const struct admission *a)
+{
+	return str_empty(a->res->kind->group) && str_eq(a->res->kind->plural, "namespaces");
+}
+
 static struct json_doc *review_of(struct turn *t)
 {
 	const struct admission *a = t->a;
-	struct json_doc *d =
-		json_lit("{'kind':'AdmissionReview','apiVersion':'admission.k8s.io/v1','request':{}}");
+	struct json_doc *d = json_lit("{'kind':'AdmissionReview','apiVersion':'','request':{}}");
 	struct json *r = json_get(json_root(d), "request");
+	const char *ns = is_namespace(a) ? a->name : a->ns;
 	struct kind sent = body_kind(t->res, a->sub), asked = body_kind(a->res, a->sub);
 
 	crypto_uuid(t->uid);
+	json_set_str(d, json_root(d), "apiVersion", review_version(t->hook));
 	json_set_str(d, r, "uid", t->uid);
 	set_gvk(d, r, "kind", &sent, "kind", sent.kind);
 	set_gvk(d, r, "resource", t->res->kind, "resource", t->res->kind->plural);
@@ -160,12 +194,12 @@ static struct json_doc *review_of(struct turn *t)
 	}
 	if (!str_empty(a->name))
 		json_set_str(d, r, "name", a->name);
-	if (!str_empty(a->ns))
-		json_set_str(d, r, "namespace", a->ns);
+	if (!str_empty(ns))
+		json_set_str(d, r, "namespace", ns);
 	json_set_str(d, r, "operation", a->operation);
 	user_to_json(d, json_need_obj(d, r, "userInfo"), &a->user);
-	set_object(d, r, "object", t, a->object ? json_root(a->object) : NULL);
-	set_object(d, r, "oldObject", t, a->old ? obj_json(a->old) : NULL);
+	set_object(d, r, "object", object_of(t));
+	set_object(d, r, "oldObject", old_of(t));
 	json_set_bool(d, r, "dryRun", a->dry_run);
 	set_options(d, r, a);
 	return d;
@@ -214,61 +248,160 @@ static void failed(struct turn *t, const char *why)
 	json_append(t->status, causes, c);
 }
 
-static void apply_reply_patch(struct turn *t, const struct json *response)
+/* Whatever the policy: the webhook was asked, and what it wants can not be done. */
+static void failed_hard(struct turn *t, const char *why)
 {
-	struct admission *a = t->a;
-	const char *text = json_get_str(response, "patch");
-	CLEANUP(str_done) struct str raw = { 0 };
-	CLEANUP(json_doc_freep) struct json_doc *patch = NULL;
-	struct json_doc *patched = NULL;
 	struct err e = { 0 };
 
-	if (str_empty(text) || !a->mutating || !a->object)
-		return;
-	if (!str_eq(json_get_str(response, "patchType"), "JSONPatch")) {
-		failed(t, "the patch in the response is no JSONPatch");
-		return;
-	}
-	if (b64_decode(text, strlen(text), false, &raw, &e) < 0 ||
-		!(patch = json_parse(str_cstr(&raw), raw.len, &e)) ||
-		patch_json(json_root(a->object), json_root(patch), &patched, &e) < 0) {
-		failed(t, e.msg);
-		return;
-	}
-	if (json_eq(json_root(patched), json_root(a->object))) {
-		json_doc_free(patched);
-		return;
-	}
+	err_set(&e, ERR_INTERNAL, "Internal error occurred: %s", why);
+	json_doc_free(t->status);
+	t->status = status_from_err(&e, NULL, NULL, NULL);
+}
+
+/* object is in the request's version; taken. */
+static void take_object(struct turn *t, struct json_doc *object)
+{
+	struct admission *a = t->a;
+
 	json_doc_free(a->object);
-	a->object = patched;
+	a->object = object;
 	a->changed = true;
 	for (size_t i = 0; i < a->n; i++)
 		if (&a->turns[i] != t)
 			a->turns[i].changed_after |= a->turns[i].called;
 }
 
-static void read_reply(struct turn *t, const char *body, size_t len)
+static void turn_over(struct turn *t);
+static void patch_converted(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct turn *t = arg;
+
+	t->convert = NULL;
+	if (e)
+		failed_hard(t, e->msg);
+	else
+		take_object(t, obj_draft(objs[0]));
+	turn_over(t);
+}
+
+/* Between versions that one shape is stored for. */
+static void localize(struct resource *from, struct resource *to, struct json_doc *d)
+{
+	char av[KIND_API_VERSION_MAX];
+
+	if (from->def->hooks.to_stored)
+		from->def->hooks.to_stored(d, json_root(d));
+	if (to->def->hooks.from_stored)
+		to->def->hooks.from_stored(d, json_root(d));
+	json_set_str(d, json_root(d), "apiVersion", kind_api_version(to->kind, av));
+}
+
+/* True: the turn is over when the conversion is. */
+static bool take_patched(struct turn *t, struct json_doc *patched)
+{
+	struct admission *a = t->a;
+	CLEANUP(obj_unrefp) struct obj *o = NULL;
+	const struct obj *one;
+	char av[KIND_API_VERSION_MAX];
+
+	if (!t->object) {
+		take_object(t, patched);
+		return false;
+	}
+	if (!convert_remote(a->res)) {
+		localize(t->res, a->res, patched);
+		take_object(t, patched);
+		return false;
+	}
+	one = o = obj_from_doc(patched);
+	t->convert = convert_start(
+		a->s, a->res, kind_api_version(a->res->kind, av), &one, 1, true, patch_converted, t);
+	return true;
+}
+
+static bool apply_reply_patch(struct turn *t, const struct json *response)
+{
+	const char *text = json_get_str(response, "patch"), *type = json_get_str(response, "patchType");
+	const struct json *object = object_of(t);
+	CLEANUP(str_done) struct str raw = { 0 };
+	CLEANUP(json_doc_freep) struct json_doc *patch = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *patched = NULL;
+	struct err e = { 0 };
+
+	if (!t->a->mutating || (str_empty(text) && !type))
+		return false;
+	if (str_empty(text) || (!type && str_eq(review_version(t->hook), "admission.k8s.io/v1"))) {
+		failed(t, type ? "received invalid webhook response: webhook returned response.patchType but "
+				 "not response.patch"
+			       : "received invalid webhook response: webhook returned response.patch but not "
+				 "response.patchType");
+		return false;
+	}
+	if (type && !str_eq(type, "JSONPatch")) {
+		failed(t, "received invalid webhook response: webhook returned invalid response.patchType");
+		return false;
+	}
+	if (b64_decode(text, strlen(text), false, &raw, &e) < 0 ||
+		!(patch = json_parse(str_cstr(&raw), raw.len, &e))) {
+		failed_hard(t, e.msg);
+		return false;
+	}
+	if (json_len(json_root(patch)) == 0)
+		return false;
+	if (!object) {
+		CLEANUP(mem_freep)
+		char *why = str_printf("admission webhook \"%s\" attempted to modify the object, which is "
+				       "not supported for this operation",
+			t->hook->name);
+
+		failed_hard(t, why);
+		return false;
+	}
+	if (patch_json(object, json_root(patch), &patched, &e) < 0) {
+		failed_hard(t, e.msg);
+		return false;
+	}
+	return !json_eq(json_root(patched), object) && take_patched(t, TAKE(patched));
+}
+
+/* True: more has to be waited for. */
+static bool read_reply(struct turn *t, const char *body, size_t len)
 {
 	struct err e = { 0 };
 	CLEANUP(json_doc_freep) struct json_doc *d = json_parse(body, len, &e);
-	const struct json *r = d ? json_get(json_root(d), "response") : NULL;
+	const struct json *root = d ? json_root(d) : NULL, *r = json_get(root, "response");
+	const char *av = json_get_str(root, "apiVersion"), *kind = json_get_str(root, "kind");
 
 	if (!d || !json_is_obj(r)) {
-		failed(t, d ? "webhook response has no response" : e.msg);
-		return;
+		failed(t, d ? "received invalid webhook response: webhook response was absent" : e.msg);
+		return false;
+	}
+	if (!str_eq(av, review_version(t->hook)) || !str_eq(kind, "AdmissionReview")) {
+		CLEANUP(mem_freep)
+		char *why = str_printf("received invalid webhook response: expected webhook response of %s, "
+				       "Kind=AdmissionReview, got %.128s, Kind=%.64s",
+			review_version(t->hook), av ? av : "", kind ? kind : "");
+
+		failed(t, why);
+		return false;
 	}
 	if (!str_eq(json_get_str(r, "uid"), t->uid)) {
-		failed(t, "expected response.uid to be the one of the request");
-		return;
+		CLEANUP(mem_freep)
+		char *why = str_printf("received invalid webhook response: expected response.uid=\"%s\", got "
+				       "\"%.64s\"",
+			t->uid, json_str_or(json_get(r, "uid"), ""));
+
+		failed(t, why);
+		return false;
 	}
 	JSON_EACH (it, json_get(r, "warnings")) {
 		if (json_str(it.val))
 			strv_add(t->a->warnings, json_str(it.val));
 	}
-	if (!json_bool(json_get(r, "allowed")))
-		refuse(t, json_get(r, "status"));
-	else
-		apply_reply_patch(t, r);
+	if (json_bool(json_get(r, "allowed")))
+		return apply_reply_patch(t, r);
+	refuse(t, json_get(r, "status"));
+	return false;
 }
 
 static void next_turn(struct admission *a);
@@ -294,61 +427,30 @@ static void answered(void *arg, const struct http_response *r, const struct err 
 		why = str_printf("failed to call webhook: %s", e->msg);
 		failed(t, why);
 	} else if (r->status != 200) {
-		why = str_printf("failed to call webhook: the server answered %d", r->status);
+		why = str_printf(
+			"failed to call webhook: an error on the server (\"%.*s\") has prevented the "
+			"request from succeeding (%d)",
+			(int)(r->len < 256 ? r->len : 256), r->body ? r->body : "", r->status);
 		failed(t, why);
-	} else {
-		read_reply(t, r->body, r->len);
+	} else if (read_reply(t, r->body, r->len)) {
+		return;
 	}
 	turn_over(t);
 }
 
 /* ---- calls ---- */
-struct target {
-	struct url url;
-	char *path;
-	struct backend_spec spec;
-	char *host, *server_name;
-};
-
-static void target_done(struct target *g)
-{
-	url_done(&g->url);
-	free(g->path);
-	free(g->host);
-	free(g->server_name);
-}
-
-static int find_target(struct turn *t, struct target *g, struct err *e)
-{
-	const struct hook *h = t->hook;
-	const char *path;
-
-	g->spec.ca_pem = h->ca_pem;
-	if (h->url) {
-		if (url_parse(h->url, &g->url, e) < 0)
-			return -1;
-		g->spec.host = g->url.host;
-		g->spec.port = g->url.port;
-		path = g->url.path;
-	} else {
-		if (service_resolve(t->a->s, h->service_ns ? h->service_ns : "", h->service ? h->service : "",
-			    h->port, &g->host, &g->spec.port, NULL, e) < 0)
-			return -1;
-		g->server_name = str_printf("%s.%s.svc", h->service, h->service_ns);
-		g->spec.host = g->host;
-		g->spec.server_name = g->server_name;
-		path = h->path ? h->path : "/";
-	}
-	g->path = str_printf("%s%s%stimeout=%ds", *path == '/' ? "" : "/", path,
-		strchr(path, '?') ? "&" : "?", h->timeout_ms / 1000);
-	return 0;
-}
-
 static int call(struct turn *t, struct err *e)
 {
 	static const struct http_header headers[] = { { "Content-Type", "application/json" },
 		{ "Accept", "application/json" }, { "User-Agent", "kube-apiserver-admission" } };
-	CLEANUP(target_done) struct target g = { 0 };
+	const struct hook *h = t->hook;
+	const struct callout at = { .url = h->url,
+		.service_ns = h->service_ns,
+		.service = h->service,
+		.path = h->path,
+		.port = h->port,
+		.ca_pem = h->ca_pem };
+	CLEANUP(mem_freep) char *path = NULL;
 	CLEANUP(json_doc_freep) struct json_doc *review = NULL;
 	CLEANUP(str_done) struct str body = { 0 };
 	struct http_call_spec spec = { .method = "POST",
@@ -359,24 +461,97 @@ static int call(struct turn *t, struct err *e)
 		.done = answered,
 		.arg = t };
 
-	if (find_target(t, &g, e) < 0 || !(t->backend = backend_get(t->a->s, &g.spec, e)))
+	t->backend = callout_backend(t->a->s, &at, h->timeout_ms / 1000, &path, e);
+	if (!t->backend)
 		return -1;
 	review = review_of(t);
 	json_write_to(json_root(review), &body);
-	spec.path = g.path;
+	spec.path = path;
 	spec.body = body.data;
 	spec.len = body.len;
 	t->call = http_client_call(t->backend->client, &spec);
 	return 0;
 }
 
-static void turn_start(struct turn *t)
+static void turn_call(struct turn *t)
 {
 	CLEANUP(mem_freep) char *why = NULL;
 	struct err e = { 0 };
 
+	if (call(t, &e) == 0)
+		return;
+	why = str_printf("failed to call webhook: %s", e.msg);
+	failed(t, why);
+	turn_over(t);
+}
+
+static void turn_converted(void *arg, struct obj *const *objs, const struct err *e)
+{
+	struct turn *t = arg;
+	size_t i = 0;
+
+	t->convert = NULL;
+	if (e) {
+		failed_hard(t, e->msg);
+		turn_over(t);
+		return;
+	}
+	if (t->a->object)
+		t->object = obj_ref(objs[i++]);
+	if (t->a->old)
+		t->old = obj_ref(objs[i]);
+	turn_call(t);
+}
+
+/* The objects in the version that the webhook asked for. */
+static void turn_convert(struct turn *t)
+{
+	struct admission *a = t->a;
+	CLEANUP(obj_unrefp) struct obj *now = NULL;
+	struct json_doc *d;
+	const struct obj *objs[2];
+	char av[KIND_API_VERSION_MAX];
+	size_t n = 0;
+
+	if (!convert_remote(t->res)) {
+		if (a->object) {
+			d = json_doc_from(json_root(a->object));
+			localize(a->res, t->res, d);
+			t->object = obj_from_doc(d);
+		}
+		if (a->old) {
+			d = obj_draft(a->old);
+			localize(a->res, t->res, d);
+			t->old = obj_from_doc(d);
+		}
+		turn_call(t);
+		return;
+	}
+	if (a->object)
+		objs[n++] = now = obj_from_doc(json_doc_from(json_root(a->object)));
+	if (a->old)
+		objs[n++] = a->old;
+	t->convert = convert_start(
+		a->s, t->res, kind_api_version(t->res->kind, av), objs, n, true, turn_converted, t);
+}
+
+/* Eviction, Scale and the like have a version of their own. */
+static bool body_is_resource(const struct admission *a)
+{
+	const struct subresource *sub = str_empty(a->sub) ? NULL : resource_sub(a->res, a->sub);
+
+	return !sub || !sub->kind;
+}
+
+static void turn_start(struct turn *t)
+{
+	struct err e = { 0 };
+
 	t->called = true;
 	t->changed_after = false;
+	obj_unref(t->object);
+	obj_unref(t->old);
+	t->object = t->old = NULL;
 	if (t->a->dry_run && !t->hook->dry_run_ok) {
 		err_set(&e, ERR_BAD_REQUEST, "admission webhook \"%s\" does not support dry run",
 			t->hook->name);
@@ -384,11 +559,10 @@ static void turn_start(struct turn *t)
 		turn_over(t);
 		return;
 	}
-	if (call(t, &e) == 0)
-		return;
-	why = str_printf("failed to call webhook: %s", e.msg);
-	failed(t, why);
-	turn_over(t);
+	if (t->res != t->a->res && body_is_resource(t->a))
+		turn_convert(t);
+	else
+		turn_call(t);
 }
 
 /* ---- order ---- */
@@ -454,8 +628,7 @@ static void begin(void *arg)
 /* ---- starting ---- */
 static bool exempt(const struct admission_in *in)
 {
-	return str_eq(in->res->kind->group, "admissionregistration.k8s.io") &&
-	       strstr(in->res->kind->plural, "webhook");
+	return str_eq(in->res->kind->group, "admissionregistration.k8s.io");
 }
 
 static struct admission *admission_new(
@@ -470,10 +643,10 @@ static struct admission *admission_new(
 	a->operation = mem_strdup(in->operation);
 	a->ns = mem_strdup(in->ns);
 	a->name = mem_strdup(in->name);
-	a->options_kind = mem_strdup(in->options_kind);
+	a->options_kind = in->options_kind ? mem_strdup(in->options_kind) : NULL;
 	user_copy(&a->user, in->user);
 	a->dry_run = in->dry_run;
-	a->old = in->old ? object_present(in->res, in->old) : NULL;
+	a->old = in->old ? obj_ref(in->old) : NULL;
 	a->object = in->object ? json_doc_from(in->object) : NULL;
 	a->options = in->options ? json_doc_from(in->options) : NULL;
 	a->warnings = warnings;
@@ -523,4 +696,99 @@ struct admission *admission_start(struct apiserver *s, bool mutating, const stru
 	a->later = loop_timer_new(s->loop, begin, a);
 	loop_timer_set(a->later, 0);
 	return a;
+}
+
+/* ---- both kinds, one after the other ---- */
+struct admit {
+	struct apiserver *s;
+	struct admission *now;
+	struct admission_in in;
+	struct resource *res;
+	char *sub, *ns, *name;
+	struct user user;
+	struct json_doc *object;
+	struct strv *warnings;
+	bool validating;
+	admit_fn *fn;
+	void *arg;
+};
+
+static void admit_free(struct admit *a)
+{
+	admission_cancel(a->now);
+	resource_unref(a->res);
+	user_done(&a->user);
+	json_doc_free(a->object);
+	free(a->sub);
+	free(a->ns);
+	free(a->name);
+	free(a);
+}
+
+void admit_cancel(struct admit *a)
+{
+	if (a)
+		admit_free(a);
+}
+
+static void admit_end(struct admit *a, struct json_doc *status)
+{
+	admit_fn *fn = a->fn;
+	void *arg = a->arg;
+	CLEANUP(json_doc_freep) struct json_doc *object = TAKE(a->object);
+
+	admit_free(a);
+	fn(arg, status, object ? json_root(object) : NULL);
+	json_doc_free(status);
+}
+
+static bool admit_ask(struct admit *a);
+static void admit_answered(void *arg, struct json_doc *status, struct json_doc *object)
+{
+	struct admit *a = arg;
+
+	a->now = NULL;
+	if (object) {
+		json_doc_free(a->object);
+		a->object = object;
+	}
+	if (status || a->validating) {
+		admit_end(a, status);
+		return;
+	}
+	a->validating = true;
+	if (!admit_ask(a))
+		admit_end(a, NULL);
+}
+
+static bool admit_ask(struct admit *a)
+{
+	if (!plugin_on(a->s, a->validating ? PLUGIN_VALIDATING : PLUGIN_MUTATING))
+		return false;
+	a->in.object = a->object ? json_root(a->object) : NULL;
+	a->now = admission_start(a->s, !a->validating, &a->in, a->warnings, admit_answered, a);
+	return a->now != NULL;
+}
+
+struct admit *admit_start(
+	struct apiserver *s, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg)
+{
+	struct admit *a = MEM_NEW(struct admit);
+
+	*a = (struct admit){ .s = s, .in = *in, .warnings = warnings, .fn = fn, .arg = arg };
+	a->in.res = a->res = resource_ref(in->res);
+	a->in.sub = a->sub = mem_strdup(in->sub);
+	a->in.ns = a->ns = mem_strdup(in->ns);
+	a->in.name = a->name = mem_strdup(in->name);
+	user_copy(&a->user, in->user);
+	a->in.user = &a->user;
+	a->in.old = NULL;
+	a->object = in->object ? json_doc_from(in->object) : NULL;
+	if (admit_ask(a))
+		return a;
+	a->validating = true;
+	if (admit_ask(a))
+		return a;
+	admit_end(a, NULL);
+	return NULL;
 }

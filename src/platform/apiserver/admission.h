@@ -11,10 +11,10 @@ struct admission_in {
 	const char *ns, *name; /* "" if none */
 	const struct user *user;
 	bool dry_run;
-	const struct obj *old;      /* as stored, or NULL */
+	const struct obj *old;      /* in res' version, or NULL; of a subresource with another body: that */
 	const struct json *object;  /* in res' version; NULL for DELETE */
 	const struct json *options; /* DeleteOptions and so on, or NULL */
-	const char *options_kind;   /* "CreateOptions" */
+	const char *options_kind;   /* "CreateOptions"; NULL: there are none (CONNECT) */
 };
 /* status: the Status to answer with if refused, else NULL. object: the object as the webhooks made it (taken by the callee;
  * NULL: unchanged). */
@@ -25,6 +25,14 @@ struct admission;
 struct admission *admission_start(struct apiserver *s, bool mutating, const struct admission_in *in,
 	struct strv *warnings, admission_fn *fn, void *arg);
 void admission_cancel(struct admission *a); /* NULL is fine */
+
+/* Mutating, then validating webhooks about a request that writes no object (exec, a token): fn once, now or in a later turn; the
+ * object is what the webhooks made of it, borrowed. NULL: fn was called already. */
+typedef void admit_fn(void *arg, struct json_doc *status, const struct json *object);
+struct admit;
+struct admit *admit_start(
+	struct apiserver *s, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg);
+void admit_cancel(struct admit *a); /* NULL is fine */
 
 struct webhooks *webhooks_new(struct apiserver *s); /* follows the webhook configurations */
 void webhooks_free(struct webhooks *w);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the API itself is extended: CustomResourceDefinitions, admission webhooks and policies, APIServices. What they do is in
  * crd.c, admission.c and aggregation.c; here is what they look like. */
+#include "api/semantics.h"
 #include "base/mem.h"
 #include "platform/apiserver/builtin.h"
+
+#include <string.h>
 
 FIELD_TABLE(crd_names_fields, NULL, "Names of a kind.", ROW_STR("plural", "Plural, as in URLs."),
 	ROW_STR("singular", "Singular."), ROW_STRS("shortNames", "Short names."), ROW_STR("kind", "Kind."),
@@ -196,6 +199,22 @@ static void webhook_default(struct json_doc *d, struct json *o)
 	}
 }
 
+static bool has_three_segments(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return name_is_dns1123_subdomain(name) && dot && strchr(dot + 1, '.');
+}
+
+static bool speaks_a_known_version(const struct json *versions)
+{
+	JSON_EACH (it, versions) {
+		if (str_eq(json_str(it.val), "v1") || str_eq(json_str(it.val), "v1beta1"))
+			return true;
+	}
+	return false;
+}
+
 static void webhook_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -205,14 +224,26 @@ static void webhook_validate(
 	JSON_EACH (it, json_get(o, "webhooks")) {
 		CLEANUP(mem_freep) char *effects_at = str_printf("webhooks[%zu].sideEffects", i);
 		CLEANUP(mem_freep) char *versions_at = str_printf("webhooks[%zu].admissionReviewVersions", i);
+		CLEANUP(mem_freep) char *url_at = str_printf("webhooks[%zu].clientConfig.url", i);
+		CLEANUP(mem_freep) char *name_at = str_printf("webhooks[%zu].name", i);
 		CLEANUP(mem_freep) char *client_at = str_printf("webhooks[%zu].clientConfig", i++);
+		const char *url = json_at_str(it.val, "/clientConfig/url");
 
 		if (!str_in(json_get_str(it.val, "sideEffects"), effects))
 			cause_not_supported(c, effects_at, json_get(it.val, "sideEffects"), effects);
 		if (json_len(json_get(it.val, "admissionReviewVersions")) == 0)
 			cause_required(c, versions_at, "must specify one of v1, v1beta1");
+		else if (!speaks_a_known_version(json_get(it.val, "admissionReviewVersions")))
+			cause_invalid(c, versions_at, json_get(it.val, "admissionReviewVersions"),
+				"must include at least one of v1, v1beta1");
 		if (!json_at(it.val, "/clientConfig/url") == !json_at(it.val, "/clientConfig/service"))
 			cause_required(c, client_at, "exactly one of url or service is required");
+		if (url && !str_starts(url, "https://"))
+			cause_invalid(c, url_at, json_at(it.val, "/clientConfig/url"),
+				"'https' is the only allowed URL scheme");
+		if (!has_three_segments(json_str_or(json_get(it.val, "name"), "")))
+			cause_invalid(c, name_at, json_get(it.val, "name"),
+				"should be a domain with at least three segments separated by dots");
 	}
 }
 

@@ -2,6 +2,7 @@
 /* To whom a request goes that may go on: documents, resources, other servers. */
 #include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/auth.h"
+#include "platform/apiserver/connect.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
 
@@ -207,24 +208,25 @@ static bool fits(struct request *r, const struct resource *res, const struct req
 	return false;
 }
 
-static void serve_node(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+static void ask_node(struct apiserver *s, struct request *r, struct resource *res, const char *ns,
+	const char *name, const char *sub)
 {
-	CLEANUP(mem_freep) char *key = kind_key(i->ns, i->name);
+	CLEANUP(mem_freep) char *key = kind_key(ns, name);
 	const struct obj *pod = bucket_get(server_bucket_of(s, res), key);
 	struct err e = { 0 };
 
 	if (!pod)
-		err_not_found(&e, res->kind, i->name);
+		err_not_found(&e, res->kind, name);
 	else if (str_empty(json_at_str(obj_json(pod), "/spec/nodeName")))
-		err_set(&e, ERR_BAD_REQUEST, "pod %s does not have a host assigned", i->name);
+		err_set(&e, ERR_BAD_REQUEST, "pod %s does not have a host assigned", name);
 	else if (!s->node_proxy || !request_http(r))
 		err_set(&e, ERR_UNAVAILABLE, "no node agent to ask");
 	if (e.code != ERR_NONE) {
-		request_fail(r, &e, res->kind, i->name, NULL);
+		request_fail(r, &e, res->kind, name, NULL);
 		return;
 	}
 	s->node_proxy(s->node_proxy_arg,
-		&(struct node_request){ .verb = i->sub, .pod = pod, .http = request_http(r) });
+		&(struct node_request){ .verb = sub, .pod = pod, .http = request_http(r) });
 }
 
 static bool is_node_verb(const struct resource *res, const char *sub)
@@ -256,8 +258,10 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 		request_warn(r, "%s", res->def->deprecation);
 	if (!fits(r, res, i))
 		return;
-	if (is_node_verb(res, i->sub))
-		serve_node(s, r, res, i);
+	if (is_node_verb(res, i->sub) && str_eq(i->sub, "log"))
+		ask_node(s, r, res, i->ns, i->name, i->sub);
+	else if (is_node_verb(res, i->sub))
+		connect_admitted(s, r, res, i, ask_node);
 	else if (str_eq(i->sub, "proxy"))
 		fail_not_implemented(r);
 	else if (res->def->transient)

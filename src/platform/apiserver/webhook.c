@@ -146,6 +146,14 @@ struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n)
 	return w->hooks[k];
 }
 
+bool webhooks_any(struct apiserver *s, bool mutating)
+{
+	size_t n;
+
+	webhooks_list(s, mutating, &n);
+	return n > 0;
+}
+
 static void mutating_changed(struct bucket_watch *b, const struct bucket_change *c)
 {
 	(void)c;

@@ -30,6 +30,8 @@ void hook_unref(struct hook *h);
 /* The hooks of a kind in calling order, up to date. Borrowed until the next turn. */
 struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n);
 
+bool webhooks_any(struct apiserver *s, bool mutating); /* is there any of the kind? */
+
 /* What is matched, and as which version the hook wants it. */
 struct hook_subject {
 	struct apiserver *s;

@@ -8,6 +8,7 @@
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
+#include "platform/apiserver/webhook.h"
 
 #include <string.h>
 
@@ -197,11 +198,33 @@ static int stage_base(struct op *op)
 	return see_old(op);
 }
 
+/* What is the server's to say is not there for webhooks to see either. */
+static int wipe_meta(struct op *op)
+{
+	static const char *const wiped[] = { "uid", "creationTimestamp", "deletionTimestamp",
+		"deletionGracePeriodSeconds", "selfLink" };
+	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
+	const char *ns = json_get_str(meta, "namespace");
+
+	for (size_t i = 0; i < ARRAY_LEN(wiped); i++)
+		json_remove(meta, wiped[i]);
+	if (!op->res->kind->namespaced)
+		return 0;
+	if (!str_empty(ns) && !str_eq(ns, op->ns))
+		return err_set(&op->err, ERR_BAD_REQUEST,
+			"the namespace of the provided object does not match the namespace sent on the "
+			"request");
+	json_set_str(op->draft, meta, "namespace", op->ns);
+	return 0;
+}
+
 static int stage_draft(struct op *op)
 {
 	if (op->kind == OP_DELETE)
 		return special_check(op);
 	if (op_make_draft(op) < 0)
+		return STAGE_FAIL;
+	if (op->created && wipe_meta(op) < 0)
 		return STAGE_FAIL;
 	return special_check(op);
 }
@@ -217,7 +240,57 @@ static void apply_defaults(struct op *op)
 
 static const char *operation_of(const struct op *op)
 {
-	return op->kind == OP_DELETE ? "DELETE" : op->created ? "CREATE" : "UPDATE";
+	return op->kind == OP_DELETE                       ? "DELETE"
+	       : op->created || str_eq(op->sub, "binding") ? "CREATE"
+							   : "UPDATE";
+}
+
+/* Scale and Binding are what webhooks see of a write that comes to a change of the object behind. */
+static bool has_own_body(const struct op *op)
+{
+	return str_eq(op->sub, "scale") || str_eq(op->sub, "binding");
+}
+
+static struct json_doc *own_body(struct op *op)
+{
+	CLEANUP(obj_unrefp) struct obj *whole = NULL;
+	struct json_doc *d;
+
+	if (str_eq(op->sub, "scale")) {
+		whole = obj_from_doc(json_doc_from(json_root(op->draft)));
+		return scale_from(op->res, whole, NULL);
+	}
+	d = json_doc_from(json_root(op->input));
+	json_set_str(d, json_root(d), "apiVersion", "v1");
+	json_set_str(d, json_root(d), "kind", "Binding");
+	json_set_str(d, json_need_obj(d, json_root(d), "metadata"), "name", op->name);
+	json_set_str(d, json_get(json_root(d), "metadata"), "namespace", op->ns);
+	return d;
+}
+
+static int take_own_body(struct op *op, struct json_doc *body)
+{
+	json_doc_free(op->draft);
+	op->draft = NULL;
+	if (str_eq(op->sub, "scale")) {
+		CLEANUP(json_doc_freep) struct json_doc *scale = body;
+
+		return scale_into(op, json_root(scale));
+	}
+	json_doc_free(op->input);
+	op->input = body;
+	return binding_into(op);
+}
+
+static int take_admitted(struct op *op, struct json_doc *object)
+{
+	if (has_own_body(op))
+		return take_own_body(op, object);
+	json_doc_free(op->draft);
+	op->draft = object;
+	schema_prune(resource_schema(op->res), json_root(object), NULL);
+	apply_defaults(op);
+	return plugins_mutate(op);
 }
 
 static void admitted(void *arg, struct json_doc *status, struct json_doc *object)
@@ -232,49 +305,78 @@ static void admitted(void *arg, struct json_doc *status, struct json_doc *object
 		op->done(op);
 		return;
 	}
-	if (object) {
-		json_doc_free(op->draft);
-		op->draft = object;
-		schema_prune(resource_schema(op->res), json_root(object), NULL);
-		apply_defaults(op);
-		if (plugins_mutate(op) < 0) {
-			op->done(op);
-			return;
-		}
+	if (object && take_admitted(op, object) < 0)
+		op->done(op);
+	else
+		op_run(op);
+}
+
+/* The options as the operation has them, whichever verb it came by. */
+static struct json_doc *options_of(const struct op *op)
+{
+	struct json_doc *d =
+		op->kind == OP_DELETE && op->input ? json_doc_from(json_root(op->input)) : json_lit("{}");
+	static const char *const copied[] = { "fieldManager", "fieldValidation" };
+	struct json *o = json_root(d);
+
+	if (!json_is_obj(o)) {
+		o = json_new_obj(d);
+		json_set_root(d, o);
 	}
-	op_run(op);
+	if (op->dry_run && !json_get(o, "dryRun"))
+		json_append_str(d, json_need_arr(d, o, "dryRun"), "All");
+	for (size_t i = 0; op->r && op->kind != OP_DELETE && i < ARRAY_LEN(copied); i++)
+		if (!str_empty(request_query(op->r, copied[i])))
+			json_set_str(d, o, copied[i], request_query(op->r, copied[i]));
+	return d;
 }
 
 static int call_webhooks(struct op *op, bool mutating)
 {
-	static const char *const kinds[] = { "CreateOptions", "UpdateOptions", "PatchOptions",
-		"DeleteOptions" };
+	CLEANUP(json_doc_freep) struct json_doc *options = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *body = NULL;
+	CLEANUP(json_doc_freep) struct json_doc *scale = NULL;
+	CLEANUP(obj_unrefp) struct obj *old = NULL;
 	const struct json *object = op->draft ? json_root(op->draft) : NULL;
 	const char *name = op->name ? op->name : json_at_str(object, "/metadata/name");
+	const char *operation = operation_of(op);
 	struct admission_in in = { .res = op->res,
 		.sub = op->sub,
-		.operation = operation_of(op),
+		.operation = operation,
 		.ns = op->ns,
 		.name = name ? name : "",
 		.user = &op->user,
 		.dry_run = op->dry_run,
 		.old = op->seen,
 		.object = object,
-		.options = op->kind == OP_DELETE && op->input ? json_root(op->input) : NULL,
-		.options_kind = kinds[op->kind] };
+		.options_kind = *operation == 'C'   ? "CreateOptions"
+				: *operation == 'U' ? "UpdateOptions"
+						    : "DeleteOptions" };
 
-	if (!plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING))
+	if (!plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING) ||
+		!webhooks_any(op->s, mutating))
 		return STAGE_GO;
+	options = options_of(op);
+	in.options = json_root(options);
+	if (op->draft && has_own_body(op)) {
+		body = own_body(op);
+		in.object = json_root(body);
+		scale = str_eq(op->sub, "scale") ? scale_from(op->res, op->seen, NULL) : NULL;
+		in.old = old = scale ? obj_from_doc(TAKE(scale)) : NULL;
+	}
 	op->admission = admission_start(op->s, mutating, &in, &op->warnings, admitted, op);
 	return op->admission ? STAGE_WAIT : STAGE_GO;
 }
 
+static void note_manager(struct op *op);
 static int stage_mutate(struct op *op)
 {
 	if (op->draft)
 		apply_defaults(op);
 	if (plugins_mutate(op) < 0)
 		return STAGE_FAIL;
+	if (op->created && op->draft && webhooks_any(op->s, true))
+		note_manager(op); /* which webhooks see (5.1) */
 	return call_webhooks(op, true);
 }
 

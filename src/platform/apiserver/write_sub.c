@@ -238,13 +238,12 @@ struct eviction {
 	struct op *op;         /* the deletion that it comes to */
 	struct json_doc *body; /* Eviction */
 	struct resource *res;
-	bool validating;
-	struct admission *admission;
+	struct admit *admit;
 };
 
 static void eviction_free(struct eviction *v)
 {
-	admission_cancel(v->admission);
+	admit_cancel(v->admit);
 	json_doc_free(v->body);
 	free(v);
 }
@@ -335,54 +334,20 @@ static int eviction_allowed(struct op *op)
 	return pdb ? take_disruption(op, pdb) : 0;
 }
 
-static void eviction_step(struct eviction *v);
-static void eviction_admitted(void *arg, struct json_doc *status, struct json_doc *object)
+static void eviction_admitted(void *arg, struct json_doc *status, const struct json *object)
 {
 	struct eviction *v = arg;
 	struct op *op = v->op;
 
-	v->admission = NULL;
-	if (object) {
-		json_doc_free(v->body);
-		v->body = object;
-	}
+	v->admit = NULL;
 	if (status) {
-		op->status = status;
+		op->status = json_doc_from(json_root(status));
 		err_set(&op->err, ERR_FORBIDDEN, "refused by a webhook");
 		eviction_free(v);
 		action_done(op);
 		return;
 	}
-	eviction_step(v);
-}
-
-static bool eviction_hooks(struct eviction *v, bool mutating)
-{
-	struct op *op = v->op;
-	struct admission_in in = { .res = op->res,
-		.sub = "eviction",
-		.operation = "CREATE",
-		.ns = op->ns,
-		.name = op->name,
-		.user = &op->user,
-		.dry_run = op->dry_run,
-		.object = json_root(v->body),
-		.options_kind = "CreateOptions" };
-
-	v->admission = admission_start(op->s, mutating, &in, &op->warnings, eviction_admitted, v);
-	return v->admission != NULL;
-}
-
-static void eviction_step(struct eviction *v)
-{
-	struct op *op = v->op;
-
-	if (!v->validating) {
-		v->validating = true;
-		if (eviction_hooks(v, false))
-			return;
-	}
-	op->input = json_doc_from(json_get(json_root(v->body), "deleteOptions"));
+	op->input = json_doc_from(json_get(object, "deleteOptions"));
 	eviction_free(v);
 	if (eviction_allowed(op) < 0)
 		action_done(op);
@@ -395,6 +360,10 @@ static void serve_eviction(
 {
 	struct op *op = action_new(s, r, res, i, OP_DELETE);
 	struct eviction *v = MEM_NEW(struct eviction);
+	struct admission_in in = {
+		.res = res, .sub = "eviction", .operation = "CREATE", .options_kind = "CreateOptions"
+	};
+	struct admit *admit;
 
 	v->op = op;
 	if (op_read_options(op) < 0 || body_decode(s, r, NULL, &v->body, NULL, &op->err) < 0) {
@@ -405,8 +374,14 @@ static void serve_eviction(
 	JSON_EACH (it, json_at(json_root(v->body), "/deleteOptions/dryRun")) {
 		op->dry_run |= str_eq(json_str(it.val), "All");
 	}
-	if (!eviction_hooks(v, true))
-		eviction_step(v);
+	in.name = op->name;
+	in.ns = op->ns;
+	in.user = &op->user;
+	in.dry_run = op->dry_run;
+	in.object = json_root(v->body);
+	admit = admit_start(s, &in, &op->warnings, eviction_admitted, v);
+	if (admit)
+		v->admit = admit;
 }
 
 /* ---- dispatch ---- */
