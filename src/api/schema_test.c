@@ -261,7 +261,7 @@ static void immutable_fields_may_be_set_once(void **state)
 
 	assert_string_equal(set, "");
 	assert_string_equal(kept, "");
-	assert_string_equal(changed, "a: Invalid value: \"2\": field is immutable");
+	assert_string_equal(changed, "a: Invalid value: \"string\": field is immutable");
 }
 
 static void formats_are_checked(void **state)
