@@ -2,7 +2,7 @@
 /* To whom a request goes that may go on: documents, resources, other servers. */
 #include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/auth.h"
-#include "platform/apiserver/connect.h"
+#include "platform/apiserver/connect_admit.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
 

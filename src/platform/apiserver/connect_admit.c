@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/connect.h"
+#include "platform/apiserver/connect_admit.h"
 
 #include "base/mem.h"
 #include "platform/apiserver/admission.h"
