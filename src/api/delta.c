@@ -94,18 +94,41 @@ static void fill_table(struct maker *m, size_t from, size_t end)
 		m->table[slot_of(m, m->base + p)] = (uint32_t)p + 1;
 }
 
+/* How far two texts agree from their beginning, and from their ends. */
+static size_t common_head(const char *a, const char *b, size_t max)
+{
+	size_t n = 0;
+
+	for (; n + 8 <= max && memcmp(a + n, b + n, 8) == 0; n += 8)
+		;
+	while (n < max && a[n] == b[n])
+		n++;
+	return n;
+}
+
+static size_t common_tail(const char *a_end, const char *b_end, size_t max)
+{
+	size_t n = 0;
+
+	for (; n + 8 <= max && memcmp(a_end - n - 8, b_end - n - 8, 8) == 0; n += 8)
+		;
+	while (n < max && a_end[-1 - (ptrdiff_t)n] == b_end[-1 - (ptrdiff_t)n])
+		n++;
+	return n;
+}
+
 /* What lies between the common beginning and the common end. */
 static void match_middle(struct maker *m, size_t from, size_t end)
 {
 	for (size_t t = from; t + BLOCK <= end;) {
-		size_t p = m->table[slot_of(m, m->to + t)], n = BLOCK, back = 0;
+		size_t p = m->table[slot_of(m, m->to + t)], n = BLOCK, back = 0, room;
 
 		if (p == 0 || memcmp(m->base + --p, m->to + t, BLOCK) != 0) {
 			t++;
 			continue;
 		}
-		while (t + n < end && p + n < m->base_len && m->base[p + n] == m->to[t + n])
-			n++;
+		room = end - t < m->base_len - p ? end - t : m->base_len - p;
+		n += common_head(m->base + p + n, m->to + t + n, room - n);
 		while (t - back > m->literal && p > back && m->base[p - back - 1] == m->to[t - back - 1])
 			back++;
 		add_piece(m, t - back, p - back, n + back);
@@ -115,14 +138,12 @@ static void match_middle(struct maker *m, size_t from, size_t end)
 
 void delta_make(const char *base, size_t base_len, const char *to, size_t to_len, struct str *out)
 {
-	size_t shorter = base_len < to_len ? base_len : to_len, head = 0, tail = 0;
+	size_t shorter = base_len < to_len ? base_len : to_len, head, tail;
 	struct maker m = { .base = base, .to = to, .base_len = base_len, .to_len = to_len, .out = out };
 
 	MUST(base_len < UINT32_MAX && to_len < UINT32_MAX);
-	while (head < shorter && base[head] == to[head])
-		head++;
-	while (tail < shorter - head && base[base_len - tail - 1] == to[to_len - tail - 1])
-		tail++;
+	head = common_head(base, to, shorter);
+	tail = common_tail(base + base_len, to + to_len, shorter - head);
 	add_number(out, to_len);
 	add_piece(&m, 0, 0, head);
 	if (to_len - tail - head >= BLOCK && base_len >= BLOCK) {

@@ -58,6 +58,31 @@ struct fset *fset_need(struct fset *s, const char *key)
 	return &s->kids[i];
 }
 
+/* Made for each field of each object that is written: without printf, and names are short. */
+struct fset *fset_need_field(struct fset *s, const char *name)
+{
+	char small[128];
+	size_t len = strlen(name);
+	CLEANUP(mem_freep) char *large = len + 3 > sizeof(small) ? mem_alloc(len + 3) : NULL;
+	char *key = large ? large : small;
+
+	memcpy(key, "f:", 2);
+	memcpy(key + 2, name, len + 1);
+	return fset_need(s, key);
+}
+
+void fset_drop(struct fset *s, const char *key)
+{
+	bool found;
+	size_t i = place_of(s, key, &found);
+
+	if (!found)
+		return;
+	fset_done(&s->kids[i]);
+	s->n--;
+	memmove(&s->kids[i], &s->kids[i + 1], (s->n - i) * sizeof(*s->kids));
+}
+
 bool fset_empty(const struct fset *s)
 {
 	return !s->member && !s->n;
@@ -78,6 +103,22 @@ void fset_add(struct fset *to, const struct fset *from)
 	to->member |= from->member;
 	for (size_t i = 0; i < from->n; i++)
 		fset_add(fset_need(to, from->kids[i].key), &from->kids[i]);
+}
+
+void fset_take(struct fset *to, struct fset *from)
+{
+	if (!fset_empty(to)) {
+		fset_add(to, from);
+		return;
+	}
+	free(to->kids);
+	to->member = from->member;
+	to->kids = from->kids;
+	to->n = from->n;
+	to->cap = from->cap;
+	from->kids = NULL;
+	from->n = from->cap = 0;
+	from->member = false;
 }
 
 void fset_copy(struct fset *to, const struct fset *from)

@@ -14,13 +14,16 @@ struct fset {
 	size_t n, cap;
 };
 void fset_done(struct fset *s);
-struct fset *fset_kid(const struct fset *s, const char *key); /* NULL if absent */
-struct fset *fset_need(struct fset *s, const char *key);      /* made if absent */
+struct fset *fset_kid(const struct fset *s, const char *key);   /* NULL if absent */
+struct fset *fset_need(struct fset *s, const char *key);        /* made if absent */
+struct fset *fset_need_field(struct fset *s, const char *name); /* the same for "f:" and the name */
+void fset_drop(struct fset *s, const char *key);                /* and all below; absent is fine */
 bool fset_empty(const struct fset *s);
 /* Drops branches without members, which the walks below leave behind. */
 void fset_tidy(struct fset *s);
 bool fset_eq(const struct fset *a, const struct fset *b);
 void fset_add(struct fset *to, const struct fset *from); /* to becomes the union */
+void fset_take(struct fset *to, struct fset *from);      /* the same; from is empty then */
 void fset_copy(struct fset *to, const struct fset *from);
 /* Takes every member of `gone` out of s; with below also all that is under such a member. */
 void fset_subtract(struct fset *s, const struct fset *gone, bool below);

@@ -109,13 +109,6 @@ static void index_done(struct index *x)
 	free(x->entries);
 }
 
-static struct fset *need_field(struct fset *s, const char *name)
-{
-	CLEANUP(mem_freep) char *key = str_printf("f:%s", name);
-
-	return fset_need(s, key);
-}
-
 /* Entries of maps are members by themselves, fields of structs only by what is in them. */
 static bool is_declared(const struct schema *s, const char *key, size_t len)
 {
@@ -131,7 +124,7 @@ void fset_of(const struct schema *s, const struct json *v, struct fset *ret)
 {
 	if (granular_map(s, v)) {
 		JSON_EACH (it, v) {
-			struct fset *kid = need_field(ret, it.key);
+			struct fset *kid = fset_need_field(ret, it.key);
 
 			fset_of(schema_member(s, it.key), it.val, kid);
 			if (json_is_null(it.val) || (json_is_obj(it.val) && !json_len(it.val)) ||
@@ -165,9 +158,10 @@ static void compare_maps(const struct schema *s, const struct json *old, const s
 
 		if (was && json_eq(was, it.val))
 			continue;
-		struct fset *kid = need_field(changed, it.key);
+		struct fset *kid = fset_need_field(changed, it.key);
 		if (was) {
-			fset_compare(schema_member(s, it.key), was, it.val, kid, need_field(removed, it.key));
+			fset_compare(
+				schema_member(s, it.key), was, it.val, kid, fset_need_field(removed, it.key));
 		} else {
 			fset_of(schema_member(s, it.key), it.val, kid);
 			kid->member |= !is_declared(s, it.key, it.key_len) || fset_empty(kid);
@@ -175,7 +169,7 @@ static void compare_maps(const struct schema *s, const struct json *old, const s
 	}
 	JSON_EACH (it, old)
 		if (!members_get(&is_members, it.key, it.key_len))
-			need_field(removed, it.key)->member = true;
+			fset_need_field(removed, it.key)->member = true;
 }
 
 static void compare_lists(const struct schema *s, const struct json *old, const struct json *now,
@@ -236,7 +230,7 @@ void fset_differing(
 
 			if (have && json_eq(have, it.val))
 				continue;
-			struct fset *kid = need_field(ret, it.key);
+			struct fset *kid = fset_need_field(ret, it.key);
 			if (have)
 				fset_differing(schema_member(s, it.key), it.val, have, kid);
 			else

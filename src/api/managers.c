@@ -152,18 +152,6 @@ void managers_write(struct managers *m, struct json_doc *d, struct json *o)
 	json_set(d, meta, "managedFields", list);
 }
 
-static void strip(struct fset *s, const char *const *names)
-{
-	for (; *names; names++) {
-		CLEANUP(mem_freep) char *key = str_printf("f:%s", *names);
-		struct fset gone = { 0 };
-
-		fset_need(&gone, key)->member = true;
-		fset_subtract(s, &gone, true);
-		fset_done(&gone);
-	}
-}
-
 static void keep_status_only(struct fset *s)
 {
 	struct fset only = { 0 };
@@ -179,10 +167,10 @@ static void keep_status_only(struct fset *s)
 
 void managers_strip(struct fset *s, const char *subresource)
 {
-	static const char *const root[] = { "apiVersion", "kind", "status", NULL };
-	static const char *const in_meta[] = { "name", "namespace", "creationTimestamp", "selfLink", "uid",
-		"generation", "managedFields", "resourceVersion", "deletionTimestamp",
-		"deletionGracePeriodSeconds", NULL };
+	static const char *const root[] = { "f:apiVersion", "f:kind", "f:status" };
+	static const char *const in_meta[] = { "f:name", "f:namespace", "f:creationTimestamp", "f:selfLink",
+		"f:uid", "f:generation", "f:managedFields", "f:resourceVersion", "f:deletionTimestamp",
+		"f:deletionGracePeriodSeconds" };
 	struct fset *meta;
 
 	s->member = false;
@@ -190,11 +178,13 @@ void managers_strip(struct fset *s, const char *subresource)
 		keep_status_only(s);
 		return;
 	}
-	strip(s, root);
+	for (size_t i = 0; i < ARRAY_LEN(root); i++)
+		fset_drop(s, root[i]);
 	meta = fset_kid(s, "f:metadata");
 	if (meta) {
 		meta->member = false;
-		strip(meta, in_meta);
+		for (size_t i = 0; i < ARRAY_LEN(in_meta); i++)
+			fset_drop(meta, in_meta[i]);
 	}
 	fset_tidy(s);
 }

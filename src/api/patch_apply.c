@@ -237,7 +237,7 @@ void managed_fields_update(const struct schema *s, const struct json *old, struc
 
 		if (!self)
 			self = managers_add(&all, opts->manager, "Update", opts->api_version, sub);
-		fset_add(&self->fields, &changed);
+		fset_take(&self->fields, &changed);
 		manager_touch(self, opts->now_ms);
 	}
 	managers_write(&all, d, o);

@@ -11,13 +11,28 @@ static const char *skip_space(const char *p, const char *end)
 	return p;
 }
 
+/* From its quote. A quote ends it unless an odd number of backslashes stands before it. */
 static const char *skip_string(const char *p, const char *end)
 {
-	for (p++; p < end && *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p < end ? p + 1 : end;
+	const char *from = ++p;
+
+	while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
+		const char *b = p;
+
+		while (b > from && b[-1] == '\\')
+			b--;
+		p++;
+		if ((p - 1 - b) % 2 == 0)
+			return p;
+	}
+	return end;
 }
+
+/* What skip_value() has to look at: quotes, brackets, commas. */
+enum { PLAIN, QUOTE, OPEN, CLOSE, COMMA };
+static const unsigned char marks[256] = {
+	['"'] = QUOTE, ['{'] = OPEN, ['['] = OPEN, ['}'] = CLOSE, [']'] = CLOSE, [','] = COMMA
+};
 
 static const char *skip_value(const char *p, const char *end)
 {
@@ -25,19 +40,26 @@ static const char *skip_value(const char *p, const char *end)
 
 	if (p < end && *p == '"')
 		return skip_string(p, end);
-	for (; p < end; p++) {
-		if (*p == '"') {
-			p = skip_string(p, end) - 1;
-		} else if (*p == '{' || *p == '[') {
+	while (p < end) {
+		switch (marks[(unsigned char)*p]) {
+		case QUOTE:
+			p = skip_string(p, end);
+			continue;
+		case OPEN:
 			depth++;
-		} else if (*p == '}' || *p == ']') {
+			break;
+		case CLOSE:
 			if (depth-- == 0)
 				return p;
 			if (depth == 0)
 				return p + 1;
-		} else if (*p == ',' && depth == 0) {
-			return p;
+			break;
+		case COMMA:
+			if (depth == 0)
+				return p;
+			break;
 		}
+		p++;
 	}
 	return end;
 }
