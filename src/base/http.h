@@ -105,6 +105,10 @@ void *http_req_ctx(const struct http_req *r);
  * valid until it is answered into the void: every request is answered, killed, or has an abort callback. */
 void http_req_on_abort(struct http_req *r, loop_fn *fn, void *arg);
 
+/* Called once when the answer begins, whoever gives it; 101 for an upgrade. Not if the request ends without one. */
+typedef void http_answer_fn(void *arg, int status);
+void http_req_on_answer(struct http_req *r, http_answer_fn *fn, void *arg);
+
 void http_req_add_header(struct http_req *r, const char *name, const char *value); /* before the answer */
 /* Whole answer; body is copied. type may be NULL. Ends the request. gzip: compress if the client takes it and len is
  * over 128 KiB. */

@@ -80,6 +80,8 @@ struct http_req {
 	void *ctx;
 	void (*ctx_free)(void *);
 	loop_fn *abort_fn, *drained_fn;
+	http_answer_fn *answer_fn;
+	void *answer_arg;
 	void *abort_arg, *drained_arg;
 };
 

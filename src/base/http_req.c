@@ -289,6 +289,21 @@ void http_req_on_abort(struct http_req *r, loop_fn *fn, void *arg)
 	r->abort_arg = arg;
 }
 
+void http_req_on_answer(struct http_req *r, http_answer_fn *fn, void *arg)
+{
+	r->answer_fn = fn;
+	r->answer_arg = arg;
+}
+
+static void req_answers(struct http_req *r, int status)
+{
+	http_answer_fn *fn = r->answer_fn;
+
+	r->answer_fn = NULL;
+	if (fn)
+		fn(r->answer_arg, status);
+}
+
 void http_req_on_drained(struct http_req *r, loop_fn *fn, void *arg)
 {
 	r->drained_fn = fn;
@@ -329,6 +344,7 @@ void http_req_reply(struct http_req *r, int status, const char *type, const void
 	struct http_answer a = { .status = status, .body = body, .len = len, .tell_length = !no_body };
 
 	MUST(r->state == REQ_WAITING);
+	req_answers(r, status);
 	if (r->conn) {
 		a.type = len && !r->extra_type ? type : NULL;
 		a.no_body = no_body || str_eq(r->head.method, "HEAD");
@@ -351,6 +367,7 @@ void http_req_compress(struct http_req *r)
 void http_req_stream(struct http_req *r, int status, const char *type)
 {
 	MUST(r->state == REQ_WAITING);
+	req_answers(r, status);
 	r->state = REQ_STREAMING;
 	if (!r->conn)
 		return;
@@ -437,5 +454,6 @@ struct http_stream *http_req_detach(struct http_req *r)
 
 struct http_stream *http_req_upgrade(struct http_req *r, const char *proto)
 {
+	req_answers(r, 101);
 	return req_take_stream(r, proto);
 }

@@ -39,6 +39,16 @@ static const struct subresource namespace_subs[] = {
 	{ "finalize", NULL, NULL, NULL, VERB_UPDATE },
 	{ 0 },
 };
+static const struct subresource node_subs[] = {
+	{ "status", NULL, NULL, NULL, VERBS_STATUS },
+	{ "proxy", NULL, NULL, "NodeProxyOptions", VERBS_PROXY },
+	{ 0 },
+};
+static const struct subresource service_subs[] = {
+	{ "status", NULL, NULL, NULL, VERBS_STATUS },
+	{ "proxy", NULL, NULL, "ServiceProxyOptions", VERBS_PROXY },
+	{ 0 },
+};
 static const struct column namespace_columns[] = {
 	{ "Status", "string", NULL, "Phase.", 0, ".status.phase", NULL },
 	COLUMN_AGE,
@@ -845,14 +855,14 @@ const struct resource_def builtin_core[] = {
 		.delete_returns = true },
 	{ .kind = { CORE("Node", "nodes", "node"), .short_names = no_names, .has_status = true,
 		  .fields = &node_fields },
-		.subresources = status_only,
+		.subresources = node_subs,
 		.columns = node_columns,
 		.selectable = node_selectable,
 		.storage = "minions" },
 	{ .kind = { CORE("Service", "services", "service"), .short_names = svc_names, .categories = cat_all,
 		  .namespaced = true, .has_status = true, .fields = &service_fields },
 		.rules = { .name_max = 63, .create_on_update = true },
-		.subresources = status_only,
+		.subresources = service_subs,
 		.columns = service_columns,
 		.selectable = service_selectable,
 		.hooks = { .deflt = service_default,

@@ -348,8 +348,7 @@ static const struct subresource pod_subs[] = {
 	{ "exec", NULL, NULL, "PodExecOptions", VERB_CREATE | VERB_GET },
 	{ "attach", NULL, NULL, "PodAttachOptions", VERB_CREATE | VERB_GET },
 	{ "portforward", NULL, NULL, "PodPortForwardOptions", VERB_CREATE | VERB_GET },
-	{ "proxy", NULL, NULL, "PodProxyOptions",
-		VERB_CREATE | VERB_GET | VERB_UPDATE | VERB_DELETE | VERB_PATCH },
+	{ "proxy", NULL, NULL, "PodProxyOptions", VERBS_PROXY },
 	{ 0 },
 };
 

@@ -165,14 +165,6 @@ static void fail_method(struct request *r)
 	request_reply_json(r, 405, json_root(d));
 }
 
-static void fail_not_implemented(struct request *r)
-{
-	struct err e = { 0 };
-
-	err_set(&e, ERR_NOT_IMPLEMENTED, "proxying to pods is not implemented");
-	request_fail(r, &e, NULL, NULL, NULL);
-}
-
 static bool group_is_builtin(const struct group_version *gv)
 {
 	for (size_t i = 0; i < gv->n; i++)
@@ -236,6 +228,13 @@ static bool is_node_verb(const struct resource *res, const char *sub)
 	return sub && str_in(sub, verbs) && str_empty(res->kind->group) && str_eq(res->kind->plural, "pods");
 }
 
+/* pods/proxy and its like: whatever the method is, somebody else answers. */
+static bool is_proxy(const struct resource *res, const struct reqinfo *i)
+{
+	return str_eq(i->sub, "proxy") && res->origin == ORIGIN_BUILTIN && resource_sub(res, i->sub) &&
+	       res->kind->namespaced == (i->ns != NULL);
+}
+
 static void serve_resource(struct apiserver *s, struct request *r, const struct reqinfo *i)
 {
 	const struct group_version *gv = registry_gv(s->registry, i->group, i->version);
@@ -256,14 +255,14 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 	request_set_label(r, i->verb, res->kind->plural);
 	if (res->def->deprecation)
 		request_warn(r, "%s", res->def->deprecation);
-	if (!fits(r, res, i))
+	if (!(is_proxy(res, i) && str_eq(request_method(r), "OPTIONS")) && !fits(r, res, i))
 		return;
 	if (is_node_verb(res, i->sub) && str_eq(i->sub, "log"))
 		ask_node(s, r, res, i->ns, i->name, i->sub);
 	else if (is_node_verb(res, i->sub))
 		connect_admitted(s, r, res, i, ask_node);
-	else if (str_eq(i->sub, "proxy"))
-		fail_not_implemented(r);
+	else if (is_proxy(res, i))
+		server_connect(s, r, res, i);
 	else if (res->def->transient)
 		server_review(s, r, res, i);
 	else if (str_eq(i->verb, "watch"))

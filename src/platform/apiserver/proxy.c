@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The proxy in front of aggregated APIs: the request goes on under the front proxy's certificate, with the caller's identity in
- * headers (kubernetes-api.md 5.4). Answers are streamed; upgrades become a pipe. */
-#include "platform/apiserver/aggregate.h"
+/* A request goes on to somebody else: answers are streamed, upgrades become a pipe. And the proxy in front of aggregated APIs: under
+ * the front proxy's certificate, with the caller's identity in headers (kubernetes-api.md 5.4). */
+#include "platform/apiserver/proxy.h"
 
 #include "base/mem.h"
+#include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/aggregate_impl.h"
 
 #include <string.h>
@@ -12,16 +13,19 @@
 #define PROXY_AHEAD (1024 * 1024)
 
 struct proxy {
-	struct apiserver *s;
 	struct request *r;
-	struct backend *backend;
 	struct http_call *call;
+	loop_fn *release;
+	void *release_arg;
+	char *prefix, *authority;
 	bool started, paused;
 };
 
 static void proxy_free(struct proxy *p)
 {
-	backend_unref(p->backend);
+	p->release(p->release_arg);
+	free(p->prefix);
+	free(p->authority);
 	free(p);
 }
 
@@ -46,25 +50,51 @@ static bool hop_by_hop(const char *name)
 	return false;
 }
 
-static const char *copy_headers(struct request *r, const struct http_response *a)
+/* Where a redirect leads: a place of the backend's own is below our path for it (Kubernetes' rules: relative ones and other hosts
+ * stay as they are). Caller frees. */
+static char *redirect(const struct proxy *p, const char *to)
 {
-	const char *type = NULL;
+	const char *at = strstr(to, "://"), *host = request_header(p->r, "Host"), *path;
+	CLEANUP(mem_freep) char *authority = NULL;
 
-	for (size_t i = 0; i < a->n_headers; i++) {
-		if (strcasecmp(a->headers[i].name, "Content-Type") == 0)
-			type = a->headers[i].value;
-		else if (!hop_by_hop(a->headers[i].name))
-			request_add_header(r, a->headers[i].name, a->headers[i].value);
+	if (!p->prefix)
+		return mem_strdup(to);
+	path = to;
+	if (at || str_starts(to, "//")) {
+		at = at ? at + 3 : to + 2;
+		authority = mem_strndup(at, strcspn(at, "/?#"));
+		path = at + strlen(authority);
+		if (!str_eq(authority, p->authority) && !str_eq(authority, host))
+			return mem_strdup(to);
 	}
-	return type;
+	if ((!authority && *path != '/') || str_starts(path, p->prefix))
+		return mem_strdup(path);
+	return str_printf("%s%s%s", p->prefix, *path == '/' ? "" : "/", path);
+}
+
+static void copy_header(const struct proxy *p, const struct http_header *h)
+{
+	CLEANUP(mem_freep) char *to = NULL;
+
+	if (hop_by_hop(h->name) || (p->prefix && strncasecmp(h->name, "Access-Control-", 15) == 0))
+		return;
+	if (strcasecmp(h->name, "Location") == 0)
+		to = redirect(p, h->value);
+	request_add_header(p->r, h->name, to ? to : h->value);
 }
 
 static void proxy_head(void *arg, const struct http_response *a)
 {
 	struct proxy *p = arg;
+	const char *type = NULL;
 
+	for (size_t i = 0; i < a->n_headers; i++)
+		if (strcasecmp(a->headers[i].name, "Content-Type") == 0)
+			type = a->headers[i].value;
+		else
+			copy_header(p, &a->headers[i]);
 	p->started = true;
-	request_stream(p->r, a->status, copy_headers(p->r, a));
+	request_stream(p->r, a->status, type);
 }
 
 static void proxy_drained(void *arg)
@@ -133,19 +163,13 @@ static void proxy_upgraded(void *arg, const struct http_response *a, struct http
 }
 
 /* ---- the way there ---- */
-struct headers {
-	struct http_header *items;
-	size_t n, cap;
-	struct strv texts; /* owns what was made */
-};
-
-static void headers_done(struct headers *h)
+void proxy_headers_done(struct proxy_headers *h)
 {
 	free(h->items);
 	strv_done(&h->texts);
 }
 
-static void add(struct headers *h, const char *name, const char *value)
+void proxy_headers_add(struct proxy_headers *h, const char *name, const char *value)
 {
 	h->items = mem_grow(h->items, &h->cap, h->n + 1, sizeof(*h->items));
 	h->items[h->n++] = (struct http_header){ name, value };
@@ -160,33 +184,34 @@ static bool kept_back(const char *name)
 	       strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Upgrade") == 0;
 }
 
-static void add_incoming(struct headers *h, const struct request *r, bool upgrade)
+void proxy_headers_incoming(struct proxy_headers *h, const struct request *r)
 {
+	bool upgrade = request_http(r) && http_req_wants_upgrade(request_http(r));
 	static const char *const own[] = { "Accept", "Content-Type" };
 	struct http_header in;
 
 	if (!request_http(r)) {
 		for (size_t i = 0; i < ARRAY_LEN(own); i++)
 			if (request_header(r, own[i]))
-				add(h, own[i], request_header(r, own[i]));
+				proxy_headers_add(h, own[i], request_header(r, own[i]));
 		return;
 	}
 	for (size_t i = 0; http_req_header_each(request_http(r), &i, &in);)
 		if (!kept_back(in.name))
-			add(h, in.name, in.value);
+			proxy_headers_add(h, in.name, in.value);
 	if (upgrade) {
-		add(h, "Connection", "Upgrade");
-		add(h, "Upgrade", request_header(r, "Upgrade"));
+		proxy_headers_add(h, "Connection", "Upgrade");
+		proxy_headers_add(h, "Upgrade", request_header(r, "Upgrade"));
 	}
 }
 
-static void add_identity(struct headers *h, const struct user *u)
+static void add_identity(struct proxy_headers *h, const struct user *u)
 {
-	add(h, "X-Remote-User", u->name);
+	proxy_headers_add(h, "X-Remote-User", u->name);
 	if (!str_empty(u->uid))
-		add(h, "X-Remote-Uid", u->uid);
+		proxy_headers_add(h, "X-Remote-Uid", u->uid);
 	for (size_t i = 0; i < u->groups.len; i++)
-		add(h, "X-Remote-Group", u->groups.items[i]);
+		proxy_headers_add(h, "X-Remote-Group", u->groups.items[i]);
 	for (size_t i = 0; i < u->extra.len; i++) {
 		const char *eq = strchr(u->extra.items[i], '=');
 		CLEANUP(str_done) struct str name = { 0 };
@@ -196,38 +221,54 @@ static void add_identity(struct headers *h, const struct user *u)
 		str_add(&name, "X-Remote-Extra-");
 		url_encode(key, &name);
 		strv_take(&h->texts, str_take(&name));
-		add(h, h->texts.items[h->texts.len - 1], eq + 1);
+		proxy_headers_add(h, h->texts.items[h->texts.len - 1], eq + 1);
 	}
+}
+
+void proxy_run(struct request *r, const struct proxy_spec *spec)
+{
+	struct http_call_spec call = { .method = request_method(r),
+		.path = spec->path,
+		.headers = spec->headers->items,
+		.n_headers = spec->headers->n,
+		.head = proxy_head,
+		.data = proxy_data,
+		.done = proxy_done };
+	struct proxy *p = MEM_NEW(struct proxy);
+
+	*p = (struct proxy){ .r = r, .release = spec->release, .release_arg = spec->arg };
+	p->prefix = spec->prefix ? mem_strdup(spec->prefix) : NULL;
+	p->authority = spec->authority ? mem_strdup(spec->authority) : NULL;
+	if (request_http(r) && http_req_wants_upgrade(request_http(r)))
+		call.upgraded = proxy_upgraded;
+	call.body = request_body(r, &call.len);
+	call.arg = p;
+	request_on_abort(r, proxy_aborted, p);
+	p->call = http_client_call(spec->client, &call);
+}
+
+static void release_backend(void *arg)
+{
+	backend_unref(arg);
 }
 
 void aggregate_proxy(struct apiserver *s, struct request *r, const char *group, const char *version)
 {
 	CLEANUP(mem_freep) char *name = str_printf("%s.%s", version, group);
-	CLEANUP(headers_done) struct headers h = { 0 };
+	CLEANUP(proxy_headers_done) struct proxy_headers h = { 0 };
 	struct err e = { 0 }, out = { 0 };
 	struct backend *b = aggregate_backend(s, name, NULL, &e);
-	bool upgrade = request_http(r) && http_req_wants_upgrade(request_http(r));
-	struct http_call_spec spec = { .method = request_method(r),
-		.path = request_raw_path(r),
-		.head = proxy_head,
-		.data = proxy_data,
-		.done = proxy_done,
-		.upgraded = upgrade ? proxy_upgraded : NULL };
-	struct proxy *p;
 
 	if (!b) {
 		err_set(&out, ERR_UNAVAILABLE, "service unavailable: %s", e.msg);
 		request_fail(r, &out, NULL, NULL, NULL);
 		return;
 	}
-	add_incoming(&h, r, upgrade);
+	proxy_headers_incoming(&h, r);
 	add_identity(&h, request_user(r));
-	p = MEM_NEW(struct proxy);
-	*p = (struct proxy){ .s = s, .r = r, .backend = b };
-	spec.headers = h.items;
-	spec.n_headers = h.n;
-	spec.body = request_body(r, &spec.len);
-	spec.arg = p;
-	request_on_abort(r, proxy_aborted, p);
-	p->call = http_client_call(b->client, &spec);
+	proxy_run(r, &(struct proxy_spec){ .client = b->client,
+			     .release = release_backend,
+			     .arg = b,
+			     .path = request_raw_path(r),
+			     .headers = &h });
 }

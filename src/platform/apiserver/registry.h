@@ -26,6 +26,7 @@ enum {
 	VERB_WATCH = 1 << 7,
 };
 #define VERBS_ALL 0xffu
+#define VERBS_PROXY (VERB_CREATE | VERB_DELETE | VERB_GET | VERB_PATCH | VERB_UPDATE)
 #define VERBS_STATUS (VERB_GET | VERB_PATCH | VERB_UPDATE)
 
 /* Discovery's "pods/eviction". kind.has_status and has_scale need an entry as well. */

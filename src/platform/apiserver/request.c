@@ -114,6 +114,12 @@ static void request_aborted(void *arg)
 		fn(r->abort_arg);
 }
 
+/* A node's agent answers without asking us. */
+static void request_answers(void *arg, int status)
+{
+	request_status(arg, status);
+}
+
 struct request *request_new_http(struct loop *l, struct http_req *h)
 {
 	struct request *r = MEM_NEW(struct request);
@@ -123,6 +129,7 @@ struct request *request_new_http(struct loop *l, struct http_req *h)
 	r->started = loop_mono_ms(l);
 	http_req_set_ctx(h, r, request_free);
 	http_req_on_abort(h, request_aborted, r);
+	http_req_on_answer(h, request_answers, r);
 	return r;
 }
 
