@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The proxy subresources: pods/[SCHEME:]NAME[:PORT]/proxy/PATH, services/[SCHEME:]NAME[:PORT]/proxy/PATH, nodes/NAME/proxy/PATH. What
- * follows "proxy" becomes the path at the backend. */
+/* The proxy subresources: pods/[SCHEME:]NAME[:PORT]/proxy/PATH, services/[SCHEME:]NAME[:PORT]/proxy/PATH, nodes/NAME/proxy/PATH.
+ * What follows "proxy" becomes the path at the backend. */
 #include "base/mem.h"
 #include "platform/apiserver/backend.h"
 #include "platform/apiserver/proxy.h"
-#include "platform/apiserver/reqinfo.h"
 #include "platform/apiserver/server.h"
 
 #include <arpa/inet.h>
@@ -72,10 +71,10 @@ static int first_port(const struct json *pod)
 	return 0;
 }
 
-static int find_pod(
-	struct apiserver *s, struct resource *res, const struct reqinfo *i, struct target *t, struct err *e)
+static int find_pod(struct apiserver *s, struct resource *res, const char *ns, const char *id,
+	struct target *t, struct err *e)
 {
-	CLEANUP(mem_freep) char *key = kind_key(i->ns, t->name);
+	CLEANUP(mem_freep) char *key = kind_key(ns, t->name);
 	const struct obj *pod = bucket_get(server_bucket_of(s, res), key);
 	const char *ip;
 	int64_t port = 0;
@@ -83,7 +82,7 @@ static int find_pod(
 	if (!pod)
 		return err_not_found(e, res->kind, t->name);
 	if (*t->port && !str_to_i64(t->port, 1, 65535, &port))
-		return err_set(e, ERR_BAD_REQUEST, "invalid pod request \"%s\": a port is a number", i->name);
+		return err_set(e, ERR_BAD_REQUEST, "invalid pod request \"%s\": a port is a number", id);
 	if (!port)
 		port = first_port(obj_json(pod));
 	ip = json_at_str(obj_json(pod), "/status/podIP");
@@ -107,10 +106,10 @@ static int service_port(const struct json *svc, const char *port)
 	return 0;
 }
 
-static int find_service(
-	struct apiserver *s, struct resource *res, const struct reqinfo *i, struct target *t, struct err *e)
+static int find_service(struct apiserver *s, struct resource *res, const char *ns, const char *id,
+	struct target *t, struct err *e)
 {
-	CLEANUP(mem_freep) char *key = kind_key(i->ns, t->name);
+	CLEANUP(mem_freep) char *key = kind_key(ns, t->name);
 	const struct obj *svc = bucket_get(server_bucket_of(s, res), key);
 	int port = svc ? service_port(obj_json(svc), t->port) : 0;
 
@@ -119,9 +118,22 @@ static int find_service(
 	if (!port && *t->port)
 		return err_set(e, ERR_UNAVAILABLE, "no service port \"%s\" found for service \"%s\"", t->port,
 			t->name);
-	if (!port || service_resolve(s, i->ns, t->name, port, &t->host, &t->number, NULL, e) < 0)
-		return err_set(e, ERR_UNAVAILABLE, "no endpoints available for service \"%s\"", i->name);
+	if (!port || service_resolve(s, ns, t->name, port, &t->host, &t->number, NULL, e) < 0)
+		return err_set(e, ERR_UNAVAILABLE, "no endpoints available for service \"%s\"", id);
 	return check_address(t->host, e);
+}
+
+/* ---- the path ---- */
+/* The part of the path as sent that stands for the backend's "/": up to and with the segment "proxy". */
+static size_t prefix_len(const char *raw, bool namespaced)
+{
+	size_t n = namespaced ? 7 : 5, at = 0; /* api v1 namespaces NS R NAME proxy */
+
+	while (n--) {
+		at += strspn(raw + at, "/");
+		at += strcspn(raw + at, "/?");
+	}
+	return at;
 }
 
 /* ---- nodes ---- */
@@ -147,33 +159,22 @@ static void serve_node_path(struct apiserver *s, struct request *r, const char *
 	request_reply_json(r, 200, json_root(d));
 }
 
-static void serve_node_proxy(
-	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+static void serve_node_proxy(struct apiserver *s, struct request *r, struct resource *res, const char *id)
 {
-	CLEANUP(mem_freep) char *name = mem_strndup(i->name, strcspn(i->name, ":"));
+	CLEANUP(mem_freep) char *name = mem_strndup(id, strcspn(id, ":"));
+	const char *raw = request_raw_path(r), *rest = raw + prefix_len(raw, false);
+	CLEANUP(mem_freep) char *path = mem_strndup(rest, strcspn(rest, "?"));
 	struct err e = { 0 };
 
 	if (!bucket_get(server_bucket_of(s, res), name)) {
 		err_not_found(&e, res->kind, name);
 		request_fail(r, &e, res->kind, name, NULL);
 	} else {
-		serve_node_path(s, r, name, i->sub_rest ? i->sub_rest : "/");
+		serve_node_path(s, r, name, path);
 	}
 }
 
 /* ---- passing on ---- */
-/* The part of the path as sent that stands for the backend's "/": up to and with the segment "proxy". */
-static size_t prefix_len(const char *raw, bool namespaced)
-{
-	size_t n = namespaced ? 7 : 5, at = 0; /* api v1 namespaces NS R NAME proxy */
-
-	while (n--) {
-		at += strspn(raw + at, "/");
-		at += strcspn(raw + at, "/?");
-	}
-	return at;
-}
-
 struct passing {
 	struct http_client *client;
 };
@@ -249,7 +250,8 @@ static bool redirect_to_slash(struct request *r, bool namespaced)
 	return true;
 }
 
-void server_connect(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+void server_connect(struct apiserver *s, struct request *r, struct resource *res, const char *ns,
+	const char *name, const char *sub)
 {
 	CLEANUP(target_done) struct target t = { 0 };
 	bool pod = str_eq(res->kind->plural, "pods"), node = str_eq(res->kind->plural, "nodes");
@@ -257,14 +259,14 @@ void server_connect(struct apiserver *s, struct request *r, struct resource *res
 
 	if (!request_http(r)) {
 		err_set(&e, ERR_UNAVAILABLE, "not from within this program");
-		request_fail(r, &e, res->kind, i->name, NULL);
+		request_fail(r, &e, res->kind, name, NULL);
 	} else if (redirect_to_slash(r, !node)) {
 		return;
 	} else if (node) {
-		serve_node_proxy(s, r, res, i);
-	} else if (read_name(i->name, pod ? "pod" : "service", &t, &e) < 0 ||
-		   (pod ? find_pod(s, res, i, &t, &e) : find_service(s, res, i, &t, &e)) < 0) {
-		request_fail(r, &e, res->kind, i->name, NULL);
+		serve_node_proxy(s, r, res, name);
+	} else if (read_name(name, pod ? "pod" : "service", &t, &e) < 0 ||
+		   (pod ? find_pod(s, res, ns, name, &t, &e) : find_service(s, res, ns, name, &t, &e)) < 0) {
+		request_fail(r, &e, res->kind, name, NULL);
 	} else {
 		pass_on(s, r, &t, true);
 	}

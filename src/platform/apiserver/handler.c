@@ -262,7 +262,7 @@ static void serve_resource(struct apiserver *s, struct request *r, const struct 
 	else if (is_node_verb(res, i->sub))
 		connect_admitted(s, r, res, i, ask_node);
 	else if (is_proxy(res, i))
-		server_connect(s, r, res, i);
+		connect_admitted(s, r, res, i, server_connect);
 	else if (res->def->transient)
 		server_review(s, r, res, i);
 	else if (str_eq(i->verb, "watch"))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request goes on to somebody else: answers are streamed, upgrades become a pipe. And the proxy in front of aggregated APIs: under
- * the front proxy's certificate, with the caller's identity in headers (kubernetes-api.md 5.4). */
+/* A request goes on to somebody else: answers are streamed, upgrades become a pipe. And the proxy in front of aggregated APIs:
+ * under the front proxy's certificate, with the caller's identity in headers (kubernetes-api.md 5.4). */
 #include "platform/apiserver/proxy.h"
 
 #include "base/mem.h"

@@ -137,8 +137,8 @@ void server_watch(
 void server_watches_end(struct apiserver *s);
 void server_watches_expire(struct apiserver *s); /* with 410: their clients list anew */
 void server_watches_tick(struct apiserver *s, int64_t now_mono);
-void server_connect(struct apiserver *s, struct request *r, struct resource *res,
-	const struct reqinfo *i); /* connect.c: pods/proxy, services/proxy, nodes/proxy */
+void server_connect(struct apiserver *s, struct request *r, struct resource *res, const char *ns,
+	const char *name, const char *sub); /* connect.c: pods/proxy, services/proxy, nodes/proxy */
 void server_write(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i); /* write.c */
 /* The object as the client wants it: JSON, YAML, Table, metadata only. */
