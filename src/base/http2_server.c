@@ -38,10 +38,10 @@ enum stream_state {
 	STREAM_HANDLED
 };
 
-struct http2_stream {
+struct h2_stream {
 	struct http2 *h2;
-	struct http2_stream *next, **prev;
-	struct http2_stream *queue_next;
+	struct h2_stream *next, **prev;
+	struct h2_stream *queue_next;
 	struct http_req *req; /* NULL: ended, or refused */
 	struct str fields;    /* while STREAM_HEAD: "name\0value\0" n_fields times */
 	struct str out;       /* unsent, from out_at on */
@@ -61,8 +61,8 @@ struct http2_stream {
 struct http2 {
 	struct http_conn *c;
 	nghttp2_session *session;
-	struct http2_stream *streams;             /* list */
-	struct http2_stream *queue, **queue_tail; /* something is to be done for them */
+	struct h2_stream *streams;             /* list */
+	struct h2_stream *queue, **queue_tail; /* something is to be done for them */
 	size_t n_streams;
 	int64_t control_since;
 	int64_t head_since; /* a header block is open; 0: none */
@@ -80,7 +80,7 @@ static int64_t now_ms(const struct http2 *h2)
 
 /* ---- streams ---- */
 
-static void enqueue(struct http2_stream *st)
+static void enqueue(struct h2_stream *st)
 {
 	struct http2 *h2 = st->h2;
 
@@ -92,9 +92,9 @@ static void enqueue(struct http2_stream *st)
 	h2->queue_tail = &st->queue_next;
 }
 
-static struct http2_stream *dequeue(struct http2 *h2)
+static struct h2_stream *dequeue(struct http2 *h2)
 {
-	struct http2_stream *st = h2->queue;
+	struct h2_stream *st = h2->queue;
 
 	if (!st)
 		return NULL;
@@ -106,7 +106,7 @@ static struct http2_stream *dequeue(struct http2 *h2)
 }
 
 /* Not while queued. The request is the caller's. */
-static void stream_free(struct http2_stream *st)
+static void stream_free(struct h2_stream *st)
 {
 	*st->prev = st->next;
 	if (st->next)
@@ -117,7 +117,7 @@ static void stream_free(struct http2_stream *st)
 	free(st);
 }
 
-static void stream_over(struct http2_stream *st)
+static void stream_over(struct h2_stream *st)
 {
 	struct http_server *s = st->h2->c->srv;
 	struct http_req *r = st->req;
@@ -143,17 +143,17 @@ static void deadline_by(struct http2 *h2, int64_t in_ms)
 		http_conn_deadline(c, in_ms);
 }
 
-static struct http2_stream *stream_of(nghttp2_session *s, int32_t id)
+static struct h2_stream *stream_of(nghttp2_session *s, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(s, id);
 }
 
-static void reset(struct http2_stream *st, uint32_t code)
+static void reset(struct h2_stream *st, uint32_t code)
 {
 	(void)nghttp2_submit_rst_stream(st->h2->session, NGHTTP2_FLAG_NONE, st->id, code);
 }
 
-static void refuse(struct http2_stream *st, int status, const char *why)
+static void refuse(struct h2_stream *st, int status, const char *why)
 {
 	st->refuse = status;
 	st->why = why;
@@ -174,13 +174,13 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *arg)
 {
 	struct http2 *h2 = arg;
-	struct http2_stream *st;
+	struct h2_stream *st;
 
 	h2->head_since = now_ms(h2);
 	deadline_by(h2, h2->c->srv->head_timeout_ms);
 	if (f->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	st = MEM_NEW(struct http2_stream);
+	st = MEM_NEW(struct h2_stream);
 	st->h2 = h2;
 	st->id = f->hd.stream_id;
 	st->since = now_ms(h2);
@@ -197,7 +197,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, vo
 static int on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name, size_t name_len,
 	const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
-	struct http2_stream *st = stream_of(session, f->hd.stream_id);
+	struct h2_stream *st = stream_of(session, f->hd.stream_id);
 
 	if (!st || st->state != STREAM_HEAD || st->refuse)
 		return 0; /* trailers */
@@ -223,7 +223,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *f, n
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-static void ask_for_body(struct http2_stream *st)
+static void ask_for_body(struct h2_stream *st)
 {
 	nghttp2_nv nv = { (uint8_t *)":status", (uint8_t *)"100", 7, 3, NGHTTP2_NV_FLAG_NONE };
 
@@ -231,7 +231,7 @@ static void ask_for_body(struct http2_stream *st)
 }
 
 /* All fields are there. */
-static void head_arrived(struct http2_stream *st, bool has_body)
+static void head_arrived(struct h2_stream *st, bool has_body)
 {
 	struct http_conn *c = st->h2->c;
 	struct http_req *r;
@@ -265,7 +265,7 @@ static void head_arrived(struct http2_stream *st, bool has_body)
 	}
 }
 
-static void request_arrived(struct http2_stream *st)
+static void request_arrived(struct h2_stream *st)
 {
 	st->whole = true;
 	if (st->state != STREAM_BODY || st->refuse)
@@ -294,7 +294,7 @@ static bool count_control(struct http2 *h2, const nghttp2_frame *f)
 static int on_frame(nghttp2_session *session, const nghttp2_frame *f, void *arg)
 {
 	struct http2 *h2 = arg;
-	struct http2_stream *st;
+	struct h2_stream *st;
 
 	if (!count_control(h2, f)) {
 		(void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -319,7 +319,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *f, void *arg)
 static int on_data(
 	nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
 {
-	struct http2_stream *st = stream_of(session, id);
+	struct h2_stream *st = stream_of(session, id);
 	struct http_server *s = ((struct http2 *)arg)->c->srv;
 
 	if (!st || !st->req || st->state != STREAM_BODY || st->refuse)
@@ -336,7 +336,7 @@ static int on_data(
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-	struct http2_stream *st = stream_of(session, id);
+	struct h2_stream *st = stream_of(session, id);
 
 	((struct http2 *)arg)->head_since = 0;
 	if (!st)
@@ -352,7 +352,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
 	uint32_t *data_flags, nghttp2_data_source *source, void *arg)
 {
-	struct http2_stream *st = source->ptr;
+	struct h2_stream *st = source->ptr;
 	size_t n = st->out.len - st->out_at;
 
 	if (n > length)
@@ -381,7 +381,7 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_
 /* An answer that came before the request's end: the rest of it is not wanted. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *f, void *arg)
 {
-	struct http2_stream *st;
+	struct h2_stream *st;
 
 	if ((f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) ||
 		!(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
@@ -392,7 +392,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *f, void *arg)
 	return 0;
 }
 
-static void resume(struct http2_stream *st)
+static void resume(struct h2_stream *st)
 {
 	if (!st->deferred)
 		return;
@@ -485,7 +485,7 @@ static void add_length(struct fields *f, size_t len)
 	add_field(f, "content-length", 14, f->length, strlen(f->length));
 }
 
-static void submit(struct http2_stream *st, const struct fields *f, bool has_body)
+static void submit(struct h2_stream *st, const struct fields *f, bool has_body)
 {
 	nghttp2_data_provider body = { .source.ptr = st, .read_callback = on_read };
 
@@ -494,7 +494,7 @@ static void submit(struct http2_stream *st, const struct fields *f, bool has_bod
 }
 
 /* How long a stream may go on like this; 0: for ever. */
-static int64_t patience(const struct http2_stream *st)
+static int64_t patience(const struct h2_stream *st)
 {
 	const struct http_server *s = st->h2->c->srv;
 
@@ -506,7 +506,7 @@ static int64_t patience(const struct http2_stream *st)
 }
 
 /* The stream goes on without its request: what is unsent is to leave. */
-static void let_go(struct http2_stream *st, struct http_req *r)
+static void let_go(struct h2_stream *st, struct http_req *r)
 {
 	st->req = NULL;
 	st->drained = false;
@@ -519,7 +519,7 @@ static void let_go(struct http2_stream *st, struct http_req *r)
 
 static void http2_reply(struct http_conn *c, struct http_req *r, const struct http_answer *a)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 	struct fields f;
 
 	fields_begin(&f, a->status);
@@ -536,7 +536,7 @@ static void http2_reply(struct http_conn *c, struct http_req *r, const struct ht
 
 static void http2_stream_begin(struct http_conn *c, struct http_req *r, int status, const char *type)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 	struct fields f;
 
 	fields_begin(&f, status);
@@ -548,7 +548,7 @@ static void http2_stream_begin(struct http_conn *c, struct http_req *r, int stat
 
 static void http2_write(struct http_conn *c, struct http_req *r, const void *data, size_t len)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 
 	if (st->out_at > st->out.len / 2) {
 		str_drop_front(&st->out, st->out_at);
@@ -566,7 +566,7 @@ static size_t http2_pending(const struct http_conn *c, const struct http_req *r)
 
 static void http2_end(struct http_conn *c, struct http_req *r)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 
 	let_go(st, r);
 	if (st->stuck)
@@ -578,7 +578,7 @@ static void http2_end(struct http_conn *c, struct http_req *r)
 
 static void http2_kill(struct http_conn *c, struct http_req *r)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 
 	let_go(st, r);
 	reset(st, NGHTTP2_INTERNAL_ERROR);
@@ -594,7 +594,7 @@ static void http2_stuck(struct http_conn *c, struct http_req *r)
 
 static struct http_stream *http2_detach(struct http_conn *c, struct http_req *r, const char *proto)
 {
-	struct http2_stream *st = r->stream;
+	struct h2_stream *st = r->stream;
 
 	let_go(st, r);
 	reset(st, NGHTTP2_HTTP_1_1_REQUIRED);
@@ -604,7 +604,13 @@ static struct http_stream *http2_detach(struct http_conn *c, struct http_req *r,
 
 /* ---- the connection ---- */
 
-static void answer_refused(struct http2_stream *st)
+static void goodbye(struct http2 *h2)
+{
+	(void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static void answer_refused(struct h2_stream *st)
 {
 	struct http_conn *c = st->h2->c;
 	struct http_req *r = st->req;
@@ -626,12 +632,14 @@ static void answer_refused(struct http2_stream *st)
 		add_field(&f, "retry-after", 11, HTTP_RETRY_AFTER_S, strlen(HTTP_RETRY_AFTER_S));
 	add_length(&f, st->out.len);
 	submit(st, &f, true);
-	if (c->refusing)
-		(void)nghttp2_session_terminate_session(st->h2->session, NGHTTP2_NO_ERROR);
+	if (c->refusing && !st->h2->stopping) {
+		st->h2->stopping = true; /* closes once that is sent */
+		goodbye(st->h2);
+	}
 }
 
 /* What callbacks have noted for a stream. Calls handlers. */
-static void attend(struct http2_stream *st)
+static void attend(struct h2_stream *st)
 {
 	struct http_server *s = st->h2->c->srv;
 
@@ -669,7 +677,7 @@ static void settle(struct http2 *h2)
 static void http2_turn(struct http_conn *c)
 {
 	struct http2 *h2 = c->h2;
-	struct http2_stream *st;
+	struct h2_stream *st;
 
 	http_conn_enter(c);
 	h2->woken = false;
@@ -714,19 +722,13 @@ static void http2_sent(struct http_conn *c)
 
 static void http2_eof(struct http_conn *c)
 {
-	for (struct http2_stream *st = c->h2->streams; st; st = st->next)
+	for (struct h2_stream *st = c->h2->streams; st; st = st->next)
 		if (st->req || st->out.len) {
 			http_conn_drop(c);
 			return;
 		}
 	bufferevent_enable(c->bev, EV_WRITE);
 	http_conn_close(c, false);
-}
-
-static void goodbye(struct http2 *h2)
-{
-	(void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
-		nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR, NULL, 0);
 }
 
 static void http2_timeout(struct http_conn *c)
@@ -748,7 +750,7 @@ static void http2_timeout(struct http_conn *c)
 		http_conn_close(c, true);
 		return;
 	}
-	for (struct http2_stream *st = h2->streams; st; st = st->next) {
+	for (struct h2_stream *st = h2->streams; st; st = st->next) {
 		int64_t limit = patience(st), left = st->since + limit - now;
 
 		if (limit && left <= 0 && !st->ended)
@@ -775,7 +777,7 @@ static void http2_timeout(struct http_conn *c)
 static void http2_stop(struct http_conn *c)
 {
 	struct http2 *h2 = c->h2;
-	struct http2_stream *st;
+	struct h2_stream *st;
 	struct http_req *r;
 
 	http_conn_enter(c);

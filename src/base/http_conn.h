@@ -14,7 +14,7 @@
 #include "base/url.h"
 
 struct http2;
-struct http2_stream;
+struct h2_stream;
 
 struct http_server {
 	struct loop *loop;
@@ -65,8 +65,8 @@ enum req_state { REQ_WAITING, REQ_STREAMING };
 
 struct http_req {
 	struct loop *loop;
-	struct http_conn *conn;      /* NULL: client gone */
-	struct http2_stream *stream; /* HTTP/2 */
+	struct http_conn *conn;   /* NULL: client gone */
+	struct h2_stream *stream; /* HTTP/2 */
 	struct http_head head;
 	char *path, *raw_head;
 	struct url_query query;
