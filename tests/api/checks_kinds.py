@@ -263,3 +263,124 @@ def t72c_every_listed_kind_is_in_the_table_above():
             if "/" not in r["name"] and "list" in r["verbs"] and gv + "/" + r["name"] not in TABLES:
                 missing.append(gv + "/" + r["name"])
     eq(missing if c.OWN else [], [])
+
+
+# ---- documents ----
+def document(gv):
+    return status(c.k.get("/openapi/v3/" + ("api/" if gv == "v1" else "apis/") + gv), 200)
+
+
+def group_versions():
+    return ["v1"] + [v["groupVersion"] for g in c.k.get("/apis").json["groups"] for v in g["versions"]]
+
+
+def properties(schema, at):
+    for name, v in schema.get("properties", {}).items():
+        yield at + "." + name, v
+        yield from properties(v, at + "." + name)
+    for below in ("items", "additionalProperties"):
+        if isinstance(schema.get(below), dict):
+            yield from properties(schema[below], at + "[]")
+
+
+def t09d_every_field_of_every_builtin_kind_has_a_description():
+    bare = []
+    for gv in group_versions():
+        if GROUP_OF_OURS.search(gv):
+            for name, schema in document(gv)["components"]["schemas"].items():
+                bare += [p for p, v in properties(schema, name) if not v.get("description")]
+    eq(bare, [])
+
+
+GROUP_OF_OURS = re.compile(r"^v1$|^(apps|batch|policy|autoscaling)/|\.k8s\.io/")
+
+
+def t09d_bodies_of_subresources_are_described():
+    core = document("v1")
+    for path, kind in (("pods/{name}/eviction", "io.k8s.api.policy.v1.Eviction"),
+                       ("pods/{name}/binding", "io.k8s.api.core.v1.Binding"),
+                       ("serviceaccounts/{name}/token", "io.k8s.api.authentication.v1.TokenRequest")):
+        post = core["paths"]["/api/v1/namespaces/{namespace}/" + path]["post"]
+        ref = post["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        eq(ref, "#/components/schemas/" + kind)
+        eq(post["x-kubernetes-group-version-kind"]["kind"], kind.rsplit(".")[-1])
+        assert core["components"]["schemas"][kind]["x-kubernetes-group-version-kind"], kind
+    scale = "io.k8s.api.autoscaling.v1.Scale"
+    assert scale in document("apps/v1")["components"]["schemas"]
+
+
+# ---- health, metrics (1.3) ----
+def t06h_health_by_name_and_without_some_checks():
+    a = c.k.get("/readyz?verbose&exclude=store&exclude=nope")
+    eq(a.status, 200)
+    text = a.body.decode()
+    for line in ("[+]ping ok\n", "[+]store excluded: ok\n", 'no matches for "nope"', "readyz check passed\n"):
+        c.has(text, line)
+    for path in ("/livez/ping", "/healthz/store", "/readyz"):
+        eq((c.k.get(path).status, c.k.get(path).body), (200, b"ok"))
+    eq(c.k.get("/livez/nope").status, 404)
+
+
+SAMPLE = re.compile(r'^([a-z_]+)(?:\{(.*)\})? ([-+.0-9e]+|\+Inf)$')
+
+
+def metrics():
+    """{name: {labels: value}}, checked for the form Prometheus wants."""
+    a = c.k.get("/metrics")
+    eq((a.status, a.headers.get("Content-Type")), (200, "text/plain; version=0.0.4; charset=utf-8"))
+    found, types = {}, {}
+    for line in a.body.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, type = line.split(" ")
+            assert name not in types, name + " is declared twice"
+            types[name] = type
+        elif not line.startswith("#"):
+            m = SAMPLE.match(line)
+            assert m, line
+            base = re.sub("_(bucket|sum|count)$", "", m[1])
+            assert m[1] in types or types.get(base) == "histogram", line
+            labels = dict(re.findall(r'([a-z_]+)="([^"]*)"', m[2] or ""))
+            assert types.get(m[1]) != "counter" or m[1].endswith("_total"), line
+            found.setdefault(m[1], {})[tuple(sorted(labels.items()))] = float(m[3])
+    return found
+
+
+def value(found, name, **labels):
+    return sum(v for k, v in found.get(name, {}).items() if set(labels.items()) <= set(k))
+
+
+def t06m_metrics_count_requests_and_watch_events():
+    before = metrics()
+    name = config_map(a="b")
+    url = "/api/v1/namespaces/default/configmaps"
+    w = c.k.watch(url + "?resourceVersion=0&labelSelector=pb%3D" + name)
+    eq(w.next()["type"], "ADDED")
+    status(c.k.merge(url + "/" + name + "?dryRun=All", {"data": {"x": "y"}}), 200)
+    status(c.k.get(url + "/no-such"), 404)
+    after = metrics()
+    w.close()
+
+    def grown(name, **labels):
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    cm = {"group": "", "version": "v1", "resource": "configmaps", "component": "apiserver"}
+    eq(grown("apiserver_request_total", verb="POST", code="201", scope="namespace", **cm) >= 1, True)
+    eq(grown("apiserver_request_total", verb="PATCH", dry_run="All", scope="resource", **cm), 1.0)
+    eq(grown("apiserver_request_total", verb="GET", code="404", scope="resource", **cm), 1.0)
+    eq(grown("apiserver_request_duration_seconds_count", verb="PATCH", dry_run="All", **cm), 1.0)
+    eq(grown("apiserver_request_duration_seconds_bucket", verb="PATCH", dry_run="All", le="+Inf", **cm), 1.0)
+    eq(grown("apiserver_watch_events_total", group="", resource="configmaps") >= 1, True)
+    assert value(after, "apiserver_longrunning_requests", verb="WATCH", resource="configmaps") >= 1
+    assert value(after, "apiserver_storage_objects", resource="configmaps") >= 1
+    assert value(after, "apiserver_storage_objects", resource="customresourcedefinitions.apiextensions.k8s.io") >= 1
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"):
+        assert value(after, name) > 0, name
+
+
+def t06m_what_is_not_served_makes_no_series():
+    c.k.get("/api/v1/namespaces/default/" + fresh("things"))
+    c.k.get("/apis/%s.example.com/v1/things" % fresh("group"))
+    c.k.get("/" + fresh("path"))
+    c.k.get("/api/v1/namespaces/default/pods/x/" + fresh("sub"))
+    series = [dict(k) for k in metrics()["apiserver_request_total"]]
+    assert not [s for s in series if re.search("things|group|path|sub-|example", " ".join(s.values()))], series

@@ -176,3 +176,5 @@ extern const struct resource_def builtin_review[]; /* authentication, authorizat
 extern const struct resource_def
 	builtin_misc[]; /* coordination, events, policy, scheduling, storage, discovery, networking */
 extern const struct resource_def builtin_more[]; /* what nothing here acts upon */
+/* What subresources take and give that is no resource: group, version, kind and fields; ends with kind NULL. */
+extern const struct kind builtin_bodies[];

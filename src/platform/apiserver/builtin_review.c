@@ -14,9 +14,12 @@ FIELD_TABLE(token_review_fields, "io.k8s.api.authentication.v1.TokenReview", "Wh
 FIELD_TABLE(token_request_fields, "io.k8s.api.authentication.v1.TokenRequest", "A token, please.",
 	ROW_OBJ("spec", "The question."), ROW_STRS("spec.audiences", "Audiences."),
 	ROW_INT("spec.expirationSeconds", "Lifetime wanted."),
-	ROW_REF("spec.boundObjectRef", object_reference_fields, "Object it dies with."),
-	ROW_OBJ("status", "The answer."), ROW_STR("status.token", "Token."),
-	ROW_TIME("status.expirationTimestamp", "End of its life."));
+	ROW_OBJ("spec.boundObjectRef", "Object it dies with."),
+	ROW_STR("spec.boundObjectRef.kind", "Pod, Secret or Node."),
+	ROW_STR("spec.boundObjectRef.apiVersion", "API version of the object."),
+	ROW_STR("spec.boundObjectRef.name", "Name of the object."),
+	ROW_STR("spec.boundObjectRef.uid", "UID of the object."), ROW_OBJ("status", "The answer."),
+	ROW_STR("status.token", "Token."), ROW_TIME("status.expirationTimestamp", "End of its life."));
 FIELD_TABLE(self_subject_review_fields, "io.k8s.api.authentication.v1.SelfSubjectReview", "Who am I?",
 	ROW_OBJ("status", "The answer."), ROW_REF("status.userInfo", user_info_fields, "You."));
 
@@ -92,4 +95,34 @@ const struct resource_def builtin_review[] = {
 		.verbs = VERB_CREATE,
 		.transient = true },
 	{ .kind = { 0 } },
+};
+
+/* ---- bodies of subresources ---- */
+FIELD_TABLE(binding_fields, "io.k8s.api.core.v1.Binding", "Which node a pod shall run on.",
+	{ "target", F_REF, FIELD_REQUIRED, "The node.", .ref = &object_reference_fields });
+FIELD_TABLE(eviction_fields, "io.k8s.api.policy.v1.Eviction", "A pod shall go, if its budget allows.",
+	ROW_OBJ("deleteOptions", "How to delete it."),
+	ROW_STR("deleteOptions.apiVersion", "API version of the options."),
+	ROW_STR("deleteOptions.kind", "Kind of the options."),
+	ROW_STRS("deleteOptions.dryRun", "All: do everything but the deletion."),
+	ROW_INT("deleteOptions.gracePeriodSeconds", "Seconds until the pod goes."),
+	ROW_BOOL("deleteOptions.orphanDependents", "Deprecated: use propagationPolicy."),
+	ROW_OBJ("deleteOptions.preconditions", "What must hold."),
+	ROW_STR("deleteOptions.preconditions.resourceVersion", "Version the pod must have."),
+	ROW_STR("deleteOptions.preconditions.uid", "UID the pod must have."),
+	ROW_STR("deleteOptions.propagationPolicy", "What becomes of dependents."));
+FIELD_TABLE(scale_fields, "io.k8s.api.autoscaling.v1.Scale", "The size of an object.",
+	ROW_OBJ("spec", "What is wanted."), ROW_I32("spec.replicas", "Size wanted."),
+	ROW_OBJ("status", "What is."), { "status.replicas", F_INT32, FIELD_REQUIRED, "Size." },
+	ROW_STR("status.selector", "Labels of what is counted, as text."));
+
+const struct kind builtin_bodies[] = {
+	{ .group = "", .version = "v1", .kind = "Binding", .fields = &binding_fields },
+	{ .group = "policy", .version = "v1", .kind = "Eviction", .fields = &eviction_fields },
+	{ .group = "autoscaling", .version = "v1", .kind = "Scale", .fields = &scale_fields },
+	{ .group = "authentication.k8s.io",
+		.version = "v1",
+		.kind = "TokenRequest",
+		.fields = &token_request_fields },
+	{ 0 },
 };

@@ -19,6 +19,16 @@ static void every_table_is_sound(void **state)
 	}
 }
 
+static void every_body_of_a_subresource_is_sound(void **state)
+{
+	for (const struct kind *k = builtin_bodies; k->kind; k++) {
+		CLEANUP(str_done) struct str problems = { 0 };
+
+		if (!fields_check(k->fields, &problems))
+			fail_msg("%s: %s", k->kind, str_cstr(&problems));
+	}
+}
+
 static void every_schema_compiles(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -52,6 +62,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_table_is_sound),
+		cmocka_unit_test(every_body_of_a_subresource_is_sound),
 		cmocka_unit_test(every_schema_compiles),
 		cmocka_unit_test(every_status_subresource_is_listed),
 	};

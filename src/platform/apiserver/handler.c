@@ -11,42 +11,6 @@
 #include <string.h>
 
 /* ---- documents and health ---- */
-static bool serve_health(struct apiserver *s, struct request *r, const char *path)
-{
-	static const char *const roots[] = { "/healthz", "/livez", "/readyz" };
-	static const char *const checks[] = { "ping", "store" };
-	const struct err *trouble = store_trouble(s->store);
-	CLEANUP(str_done) struct str out = { 0 };
-	const char *name = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(roots) && !name; i++)
-		if (str_starts(path, roots[i]) &&
-			(path[strlen(roots[i])] == '\0' || path[strlen(roots[i])] == '/'))
-			name = path + strlen(roots[i]);
-	if (!name)
-		return false;
-	name += *name == '/';
-	if (*name && !str_eq(name, checks[0]) && !str_eq(name, checks[1])) {
-		request_reply_text(r, 404, "404 page not found\n");
-		return true;
-	}
-	if (str_eq(name, "ping"))
-		trouble = NULL;
-	if (!trouble && !request_query(r, "verbose")) {
-		request_reply_text(r, 200, "ok");
-		return true;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		if (*name && !str_eq(name, checks[i]))
-			continue;
-		str_addf(&out, trouble && i == 1 ? "[-]%s failed: %s\n" : "[+]%s ok%s\n", checks[i],
-			trouble && i == 1 ? trouble->msg : "");
-	}
-	str_addf(&out, "%s check %s\n", path + 1, trouble ? "failed" : "passed");
-	request_reply_text(r, trouble ? 500 : 200, out.data);
-	return true;
-}
-
 static void serve_jwks(struct apiserver *s, struct request *r)
 {
 	CLEANUP(mem_freep) char *text = NULL;
@@ -112,7 +76,7 @@ static void serve_document(struct apiserver *s, struct request *r, const char *p
 
 	if (remote)
 		aggregate_proxy(s, r, remote->group, remote->version);
-	else if (serve_health(s, r, path))
+	else if (health_serve(s, r, path))
 		return;
 	else if (str_eq(path, "/metrics"))
 		metrics_serve(s, r);

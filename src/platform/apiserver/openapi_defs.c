@@ -22,7 +22,9 @@ FIELD_TABLE(openapi_delete_options_fields, META "DeleteOptions", "How to delete.
 	ROW_OBJ("preconditions", "What must hold."),
 	ROW_STR("preconditions.resourceVersion", "Resource version the object must have."),
 	ROW_STR("preconditions.uid", "UID the object must have."),
-	ROW_ENUM("propagationPolicy", "Orphan|Background|Foreground", "What becomes of dependents."));
+	ROW_ENUM("propagationPolicy", "Orphan|Background|Foreground", "What becomes of dependents."),
+	ROW_BOOL("ignoreStoreReadErrorWithClusterBreakingPotential",
+		"Whether what can not be read is removed."));
 
 FIELD_TABLE(openapi_status_fields, META "Status", "How a request went.",
 	ROW_STR("apiVersion", "Version of the schema."), ROW_STR("kind", "Kind of the object."),
@@ -264,6 +266,35 @@ static void put_resource(struct defs *s, const struct resource *r)
 		put_list(s, r, name);
 }
 
+/* ---- bodies of subresources ---- */
+const struct field_table *openapi_body(const struct resource *r, const struct subresource *sub)
+{
+	const char *group = sub->group ? sub->group : r->kind->group;
+
+	for (const struct kind *k = builtin_bodies; sub->kind && k->kind; k++)
+		if (str_eq(k->kind, sub->kind) && str_eq(k->group, group))
+			return k->fields;
+	return NULL;
+}
+
+static void put_bodies(struct defs *s, const struct resource *r)
+{
+	for (const struct subresource *sub = r->def->subresources; sub && sub->name; sub++) {
+		const struct field_table *t = openapi_body(r, sub);
+		struct kind k = { .group = sub->group ? sub->group : r->kind->group,
+			.version = sub->version ? sub->version : r->kind->version,
+			.kind = sub->kind };
+		struct json *schema;
+
+		if (!t || json_get(s->schemas, t->name))
+			continue;
+		schema = table_schema(s, t);
+		put_head(s, schema, &object_meta_fields);
+		put_gvk(s->d, schema, &k, k.kind);
+		json_set(s->d, s->schemas, t->name, schema);
+	}
+}
+
 void openapi_definitions(
 	const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas)
 {
@@ -273,6 +304,8 @@ void openapi_definitions(
 
 	for (size_t i = 0; i < gv->n; i++)
 		put_resource(&s, gv->items[i]);
+	for (size_t i = 0; i < gv->n; i++)
+		put_bodies(&s, gv->items[i]);
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
 		free(defs_ref(&s, always[i]));
 	defs_drain(&s);

@@ -10,6 +10,8 @@
 
 /* "io.k8s.api.core.v1.Pod": the table's own name, or one made of group, version and kind. Caller frees. */
 char *openapi_name(const struct resource *r);
+/* The table of what a subresource takes, if it is not the resource itself; NULL if there is none. */
+const struct field_table *openapi_body(const struct resource *r, const struct subresource *sub);
 /* Adds the schema of every kind of gv, its list, and everything these refer to; what is there already stays. */
 void openapi_definitions(
 	const struct group_version *gv, const char *ref_prefix, struct json_doc *d, struct json *schemas);

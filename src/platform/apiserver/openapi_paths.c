@@ -123,8 +123,10 @@ static struct json *body_schema(const struct place *p, enum op op)
 		return ref_to(p, META "Patch");
 	if (op == OP_DELETE || op == OP_DELETECOLLECTION)
 		return ref_to(p, META "DeleteOptions");
-	if (!p->sub || !p->sub->group)
+	if (!p->sub || !p->sub->kind)
 		return ref_to(p, p->definition);
+	if (openapi_body(p->r, p->sub))
+		return ref_to(p, openapi_body(p->r, p->sub)->name);
 	o = json_new_obj(p->d);
 	json_set_str(p->d, o, "type", "object");
 	return o;
@@ -227,7 +229,7 @@ static void put_id(const struct place *p, struct json *o, enum op op, bool in_na
 static void put_op(const struct place *p, struct json *item, enum op op, bool in_namespace)
 {
 	const struct kind *k = p->r->kind;
-	bool own = p->sub && p->sub->group;
+	const struct subresource *own = p->sub && p->sub->kind ? p->sub : NULL;
 	struct json *o = json_new_obj(p->d), *gvk;
 
 	json_set_strf(p->d, o, "description", "%s %s%s%s", ops[op].does, p->sub ? p->sub->name : "",
@@ -238,9 +240,9 @@ static void put_op(const struct place *p, struct json *item, enum op op, bool in
 	put_answer(p, o, op);
 	json_set_str(p->d, o, "x-kubernetes-action", ops[op].action);
 	gvk = json_need_obj(p->d, o, "x-kubernetes-group-version-kind");
-	json_set_str(p->d, gvk, "group", own ? p->sub->group : k->group);
-	json_set_str(p->d, gvk, "kind", own ? p->sub->kind : k->kind);
-	json_set_str(p->d, gvk, "version", own ? p->sub->version : k->version);
+	json_set_str(p->d, gvk, "group", own && own->group ? own->group : k->group);
+	json_set_str(p->d, gvk, "kind", own ? own->kind : k->kind);
+	json_set_str(p->d, gvk, "version", own && own->version ? own->version : k->version);
 	json_set(p->d, item, ops[op].method, o);
 }
 

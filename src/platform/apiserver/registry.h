@@ -117,6 +117,7 @@ struct resource {
 	struct json_doc *openapi;
 	struct jsonpath **column_paths;
 	struct bucket *bucket;
+	uint64_t watch_events; /* sent to watchers */
 	void *owned;
 	void (*free_owned)(void *);
 };

@@ -69,9 +69,9 @@ struct apiserver {
 	struct token_cache *tokens;
 	struct quotas *quotas;       /* quota.h; NULL: switched off */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
-	unsigned plugins_off;  /* plugins.h */
-	struct flow *flow;     /* flow.h */
-	struct audit *audit;   /* NULL: nobody wants it */
+	unsigned plugins_off;        /* plugins.h */
+	struct flow *flow;           /* flow.h */
+	struct audit *audit;         /* NULL: nobody wants it */
 };
 
 /* ---- buckets (server.c) ---- */
@@ -127,7 +127,9 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 
 /* ---- request handling ---- */
 void server_http(void *arg, struct http_req *h);
-void server_serve(void *arg, struct request *r); /* front.c: everything starts here */
+bool health_serve(
+	struct apiserver *s, struct request *r, const char *path); /* health.c; false: not its path */
+void server_serve(void *arg, struct request *r);                   /* front.c: everything starts here */
 /* handler.c: authenticated, admitted and authorized. */
 void server_route(struct apiserver *s, struct request *r, const struct reqinfo *i);
 void server_read(struct apiserver *s, struct request *r, struct resource *res,

@@ -95,6 +95,7 @@ static void send_line(struct watch *w, const char *type, const struct obj *o, bo
 {
 	CLEANUP(str_done) struct str line = { 0 }, object = { 0 };
 
+	w->res->watch_events++;
 	if (is_protobuf(w)) {
 		protobuf_object(o, w->shape == SHAPE_METADATA_PROTOBUF, &object);
 		protobuf_event(type, &object, &line);
@@ -222,6 +223,7 @@ static void send_change(struct watch *w, const struct bucket_change *c)
 	} else if (w->shape == SHAPE_JSON) {
 		const struct str *line = shared_line(w, c);
 
+		w->res->watch_events++;
 		request_write(w->r, line->data, line->len);
 	} else {
 		send_as(w, types[c->type], c->obj);
