@@ -11,19 +11,12 @@
 #include <stdarg.h>
 #include <string.h>
 
-static bool is_true(struct http_req *r, const char *name)
-{
-	const char *text = http_req_query(r, name);
-
-	return str_eq(text, "true") || str_eq(text, "1");
-}
-
 bool chans_want(struct http_req *r, struct chans_want *ret)
 {
-	struct chans_want w = { .in = is_true(r, "stdin"),
-		.out = is_true(r, "stdout"),
-		.err = is_true(r, "stderr"),
-		.tty = is_true(r, "tty") };
+	struct chans_want w = { .in = serve_flag(r, "stdin"),
+		.out = serve_flag(r, "stdout"),
+		.err = serve_flag(r, "stderr"),
+		.tty = serve_flag(r, "tty") };
 
 	if (w.tty)
 		w.err = false; /* a terminal has one output */

@@ -280,35 +280,65 @@ static void begin(struct log_stream *s)
 	}
 }
 
-static bool number(struct http_req *r, const char *name, int64_t *ret)
+struct log_options {
+	int64_t tail, limit, since; /* -1: not asked for */
+	int64_t since_ms;           /* 0: not asked for */
+};
+
+/* false: answered */
+static bool number(struct http_req *r, const char *name, int64_t min, int64_t *ret)
 {
 	const char *text = http_req_query(r, name);
 
-	return !text || str_to_i64(text, 0, INT64_MAX, ret);
+	if (!text)
+		return true;
+	if (!str_to_i64(text, INT64_MIN, INT64_MAX, ret)) {
+		serve_error(r, ERR_BAD_REQUEST, "%s: \"%.100s\" is not a number", name, text);
+		return false;
+	}
+	if (*ret < min) {
+		serve_error(r, ERR_INVALID,
+			"PodLogOptions \"\" is invalid: %s: Invalid value: %" PRId64 ": must be "
+			"greater than %s0",
+			name, *ret, min ? "" : "or equal to ");
+		return false;
+	}
+	return true;
 }
 
-static bool is_true(struct http_req *r, const char *name)
+static bool read_options(struct http_req *r, int64_t now_ms, struct log_options *o)
 {
-	const char *text = http_req_query(r, name);
+	const char *time = http_req_query(r, "sinceTime");
 
-	return str_eq(text, "true") || str_eq(text, "1") || str_eq(text, "");
+	*o = (struct log_options){ -1, -1, -1, 0 };
+	if (!number(r, "tailLines", 0, &o->tail) || !number(r, "limitBytes", 1, &o->limit) ||
+		!number(r, "sinceSeconds", 1, &o->since))
+		return false;
+	if (!str_empty(time) && o->since > 0) {
+		serve_error(r, ERR_INVALID,
+			"PodLogOptions \"\" is invalid: : Forbidden: at most one of `sinceTime` or "
+			"`sinceSeconds` may "
+			"be specified");
+		return false;
+	}
+	if (!str_empty(time) && !time_parse(time, &o->since_ms)) {
+		serve_error(r, ERR_BAD_REQUEST, "sinceTime: \"%.100s\" is not a time", time);
+		return false;
+	}
+	if (o->since > 0)
+		o->since_ms = o->since < now_ms / 1000 ? now_ms - o->since * 1000 : 1;
+	return true;
 }
 
 void serve_log(struct agent *a, const struct obj *pod, struct http_req *r)
 {
 	struct ctr *c = serve_container(a, pod, r);
-	bool previous = is_true(r, "previous");
-	int64_t tail = -1, limit = -1, since = -1;
-	const char *since_time = http_req_query(r, "sinceTime");
+	bool previous = serve_flag(r, "previous");
+	struct log_options o;
 	struct log_stream *s;
 
-	if (!c)
+	if (!c || !read_options(r, loop_wall_ms(a->loop), &o))
 		return;
-	if (!number(r, "tailLines", &tail) || !number(r, "limitBytes", &limit) ||
-		!number(r, "sinceSeconds", &since)) {
-		serve_error(r, ERR_BAD_REQUEST, "tailLines, limitBytes and sinceSeconds are numbers");
-		return;
-	}
 	if (previous && c->attempt == 0) {
 		serve_error(r, ERR_BAD_REQUEST,
 			"previous terminated container \"%s\" in pod \"%s\" not found", c->name,
@@ -329,14 +359,11 @@ void serve_log(struct agent *a, const struct obj *pod, struct http_req *r)
 	s->ctr = mem_strdup(c->name);
 	s->attempt = c->attempt - previous;
 	s->path = ctr_log_path(c, s->attempt);
-	s->follow = is_true(r, "follow") && !previous;
-	s->timestamps = is_true(r, "timestamps");
-	s->tail = tail;
-	s->limit = limit;
-	if (since >= 0)
-		s->since_ms = loop_wall_ms(a->loop) - since * 1000;
-	else if (since_time)
-		time_parse(since_time, &s->since_ms);
+	s->follow = serve_flag(r, "follow") && !previous;
+	s->timestamps = serve_flag(r, "timestamps");
+	s->tail = o.tail;
+	s->limit = o.limit;
+	s->since_ms = o.since_ms;
 	s->fd = s->inotify = -1;
 	if (s->follow && (s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) >= 0) {
 		CLEANUP(mem_freep)

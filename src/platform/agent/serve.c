@@ -4,6 +4,7 @@
 #include "api/status.h"
 
 #include <stdarg.h>
+#include <strings.h>
 
 void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...)
 {
@@ -19,6 +20,13 @@ void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...)
 	d = status_from_err(&e, NULL, NULL, NULL);
 	text = json_write(json_root(d), &len);
 	http_req_reply(r, err_http(code), "application/json", text, len);
+}
+
+bool serve_flag(struct http_req *r, const char *name)
+{
+	const char *text = http_req_query(r, name);
+
+	return text && !str_eq(text, "0") && strcasecmp(text, "false") != 0;
 }
 
 struct ctr *serve_container(struct agent *a, const struct obj *pod, struct http_req *r)

@@ -15,6 +15,8 @@ void served_remove(struct served *s);
 
 void serve_error(struct http_req *r, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A flag of the query as Kubernetes reads it: there, and neither "0" nor "false". */
+bool serve_flag(struct http_req *r, const char *name);
 /* The container that the request names, or the only one. NULL: answered already. */
 struct ctr *serve_container(struct agent *a, const struct obj *pod, struct http_req *r);
 void serve_log(struct agent *a, const struct obj *pod, struct http_req *r);
