@@ -367,6 +367,11 @@ static void http1_write(struct http_conn *c, struct http_req *r, const void *dat
 		evbuffer_add(out, "\r\n", 2) == 0);
 }
 
+static void http1_nudge(struct http_conn *c, struct http_req *r)
+{
+	bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
 static size_t http1_pending(const struct http_conn *c, const struct http_req *r)
 {
 	return http_bev_unsent(c->bev);
@@ -418,6 +423,7 @@ const struct http_framing http1_framing = {
 	.reply = http1_reply,
 	.stream = http1_stream,
 	.write = http1_write,
+	.nudge = http1_nudge,
 	.pending = http1_pending,
 	.end = http1_end,
 	.kill = http1_kill,

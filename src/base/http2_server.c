@@ -559,6 +559,13 @@ static void http2_write(struct http_conn *c, struct http_req *r, const void *dat
 	wake(st->h2);
 }
 
+static void http2_nudge(struct http_conn *c, struct http_req *r)
+{
+	r->stream->drained = true;
+	enqueue(r->stream);
+	wake(r->stream->h2);
+}
+
 static size_t http2_pending(const struct http_conn *c, const struct http_req *r)
 {
 	return r->stream->out.len - r->stream->out_at;
@@ -838,6 +845,7 @@ const struct http_framing http2_framing = {
 	.reply = http2_reply,
 	.stream = http2_stream_begin,
 	.write = http2_write,
+	.nudge = http2_nudge,
 	.pending = http2_pending,
 	.end = http2_end,
 	.kill = http2_kill,

@@ -298,6 +298,41 @@ static void streams_are_compressed_when_that_was_asked_for(void **state)
 	}
 }
 
+struct feeder {
+	struct http_req *r;
+	int left;
+};
+
+static void feed(void *arg)
+{
+	struct feeder *fd = arg;
+
+	if (fd->left-- > 0)
+		http_req_write(fd->r, "[1,2,3,4]", 9);
+	else
+		http_req_end(fd->r);
+}
+
+/* Who writes when the last has left must not wait for ever for what the compressor holds back. */
+static void a_compressed_stream_asks_for_more(void **state)
+{
+	struct fixture *f = *state;
+	static const struct http_header h[] = { { "accept-encoding", "gzip" } };
+	struct http_call_spec spec = {
+		.method = "GET", .path = "/pack", .headers = h, .n_headers = 1, .done = cl_done, .arg = f
+	};
+	struct feeder fd = { .left = 1000 };
+
+	start_call(f, &spec);
+	assert_true(until(f, &f->requests, 1));
+	fd.r = f->held;
+	http_req_on_drained(fd.r, feed, &fd);
+	feed(&fd);
+	assert_true(until(f, &f->done, 1));
+	assert_int_equal(fd.left, -1);
+	assert_true(f->body.len > 20 && f->body.len < 200);
+}
+
 /* One client that does not read holds back nobody else. kubernetes-api.md 8, 70 */
 static void a_stuck_stream_delays_no_other_call(void **state)
 {
@@ -344,6 +379,7 @@ int main(void)
 		BOTH(a_body_over_its_limit_is_refused),
 		BOTH(the_owner_words_what_the_server_refuses),
 		BOTH(streams_are_compressed_when_that_was_asked_for),
+		BOTH(a_compressed_stream_asks_for_more),
 		BOTH(a_stuck_stream_delays_no_other_call),
 	};
 

@@ -110,6 +110,8 @@ struct http_framing {
 	void (*reply)(struct http_conn *c, struct http_req *r, const struct http_answer *a);
 	void (*stream)(struct http_conn *c, struct http_req *r, int status, const char *type);
 	void (*write)(struct http_conn *c, struct http_req *r, const void *data, size_t len);
+	/* nothing was written after all (it is being compressed): drained comes in a later turn */
+	void (*nudge)(struct http_conn *c, struct http_req *r);
 	size_t (*pending)(const struct http_conn *c, const struct http_req *r);
 	void (*end)(struct http_conn *c, struct http_req *r);
 	void (*kill)(struct http_conn *c, struct http_req *r);

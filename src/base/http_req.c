@@ -401,8 +401,11 @@ void http_req_write(struct http_req *r, const void *data, size_t len)
 		return;
 	}
 	gzip_add(r->gzip, data, len, Z_NO_FLUSH);
-	if (r->gzip->out.len < GZIP_PIECE)
+	if (r->gzip->out.len < GZIP_PIECE) {
+		if (!http_req_pending(r))
+			r->conn->framing->nudge(r->conn, r);
 		return;
+	}
 	req_write(r, r->gzip->out.data, r->gzip->out.len);
 	str_clear(&r->gzip->out);
 }

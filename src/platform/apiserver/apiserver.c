@@ -2,6 +2,7 @@
 /* Starting and stopping the server. */
 #include "platform/apiserver/apiserver.h"
 
+#include "api/status.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -70,6 +71,26 @@ void server_after_change(struct apiserver *s)
 		loop_timer_set(s->tick, TICK_MS);
 }
 
+/* Errors below HTTP look like all others: a Status (kubernetes-api.md 2.1). */
+static const char *reject_http(void *arg, int status, const char *why, struct str *body)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct err e = { 0 };
+
+	(void)arg;
+	/* no code has these two: 408 is Timeout as 504 is, 431 a bad request (RFC 6585) */
+	err_set(&e,
+		status == 408   ? ERR_TIMEOUT
+		: status == 431 ? ERR_BAD_REQUEST
+				: err_from_wire(status, NULL),
+		"%s", why);
+	d = status_from_err(&e, NULL, NULL, NULL);
+	json_set_i64(d, json_root(d), "code", status);
+	json_write_to(json_root(d), body);
+	str_addc(body, '\n');
+	return "application/json";
+}
+
 /* ---- TLS ---- */
 static int renew_tls(struct apiserver *s, struct err *e)
 {
@@ -85,9 +106,11 @@ static int renew_tls(struct apiserver *s, struct err *e)
 		http_server_set_tls(s->http, tls);
 		return 0;
 	}
-	s->http = http_server_new(
-		s->loop, &(struct http_server_spec){
-				 .tls = tls, .handler = server_http, .arg = s, .body_max = BODY_READ_MAX });
+	s->http = http_server_new(s->loop, &(struct http_server_spec){ .tls = tls,
+						   .handler = server_http,
+						   .reject = reject_http,
+						   .arg = s,
+						   .body_max = BODY_READ_MAX });
 	return 0;
 }
 

@@ -508,6 +508,12 @@ void request_fail(struct request *r, const struct err *e, const struct kind *k, 
 	request_reply_json(r, err_http(e->code), json_root(d));
 }
 
+void request_compress(struct request *r)
+{
+	if (r->http)
+		http_req_compress(r->http);
+}
+
 void request_stream(struct request *r, int status, const char *type)
 {
 	request_status(r, status);
