@@ -15,6 +15,7 @@ struct checker {
 	struct cel_program *p;
 	struct local locals[CEL_LOCALS_MAX];
 	unsigned n_locals;
+	unsigned mixed; /* within the arguments of format(), where literals may have entries of all types */
 	const struct cel_type **bound; /* of type variables */
 	size_t n_bound, cap_bound;
 	struct undo { /* what they stood for before: to take back what did not fit */
@@ -25,7 +26,6 @@ struct checker {
 };
 
 static const struct cel_type *check(struct checker *c, struct cel_node *n);
-static const struct cel_type *check_mixed(struct checker *c, struct cel_node *n);
 
 static const struct cel_type *simple(struct checker *c, const char *letter)
 {
@@ -188,17 +188,21 @@ static bool try_fit(
 	return true;
 }
 
-static bool demand(
+static bool wrong_type(
 	struct checker *c, const struct cel_node *n, const struct cel_type *is, const struct cel_type *want)
 {
 	CLEANUP(str_done) struct str a = { 0 }, b = { 0 };
 
-	if (try_fit(c, &is, &want, 1))
-		return true;
 	cel_type_text(settle(c, want), &a);
 	cel_type_text(settle(c, is), &b);
 	complain(c, n, "expected type '%s' but found '%s'", str_cstr(&a), str_cstr(&b));
 	return false;
+}
+
+static bool demand(
+	struct checker *c, const struct cel_node *n, const struct cel_type *is, const struct cel_type *want)
+{
+	return try_fit(c, &is, &want, 1) || wrong_type(c, n, is, want);
 }
 
 /* ---- calls ---- */
@@ -322,7 +326,7 @@ static void check_literals(struct checker *c, struct cel_node *n)
 {
 	const struct cel_node *last = n->n ? n->args[n->n - 1] : NULL;
 	int64_t sec;
-	int32_t nano;
+	int32_t nano, offset;
 
 	if (!last)
 		return;
@@ -330,7 +334,7 @@ static void check_literals(struct checker *c, struct cel_node *n)
 		if (str_eq(n->name, "duration") && !cel_parse_duration(last->value.s, last->value.n, &sec))
 			complain(c, last, "invalid duration argument");
 		else if (str_eq(n->name, "timestamp") &&
-			 !cel_parse_timestamp(last->value.s, last->value.n, &sec, &nano))
+			 !cel_parse_timestamp(last->value.s, last->value.n, &sec, &nano, &offset))
 			complain(c, last, "invalid timestamp argument");
 	}
 	if (n->n < 2 || n->args[1]->op != N_CONST || n->args[1]->value.kind != CEL_STRING)
@@ -339,9 +343,35 @@ static void check_literals(struct checker *c, struct cel_node *n)
 		n->re = keep_re(c, n, n->args[1]);
 }
 
+/* Conversions of literals are made when the program is, and so is format() of nothing but literals. */
+static void check_conversion(struct checker *c, const struct cel_node *n)
+{
+	static const char *const names[] = { "bool", "bytes", "double", "int", "string", "uint", NULL };
+	bool formats =
+		n->n == 2 && str_eq(n->name, "format") && n->args[1]->op == N_LIST && !n->args[1]->optional;
+	struct cel_value v;
+	struct cel_run *r;
+
+	if (!(n->n == 1 && str_in(n->name, names)) && !formats)
+		return;
+	for (size_t i = 0; i < n->n; i++)
+		if (n->args[i]->op != N_CONST && !(formats && i == 1))
+			return;
+	for (size_t i = 0; formats && i < n->args[1]->n; i++)
+		if (n->args[1]->args[i]->op != N_CONST)
+			return;
+	r = cel_run_new();
+	v = cel_eval_node(r, n);
+	if (v.kind == CEL_ERROR && formats)
+		complain(c, n->args[1], "%s", v.s);
+	else if (v.kind == CEL_ERROR)
+		complain(c, n, "program instantiation failed: %s", v.s);
+	cel_run_free(r);
+}
+
 static const struct cel_type *check_call(struct checker *c, struct cel_node *n)
 {
-	const struct cel_type *args[ARGS_MAX];
+	const struct cel_type *args[ARGS_MAX], *t;
 	const struct cel_fn *fn = NULL;
 	bool member = n->member;
 
@@ -366,15 +396,20 @@ static const struct cel_type *check_call(struct checker *c, struct cel_node *n)
 	if (!fn)
 		fn = cel_find_fn(n->name, n->name_len);
 	for (size_t i = 0; i < n->n; i++) {
-		bool mixed = member && i == 1 && str_eq(n->name, "format") && n->args[i]->op == N_LIST;
+		bool mixed = member && i == 1 && str_eq(n->name, "format");
 
-		args[i] = mixed ? check_mixed(c, n->args[i]) : check(c, n->args[i]);
+		c->mixed += mixed;
+		args[i] = check(c, n->args[i]);
+		c->mixed -= mixed;
 	}
 	if (!fn)
 		return complain(c, n, "undeclared reference to '%s' (in container '')", n->name);
 	n->fn = fn;
 	check_literals(c, n);
-	return resolve_call(c, n, args, n->n, member);
+	t = resolve_call(c, n, args, n->n, member);
+	if (!c->src->n_errors)
+		check_conversion(c, n);
+	return t;
 }
 
 /* ---- names ---- */
@@ -537,6 +572,18 @@ static const struct cel_type *check_const(struct checker *c, const struct cel_no
 	}
 }
 
+/* They fit, but does one of them only do so because it may be anything? */
+static bool alike(const struct checker *c, const struct cel_type *x, const struct cel_type *y)
+{
+	x = resolve(c, x);
+	y = resolve(c, y);
+	if (x->kind == T_VAR || y->kind == T_VAR || x->kind == T_NULL || y->kind == T_NULL)
+		return true;
+	if (x->kind != y->kind)
+		return false;
+	return (!x->a || !y->a || alike(c, x->a, y->a)) && (!x->b || !y->b || alike(c, x->b, y->b));
+}
+
 /* Entries of one literal are of one type. */
 static const struct cel_type *join(struct checker *c, const struct cel_node *n, bool optional,
 	const struct cel_type *so_far, const struct cel_type *t)
@@ -546,19 +593,15 @@ static const struct cel_type *join(struct checker *c, const struct cel_node *n, 
 		demand(c, n, t, cel_type_make(c->a, T_OPTIONAL, fresh(c), NULL));
 		t = t->kind == T_OPTIONAL ? resolve(c, t->a) : simple(c, "D");
 	}
-	if (!so_far)
-		return t;
-	if (!demand(c, n, t, so_far))
+	if (so_far && c->mixed && (!try_fit(c, &t, &so_far, 1) || !alike(c, t, so_far)))
+		return simple(c, "D");
+	if (!so_far || !demand(c, n, t, so_far))
+		return so_far ? so_far : t;
+	if (!alike(c, t, so_far)) {
+		wrong_type(c, n, t, so_far);
 		return so_far;
-	return t->kind == T_DYN || resolve(c, so_far)->kind == T_NULL ? t : so_far;
-}
-
-/* format() takes all kinds of values in one list. */
-static const struct cel_type *check_mixed(struct checker *c, struct cel_node *n)
-{
-	for (size_t i = 0; i < n->n; i++)
-		(void)check(c, n->args[i]);
-	return cel_type_make(c->a, T_LIST, simple(c, "D"), NULL);
+	}
+	return resolve(c, so_far)->kind == T_NULL ? t : so_far;
 }
 
 static const struct cel_type *check_list(struct checker *c, struct cel_node *n)

@@ -172,18 +172,24 @@ struct map_maker {
 	size_t n, cap;
 };
 
-static struct cel_value map_put(
-	struct cel_run *r, struct map_maker *m, const struct cel_value *key, const struct cel_value *val)
+/* unique: a key that is there already is an error, else it gets the new value. */
+static struct cel_value map_put(struct cel_run *r, struct map_maker *m, const struct cel_value *key,
+	const struct cel_value *val, bool unique)
 {
-	if (key->kind != CEL_STRING && key->kind != CEL_INT && key->kind != CEL_UINT && key->kind != CEL_BOOL)
+	if (key->kind != CEL_STRING && key->kind != CEL_INT && key->kind != CEL_UINT &&
+		key->kind != CEL_BOOL && key->kind != CEL_DOUBLE)
 		return cel_fail(r, "unsupported key type: %s", cel_type_name(key));
 	for (size_t i = 0; i < m->n; i++) {
-		if (m->pairs[i].key.kind == key->kind && cel_equal(r, &m->pairs[i].key, key)) {
+		if (m->pairs[i].key.kind != key->kind || !cel_equal(r, &m->pairs[i].key, key))
+			continue;
+		if (unique) {
 			struct cel_value e = cel_no_key(r, key);
 
 			return cel_fail(r, "insert failed: key %s already exists",
 				e.n > 13 ? e.s + strlen("no such key: ") : "");
 		}
+		m->pairs[i].val = *val;
+		return cel_bool(true);
 	}
 	if (!cel_pay(r, 1 + m->n / 8))
 		return cel_over_budget();
@@ -221,7 +227,7 @@ static struct cel_value eval_map(struct cel_run *r, const struct cel_node *n)
 				continue;
 			v = *v.of;
 		}
-		put = map_put(r, &m, &k, &v);
+		put = map_put(r, &m, &k, &v, false);
 		if (put.kind == CEL_ERROR)
 			return put;
 	}
@@ -291,7 +297,7 @@ static bool put_entries(struct fold *f, const struct cel_value *v)
 	for (size_t i = 0; keys.kind == CEL_LIST && i < keys.list->n; i++) {
 		if (!cel_map_find(f->r, v->map, &keys.list->items[i], &val))
 			continue;
-		put = map_put(f->r, &f->pairs, &keys.list->items[i], &val);
+		put = map_put(f->r, &f->pairs, &keys.list->items[i], &val, true);
 		if (put.kind == CEL_ERROR) {
 			fail(f, &put);
 			return false;
@@ -333,7 +339,8 @@ static bool take_step(struct fold *f, const struct cel_value *first, const struc
 		f->out[f->n_out++] = *v;
 		return true;
 	case FOLD_TMAP:
-		put = v->kind == CEL_ERROR ? *v : map_put(f->r, &f->pairs, &f->r->locals[f->n->slot], v);
+		put = v->kind == CEL_ERROR ? *v
+					   : map_put(f->r, &f->pairs, &f->r->locals[f->n->slot], v, true);
 		if (put.kind == CEL_ERROR) {
 			fail(f, &put);
 			return false;

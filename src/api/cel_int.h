@@ -222,7 +222,8 @@ struct cel_value cel_strn(const char *s, size_t n); /* borrowed */
 /* Copied into the run and paid for. */
 struct cel_value cel_str_copy(struct cel_run *r, const char *s, size_t n);
 struct cel_value cel_duration(int64_t ns);
-struct cel_value cel_timestamp(struct cel_run *r, int64_t sec, int32_t nano);
+/* offset: seconds east of UTC, shown in its text. */
+struct cel_value cel_timestamp(struct cel_run *r, int64_t sec, int32_t nano, int32_t offset);
 struct cel_value cel_opaque(enum cel_kind kind, const void *p);
 struct cel_value cel_list_of(struct cel_run *r, const struct cel_value *items, size_t n); /* items borrowed */
 struct cel_value cel_map_of(struct cel_run *r, const struct cel_pair *pairs, size_t n);   /* likewise */
@@ -250,9 +251,9 @@ size_t cel_chars(const char *s, size_t n); /* code points */
 
 /* ---- time (cel_lib_time.c) ---- */
 bool cel_parse_duration(const char *s, size_t n, int64_t *ret_ns);
-bool cel_parse_timestamp(const char *s, size_t n, int64_t *ret_sec, int32_t *ret_nano);
+bool cel_parse_timestamp(const char *s, size_t n, int64_t *ret_sec, int32_t *ret_nano, int32_t *ret_offset);
 void cel_duration_text(int64_t ns, struct str *out);
-void cel_timestamp_text(int64_t sec, int32_t nano, struct str *out);
+void cel_timestamp_text(const struct cel_value *t, struct str *out);
 void cel_double_text(double d, struct str *out);
 /* ---- texts of the opaque kinds; false if it has none ---- */
 bool cel_opaque_text(const struct cel_value *v, struct str *out);

@@ -646,7 +646,7 @@ const struct cel_fn cel_fns_k8s[] = {
 	{ "isInteger", "Q.:b", f_is_integer, false },
 	{ "asInteger", "Q.:i", f_as_integer, false },
 	{ "asApproximateFloat", "Q.:d", f_as_float, false },
-	{ "sign", "Q.:i", f_sign, false },
+	{ "sign", "Q:i", f_sign, false },
 	{ "add", "Q.Q:Q|Q.i:Q", f_plus, false },
 	{ "sub", "Q.Q:Q|Q.i:Q", f_minus, false },
 	{ "isGreaterThan", "Q.Q:b|V.V:b", f_greater, false },

@@ -246,7 +246,7 @@ static struct cel_value move_time(struct cel_run *r, const struct cel_value *t, 
 		nano -= 1000000000;
 		sec++;
 	}
-	return cel_timestamp(r, sec, (int32_t)nano);
+	return cel_timestamp(r, sec, (int32_t)nano, (int32_t)(uint32_t)t->n);
 }
 
 static struct cel_value f_add(ARGS)
@@ -568,7 +568,7 @@ static struct cel_value text_of(struct cel_run *r, const struct cel_value *v, st
 		cel_duration_text(v->i, out);
 		break;
 	case CEL_TIMESTAMP:
-		cel_timestamp_text(v->i, v->nano, out);
+		cel_timestamp_text(v, out);
 		break;
 	default:
 		if (!cel_opaque_text(v, out))

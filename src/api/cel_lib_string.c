@@ -83,8 +83,10 @@ static struct cel_value f_index_of(ARGS)
 		return list_index(r, a, false);
 	if (!are_strings(a, 2) || (n_args > 2 && a[2].kind != CEL_INT) || !cel_pay(r, (a[0].n + a[1].n) / 10))
 		return cel_no_overload();
-	if (n_args > 2 && !byte_at(&a[0], a[2].i, &from))
+	if (n_args > 2 && a[2].i < 0)
 		return out_of_range(r, a[2].i);
+	if (n_args > 2 && !byte_at(&a[0], a[2].i, &from))
+		return cel_int(a[1].n ? -1 : (int64_t)cel_chars(a[0].s, a[0].n));
 	if (!a[1].n)
 		return cel_int(n_args > 2 ? a[2].i : 0);
 	hit = memmem(a[0].s + from, a[0].n - from, a[1].s, a[1].n);
@@ -100,8 +102,12 @@ static struct cel_value f_last_index_of(ARGS)
 	if (!are_strings(a, 2) || (n_args > 2 && a[2].kind != CEL_INT) || !cel_pay(r, (a[0].n + a[1].n) / 10))
 		return cel_no_overload();
 	at = a[0].n;
-	if (n_args > 2 && (!byte_at(&a[0], a[2].i, &at) || (at == a[0].n && a[0].n)))
+	if (n_args > 2 && a[2].i < 0)
 		return out_of_range(r, a[2].i);
+	if (n_args > 2 && !byte_at(&a[0], a[2].i, &at) && a[1].n)
+		return cel_int(-1);
+	if (n_args > 2 && a[1].n && at == a[0].n)
+		return cel_int(-1);
 	if (!cel_pay(r, a[1].n ? at / 10 * (1 + a[1].n / 10) : 0))
 		return cel_over_budget();
 	for (size_t i = at + 1; i-- > 0;)
@@ -378,7 +384,7 @@ static bool add_map(struct cel_run *r, const struct cel_map *m, struct str *out,
 		bool ok = cel_map_find(r, m, &keys.list->items[i], &v) &&
 			  add_text(r, &keys.list->items[i], &one, depth + 1);
 
-		str_add(&one, ": ");
+		str_addc(&one, ':');
 		ok = ok && add_text(r, &v, &one, depth + 1);
 		strv_take(&entries, str_take(&one));
 		if (!ok)
@@ -412,30 +418,38 @@ static bool add_text(struct cel_run *r, const struct cel_value *v, struct str *o
 		str_addf(out, "%" PRIu64, v->u);
 		return true;
 	case CEL_DOUBLE:
-		cel_double_text(v->d, out);
+		if (depth && isfinite(v->d))
+			str_addf(out, "%.6f", v->d);
+		else
+			cel_double_text(v->d, out);
 		return true;
 	case CEL_STRING:
+	case CEL_BYTES:
+		str_add(out, depth && v->kind == CEL_BYTES ? "b" : "");
 		if (depth)
 			add_quoted(v, out);
 		else
 			str_addn(out, v->s, v->n);
 		return true;
-	case CEL_BYTES:
 	case CEL_TYPE:
 		str_addn(out, v->s, v->n);
 		return true;
 	case CEL_DURATION:
-		cel_duration_text(v->i, out);
-		return true;
 	case CEL_TIMESTAMP:
-		cel_timestamp_text(v->i, v->nano, out);
+		if (depth)
+			str_add(out, v->kind == CEL_DURATION ? "duration(\"" : "timestamp(\"");
+		if (v->kind == CEL_DURATION)
+			cel_duration_text(v->i, out);
+		else
+			cel_timestamp_text(v, out);
+		str_add(out, depth ? "\")" : "");
 		return true;
 	case CEL_LIST:
 		return add_list(r, v->list, out, depth);
 	case CEL_MAP:
 		return add_map(r, v->map, out, depth);
 	default:
-		return cel_opaque_text(v, out);
+		return false;
 	}
 }
 
@@ -445,8 +459,6 @@ static bool add_decimal(const struct cel_value *v, struct str *out)
 		str_addf(out, "%" PRId64, v->i);
 	else if (v->kind == CEL_UINT)
 		str_addf(out, "%" PRIu64, v->u);
-	else if (v->kind == CEL_DOUBLE && !isfinite(v->d))
-		cel_double_text(v->d, out);
 	else
 		return false;
 	return true;
@@ -501,19 +513,53 @@ static bool add_octal(const struct cel_value *v, struct str *out)
 	return true;
 }
 
+/* As an American printer has it: 1,234.50 */
+static void add_grouped(const char *text, struct str *out)
+{
+	size_t whole = strspn(text + (*text == '-'), "0123456789");
+
+	if (*text == '-')
+		str_addc(out, *text++);
+	for (size_t i = 0; i < whole; i++) {
+		if (i && (whole - i) % 3 == 0)
+			str_addc(out, ',');
+		str_addc(out, text[i]);
+	}
+	str_add(out, text + whole);
+}
+
+/* 1.5e-07 as 1.5x10^-07, with the signs a printer has for that */
+static void add_scientific(const char *text, struct str *out)
+{
+	static const char *const raised[] = { "\xe2\x81\xb0", "\xc2\xb9", "\xc2\xb2", "\xc2\xb3",
+		"\xe2\x81\xb4", "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7", "\xe2\x81\xb8",
+		"\xe2\x81\xb9" };
+	const char *e = strchr(text, 'e');
+
+	str_addn(out, text, (size_t)(e - text));
+	str_add(out, "\xc3\x97"
+		     "10");
+	if (*++e == '-')
+		str_add(out, "\xe2\x81\xbb");
+	for (e++; *e; e++)
+		str_add(out, raised[*e - '0']);
+}
+
 static bool add_real(const struct cel_value *v, char verb, int precision, struct str *out)
 {
-	double d;
+	CLEANUP(mem_freep) char *text = NULL;
 
-	if (v->kind != CEL_DOUBLE && v->kind != CEL_INT && v->kind != CEL_UINT)
+	if (v->kind != CEL_DOUBLE)
 		return false;
-	d = v->kind == CEL_DOUBLE ? v->d : v->kind == CEL_INT ? (double)v->i : (double)v->u;
-	if (!isfinite(d))
-		cel_double_text(d, out);
-	else if (verb == 'f')
-		str_addf(out, "%.*f", precision, d);
+	if (!isfinite(v->d)) {
+		str_add(out, isnan(v->d) ? "NaN" : v->d > 0 ? "\xe2\x88\x9e" : "-\xe2\x88\x9e");
+		return true;
+	}
+	text = str_printf(verb == 'f' ? "%.*f" : "%.*e", precision, v->d);
+	if (verb == 'f')
+		add_grouped(text, out);
 	else
-		str_addf(out, "%.*e", precision, d);
+		add_scientific(text, out);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ARGS                                                                                         \
@@ -176,7 +177,7 @@ static bool read_offset(const char **p, const char *end, bool need_sign, int *re
 	return true;
 }
 
-bool cel_parse_timestamp(const char *s, size_t n, int64_t *ret_sec, int32_t *ret_nano)
+bool cel_parse_timestamp(const char *s, size_t n, int64_t *ret_sec, int32_t *ret_nano, int32_t *ret_offset)
 {
 	static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	const char *p = s, *end = s + n;
@@ -209,24 +210,30 @@ bool cel_parse_timestamp(const char *s, size_t n, int64_t *ret_sec, int32_t *ret
 		return false;
 	*ret_sec = days_from(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
 	*ret_nano = nano;
+	*ret_offset = offset;
 	return true;
 }
 
-void cel_timestamp_text(int64_t sec, int32_t nano, struct str *out)
+void cel_timestamp_text(const struct cel_value *t, struct str *out)
 {
-	struct civil c = civil_from(sec);
+	int32_t offset = (int32_t)(uint32_t)t->n;
+	struct civil c = civil_from(t->i + offset);
 	char frac[16];
 	size_t len;
 
 	str_addf(out, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)c.year, c.month, c.day, c.hour, c.minute,
 		c.second);
-	if (nano) {
-		len = (size_t)snprintf(frac, sizeof(frac), ".%09d", nano);
+	if (t->nano) {
+		len = (size_t)snprintf(frac, sizeof(frac), ".%09d", t->nano);
 		while (frac[len - 1] == '0')
 			frac[--len] = '\0';
 		str_add(out, frac);
 	}
-	str_addc(out, 'Z');
+	if (!offset)
+		str_addc(out, 'Z');
+	else
+		str_addf(out, "%c%02d:%02d", offset < 0 ? '-' : '+', abs(offset) / 3600,
+			abs(offset) / 60 % 60);
 }
 
 /* ---- making ---- */
@@ -248,18 +255,18 @@ static struct cel_value f_duration(ARGS)
 static struct cel_value f_timestamp(ARGS)
 {
 	int64_t sec;
-	int32_t nano;
+	int32_t nano, offset;
 
 	if (a[0].kind == CEL_TIMESTAMP)
 		return a[0];
 	if (a[0].kind == CEL_INT)
-		return cel_timestamp(r, a[0].i, 0);
+		return cel_timestamp(r, a[0].i, 0, 0);
 	if (a[0].kind != CEL_STRING)
 		return cel_no_overload();
-	if (!cel_parse_timestamp(a[0].s, a[0].n, &sec, &nano))
+	if (!cel_parse_timestamp(a[0].s, a[0].n, &sec, &nano, &offset))
 		return cel_fail(r, "parsing time \"%.*s\": not in the format of RFC 3339",
 			(int)(a[0].n < 64 ? a[0].n : 64), a[0].s);
-	return cel_timestamp(r, sec, nano);
+	return cel_timestamp(r, sec, nano, offset);
 }
 
 /* ---- parts ---- */

@@ -145,7 +145,6 @@ static const struct {
 	{ "all", 2, FOLD_ALL, false, false },
 	{ "exists", 2, FOLD_EXISTS, false, false },
 	{ "exists_one", 2, FOLD_ONE, false, false },
-	{ "existsOne", 2, FOLD_ONE, false, false },
 	{ "map", 2, FOLD_MAP, false, false },
 	{ "map", 3, FOLD_MAP, false, true },
 	{ "filter", 2, FOLD_FILTER, false, false },
