@@ -231,6 +231,11 @@ const struct json *obj_json(const struct obj *o)
 	return json_root(none);
 }
 
+bool obj_parsed(const struct obj *o)
+{
+	return atomic_load_explicit(&((struct obj *)o)->doc, memory_order_relaxed) != NULL;
+}
+
 const char *obj_text(const struct obj *o, size_t *ret_len)
 {
 	const struct text *t = text_of(o);

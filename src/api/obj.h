@@ -18,6 +18,7 @@ void obj_unrefp(struct obj **o);
 const struct json *obj_json(const struct obj *o);
 const char *obj_text(const struct obj *o, size_t *ret_len);
 struct json_doc *obj_draft(const struct obj *o);
+bool obj_parsed(const struct obj *o); /* its tree is there already */
 /* Appends the text; makes none that stays, if there is none. */
 void obj_add_text(const struct obj *o, struct str *out);
 /* Drops what can be made again: the parsed tree if the text is there, and both of a packed one (memory of large

@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "platform/apiserver/value.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -23,11 +24,34 @@ bool listopts_selects(const struct listopts *o)
 	return o->labels || o->fields;
 }
 
+/* A list asks thousands of objects for a few bytes of each: no tree of the whole is made for that. */
+static bool labels_match(const struct selector *s, const struct obj *o)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	const char *text, *labels;
+	size_t len, n;
+
+	if (obj_parsed(o))
+		return selector_matches(s, json_at(obj_json(o), "/metadata/labels"));
+	text = obj_text(o, &len);
+	labels = value_member_of(text, len, "metadata", "labels", &n);
+	d = labels ? json_parse(labels, n, NULL) : NULL;
+	return selector_matches(s, d ? json_root(d) : NULL);
+}
+
+static bool is_named(const struct field_selector *s, const struct obj *o)
+{
+	const char *name = field_selector_value(s, "metadata.name");
+	const char *ns = field_selector_value(s, "metadata.namespace");
+
+	return (!name || str_eq(name, obj_name(o))) && (!ns || str_eq(ns, obj_namespace(o)));
+}
+
 bool listopts_match(const struct listopts *o, const struct obj *obj)
 {
-	if (o->labels && !selector_matches(o->labels, json_at(obj_json(obj), "/metadata/labels")))
+	if (o->labels && !labels_match(o->labels, obj))
 		return false;
-	return !o->fields || field_selector_matches(o->fields, obj_json(obj));
+	return !o->fields || (is_named(o->fields, obj) && field_selector_matches(o->fields, obj_json(obj)));
 }
 
 /* ---- continue tokens ---- */

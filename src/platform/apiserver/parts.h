@@ -29,8 +29,10 @@ struct list_meta {
 	const char *next;  /* continue token or NULL */
 	int64_t remaining; /* < 0: unknown */
 };
-void table_list(struct resource *r, const struct obj *const *items, size_t n, const struct list_meta *m,
-	enum table_include include, int64_t now_ms, struct str *out);
+/* A list, piece by piece: its beginning, then rows with commas between them, then "]}". */
+void table_begin(struct resource *r, const struct list_meta *m, struct str *out);
+void table_item(
+	struct resource *r, const struct obj *o, enum table_include include, int64_t now_ms, struct str *out);
 /* The one-row Table of a watch event or a GET; definitions only when asked for. bookmark: no cells but null, the row's object
  * is o as it is. */
 void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark,

@@ -30,7 +30,9 @@ struct list {
 	const char *next; /* key of the first one of those: borrowed from the object */
 	struct obj *next_obj;
 	uint64_t rv;
-	/* streaming */
+	/* answering */
+	enum shape shape;
+	enum table_include include;
 	size_t at;
 	struct loop_timer *stuck;
 };
@@ -58,8 +60,11 @@ static void list_aborted(void *arg)
 static bool list_add(void *arg, const struct obj *o)
 {
 	struct list *l = arg;
+	bool parsed = obj_parsed(o), matches = listopts_match(&l->o, o);
 
-	if (!listopts_match(&l->o, o))
+	if (!parsed)
+		obj_compact(o); /* nobody else has to do with a tree that was made for this */
+	if (!matches)
 		return true;
 	if (l->o.limit > 0 && l->n == (size_t)l->o.limit) {
 		if (!l->next_obj)
@@ -141,7 +146,7 @@ static void add_meta(const struct list *l, const struct list_meta *m, struct str
 }
 
 /* Items of built-in lists carry neither apiVersion nor kind (2.6): those come first in every text. */
-static void add_item(const struct list *l, const struct obj *o, struct str *out)
+static void add_object(const struct list *l, const struct obj *o, struct str *out)
 {
 	size_t len, head;
 	const char *text = obj_text(o, &len);
@@ -158,23 +163,41 @@ static void add_item(const struct list *l, const struct obj *o, struct str *out)
 	str_addn(out, meta, len - head);
 }
 
-static size_t objects_size(const struct list *l)
+static void add_item(const struct list *l, const struct obj *o, struct str *out)
 {
-	size_t size = 512, len;
+	if (l->shape == SHAPE_TABLE)
+		table_item(l->res, o, l->include, loop_wall_ms(l->s->loop), out);
+	else if (l->shape == SHAPE_METADATA)
+		metadata_only(o, out);
+	else
+		add_object(l, o, out);
+}
 
-	for (size_t i = 0; i < l->n; i++) {
+/* At least: Tables and metadata are less than the objects. */
+static bool is_long(const struct list *l)
+{
+	size_t size = 0, len;
+
+	for (size_t i = 0; i < l->n && size <= LIST_STREAM_FROM; i++) {
 		obj_text(l->items[i], &len);
 		size += len + 1;
 	}
-	return size;
+	return size > LIST_STREAM_FROM;
 }
 
 static void add_head(const struct list *l, const struct list_meta *m, struct str *out)
 {
 	char av[KIND_API_VERSION_MAX];
 
-	str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind,
-		kind_api_version(l->res->kind, av));
+	if (l->shape == SHAPE_TABLE) {
+		table_begin(l->res, m, out);
+		return;
+	}
+	if (l->shape == SHAPE_METADATA)
+		str_add(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",");
+	else
+		str_addf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", l->res->list_kind,
+			kind_api_version(l->res->kind, av));
 	add_meta(l, m, out);
 	str_add(out, ",\"items\":[");
 }
@@ -189,26 +212,6 @@ static void add_items(struct list *l, size_t most, struct str *out)
 	}
 	if (l->at == l->n)
 		str_add(out, "]}\n");
-}
-
-static void add_objects(struct list *l, const struct list_meta *m, struct str *out)
-{
-	str_reserve(out, objects_size(l));
-	add_head(l, m, out);
-	add_items(l, SIZE_MAX, out);
-}
-
-static void add_metadata(const struct list *l, const struct list_meta *m, struct str *out)
-{
-	str_add(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",");
-	add_meta(l, m, out);
-	str_add(out, ",\"items\":[");
-	for (size_t i = 0; i < l->n; i++) {
-		if (i > 0)
-			str_addc(out, ',');
-		metadata_only(l->items[i], out);
-	}
-	str_add(out, "]}\n");
 }
 
 static void reply_yaml(struct request *r, const struct str *json)
@@ -269,27 +272,23 @@ static bool list_reply(struct list *l)
 		.rv = l->rv, .next = token, .remaining = token && !listopts_selects(&l->o) ? l->left : -1
 	};
 	CLEANUP(str_done) struct str out = { 0 };
-	enum shape shape;
 
-	if (request_shape(l->r, l->res, true, &shape) < 0)
+	if (request_shape(l->r, l->res, true, &l->shape) < 0)
 		return false;
+	l->include = request_include(l->r);
 	request_add_header(l->r, "Cache-Control", "no-cache, private");
-	if (shape == SHAPE_JSON && request_http(l->r) && objects_size(l) > LIST_STREAM_FROM) {
-		list_stream(l, &m);
-		return true;
-	}
-	if (shape == SHAPE_PROTOBUF || shape == SHAPE_METADATA_PROTOBUF) {
-		protobuf_list(l->res, l->items, l->n, &m, shape == SHAPE_METADATA_PROTOBUF, &out);
+	if (l->shape == SHAPE_PROTOBUF || l->shape == SHAPE_METADATA_PROTOBUF) {
+		protobuf_list(l->res, l->items, l->n, &m, l->shape == SHAPE_METADATA_PROTOBUF, &out);
 		request_reply(l->r, 200, PROTOBUF_TYPE, out.data, out.len);
 		return false;
 	}
-	if (shape == SHAPE_TABLE)
-		table_list(l->res, l->items, l->n, &m, request_include(l->r), loop_wall_ms(l->s->loop), &out);
-	else if (shape == SHAPE_METADATA)
-		add_metadata(l, &m, &out);
-	else
-		add_objects(l, &m, &out);
-	if (shape == SHAPE_YAML)
+	if (l->shape != SHAPE_YAML && request_http(l->r) && is_long(l)) {
+		list_stream(l, &m);
+		return true;
+	}
+	add_head(l, &m, &out);
+	add_items(l, SIZE_MAX, &out);
+	if (l->shape == SHAPE_YAML)
 		reply_yaml(l->r, &out);
 	else
 		request_reply(l->r, 200, "application/json", out.data, out.len);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "platform/apiserver/parts.h"
+#include "platform/apiserver/value.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -177,9 +178,8 @@ static void put_cells(struct str *out, const struct sheet *s, const struct obj *
 /* ---- rows ---- */
 static void put_object(struct str *out, enum table_include include, const struct obj *o)
 {
-	const struct json *meta;
-	const char *text;
-	size_t len;
+	const char *text, *meta;
+	size_t len, n;
 
 	switch (include) {
 	case TABLE_NONE:
@@ -192,11 +192,9 @@ static void put_object(struct str *out, enum table_include include, const struct
 	case TABLE_METADATA:
 		str_add(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/"
 			     "v1\",\"metadata\":");
-		meta = json_get(obj_json(o), "metadata");
-		if (meta)
-			json_write_to(meta, out);
-		else
-			str_add(out, "{}");
+		text = obj_text(o, &len);
+		meta = value_member(text, len, "metadata", &n);
+		str_addn(out, meta ? meta : "{}", meta ? n : 2);
 		str_addc(out, '}');
 		break;
 	}
@@ -226,20 +224,24 @@ static void put_head(struct str *out, const struct list_meta *m)
 	str_add(out, "},\"columnDefinitions\":");
 }
 
-void table_list(struct resource *r, const struct obj *const *items, size_t n, const struct list_meta *m,
-	enum table_include include, int64_t now_ms, struct str *out)
+void table_begin(struct resource *r, const struct list_meta *m, struct str *out)
 {
-	struct sheet s = sheet_of(r, include, now_ms);
+	struct sheet s = sheet_of(r, TABLE_NONE, 0);
 
 	put_head(out, m);
 	put_definitions(out, &s);
 	str_add(out, ",\"rows\":[");
-	for (size_t i = 0; i < n; i++) {
-		if (i > 0)
-			str_addc(out, ',');
-		put_row(out, &s, items[i], false);
-	}
-	str_add(out, "]}\n");
+}
+
+void table_item(
+	struct resource *r, const struct obj *o, enum table_include include, int64_t now_ms, struct str *out)
+{
+	struct sheet s = sheet_of(r, include, now_ms);
+	bool parsed = obj_parsed(o);
+
+	put_row(out, &s, o, false);
+	if (!parsed)
+		obj_compact(o); /* a Table of thousands shall not leave thousands of trees */
 }
 
 void table_row(struct resource *r, const struct obj *o, bool definitions, bool bookmark,

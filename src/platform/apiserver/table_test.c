@@ -4,6 +4,18 @@
 #define NOW INT64_C(1767323100000) /* 2026-01-02T03:05:00Z */
 #define MINUTE_AGO "2026-01-02T03:04:00Z"
 
+static void table_list(struct resource *r, const struct obj *const *items, size_t n,
+	const struct list_meta *m, enum table_include include, int64_t now_ms, struct str *out)
+{
+	table_begin(r, m, out);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			str_addc(out, ',');
+		table_item(r, items[i], include, now_ms, out);
+	}
+	str_add(out, "]}\n");
+}
+
 static struct registry *registry_of_builtins(void)
 {
 	struct registry *g = registry_new();

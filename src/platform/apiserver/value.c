@@ -69,7 +69,8 @@ struct member {
 	bool first;
 };
 
-static bool find_member(const char *obj, const char *end, const char *key, struct member *ret)
+/* whole false: the value's end is not wanted. */
+static bool find_member(const char *obj, const char *end, const char *key, bool whole, struct member *ret)
 {
 	size_t n = strlen(key);
 	bool first = true;
@@ -79,12 +80,11 @@ static bool find_member(const char *obj, const char *end, const char *key, struc
 
 		p = skip_space(skip_string(p, end), end);
 		v = skip_space(p + 1, end);
-		p = skip_value(v, end);
 		if ((size_t)(end - k) > n + 1 && memcmp(k + 1, key, n) == 0 && k[n + 1] == '"') {
-			*ret = (struct member){ k, v, p, first };
+			*ret = (struct member){ k, v, whole ? skip_value(v, end) : end, first };
 			return true;
 		}
-		p = skip_space(p, end);
+		p = skip_space(skip_value(v, end), end);
 		if (p < end && *p == ',')
 			p = skip_space(p + 1, end);
 	}
@@ -95,7 +95,18 @@ const char *value_member(const char *text, size_t len, const char *key, size_t *
 {
 	struct member m;
 
-	if (!find_member(text, text + len, key, &m))
+	if (!find_member(text, text + len, key, true, &m))
+		return NULL;
+	*ret_len = (size_t)(m.end - m.value);
+	return m.value;
+}
+
+const char *value_member_of(const char *text, size_t len, const char *outer, const char *key, size_t *ret_len)
+{
+	struct member o, m;
+
+	if (!find_member(text, text + len, outer, false, &o) || *o.value != '{' ||
+		!find_member(o.value, text + len, key, true, &m))
 		return NULL;
 	*ret_len = (size_t)(m.end - m.value);
 	return m.value;
@@ -107,8 +118,8 @@ void value_without_rv(const char *text, size_t len, struct str *out)
 	struct member meta, rv;
 
 	str_reserve(out, len);
-	if (!find_member(text, end, "metadata", &meta) || *meta.value != '{' ||
-		!find_member(meta.value, meta.end, "resourceVersion", &rv)) {
+	if (!find_member(text, end, "metadata", false, &meta) || *meta.value != '{' ||
+		!find_member(meta.value, end, "resourceVersion", true, &rv)) {
 		str_addn(out, text, len);
 		return;
 	}
@@ -134,7 +145,7 @@ void value_with_rv(const char *text, size_t len, uint64_t rv, struct str *out)
 	const char *at;
 
 	str_reserve(out, len + 48);
-	if (!find_member(text, end, "metadata", &meta) || *meta.value != '{') {
+	if (!find_member(text, end, "metadata", false, &meta) || *meta.value != '{') {
 		str_addn(out, text, len);
 		return;
 	}

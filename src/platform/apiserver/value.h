@@ -12,3 +12,6 @@ void value_without_rv(const char *text, size_t len, struct str *out);
 void value_with_rv(const char *text, size_t len, uint64_t rv, struct str *out);
 /* The value of a member of the object at text: position and length, or NULL. */
 const char *value_member(const char *text, size_t len, const char *key, size_t *ret_len);
+/* The same for a member of an object that is a member, without looking at what follows it. */
+const char *value_member_of(
+	const char *text, size_t len, const char *outer, const char *key, size_t *ret_len);

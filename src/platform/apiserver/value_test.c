@@ -57,6 +57,21 @@ static void members_are_found_at_the_top_only(void **state)
 	assert_null(value_member(text, strlen(text), "z", &len));
 }
 
+static void members_of_members_are_found_in_there_only(void **state)
+{
+	static const char text[] = "{\"a\":\"}\",\"metadata\": {\"name\":\"n\",\"labels\" : "
+				   "{\"x\":\"{\\\"\"}},\"spec\":{\"uid\":1},\"uid\":2}";
+	size_t len;
+	const char *v = value_member_of(text, strlen(text), "metadata", "labels", &len);
+
+	assert_non_null(v);
+	assert_int_equal(len, strlen("{\"x\":\"{\\\"\"}"));
+	assert_memory_equal(v, "{\"x\":\"{\\\"\"}", len);
+	assert_null(value_member_of(text, strlen(text), "metadata", "uid", &len));
+	assert_null(value_member_of(text, strlen(text), "nothing", "uid", &len));
+	assert_null(value_member_of(text, strlen(text), "a", "uid", &len));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -64,6 +79,7 @@ int main(void)
 		cmocka_unit_test(only_the_one_in_metadata_is_meant),
 		cmocka_unit_test(strings_may_hold_anything),
 		cmocka_unit_test(members_are_found_at_the_top_only),
+		cmocka_unit_test(members_of_members_are_found_in_there_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
