@@ -734,3 +734,321 @@ def t92n_what_configurations_must_say():
     o = status(c.k.post(base + "?dryRun=All", body()), 201)["webhooks"][0]
     eq([o[k] for k in ("failurePolicy", "matchPolicy", "timeoutSeconds", "namespaceSelector", "objectSelector")],
        ["Fail", "Equivalent", 10, {}, {}])
+
+
+# ---- access (5.2, 5.3) ----
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+AUTHZ = "/apis/authorization.k8s.io/v1"
+
+
+def config():
+    return c.server.kubeconfig if OWN else c.os.environ["KUBECONFIG"]
+
+
+def account(*rules, cluster=False):
+    """A fresh service account with these rights in the tests' namespace, and its client."""
+    name = fresh("who")
+    make(core(c.NS, "serviceaccounts"), {"metadata": {"name": name}})
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": c.NS}]
+    kind = "ClusterRole" if cluster else "Role"
+    where = RBAC if cluster else RBAC + "/namespaces/" + c.NS
+    make("%s/%ss" % (where, kind.lower()), {"metadata": {"name": name}, "rules": list(rules)})
+    make("%s/%sbindings" % (where, kind.lower()), {"metadata": {"name": name}, "subjects": subjects, "roleRef": {
+        "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}})
+    return name, c.Client(config(), token=c.token_of(name))
+
+
+def may(verbs, resources, groups=("",), **more):
+    return dict({"apiGroups": list(groups), "resources": list(resources), "verbs": list(verbs)}, **more)
+
+
+def whoami(client, **headers):
+    return status(client.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, headers=headers), 201)["status"]["userInfo"]
+
+
+def t86b_impersonation():
+    me = whoami(c.k, **{"Impersonate-User": "jane", "Impersonate-Group": "devs", "Impersonate-Uid": "u-1",
+                        "Impersonate-Extra-Scopes": "a", "Impersonate-Extra-Acme.com%2Fkey": "b"})
+    eq((me["username"], me["uid"], me["groups"], me["extra"]), (
+        "jane", "u-1", ["devs", "system:authenticated"], {"scopes": ["a"], "acme.com/key": ["b"]}))
+    me = whoami(c.k, **{"Impersonate-User": "system:serviceaccount:a:b"})
+    eq(me["groups"], ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"])
+    a = c.k.call("GET", "/api", headers={"Impersonate-User": "system:anonymous"})
+    status(a, 403)
+    has(status(c.k.call("GET", "/api", headers={"Impersonate-Group": "devs"}), 500)["message"], "without impersonating a user")
+    name, client = account(may(["impersonate"], ["users"]), may(["impersonate"], ["userextras/scopes"], ["authentication.k8s.io"],
+                                                                   resourceNames=["view"]), cluster=True)
+    status(client.call("GET", "/api", headers={"Impersonate-User": "jane"}), 200)
+    a = status(client.call("GET", "/api", headers={"Impersonate-User": "jane", "Impersonate-Group": "g"}), 403)
+    has(a["message"], 'groups "g" is forbidden: User "system:serviceaccount:%s:%s" cannot impersonate resource "groups" in API group "" '
+        "at the cluster scope" % (c.NS, name))
+    status(client.call("GET", "/api", headers={"Impersonate-User": "jane", "Impersonate-Uid": "x"}), 403)
+    status(client.call("GET", "/api", headers={"Impersonate-User": "jane", "Impersonate-Extra-Scopes": "view"}), 200)
+    status(client.call("GET", "/api", headers={"Impersonate-User": "jane", "Impersonate-Extra-Scopes": "edit"}), 403)
+
+
+def t87c_bound_tokens():
+    sa = fresh("bound")
+    make(core(c.NS, "serviceaccounts"), {"metadata": {"name": sa}})
+    s = make(core(c.NS, "secrets"), {"metadata": {"name": sa}})
+    token = c.token_of(sa, boundObjectRef={"kind": "Secret", "apiVersion": "v1", "name": sa, "uid": s["metadata"]["uid"]})
+    claims = jwt(token)
+    eq((claims["kubernetes.io"]["secret"]["uid"], claims["exp"] - claims["iat"]), (s["metadata"]["uid"], 3600))
+    client = c.Client(config(), token=token)
+    status(client.get("/apis"), 200)
+    status(c.k.delete(core(c.NS, "secrets", sa)), 200)
+    assert eventually(lambda: client.get("/apis").status == 401, 15)
+    path = core(c.NS, "serviceaccounts", sa) + "/token"
+    a = status(c.k.post(path, {"spec": {"expirationSeconds": 5}}), 422, "Invalid")
+    eq([x["field"] for x in a["details"]["causes"]], ["spec.expirationSeconds"])
+    has(a["message"], "may not specify a duration less than 10 minutes")
+    status(c.k.post(path, {"spec": {"boundObjectRef": {"kind": "Pod", "name": "none"}}}), 404)
+    status(c.k.post(path, {"spec": {"boundObjectRef": {"kind": "Service", "name": "x"}}}), 422)
+    status(c.k.post(path, {"spec": {"boundObjectRef": {"kind": "Secret", "name": "none"}}}), 404)
+    # an audience of its own: not for this server, and told so by a review
+    other = c.token_of(sa, audiences=["vault"], expirationSeconds=7200)
+    eq(jwt(other)["exp"] - jwt(other)["iat"], 7200)
+    status(c.Client(config(), token=other).get("/apis"), 401)
+    reviews = "/apis/authentication.k8s.io/v1/tokenreviews"
+    a = status(c.k.post(reviews, {"spec": {"token": other, "audiences": ["x", "vault"]}}), 201)["status"]
+    eq((a["authenticated"], a["audiences"]), (True, ["vault"]))
+    a = status(c.k.post(reviews, {"spec": {"token": other}}), 201)["status"]
+    assert not a.get("authenticated") and a["error"], a
+    status(c.k.post(reviews, {"spec": {}}), 400)
+
+
+def jwt(token):
+    part = token.split(".")[1]
+    return json.loads(c.base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def t87d_token_secrets():
+    sa = fresh("old")
+    o = make(core(c.NS, "serviceaccounts"), {"metadata": {"name": sa}})
+    kind = "kubernetes.io/service-account-token"
+    status(c.k.post(core(c.NS, "secrets"), {"metadata": {"name": sa + "-x"}, "type": kind}), 422, "Invalid")
+    make(core(c.NS, "secrets"), {"metadata": {"name": sa, "annotations": {"kubernetes.io/service-account.name": sa}}, "type": kind})
+
+    def filled():
+        s = status(c.k.get(core(c.NS, "secrets", sa)), 200)
+        return s if s.get("data", {}).get("token") else None
+    s = eventually(filled, 15)
+    assert s
+    eq(s["metadata"]["annotations"]["kubernetes.io/service-account.uid"], o["metadata"]["uid"])
+    data = {k: c.base64.b64decode(v).decode() for k, v in s["data"].items()}
+    eq(data["namespace"], c.NS)
+    has(data["ca.crt"], "BEGIN CERTIFICATE")
+    client = c.Client(config(), token=data["token"])
+    eq(whoami(client)["username"], "system:serviceaccount:%s:%s" % (c.NS, sa))
+    assert "exp" not in jwt(data["token"])
+    # taken out of the Secret it is worth nothing; put back anew it is another one
+    status(c.k.merge(core(c.NS, "secrets", sa), {"data": {"token": None}}), 200)
+    assert eventually(filled, 15)
+    status(c.k.delete(core(c.NS, "serviceaccounts", sa)), 200)
+    assert eventually(lambda: c.k.get(core(c.NS, "secrets", sa)).status == 404, 15)
+    status(client.get("/apis"), 401)
+
+
+def t87e_discovery_of_keys():
+    a = c.k.get("/.well-known/openid-configuration")
+    doc = status(a, 200)
+    eq((doc["jwks_uri"].endswith("/openid/v1/jwks"), doc["response_types_supported"], doc["subject_types_supported"]),
+       (True, ["id_token"], ["public"]))
+    a = c.k.get("/openid/v1/jwks")
+    eq(a.headers["Content-Type"], "application/jwk-set+json")
+    keys = {k["kid"]: k for k in a.json["keys"]}
+    sa = fresh("kid")
+    make(core(c.NS, "serviceaccounts"), {"metadata": {"name": sa}})
+    token = c.token_of(sa)
+    head = token.split(".")[0]
+    assert json.loads(c.base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"] in keys
+    eq(jwt(token)["iss"], doc["issuer"])
+    status(c.Client(config(), token=token).get("/openid/v1/jwks"), 200)
+    status(c.Client(config(), anonymous=True).get("/openid/v1/jwks"), 403)
+
+
+def t87f_bootstrap_tokens_need_their_usage():
+    tid, secret = c.fresh("b")[-4:] + "ab", "0123456789abcdef"
+    data = {"token-id": tid, "token-secret": secret}
+    path = "/api/v1/namespaces/kube-system/secrets"
+    make(path, {"metadata": {"name": "bootstrap-token-" + tid}, "type": "bootstrap.kubernetes.io/token", "stringData": data})
+    client = c.Client(config(), token=tid + "." + secret)
+    status(client.get("/api"), 401)
+    status(c.k.merge(path + "/bootstrap-token-" + tid, {"stringData": {"usage-bootstrap-authentication": "true",
+                                                                      "expiration": "2999-01-01T00:00:00Z"}}), 200)
+    eventually(lambda: client.get("/api").status != 401)
+    eq(whoami(client)["username"], "system:bootstrap:" + tid)
+    status(c.k.delete(path + "/bootstrap-token-" + tid), 200)
+    assert eventually(lambda: client.get("/api").status == 401)
+
+
+def t88b_the_front_proxys_authority_makes_nobody_else():
+    if not OWN:
+        raise Skip
+    pki = c.server.dir + "/pki/"
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", d + "/k",
+                        "-out", d + "/r", "-subj", "/CN=somebody/O=system:masters"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(["openssl", "x509", "-req", "-in", d + "/r", "-CA", pki + "front-proxy-ca.crt", "-CAkey",
+                        pki + "front-proxy-ca.key", "-set_serial", "7", "-out", d + "/c", "-days", "1"], check=True,
+                       stderr=subprocess.DEVNULL)
+        client = c.Client(config(), cert=(d + "/c", d + "/k"))
+        a = client.call("GET", "/api", headers={"X-Remote-User": "root", "X-Remote-Group": "system:masters"})
+        assert a.status in (401, 403), a.status
+
+
+def t89b_escalation_is_told_rule_by_rule():
+    name, client = account(may(["create", "update", "get"], ["roles", "rolebindings"], ["rbac.authorization.k8s.io"]),
+                           may(["get"], ["configmaps"]))
+    base = RBAC + "/namespaces/" + c.NS
+    a = status(client.post(base + "/roles", {"metadata": {"name": fresh("r")}, "rules": [
+        may(["get", "list", "delete"], ["configmaps", "secrets"]), may(["get"], ["pods"], resourceNames=["x"])]}), 403)
+    eq(a["message"].split("currently held:\n")[1].splitlines(), [
+        '{APIGroups:[""], Resources:["configmaps"], Verbs:["list" "delete"]}',
+        '{APIGroups:[""], Resources:["pods"], ResourceNames:["x"], Verbs:["get"]}',
+        '{APIGroups:[""], Resources:["secrets"], Verbs:["get" "list" "delete"]}'])
+    has(a["message"], 'user "system:serviceaccount:%s:%s" (groups=["system:serviceaccounts" "system:serviceaccounts:%s" '
+        '"system:authenticated"]) is attempting to grant' % (c.NS, name, c.NS))
+    # one of his own, changed in nothing but its labels, is no grant
+    role = fresh("r")
+    make(base + "/roles", {"metadata": {"name": role}, "rules": [may(["*"], ["*"])]})
+    o = status(client.get(base + "/roles/" + role), 200)
+    o["metadata"]["labels"] = {"a": "b"}
+    status(client.put(base + "/roles/" + role, o), 200)
+    o = status(client.get(base + "/roles/" + role), 200)
+    o["rules"] = [may(["get"], ["configmaps"])]
+    status(client.put(base + "/roles/" + role, o), 200)
+    o["rules"] = [may(["get", "create"], ["configmaps"])]
+    status(client.put(base + "/roles/" + role, dict(o, metadata={"name": role})), 403)
+    # binding needs the role's rules, or the verb bind for that very role
+    strong = fresh("r")
+    make(base + "/roles", {"metadata": {"name": strong}, "rules": [may(["*"], ["secrets"])]})
+
+    def binding(to, kind="Role"):
+        return {"metadata": {"name": fresh("rb")}, "subjects": [{"kind": "User", "name": "jane", "apiGroup": "rbac.authorization.k8s.io"}],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": to}}
+    status(client.post(base + "/rolebindings", binding(strong)), 403)
+    status(client.post(base + "/rolebindings", binding("none")), 404)
+    make(base + "/roles", {"metadata": {"name": name + "-bind"}, "rules": [
+        may(["bind"], ["roles"], ["rbac.authorization.k8s.io"], resourceNames=[strong])]})
+    make(base + "/rolebindings", {"metadata": {"name": name + "-bind"}, "subjects": [
+        {"kind": "ServiceAccount", "name": name, "namespace": c.NS}], "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name + "-bind"}})
+    assert eventually(lambda: client.post(base + "/rolebindings?dryRun=All", binding(strong)).status == 201)
+    status(client.post(base + "/rolebindings", binding(strong)), 201)
+    status(client.post(base + "/rolebindings", binding("admin", "ClusterRole")), 403)
+    # whole clusters are no matter of a namespace's rights
+    status(client.post(RBAC + "/clusterroles", {"metadata": {"name": fresh("cr")}, "rules": []}), 403)
+
+
+def t89c_aggregation_needs_everything():
+    name, client = account(may(["create"], ["clusterroles"], ["rbac.authorization.k8s.io"]), cluster=True)
+    body = {"metadata": {"name": fresh("agg")}, "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]}, "rules": []}
+    has(status(client.post(RBAC + "/clusterroles", body), 403)["message"],
+        "must have cluster-admin privileges to use an aggregationRule")
+    status(client.post(RBAC + "/clusterroles", {"metadata": {"name": fresh("cr")}, "rules": []}), 201)
+
+
+def t90b_aggregated_roles():
+    label, base = fresh("agg"), RBAC + "/clusterroles"
+    name, client = account()
+    make(base, {"metadata": {"name": label}, "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]}, "rules": []})
+    make(RBAC + "/namespaces/%s/rolebindings" % c.NS, {"metadata": {"name": label}, "subjects": [
+        {"kind": "ServiceAccount", "name": name, "namespace": c.NS}], "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": label}})
+    status(client.get(c.CM), 403)
+    part = {"metadata": {"name": label + "-part", "labels": {label: "true"}}, "rules": [may(["list"], ["configmaps"])]}
+    make(base, part)
+    assert eventually(lambda: client.get(c.CM).status == 200)
+    assert eventually(lambda: status(c.k.get(base + "/" + label), 200)["rules"] == [may(["list"], ["configmaps"])])
+    rv = status(c.k.get(base + "/" + label), 200)["metadata"]["resourceVersion"]
+    status(c.k.merge(base + "/" + label + "-part", {"metadata": {"annotations": {"a": "b"}}}), 200)
+    status(c.k.delete(base + "/" + label + "-part"), 200)
+    assert eventually(lambda: client.get(c.CM).status == 403)
+    assert eventually(lambda: not status(c.k.get(base + "/" + label), 200).get("rules"))
+    assert rv
+    # edit follows what is aggregated to it (KubeVirt's roles do that)
+    make(base, {"metadata": {"name": label + "-edit", "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+                "rules": [may(["frob"], ["widgets"], [c.GROUP])]})
+    assert eventually(lambda: "frob" in json.dumps(status(c.k.get(base + "/edit"), 200)["rules"]))
+    status(c.k.delete(base + "/" + label + "-edit"), 200)
+
+
+def t90c_resource_names():
+    one, other = make(c.CM, c.cm())["metadata"]["name"], make(c.CM, c.cm())["metadata"]["name"]
+    name, client = account(may(["get", "watch", "list", "create", "deletecollection", "delete"], ["configmaps"], resourceNames=[one]))
+    status(client.get(c.CM + "/" + one), 200)
+    status(client.get(c.CM + "/" + other), 403)
+    status(client.get(c.CM), 403)
+    status(client.get(c.CM + "?fieldSelector=metadata.name%3D" + one), 200)
+    status(client.get(c.CM + "?fieldSelector=metadata.name%3D" + other), 403)
+    status(client.get(c.CM + "?fieldSelector=metadata.name%21%3D" + other), 403)
+    w = client.watch(c.CM + "?fieldSelector=metadata.name%3D" + one)
+    eq((w.status, w.next()["object"]["metadata"]["name"]), (200, one))
+    w.close()
+    status(client.get(c.CM + "?watch=true"), 403)
+    status(client.post(c.CM, c.cm(one)), 403)
+    status(client.delete(c.CM), 403)
+    status(client.delete(c.CM + "/" + one), 200)
+
+
+def t90d_subresources_and_paths():
+    o = make(c.WIDGETS, c.widget())["metadata"]["name"]
+    name, client = account(may(["get", "patch"], ["widgets/status"], [c.GROUP]))
+    status(client.get(c.WIDGETS + "/" + o), 403)
+    status(client.get(c.WIDGETS + "/" + o + "/status"), 200)
+    status(client.merge(c.WIDGETS + "/" + o + "/status", {"status": {"phase": "x"}}), 200)
+    a = status(client.get(c.WIDGETS + "/" + o + "/scale"), 403)
+    eq(a["message"], 'widgets.%s "%s" is forbidden: User "system:serviceaccount:%s:%s" cannot get resource "widgets/scale" in API group '
+       '"%s" in the namespace "%s"' % (c.GROUP, o, c.NS, name, c.GROUP, c.NS))
+    name, client = account(may(["patch"], ["*/scale"], ["*"]))
+    status(client.merge(c.WIDGETS + "/" + o + "/scale", {"spec": {"replicas": 2}}), 200)
+    status(client.merge(c.WIDGETS + "/" + o + "/status", {"status": {"phase": "x"}}), 403)
+    name, client = account({"nonResourceURLs": ["/metrics", "/debug/*"], "verbs": ["get"]}, cluster=True)
+    eq(client.get("/metrics").status, 200)
+    eq(client.get("/debug/none").status, 404)
+    eq(status(client.get("/debug"), 403)["message"],
+       'forbidden: User "system:serviceaccount:%s:%s" cannot get path "/debug"' % (c.NS, name))
+
+
+def t91c_reviews_agree_with_requests():
+    one = make(c.CM, c.cm())["metadata"]["name"]
+    name, client = account(may(["get"], ["configmaps"], resourceNames=[one]), may(["list"], ["pods", "pods/*"]),
+                           may(["*"], ["widgets"], [c.GROUP]))
+    rules = status(client.post(AUTHZ + "/selfsubjectrulesreviews", {"spec": {"namespace": c.NS}}), 201)["status"]
+    eq(rules["incomplete"], False)
+
+    def by_rules(verb, group, resource, name):
+        def inside(have, want):
+            return "*" in have or want in have
+        return any(inside(r["verbs"], verb) and inside(r.get("apiGroups", []), group) and inside(r.get("resources", []), resource)
+                   and (not r.get("resourceNames") or name in r["resourceNames"]) for r in rules["resourceRules"])
+    wname = make(c.WIDGETS, c.widget())["metadata"]["name"]
+    for verb, group, resource, obj, path, method in (
+            ("get", "", "configmaps", one, c.CM + "/" + one, "GET"), ("get", "", "configmaps", "other", c.CM + "/other", "GET"),
+            ("list", "", "configmaps", "", c.CM, "GET"), ("list", "", "pods", "", c.PODS, "GET"),
+            ("delete", c.GROUP, "widgets", wname, c.WIDGETS + "/" + wname, "DELETE"), ("delete", "", "secrets", "x", core(c.NS, "secrets", "x"), "DELETE")):
+        spec = {"resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": c.NS, "name": obj}}
+        allowed = client.call(method, path).status != 403
+        eq(status(client.post(AUTHZ + "/selfsubjectaccessreviews", {"spec": spec}), 201)["status"]["allowed"], allowed, (verb, resource, obj))
+        user = {"user": "system:serviceaccount:%s:%s" % (c.NS, name)}
+        eq(status(c.k.post(AUTHZ + "/subjectaccessreviews", {"spec": dict(spec, **user)}), 201)["status"]["allowed"], allowed)
+        eq(status(c.k.post(AUTHZ + "/namespaces/%s/localsubjectaccessreviews" % c.NS, {"spec": dict(spec, **user)}), 201)[
+            "status"]["allowed"], allowed)
+        eq(by_rules(verb, group, resource, obj), allowed, (verb, resource, obj))
+    a = status(client.post(AUTHZ + "/selfsubjectaccessreviews", {"spec": {"nonResourceAttributes": {"path": "/api", "verb": "get"}}}), 201)
+    eq(a["status"]["allowed"], True)
+
+
+def t91d_reviews_that_say_too_little():
+    res = {"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "other"}}
+    local = AUTHZ + "/namespaces/%s/localsubjectaccessreviews" % c.NS
+    has(status(c.k.post(local, {"spec": dict(res, user="jane")}), 400)["message"],
+        "spec.resourceAttributes.namespace must match namespace: " + c.NS)
+    status(c.k.post(local, {"spec": {"user": "jane", "nonResourceAttributes": {"path": "/", "verb": "get"}}}), 422)
+    has(status(c.k.post(AUTHZ + "/subjectaccessreviews", {"spec": res}), 422)["message"],
+        "at least one of user or group must be specified")
+    for spec in ({}, dict(res, nonResourceAttributes={"path": "/", "verb": "get"})):
+        status(c.k.post(AUTHZ + "/selfsubjectaccessreviews", {"spec": spec}), 422, "Invalid")
+    a = status(c.k.post(AUTHZ + "/subjectaccessreviews", {"spec": dict(res, groups=["system:masters"])}), 201)
+    eq(a["status"]["allowed"], True)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/config.h"
+#include "platform/apiserver/accounts.h"
 #include "platform/apiserver/admission.h"
 #include "platform/apiserver/aggregate.h"
 #include "platform/apiserver/audit.h"
@@ -20,6 +21,7 @@
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
+#include "platform/apiserver/roles.h"
 #include "platform/apiserver/server.h"
 #include "platform/apiserver/shared_pki.h"
 
@@ -194,6 +196,9 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->discovery = discovery_new(s->registry);
 	s->openapi = openapi_new(s->registry);
 	s->webhooks = webhooks_new(s);
+	s->roles = roles_new(s);
+	if (!s->bare)
+		s->accounts = accounts_new(s);
 	if (plugin_on(s, PLUGIN_QUOTA))
 		s->quotas = quotas_new(s);
 	s->aggregator = aggregator_new(s);
@@ -254,6 +259,8 @@ void apiserver_free(struct apiserver *s)
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
 	quotas_free(s->quotas);
+	roles_free(s->roles);
+	accounts_free(s->accounts);
 	converter_free(s);
 	backends_free(s);
 	namespaces_free(s->namespaces);

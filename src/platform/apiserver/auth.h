@@ -31,6 +31,9 @@ struct token_spec {
 };
 int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms,
 	struct err *e);
+/* The token of a Secret of type kubernetes.io/service-account-token: no audience, no end but that of the two objects. */
+int token_make_legacy(
+	struct apiserver *s, const struct obj *account, const char *secret, char **ret, struct err *e);
 /* "abcdef.0123456789abcdef" */
 bool bootstrap_token_is(const char *token);
 int bootstrap_token_check(struct apiserver *s, const char *token, struct user *ret, struct err *e);

@@ -17,18 +17,40 @@ static void add_group(struct user *u, const char *group)
 		strv_add(&u->groups, group);
 }
 
+#define FRONT_PROXY_NAME "front-proxy-client" /* requestheader-allowed-names, bootstrap.c */
+
 static void set_name(struct user *u, const char *name)
 {
 	free(u->name);
 	u->name = mem_strdup(name);
 }
 
-/* "X-Remote-Extra-Scopes: a" -> "scopes=a" */
+static int hex_of(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* Keys of extras are lower case, and percent-encoded where a header's name could not say them. */
+static char *decoded_key(const char *name)
+{
+	CLEANUP(mem_freep) char *lower = str_lower(name);
+	struct str out = { 0 };
+
+	for (const char *p = lower; *p; p++) {
+		if (*p == '%' && hex_of(p[1]) >= 0 && hex_of(p[2]) >= 0) {
+			str_addc(&out, (char)(hex_of(p[1]) * 16 + hex_of(p[2])));
+			p += 2;
+		} else {
+			str_addc(&out, *p);
+		}
+	}
+	return str_take(&out);
+}
+
+/* "X-Remote-Extra-Scopes: a" -> "scopes=a"; the key is decoded */
 static void add_extra(struct user *u, const char *key, const char *value)
 {
-	CLEANUP(mem_freep) char *lower = str_lower(key);
-
-	strv_addf(&u->extra, "%s=%s", lower, value);
+	strv_addf(&u->extra, "%s=%s", key, value);
 }
 
 static bool from_front_proxy(struct request *r, struct user *u)
@@ -42,9 +64,11 @@ static bool from_front_proxy(struct request *r, struct user *u)
 	for (size_t i = 0; http_req_header_each(request_http(r), &i, &h);) {
 		if (strcasecmp(h.name, "X-Remote-Group") == 0)
 			add_group(u, h.value);
-		else if (strncasecmp(h.name, "X-Remote-Extra-", 15) == 0)
-			add_extra(u, h.name + 15, h.value);
-		else if (strcasecmp(h.name, "X-Remote-Uid") == 0 && !u->uid)
+		else if (strncasecmp(h.name, "X-Remote-Extra-", 15) == 0) {
+			CLEANUP(mem_freep) char *key = decoded_key(h.name + 15);
+
+			add_extra(u, key, h.value);
+		} else if (strcasecmp(h.name, "X-Remote-Uid") == 0 && !u->uid)
 			u->uid = mem_strdup(h.value);
 	}
 	add_group(u, GROUP_AUTHENTICATED);
@@ -58,8 +82,9 @@ static bool from_certificate(struct apiserver *s, struct request *r, struct user
 
 	if (!http_req_client_cert(request_http(r), &cn, &orgs))
 		return false;
+	/* the front proxy's CA makes nobody but the front proxy somebody */
 	if (str_eq(http_req_client_issuer(request_http(r)), s->pki.front_issuer))
-		return from_front_proxy(r, u);
+		return str_eq(cn, FRONT_PROXY_NAME) && from_front_proxy(r, u);
 	if (str_empty(cn))
 		return false;
 	set_name(u, cn);
@@ -69,23 +94,38 @@ static bool from_certificate(struct apiserver *s, struct request *r, struct user
 	return true;
 }
 
-/* kubectl and browsers with WebSockets may carry the token as a subprotocol; headers alone are read here. */
-static const char *bearer_of(const struct request *r)
+/* Browsers can send no header with a WebSocket, and carry the token as a subprotocol. */
+static char *bearer_of_protocol(const struct request *r)
+{
+	static const char prefix[] = "base64url.bearer.authorization.k8s.io.";
+	const char *at = request_header(r, "Sec-WebSocket-Protocol");
+	CLEANUP(str_done) struct str token = { 0 };
+
+	if (!at || !(at = strstr(at, prefix)))
+		return NULL;
+	at += strlen(prefix);
+	if (b64_decode(at, strcspn(at, ", "), true, &token, NULL) < 0)
+		return NULL;
+	return str_take(&token);
+}
+
+/* The caller frees. */
+static char *bearer_of(const struct request *r)
 {
 	const char *h = request_header(r, "Authorization");
 
 	if (!h || strncasecmp(h, "Bearer ", 7) != 0)
-		return NULL;
+		return h ? NULL : bearer_of_protocol(r);
 	h += 7;
 	while (*h == ' ')
 		h++;
-	return h;
+	return mem_strdup(h);
 }
 
 int authenticate(struct apiserver *s, struct request *r, struct err *e)
 {
 	struct user *u = request_user_mut(r);
-	const char *token;
+	CLEANUP(mem_freep) char *token = NULL;
 
 	if (request_in_process(r))
 		return 0;
@@ -119,8 +159,8 @@ static int may_impersonate(struct apiserver *s, const struct user *u, const char
 	return access_allowed(s, &a, NULL) ? 0 : access_denied(&a, NULL, e);
 }
 
-static int impersonate_name(
-	struct apiserver *s, const struct user *u, const char *name, struct user *to, struct err *e)
+static int impersonate_name(struct apiserver *s, const struct request *r, const struct user *u,
+	const char *name, struct user *to, struct err *e)
 {
 	static const char prefix[] = "system:serviceaccount:";
 	CLEANUP(mem_freep) char *ns = NULL;
@@ -136,8 +176,24 @@ static int impersonate_name(
 	if (may_impersonate(s, u, "", "serviceaccounts", NULL, ns, colon + 1, e) < 0)
 		return -1;
 	set_name(to, name);
-	add_group(to, "system:serviceaccounts");
-	strv_addf(&to->groups, "system:serviceaccounts:%s", ns);
+	/* unless groups are asked for */
+	if (!request_header(r, "Impersonate-Group")) {
+		add_group(to, "system:serviceaccounts");
+		strv_addf(&to->groups, "system:serviceaccounts:%s", ns);
+	}
+	return 0;
+}
+
+/* Groups and the like are nobody's without a name. */
+static int nobody_named(const struct request *r, struct err *e)
+{
+	struct http_header h;
+
+	for (size_t i = 0; http_req_header_each(request_http(r), &i, &h);)
+		if (strncasecmp(h.name, "Impersonate-", 12) == 0)
+			return err_set(e, ERR_INTERNAL,
+				"Internal Server Error: \"%s\": requested %s without impersonating a user",
+				request_path(r), h.name);
 	return 0;
 }
 
@@ -154,10 +210,11 @@ static int impersonate_header(struct apiserver *s, const struct user *u, const s
 		free(to->uid);
 		to->uid = mem_strdup(h->value);
 	} else if (strncasecmp(h->name, "Impersonate-Extra-", 18) == 0) {
-		if (may_impersonate(
-			    s, u, "authentication.k8s.io", "userextras", h->name + 18, NULL, h->value, e) < 0)
+		CLEANUP(mem_freep) char *key = decoded_key(h->name + 18);
+
+		if (may_impersonate(s, u, "authentication.k8s.io", "userextras", key, NULL, h->value, e) < 0)
 			return -1;
-		add_extra(to, h->name + 18, h->value);
+		add_extra(to, key, h->value);
 	}
 	return 0;
 }
@@ -169,13 +226,17 @@ int impersonate(struct apiserver *s, struct request *r, struct err *e)
 	struct http_header h;
 	int ret;
 
-	if (!request_http(r) || str_empty(name))
+	if (!request_http(r))
 		return 0;
-	ret = impersonate_name(s, u, name, &to, e);
+	if (str_empty(name))
+		return nobody_named(r, e);
+	ret = impersonate_name(s, r, u, name, &to, e);
 	for (size_t i = 0; ret == 0 && http_req_header_each(request_http(r), &i, &h);)
 		ret = impersonate_header(s, u, &h, &to, e);
 	if (ret == 0) {
-		if (!user_in(&to, GROUP_UNAUTHENTICATED) && !str_eq(name, USER_ANONYMOUS))
+		if (str_eq(name, USER_ANONYMOUS))
+			add_group(&to, GROUP_UNAUTHENTICATED);
+		else if (!user_in(&to, GROUP_UNAUTHENTICATED))
 			add_group(&to, GROUP_AUTHENTICATED);
 		user_done(u);
 		*u = to;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/connect_admit.h - requests that connect to a pod rather than write an object: webhooks see them as CONNECT, with
- * the options of the query as object (kubernetes-api.md 5.1). */
+/* platform/apiserver/connect_admit.h - requests that connect to a pod rather than write an object: webhooks see them as
+ * CONNECT, with the options of the query as object (kubernetes-api.md 5.1). */
 #pragma once
 
 #include "platform/apiserver/server.h"

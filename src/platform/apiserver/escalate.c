@@ -2,6 +2,7 @@
 /* Nobody grants what he has not got (kubernetes-api.md 5.2): who writes a role needs every rule in it, who binds one needs the
  * role's rules, unless the verbs escalate and bind say otherwise. */
 #include "platform/apiserver/auth.h"
+#include "platform/apiserver/roles.h"
 #include "platform/apiserver/write.h"
 
 #include "base/mem.h"
@@ -10,8 +11,9 @@
 
 struct escalation {
 	struct op *op;
-	const char *ns; /* of the grant; NULL: everywhere */
-	struct str missing;
+	const char *ns;      /* of the grant; NULL: everywhere */
+	struct strv missing; /* "group\nresource\nverb": verbs of one resource are told together */
+	struct strv others;  /* whole lines */
 };
 
 struct covering {
@@ -35,20 +37,46 @@ static bool holds(struct escalation *x, const struct access *a)
 	return c.covered;
 }
 
+/* Rules that differ in their verbs alone are one, as upstream tells them. */
 static void note(struct escalation *x, const struct access *a)
 {
-	if (x->missing.len > 0)
-		str_add(&x->missing, "\n");
+	CLEANUP(mem_freep)
+	char *full = str_printf(
+		"%s%s%s", a->resource_request ? a->plural : "", a->sub ? "/" : "", a->sub ? a->sub : "");
+
 	if (!a->resource_request)
-		str_addf(&x->missing, "{NonResourceURLs:[\"%s\"], Verbs:[\"%s\"]}", a->path, a->verb);
+		strv_addf(&x->others, "{NonResourceURLs:[\"%s\"], Verbs:[\"%s\"]}", a->path, a->verb);
 	else if (!str_empty(a->name))
-		str_addf(&x->missing,
-			"{APIGroups:[\"%s\"], Resources:[\"%s%s%s\"], ResourceNames:[\"%s\"], "
-			"Verbs:[\"%s\"]}",
-			a->group, a->plural, a->sub ? "/" : "", a->sub ? a->sub : "", a->name, a->verb);
+		strv_addf(&x->others,
+			"{APIGroups:[\"%s\"], Resources:[\"%s\"], ResourceNames:[\"%s\"], Verbs:[\"%s\"]}",
+			a->group, full, a->name, a->verb);
 	else
-		str_addf(&x->missing, "{APIGroups:[\"%s\"], Resources:[\"%s%s%s\"], Verbs:[\"%s\"]}",
-			a->group, a->plural, a->sub ? "/" : "", a->sub ? a->sub : "", a->verb);
+		strv_addf(&x->missing, "%s\n%s\n%s", a->group, full, a->verb);
+}
+
+static void put_together(struct escalation *x)
+{
+	for (size_t i = 0; i < x->missing.len; i++) {
+		CLEANUP(mem_freep) char *copy = mem_strdup(x->missing.items[i]);
+		size_t head = (size_t)(strrchr(x->missing.items[i], '\n') - x->missing.items[i]);
+		char *rest = copy;
+		const char *group = str_next(&rest, '\n'), *resource = str_next(&rest, '\n');
+		CLEANUP(str_done) struct str line = { 0 };
+		bool first = true;
+
+		for (size_t k = 0; k < i; k++)
+			first &= strncmp(x->missing.items[k], x->missing.items[i], head + 1) != 0;
+		if (!first)
+			continue;
+		str_addf(&line, "{APIGroups:[\"%s\"], Resources:[\"%s\"], Verbs:[", group, resource);
+		for (size_t k = i; k < x->missing.len; k++)
+			if (strncmp(x->missing.items[k], x->missing.items[i], head + 1) == 0)
+				str_addf(
+					&line, "%s\"%s\"", k == i ? "" : " ", x->missing.items[k] + head + 1);
+		str_add(&line, "]}");
+		strv_add(&x->others, line.data);
+	}
+	strv_sort(&x->others);
 }
 
 static void check_one(struct escalation *x, struct access *a)
@@ -118,22 +146,41 @@ static int refuse(struct escalation *x, const char *name)
 {
 	CLEANUP(mem_freep) char *gr = kind_group_resource(x->op->res->kind);
 	CLEANUP(mem_freep) char *groups = strv_join(&x->op->user.groups, "\" \"");
-	CLEANUP(str_done) struct str missing = x->missing;
+	CLEANUP(mem_freep) char *lines = NULL;
 
-	x->missing = (struct str){ 0 };
+	put_together(x);
+	lines = strv_join(&x->others, "\n");
 	return err_set(&x->op->err, ERR_FORBIDDEN,
 		"%s \"%s\" is forbidden: user \"%s\" (groups=[\"%s\"]) is attempting to grant RBAC "
 		"permissions not currently held:\n%s",
-		gr, name, x->op->user.name ? x->op->user.name : "", groups, missing.data);
+		gr, name, x->op->user.name ? x->op->user.name : "", groups, lines);
 }
 
 static int check_rules(struct op *op, const char *ns, const struct json *rules, const char *name)
 {
 	struct escalation x = { .op = op, .ns = ns };
+	int ret = 0;
 
 	JSON_EACH (it, rules)
 		check_rule(&x, it.val);
-	return x.missing.len > 0 ? refuse(&x, name) : 0;
+	if (x.missing.len + x.others.len > 0)
+		ret = refuse(&x, name);
+	strv_done(&x.missing);
+	strv_done(&x.others);
+	return ret;
+}
+
+static bool holds_everything(struct op *op)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *all =
+		json_lit("[{'apiGroups':['*'],'resources':['*'],'verbs':['*']},{'nonResourceURLs':['"
+			 "*'],'verbs':['*']}]");
+	struct err e = op->err;
+	bool holds = check_rules(op, NULL, json_root(all), "") == 0;
+
+	op->err = e;
+	return holds;
 }
 
 static int check_role(struct op *op, const char *name)
@@ -145,7 +192,8 @@ static int check_role(struct op *op, const char *name)
 		return 0;
 	if (may(op, "escalate", op->res->kind->plural, op->ns, name))
 		return 0;
-	if (json_get(o, "aggregationRule"))
+	/* it may come to mean anything */
+	if (json_get(o, "aggregationRule") && !holds_everything(op))
 		return err_set(&op->err, ERR_FORBIDDEN,
 			"clusterroles.rbac.authorization.k8s.io \"%s\" is forbidden: must have cluster-admin "
 			"privileges to use an "
@@ -161,6 +209,7 @@ static int check_binding(struct op *op, const char *name)
 	bool cluster = str_eq(json_get_str(ref, "kind"), "ClusterRole");
 	const char *role_name = json_str_or(json_get(ref, "name"), "");
 	CLEANUP(mem_freep) char *key = kind_key(cluster ? NULL : op->ns, role_name);
+	CLEANUP(json_doc_freep) struct json_doc *rules = json_doc_new();
 	const struct obj *role;
 
 	if (old && json_eq(json_get(o, "subjects"), json_get(old, "subjects")) &&
@@ -173,8 +222,9 @@ static int check_binding(struct op *op, const char *name)
 	if (!role)
 		return err_set(&op->err, ERR_NOT_FOUND, "%s.rbac.authorization.k8s.io \"%s\" not found",
 			cluster ? "clusterroles" : "roles", role_name);
-	return check_rules(
-		op, op->res->kind->namespaced ? op->ns : NULL, json_get(obj_json(role), "rules"), name);
+	json_set_root(rules, json_new_arr(rules));
+	role_rules(op->s, role, rules, json_root(rules));
+	return check_rules(op, op->res->kind->namespaced ? op->ns : NULL, json_root(rules), name);
 }
 
 int escalation_check(struct op *op)

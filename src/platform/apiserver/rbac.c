@@ -119,8 +119,9 @@ static bool walk_rules(struct rbac_walk *w, const struct obj *role)
 	return true;
 }
 
-/* An aggregated role is what its selectors select, as of now. */
-static bool walk_aggregate(struct rbac_walk *w, const struct json *selectors)
+/* An aggregated role is what its selectors select, as of now; of aggregated ones among those, their rules as last put
+ * together (roles.c). */
+static bool walk_aggregate(struct rbac_walk *w, const struct obj *role, const struct json *selectors)
 {
 	const struct bucket *b = server_bucket(w->s, RBAC_GROUP "clusterroles");
 	bool more = true;
@@ -132,7 +133,7 @@ static bool walk_aggregate(struct rbac_walk *w, const struct json *selectors)
 		if (!more || selector_from_json(it.val, &sel, NULL) < 0)
 			continue;
 		for (size_t i = 0; more && (o = bucket_at(b, i)); i++)
-			if (!json_get(obj_json(o), "aggregationRule") &&
+			if (!str_eq(obj_name(o), obj_name(role)) &&
 				selector_matches(sel, json_at(obj_json(o), "/metadata/labels")))
 				more = walk_rules(w, o);
 	}
@@ -156,7 +157,8 @@ static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 		return true;
 	}
 	if (json_at(obj_json(role), "/aggregationRule/clusterRoleSelectors"))
-		return walk_aggregate(w, json_at(obj_json(role), "/aggregationRule/clusterRoleSelectors"));
+		return walk_aggregate(
+			w, role, json_at(obj_json(role), "/aggregationRule/clusterRoleSelectors"));
 	return walk_rules(w, role);
 }
 

@@ -34,6 +34,14 @@ static void user_from_spec(const struct json *spec, struct user *u)
 		if (json_str(it.val))
 			strv_add(&u->groups, json_str(it.val));
 	}
+	JSON_EACH (it, json_get(spec, "extra")) {
+		CLEANUP(mem_freep) char *key = str_lower(it.key);
+
+		JSON_EACH (v, it.val) {
+			if (json_str(v.val))
+				strv_addf(&u->extra, "%s=%s", key, json_str(v.val));
+		}
+	}
 }
 
 /* ---- access ---- */
@@ -53,9 +61,31 @@ static void access_from(const struct json *spec, const struct user *u, struct ac
 	a->path = json_str_or(json_get(n, "path"), "");
 }
 
-static int review_access(struct apiserver *s, struct request *r, const char *plural, const char *ns,
-	struct json_doc *d, struct err *e)
+/* local: of a LocalSubjectAccessReview; self: of a SelfSubjectAccessReview. */
+static void check_spec(const struct json *spec, bool self, bool local, struct causes *c)
 {
+	const struct json *res = json_get(spec, "resourceAttributes"),
+			  *path = json_get(spec, "nonResourceAttributes");
+
+	if (json_is_obj(res) && json_is_obj(path))
+		cause_invalid(c, "spec.nonResourceAttributes", path,
+			"cannot be specified in combination with resourceAttributes");
+	else if (!json_is_obj(res) && !json_is_obj(path))
+		cause_invalid(c, "spec.resourceAttributes", NULL,
+			"exactly one of nonResourceAttributes or resourceAttributes must be specified");
+	if (local && json_is_obj(path))
+		cause_invalid(c, "spec.nonResourceAttributes", path, "disallowed on this kind of request");
+	if (!self && str_empty(json_get_str(spec, "user")) && json_len(json_get(spec, "groups")) == 0)
+		cause_invalid(c, "spec.user", json_get(spec, "user"),
+			"at least one of user or group must be specified");
+}
+
+static int review_access(struct apiserver *s, struct request *r, const struct kind *k, const char *ns,
+	struct json_doc *d, struct causes *c, struct err *e)
+{
+	const char *plural = k->plural;
+	bool local = str_eq(plural, "localsubjectaccessreviews"),
+	     self = str_eq(plural, "selfsubjectaccessreviews");
 	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status;
 	CLEANUP(str_done) struct str reason = { 0 };
 	struct user other = { 0 };
@@ -63,21 +93,17 @@ static int review_access(struct apiserver *s, struct request *r, const char *plu
 	struct access a;
 	bool allowed;
 
-	if (json_is_obj(json_get(spec, "resourceAttributes")) ==
-		json_is_obj(json_get(spec, "nonResourceAttributes")))
-		return err_set(e, ERR_INVALID,
-			"%s is invalid: spec.resourceAttributes: Invalid value: exactly one of "
-			"nonResourceAttributes or resourceAttributes must be specified",
-			plural);
-	if (str_eq(plural, "subjectaccessreviews") || str_eq(plural, "localsubjectaccessreviews")) {
+	check_spec(spec, self, local, c);
+	if (c->len > 0)
+		return causes_to_err(c, k, "", e);
+	if (local && !str_eq(json_str_or(json_at(spec, "/resourceAttributes/namespace"), ""), ns))
+		return err_set(
+			e, ERR_BAD_REQUEST, "spec.resourceAttributes.namespace must match namespace: %s", ns);
+	if (!self) {
 		user_from_spec(spec, &other);
 		u = &other;
 	}
 	access_from(spec, u, &a);
-	if (str_eq(plural, "localsubjectaccessreviews") && !str_eq(a.ns, ns)) {
-		user_done(&other);
-		return err_set(e, ERR_BAD_REQUEST, "spec.resourceAttributes.namespace must match namespace");
-	}
 	allowed = access_allowed(s, &a, &reason);
 	user_done(&other);
 	json_set(d, o, "status", json_new_obj(d));
@@ -145,7 +171,7 @@ static char **audiences_of(const struct json *list, struct strv *v)
 	return v->len > 0 ? strv_argv(v) : NULL;
 }
 
-static int review_token(struct apiserver *s, struct json_doc *d)
+static int review_token(struct apiserver *s, struct json_doc *d, struct err *err)
 {
 	struct json *o = json_root(d), *status;
 	CLEANUP(strv_done) struct strv wanted = { 0 };
@@ -155,11 +181,11 @@ static int review_token(struct apiserver *s, struct json_doc *d)
 	struct user u = { 0 };
 	struct err e = { 0 };
 
+	if (str_empty(token))
+		return err_set(err, ERR_BAD_REQUEST, "token is required for TokenReview in authentication");
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
-	if (str_empty(token)) {
-		json_set_str(d, status, "error", "no token in the request");
-	} else if (token_check(s, token, (const char *const *)audiences, &u, &got, &e) < 0) {
+	if (token_check(s, token, (const char *const *)audiences, &u, &got, &e) < 0) {
 		json_set_str(d, status, "error", e.msg);
 	} else {
 		json_set_bool(d, status, "authenticated", true);
@@ -186,6 +212,7 @@ void server_review(struct apiserver *s, struct request *r, struct resource *res,
 	const char *plural = res->kind->plural;
 	char av[KIND_API_VERSION_MAX];
 	struct err e = { 0 };
+	CLEANUP(causes_done) struct causes c = { 0 };
 	int ret = body_decode(s, r, res, &d, NULL, &e);
 
 	if (ret == 0 && !json_is_obj(json_root(d)))
@@ -195,104 +222,182 @@ void server_review(struct apiserver *s, struct request *r, struct resource *res,
 		json_set_str(d, json_root(d), "kind", res->kind->kind);
 		json_need_obj(d, json_root(d), "metadata");
 		if (str_eq(plural, "tokenreviews"))
-			ret = review_token(s, d);
+			ret = review_token(s, d, &e);
 		else if (str_eq(plural, "selfsubjectreviews"))
 			ret = review_self(r, d);
 		else if (str_eq(plural, "selfsubjectrulesreviews"))
 			ret = review_rules(s, r, d, &e);
 		else
-			ret = review_access(s, r, plural, i->ns, d, &e);
+			ret = review_access(s, r, res->kind, i->ns, d, &c, &e);
 	}
 	if (ret < 0)
-		request_fail(r, &e, res->kind, NULL, NULL);
+		request_fail(r, &e, res->kind, NULL, &c);
 	else
 		request_reply_json(r, 201, json_root(d));
 }
 
 /* ---- serviceaccounts/token ---- */
-static int bound_object(
-	struct apiserver *s, const struct json *ref, const char *ns, struct token_spec *spec, struct err *e)
+static const struct kind token_request_kind = {
+	.group = "authentication.k8s.io", .version = "v1", .kind = "TokenRequest", .plural = "tokenrequests"
+};
+
+/* A token on its way. */
+struct token_op {
+	struct apiserver *s;
+	struct request *r;
+	struct resource *res;
+	char *ns, *name;
+	struct json_doc *body;
+	struct strv warnings;
+	struct admit *admit;
+	struct causes causes;
+};
+
+static void token_op_free(struct token_op *t)
 {
-	static const char *const kinds[][3] = { { "Pod", "pod", "pods" }, { "Secret", "secret", "secrets" } };
+	admit_cancel(t->admit);
+	resource_unref(t->res);
+	free(t->ns);
+	free(t->name);
+	json_doc_free(t->body);
+	strv_done(&t->warnings);
+	causes_done(&t->causes);
+	free(t);
+}
+
+static void token_op_aborted(void *arg)
+{
+	token_op_free(arg);
+}
+
+static int bound_object(struct token_op *t, const struct json *ref, struct token_spec *spec, struct err *e)
+{
+	static const char *const kinds[][4] = { { "Pod", "pod", "pods", "pods" },
+		{ "Secret", "secret", "secrets", "secrets" }, { "Node", "node", "nodes", "minions" } };
+	static const char *const names[] = { "Pod", "Secret", "Node", NULL };
 	const char *kind = json_str_or(json_get(ref, "kind"), ""), *uid = json_get_str(ref, "uid");
-	CLEANUP(mem_freep) char *key = kind_key(ns, json_str_or(json_get(ref, "name"), ""));
+	const char *name = json_str_or(json_get(ref, "name"), "");
 
 	if (!json_is_obj(ref))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		CLEANUP(mem_freep) char *key = kind_key(str_eq(kind, "Node") ? NULL : t->ns, name);
+
 		if (!str_eq(kind, kinds[i][0]))
 			continue;
 		spec->bound_kind = kinds[i][1];
-		spec->bound = server_get(s, kinds[i][2], key);
+		spec->bound = server_get(t->s, kinds[i][3], key);
 		if (!spec->bound)
-			return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", kinds[i][2],
-				json_str_or(json_get(ref, "name"), ""));
+			return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", kinds[i][2], name);
 		if (!str_empty(uid) && !str_eq(uid, obj_uid(spec->bound)))
 			return err_set(e, ERR_CONFLICT,
 				"Operation cannot be fulfilled on %s \"%s\": the UID in the bound object "
-				"reference (%s) does not match the UID in record (%s). The object might have "
-				"been deleted and then "
-				"recreated",
-				kinds[i][2], obj_name(spec->bound), uid, obj_uid(spec->bound));
+				"reference (%s) does not match the UID in record. The object might have been "
+				"deleted and then recreated",
+				kinds[i][2], name, uid);
 		return 0;
 	}
-	return err_set(e, ERR_INVALID,
-		"TokenRequest.authentication.k8s.io \"\" is invalid: spec.boundObjectRef.kind: Unsupported "
-		"value: \"%.64s\"",
-		kind);
+	cause_not_supported(&t->causes, "spec.boundObjectRef.kind", json_get(ref, "kind"), names);
+	return causes_to_err(&t->causes, &token_request_kind, "", e);
 }
 
-static int token_request(struct apiserver *s, const struct reqinfo *i, struct json_doc *d, struct err *e)
+static int check_seconds(struct token_op *t, const struct json *v, int64_t seconds, struct err *e)
 {
+	if (seconds >= TOKEN_SECONDS_MIN && seconds <= TOKEN_SECONDS_MAX)
+		return 0;
+	cause_invalid(&t->causes, "spec.expirationSeconds", v,
+		seconds < TOKEN_SECONDS_MIN ? "may not specify a duration less than 10 minutes"
+					    : "may not specify a duration larger than 2^32 seconds");
+	return causes_to_err(&t->causes, &token_request_kind, "", e);
+}
+
+static int token_answer(struct token_op *t, struct err *e)
+{
+	struct json_doc *d = t->body;
 	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status;
 	const struct json *seconds = json_get(spec, "expirationSeconds");
 	CLEANUP(strv_done) struct strv audiences = { 0 };
-	CLEANUP(mem_freep) char *key = kind_key(i->ns, i->name);
+	CLEANUP(mem_freep) char *key = kind_key(t->ns, t->name);
 	CLEANUP(mem_freep) char *token = NULL;
-	struct token_spec t = { .account = server_get(s, "serviceaccounts", key), .seconds = TOKEN_SECONDS };
+	struct token_spec k = { .account = server_get(t->s, "serviceaccounts", key),
+		.seconds = TOKEN_SECONDS };
 	char when[TIME_TEXT_MAX];
 	int64_t expires;
 
-	if (!t.account)
-		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", i->name);
+	if (!k.account)
+		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", t->name);
 	if (json_is_int(seconds))
-		t.seconds = json_i64(seconds);
-	if (t.seconds < TOKEN_SECONDS_MIN || t.seconds > TOKEN_SECONDS_MAX)
-		return err_set(e, ERR_INVALID,
-			"TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid "
-			"value: %lld: may not specify a duration %s",
-			(long long)t.seconds,
-			t.seconds < TOKEN_SECONDS_MIN ? "less than 10 minutes" : "larger than 2^32 seconds");
-	t.audiences = (const char *const *)audiences_of(json_get(spec, "audiences"), &audiences);
-	if (bound_object(s, json_get(spec, "boundObjectRef"), i->ns, &t, e) < 0 ||
-		token_make(s, &t, &token, &expires, e) < 0)
+		k.seconds = json_i64(seconds);
+	k.audiences = (const char *const *)audiences_of(json_get(spec, "audiences"), &audiences);
+	if (check_seconds(t, seconds, k.seconds, e) < 0 ||
+		bound_object(t, json_get(spec, "boundObjectRef"), &k, e) < 0 ||
+		token_make(t->s, &k, &token, &expires, e) < 0)
 		return -1;
-	json_set_i64(d, spec, "expirationSeconds", t.seconds);
+	json_set_i64(d, spec, "expirationSeconds", k.seconds);
 	if (audiences.len == 0)
 		json_append_str(d, json_need_arr(d, spec, "audiences"), AUTH_ISSUER);
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
 	json_set_str(d, status, "token", token);
 	json_set_str(d, status, "expirationTimestamp", time_rfc3339(expires, when));
-	json_set_str(d, json_need_obj(d, o, "metadata"), "name", i->name);
-	json_set_str(d, json_need_obj(d, o, "metadata"), "namespace", i->ns);
 	return 0;
+}
+
+static void token_admitted(void *arg, struct json_doc *status, const struct json *object)
+{
+	struct token_op *t = arg;
+	struct err e = { 0 };
+	int code = (int)json_i64(json_get(status ? json_root(status) : NULL, "code"));
+
+	t->admit = NULL;
+	request_on_abort(t->r, NULL, NULL);
+	for (size_t i = 0; i < t->warnings.len; i++)
+		request_warn(t->r, "%s", t->warnings.items[i]);
+	json_doc_free(t->body);
+	t->body = json_doc_from(object);
+	if (status)
+		request_reply_json(t->r, code ? code : 500, json_root(status));
+	else if (token_answer(t, &e) < 0)
+		request_fail(t->r, &e, e.code == ERR_NOT_FOUND ? t->res->kind : &token_request_kind,
+			e.code == ERR_NOT_FOUND ? t->name : "", &t->causes);
+	else
+		request_reply_json(t->r, 201, json_root(t->body));
+	token_op_free(t);
 }
 
 void server_token_request(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct admission_in in = { .res = res,
+		.sub = "token",
+		.operation = "CREATE",
+		.ns = i->ns,
+		.name = i->name,
+		.user = request_user(r),
+		.options_kind = "CreateOptions" };
+	struct token_op *t;
+	struct admit *admit;
+	struct json *meta;
 	struct err e = { 0 };
 
-	if (body_decode(s, r, NULL, &d, NULL, &e) < 0) {
+	if (body_decode(s, r, NULL, &d, NULL, &e) < 0 || !json_is_obj(json_root(d))) {
+		err_set(&e, ERR_BAD_REQUEST, "%s", e.code ? e.msg : "the body is no object");
 		request_fail(r, &e, NULL, NULL, NULL);
 		return;
 	}
 	json_set_str(d, json_root(d), "apiVersion", "authentication.k8s.io/v1");
 	json_set_str(d, json_root(d), "kind", "TokenRequest");
-	if (token_request(s, i, d, &e) < 0)
-		request_fail(r, &e, e.code == ERR_NOT_FOUND ? res->kind : NULL, i->name, NULL);
-	else
-		request_reply_json(r, 201, json_root(d));
+	meta = json_need_obj(d, json_root(d), "metadata");
+	json_set_str(d, meta, "name", i->name);
+	json_set_str(d, meta, "namespace", i->ns);
+	t = MEM_NEW(struct token_op);
+	*t = (struct token_op){
+		.s = s, .r = r, .res = resource_ref(res), .ns = mem_strdup(i->ns), .name = mem_strdup(i->name)
+	};
+	request_on_abort(r, token_op_aborted, t);
+	in.object = json_root(d);
+	admit = admit_start(s, &in, &t->warnings, token_admitted, t);
+	if (admit)
+		t->admit = admit;
 }

@@ -26,6 +26,8 @@ struct expirer;
 struct backend;
 struct token_cache;
 struct quotas;
+struct roles;
+struct accounts;
 struct converter;
 struct flow;
 struct audit;
@@ -67,6 +69,8 @@ struct apiserver {
 	char *shared_pki;    /* as the shared store has it; NULL: not yet */
 	struct reset *reset; /* everything is being read anew */
 	struct token_cache *tokens;
+	struct roles *roles;         /* roles.h */
+	struct accounts *accounts;   /* accounts.h; NULL: bare */
 	struct quotas *quotas;       /* quota.h; NULL: switched off */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;        /* plugins.h */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server itself knows about single kinds, beyond their tables: checks against other objects, and what admission
  * plugins do in kube-apiserver (kubernetes-api.md 2.4, 5.1). */
+#include "platform/apiserver/accounts.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/write.h"
 
+#include "api/meta.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -155,12 +157,26 @@ static int check_role_ref(struct op *op)
 	return causes_to_err(&op->causes, op->res->kind, op->name, &op->err);
 }
 
+/* A token of nobody. */
+static int check_secret(struct op *op)
+{
+	const struct json *o = json_root(op->draft);
+
+	if (!str_eq(json_get_str(o, "type"), ACCOUNT_SECRET_TYPE) ||
+		!str_empty(meta_annotation(o, ACCOUNT_NAME_NOTE)))
+		return 0;
+	cause_required(&op->causes, "metadata.annotations[" ACCOUNT_NAME_NOTE "]", "");
+	return causes_to_err(&op->causes, op->res->kind, meta_str(o, "name"), &op->err);
+}
+
 int special_prepare(struct op *op)
 {
 	if (is(op, "", "pods") && str_eq(op->sub, "binding"))
 		binding_status(op);
 	else if (is(op, "", "namespaces"))
 		keep_namespace_finalizers(op);
+	else if (is(op, "", "secrets"))
+		return check_secret(op);
 	else if (is(op, "", "resourcequotas") && str_empty(op->sub))
 		quota_prepare(op);
 	else if (is(op, "apiextensions.k8s.io", "customresourcedefinitions"))

@@ -2,13 +2,17 @@
 /* Service-account tokens: ES256 JSON web tokens that live and die with the objects they name (kubernetes-api.md 5.3). */
 #include "platform/apiserver/auth.h"
 
+#include "api/meta.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 #include <string.h>
 
 /* Verified signatures, by hash of the token: checking one costs a hundred times what the rest of a small request does. What
  * can change (time, existence of the objects) is checked each time. */
 #define TOKEN_CACHE 64
+#define LEGACY_ISSUER "kubernetes/serviceaccount"
+#define LEGACY_CLAIM "kubernetes.io/serviceaccount/"
 struct token_cached {
 	uint8_t hash[32];
 	struct json_doc *claims;
@@ -80,6 +84,15 @@ static int check_audience(const struct json *aud, const char *const *wanted, str
 	return 0;
 }
 
+/* Terminating for a minute longer than it was given: as good as gone. */
+static bool is_past_grace(const struct apiserver *s, const struct obj *o)
+{
+	int64_t at;
+
+	return time_parse(meta_str(obj_json(o), "deletionTimestamp"), &at) &&
+	       loop_wall_ms(s->loop) > at + 60 * 1000;
+}
+
 /* The object a token is bound to is still the one it was made for. */
 static int check_bound(struct apiserver *s, const struct json *k8s, const char *member, const char *storage,
 	const char *ns, struct err *e)
@@ -92,6 +105,8 @@ static int check_bound(struct apiserver *s, const struct json *k8s, const char *
 		return 0;
 	key = kind_key(ns, json_str_or(json_get(ref, "name"), ""));
 	o = server_get(s, storage, key);
+	if (o && obj_deleting(o) && is_past_grace(s, o))
+		o = NULL;
 	if (!o || !str_eq(obj_uid(o), json_get_str(ref, "uid")))
 		return err_set(e, ERR_UNAUTHORIZED, "the %s '%s' of the token is gone", member, key);
 	return 0;
@@ -100,7 +115,8 @@ static int check_bound(struct apiserver *s, const struct json *k8s, const char *
 static void fill_user(const struct json *claims, const char *ns, struct user *u)
 {
 	const struct json *k8s = json_get(claims, "kubernetes.io");
-	const char *pod = json_at_str(k8s, "/pod/name"), *jti = json_get_str(claims, "jti");
+	const char *pod = json_at_str(k8s, "/pod/name"), *jti = json_get_str(claims, "jti"),
+		   *node = json_at_str(k8s, "/node/name");
 
 	u->name = mem_strdup(json_get_str(claims, "sub"));
 	u->uid = mem_strdup(json_str_or(json_at(k8s, "/serviceaccount/uid"), ""));
@@ -114,6 +130,44 @@ static void fill_user(const struct json *claims, const char *ns, struct user *u)
 		strv_addf(&u->extra, "authentication.kubernetes.io/pod-uid=%s",
 			json_str_or(json_at(k8s, "/pod/uid"), ""));
 	}
+	if (node) {
+		strv_addf(&u->extra, "authentication.kubernetes.io/node-name=%s", node);
+		strv_addf(&u->extra, "authentication.kubernetes.io/node-uid=%s",
+			json_str_or(json_at(k8s, "/node/uid"), ""));
+	}
+}
+
+/* What a token Secret holds: good as long as that Secret holds it, and its account is there. */
+static int check_legacy(struct apiserver *s, const struct json *claims, const char *token,
+	const char *const *audiences, struct user *u, struct strv *ret_audiences, struct err *e)
+{
+	static const char own[] = AUTH_ISSUER;
+	const char *ns = json_get_str(claims, LEGACY_CLAIM "namespace"),
+		   *secret = json_get_str(claims, LEGACY_CLAIM "secret.name"),
+		   *name = json_get_str(claims, LEGACY_CLAIM "service-account.name"),
+		   *uid = json_get_str(claims, LEGACY_CLAIM "service-account.uid");
+	CLEANUP(mem_freep) char *key = kind_key(ns, name ? name : "");
+	CLEANUP(mem_freep) char *secret_key = kind_key(ns, secret ? secret : "");
+	const struct obj *account = server_get(s, "serviceaccounts", key),
+			 *o = server_get(s, "secrets", secret_key);
+	CLEANUP(str_done) struct str held = { 0 };
+	const char *b64 = o ? json_at_str(obj_json(o), "/data/token") : NULL;
+
+	if (!account || !str_eq(obj_uid(account), uid))
+		return err_set(e, ERR_UNAUTHORIZED, "the service account '%s' of the token is gone", key);
+	if (!b64 || obj_deleting(o) || b64_decode(b64, strlen(b64), false, &held, NULL) < 0 ||
+		held.len != strlen(token) || !crypto_equal(held.data, token, held.len))
+		return err_set(e, ERR_UNAUTHORIZED, "token has been invalidated");
+	if (audiences && !str_in(own, audiences))
+		return err_set(e, ERR_UNAUTHORIZED, "token audiences do not match");
+	if (ret_audiences)
+		strv_add(ret_audiences, own);
+	u->name = str_printf("system:serviceaccount:%s:%s", ns, name);
+	u->uid = mem_strdup(uid);
+	strv_add(&u->groups, "system:serviceaccounts");
+	strv_addf(&u->groups, "system:serviceaccounts:%s", ns);
+	strv_add(&u->groups, GROUP_AUTHENTICATED);
+	return 0;
 }
 
 int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
@@ -129,6 +183,8 @@ int token_check(struct apiserver *s, const char *token, const char *const *audie
 	claims = claims_of(s, token, e);
 	if (!claims)
 		return -1;
+	if (str_eq(json_get_str(claims, "iss"), LEGACY_ISSUER))
+		return check_legacy(s, claims, token, audiences, ret, ret_audiences, e);
 	k8s = json_get(claims, "kubernetes.io");
 	ns = json_get_str(k8s, "namespace");
 	name = json_at_str(k8s, "/serviceaccount/name");
@@ -142,6 +198,8 @@ int token_check(struct apiserver *s, const char *token, const char *const *audie
 	if (check_bound(s, k8s, "serviceaccount", "serviceaccounts", ns, e) < 0 ||
 		check_bound(s, k8s, "pod", "pods", ns, e) < 0 ||
 		check_bound(s, k8s, "secret", "secrets", ns, e) < 0 ||
+		/* of a pod's token it only says where the pod was */
+		(!json_get(k8s, "pod") && check_bound(s, k8s, "node", "minions", NULL, e) < 0) ||
 		check_audience(json_get(claims, "aud"), audiences, ret_audiences, e) < 0)
 		return -1;
 	fill_user(claims, ns, ret);
@@ -181,11 +239,36 @@ int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, i
 	add_ref(d, k8s, "serviceaccount", spec->account);
 	if (spec->bound)
 		add_ref(d, k8s, spec->bound_kind, spec->bound);
+	if (spec->bound && str_eq(spec->bound_kind, "pod")) {
+		const char *name = json_at_str(obj_json(spec->bound), "/spec/nodeName");
+		const struct obj *node = str_empty(name) ? NULL : server_get(s, "minions", name);
+
+		if (node)
+			add_ref(d, k8s, "node", node);
+	}
 	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(spec->account),
 		obj_name(spec->account));
 	json_write_to(c, &text);
 	if (ret_expires_ms)
 		*ret_expires_ms = (now + spec->seconds) * 1000;
+	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
+}
+
+int token_make_legacy(
+	struct apiserver *s, const struct obj *account, const char *secret, char **ret, struct err *e)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	CLEANUP(str_done) struct str text = { 0 };
+	struct json *c = json_new_obj(d);
+
+	json_set_root(d, c);
+	json_set_str(d, c, "iss", LEGACY_ISSUER);
+	json_set_str(d, c, LEGACY_CLAIM "namespace", obj_namespace(account));
+	json_set_str(d, c, LEGACY_CLAIM "secret.name", secret);
+	json_set_str(d, c, LEGACY_CLAIM "service-account.name", obj_name(account));
+	json_set_str(d, c, LEGACY_CLAIM "service-account.uid", obj_uid(account));
+	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(account), obj_name(account));
+	json_write_to(c, &text);
 	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
 }
 
