@@ -394,8 +394,12 @@ static void req_write(struct http_req *r, const void *data, size_t len)
 void http_req_write(struct http_req *r, const void *data, size_t len)
 {
 	MUST(r->state == REQ_STREAMING);
-	if (!r->conn || !len || r->stuck || str_eq(r->head.method, "HEAD"))
+	if (!r->conn || !len || r->stuck)
 		return;
+	if (str_eq(r->head.method, "HEAD")) {
+		r->conn->framing->nudge(r->conn, r);
+		return;
+	}
 	if (!r->gzip) {
 		req_write(r, data, len);
 		return;

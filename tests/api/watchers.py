@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many idle watchers on one server: what they cost in memory, whether others feel them, how fast a change reaches all.
 
-    watchers.py [N] [STREAMS]     N watches (10000); STREAMS of them on each HTTP/2 connection; 0 (default): HTTP/1.1, one
-                                  connection each. Prints one line of JSON.
+    watchers.py [N] [STREAMS] [IDLE]
+                                  N watches (10000); STREAMS of them on each HTTP/2 connection; 0 (default): HTTP/1.1, one
+                                  connection each; looked at after IDLE seconds (12: the server tidies up each 10).
+                                  Prints one line of JSON.
 
 Times include this client, which shares the machine: they are upper bounds."""
 import http.client
@@ -165,8 +167,7 @@ def fan_out(caller, watches):
     return {**percentiles(delays), "max_ms": round(max(delays) * 1000, 1)}
 
 
-def measure(server, n, streams=0, seconds_idle=12):
-    """seconds_idle: the server gives memory back when it ticks, each 10 s."""
+def measure(server, n=10000, streams=0, seconds_idle=12):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, n + 1000), hard))
     client = Client(server.kubeconfig)
@@ -196,7 +197,6 @@ def measure(server, n, streams=0, seconds_idle=12):
 if __name__ == "__main__":
     own = Server()
     try:
-        print(json.dumps(measure(own, int(sys.argv[1]) if len(sys.argv) > 1 else 10000,
-                                 int(sys.argv[2]) if len(sys.argv) > 2 else 0)))
+        print(json.dumps(measure(own, *[int(x) for x in sys.argv[1:]])))
     finally:
         own.remove()
