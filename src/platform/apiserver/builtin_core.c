@@ -66,10 +66,10 @@ FIELD_TABLE(node_config_fields, "io.k8s.api.core.v1.NodeConfigSource",
 	ROW_STR("configMap.resourceVersion", "Version of the ConfigMap."),
 	{ "configMap.kubeletConfigKey", F_STRING, FIELD_REQUIRED, "Key with the configuration." });
 FIELD_TABLE(node_fields, "io.k8s.api.core.v1.Node", "A machine that runs pods.",
-	ROW_OBJ("spec", "What is wanted."), ROW_BOOL("spec.unschedulable", "No new pods."),
-	ROW_STR("spec.podCIDR", "Addresses of its pods."), ROW_SET("spec.podCIDRs", "Addresses of its pods."),
-	ROW_STR("spec.providerID", "Id at the provider."), ROW_STR("spec.externalID", "Deprecated."),
-	ROW_LIST("spec.taints", "What pods must put up with."),
+	{ "spec", F_OBJECT, 0, "What is wanted.", .deflt = "{}" },
+	ROW_BOOL("spec.unschedulable", "No new pods."), ROW_STR("spec.podCIDR", "Addresses of its pods."),
+	ROW_SET("spec.podCIDRs", "Addresses of its pods."), ROW_STR("spec.providerID", "Id at the provider."),
+	ROW_STR("spec.externalID", "Deprecated."), ROW_LIST("spec.taints", "What pods must put up with."),
 	{ "spec.taints[].key", F_STRING, FIELD_REQUIRED, "Key." }, ROW_STR("spec.taints[].value", "Value."),
 	{ "spec.taints[].effect", F_STRING, FIELD_REQUIRED,
 		"What happens to pods that do not put up with it.",
@@ -82,19 +82,22 @@ FIELD_TABLE(node_fields, "io.k8s.api.core.v1.Node", "A machine that runs pods.",
 	ROW_KEYED("status.addresses", "type", "Addresses."),
 	ROW_KEY("status.addresses[].type", "Hostname, InternalIP, ..."),
 	{ "status.addresses[].address", F_STRING, FIELD_REQUIRED, "Address." },
-	ROW_OBJ("status.daemonEndpoints", "Ports of the node's programs."),
-	ROW_OBJ("status.daemonEndpoints.kubeletEndpoint", "Where the node agent listens."),
+	{ "status.daemonEndpoints", F_OBJECT, 0, "Ports of the node's programs.", .deflt = "{}" },
+	{ "status.daemonEndpoints.kubeletEndpoint", F_OBJECT, 0, "Where the node agent listens.",
+		.deflt = "{\"Port\":0}" },
 	{ "status.daemonEndpoints.kubeletEndpoint.Port", F_INT32, FIELD_REQUIRED, "Port of the node agent." },
-	ROW_OBJ("status.nodeInfo", "Facts."), ROW_STR("status.nodeInfo.machineID", "Machine id."),
-	ROW_STR("status.nodeInfo.systemUUID", "System UUID."), ROW_STR("status.nodeInfo.bootID", "Boot id."),
-	ROW_STR("status.nodeInfo.kernelVersion", "Kernel."),
-	ROW_STR("status.nodeInfo.osImage", "Operating system."),
-	ROW_STR("status.nodeInfo.containerRuntimeVersion", "OCI runtime."),
-	ROW_STR("status.nodeInfo.kubeletVersion", "Node agent."),
-	ROW_STR("status.nodeInfo.kubeProxyVersion", "Deprecated."),
-	ROW_STR("status.nodeInfo.operatingSystem", "linux."),
-	ROW_STR("status.nodeInfo.architecture", "amd64, arm64."), ROW_OBJ("status.nodeInfo.swap", "Swap."),
-	ROW_INT("status.nodeInfo.swap.capacity", "Bytes of swap."),
+	{ "status.nodeInfo", F_OBJECT, 0, "Facts.", .deflt = "{}" },
+	{ "status.nodeInfo.machineID", F_STRING, 0, "Machine id.", .deflt = "\"\"" },
+	{ "status.nodeInfo.systemUUID", F_STRING, 0, "System UUID.", .deflt = "\"\"" },
+	{ "status.nodeInfo.bootID", F_STRING, 0, "Boot id.", .deflt = "\"\"" },
+	{ "status.nodeInfo.kernelVersion", F_STRING, 0, "Kernel.", .deflt = "\"\"" },
+	{ "status.nodeInfo.osImage", F_STRING, 0, "Operating system.", .deflt = "\"\"" },
+	{ "status.nodeInfo.containerRuntimeVersion", F_STRING, 0, "OCI runtime.", .deflt = "\"\"" },
+	{ "status.nodeInfo.kubeletVersion", F_STRING, 0, "Node agent.", .deflt = "\"\"" },
+	{ "status.nodeInfo.kubeProxyVersion", F_STRING, 0, "Deprecated.", .deflt = "\"\"" },
+	{ "status.nodeInfo.operatingSystem", F_STRING, 0, "linux.", .deflt = "\"\"" },
+	{ "status.nodeInfo.architecture", F_STRING, 0, "amd64, arm64.", .deflt = "\"\"" },
+	ROW_OBJ("status.nodeInfo.swap", "Swap."), ROW_INT("status.nodeInfo.swap.capacity", "Bytes of swap."),
 	ROW_LIST("status.images", "Images present."), ROW_STRS("status.images[].names", "Names."),
 	ROW_INT("status.images[].sizeBytes", "Size."), ROW_STRS("status.volumesInUse", "Volumes in use."),
 	ROW_LIST("status.volumesAttached", "Volumes attached."),
@@ -218,16 +221,22 @@ FIELD_TABLE(service_fields, "io.k8s.api.core.v1.Service", "A name and address fo
 	ROW_BOOL("spec.allocateLoadBalancerNodePorts", "Whether node ports are made."),
 	ROW_STR("spec.loadBalancerClass", "Class of load balancer."),
 	ROW_STR("spec.trafficDistribution", "Preference."), ROW_OBJ("status", "What is."),
-	ROW_REF("status.loadBalancer", load_balancer_fields, "Addresses of the load balancer."),
+	{ "status.loadBalancer", F_REF, 0, "Addresses of the load balancer.", .deflt = "{}",
+		.ref = &load_balancer_fields },
 	ROW_CONDITIONS("status.conditions", condition_fields));
 
 static void service_default(struct json_doc *d, struct json *o)
 {
 	struct json *spec = json_get(o, "spec");
 
-	JSON_EACH (it, json_get(spec, "ports"))
-		if (json_is_null(json_get(it.val, "targetPort")))
+	JSON_EACH (it, json_get(spec, "ports")) {
+		const struct json *target = json_get(it.val, "targetPort");
+
+		/* protobuf has no other way to say that there is none */
+		if (json_is_null(target) || (json_is_int(target) && json_i64(target) == 0) ||
+			(json_is_str(target) && json_str_len(target) == 0))
 			json_set_copy(d, it.val, "targetPort", json_get(it.val, "port"));
+	}
 }
 
 /* Cluster addresses are 10.96/16 by a hash of the name: stable, and nobody routes to them but this host's own rules. A
@@ -267,8 +276,6 @@ static int service_prepare(const struct write_env *env, struct json_doc *d, stru
 	if (json_len(json_get(spec, "ipFamilies")) == 0)
 		json_append_str(d, json_need_arr(d, spec, "ipFamilies"), "IPv4");
 	default_str(d, spec, "ipFamilyPolicy", "SingleStack");
-	if (!old && !json_get(o, "status"))
-		json_set(d, json_need_obj(d, o, "status"), "loadBalancer", json_new_obj(d));
 	return 0;
 }
 
@@ -530,14 +537,15 @@ static const struct subresource serviceaccount_subs[] = {
 FIELD_TABLE(event_fields, "io.k8s.api.core.v1.Event", "Something that happened to an object.",
 	ROW_REF("involvedObject", object_reference_fields, "Whom it happened to."),
 	ROW_STR("reason", "What, one CamelCase word."), ROW_STR("message", "What, for people."),
-	ROW_OBJ("source", "Who says so."), ROW_STR("source.component", "Program."),
+	{ "source", F_OBJECT, 0, "Who says so.", .deflt = "{}" }, ROW_STR("source.component", "Program."),
 	ROW_STR("source.host", "Node."), ROW_TIME("firstTimestamp", "When first."),
 	ROW_TIME("lastTimestamp", "When last."), ROW_I32("count", "How often."),
 	ROW_STR("type", "Normal or Warning."), ROW_MICROTIME("eventTime", "When first, in microseconds."),
 	ROW_OBJ("series", "A row of the same."), ROW_I32("series.count", "How often."),
 	ROW_MICROTIME("series.lastObservedTime", "When last."), ROW_STR("action", "What was done."),
 	ROW_REF("related", object_reference_fields, "Another object it is about."),
-	ROW_STR("reportingComponent", "Program."), ROW_STR("reportingInstance", "Which instance of it."));
+	{ "reportingComponent", F_STRING, 0, "Program.", .deflt = "\"\"" },
+	{ "reportingInstance", F_STRING, 0, "Which instance of it.", .deflt = "\"\"" });
 
 /* Of whichever shape: events.k8s.io names members otherwise. */
 static const struct json *event_at(const struct json *o, const char *core, const char *other)

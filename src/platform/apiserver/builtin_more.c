@@ -13,7 +13,7 @@ FIELD_TABLE(replicationcontroller_fields, "io.k8s.api.core.v1.ReplicationControl
 	{ "spec.selector", F_MAP, FIELD_ATOMIC, "Labels of its pods; the template's if there are none.",
 		.items = F_STRING },
 	ROW_REF("spec.template", pod_template_fields, "What pods are made from."),
-	ROW_OBJ("status", "What is."), ROW_I32("status.replicas", "Pods."),
+	ROW_OBJ("status", "What is."), { "status.replicas", F_INT32, 0, "Pods.", .deflt = "0" },
 	ROW_I32("status.fullyLabeledReplicas", "Pods with all labels of the template."),
 	ROW_I32("status.readyReplicas", "Ready pods."),
 	ROW_I32("status.availableReplicas", "Available pods."),

@@ -405,6 +405,16 @@ static void random_suffix(struct apiserver *s, char ret[6])
 	ret[5] = '\0';
 }
 
+/* Whatever status came with a new object is gone by now, and with it the defaults of its members. */
+static void default_status(struct op *op)
+{
+	const struct schema *s = schema_member(resource_schema(op->res), "status");
+	struct json *status = json_get(json_root(op->draft), "status");
+
+	if (op->res->rules.builtin && s && status)
+		schema_default(s, op->draft, status);
+}
+
 static int finish_create(struct op *op)
 {
 	char uid[37], suffix[6];
@@ -421,7 +431,10 @@ static int finish_create(struct op *op)
 		json_set_str(op->draft, meta, "name", op->name);
 		json_remove(meta, "resourceVersion");
 	}
-	return write_create(&op->res->rules, &in, op->draft, &op->causes, &op->err);
+	if (write_create(&op->res->rules, &in, op->draft, &op->causes, &op->err) < 0)
+		return -1;
+	default_status(op);
+	return 0;
 }
 
 static enum write_part part_of(const struct op *op)
