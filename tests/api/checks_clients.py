@@ -39,6 +39,20 @@ def t25c_built_in_kinds_show_an_empty_status():
     eq(a["status"], {})
     fields = json.dumps([f["fieldsV1"] for f in a["metadata"]["managedFields"]])
     assert "f:status" not in fields, fields
+    sets = "/apis/apps/v1/namespaces/%s/replicasets" % NS
+    a = make(sets, deployment(fresh("rs")))
+    eq(a["status"], {"replicas": 0})
+    fields = json.dumps([f["fieldsV1"] for f in a["metadata"]["managedFields"]])
+    assert "f:status" not in fields, fields
+    pdb = make("/apis/policy/v1/namespaces/%s/poddisruptionbudgets" % NS, {"metadata": {"name": fresh("pdb")}, "spec": {"minAvailable": 1}})
+    eq(pdb["status"], {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0})
+
+
+def t12c_a_target_port_of_nothing_is_the_port():
+    """protobuf can not leave an IntOrString out: client-go sends 0"""
+    s = make("/api/v1/namespaces/%s/services" % NS, {"metadata": {"name": fresh("svc")}, "spec": {"ports": [
+        {"name": "a", "port": 80, "targetPort": 0}, {"name": "b", "port": 81, "targetPort": ""}, {"name": "c", "port": 82}]}})
+    eq([p["targetPort"] for p in s["spec"]["ports"]], [80, 81, 82])
 
 
 def t26c_dry_run_of_a_create_with_a_resource_version():
