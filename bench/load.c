@@ -83,6 +83,14 @@ static void on_done(void *arg, const struct http_response *r, const struct err *
 		loop_stop(l->loop);
 }
 
+/* A list of tens of megabytes is counted, not kept: it shall be the server's time that is measured. */
+static void on_piece(void *arg, const void *data, size_t len)
+{
+	struct worker *w = arg;
+
+	w->load->bytes += len;
+}
+
 /* What the next request of this worker is. Returned texts are the caller's. */
 static void form_request(struct worker *w, struct http_call_spec *s, struct http_header *headers,
 	char **ret_path, char **ret_body)
@@ -111,6 +119,7 @@ static void form_request(struct worker *w, struct http_call_spec *s, struct http
 	} else if (str_starts(l->verb, "list")) {
 		*ret_path = str_printf(VM_PATH "%s", l->query ? l->query : "");
 		s->body_max = LIST_MAX;
+		s->data = on_piece;
 		if (l->accept)
 			headers[s->n_headers++] = (struct http_header){ "Accept", l->accept };
 	} else {
