@@ -239,7 +239,7 @@ def check_tidy():
 
 def check_spdx():
     """Every text file that can have a comment begins with its licence."""
-    bare = (".json", ".allow", ".txt", ".pem", ".golden", ".bin")
+    bare = (".json", ".allow", ".txt", ".pem", ".golden", ".bin", ".sum")
     bad = []
     for f in FILES:
         if f in ("LICENSE", "VERSION") or f.endswith(bare) or "/corpus/" in f or "/fixtures/" in f:
