@@ -384,3 +384,114 @@ def t06m_what_is_not_served_makes_no_series():
     c.k.get("/api/v1/namespaces/default/pods/x/" + fresh("sub"))
     series = [dict(k) for k in metrics()["apiserver_request_total"]]
     assert not [s for s in series if re.search("things|group|path|sub-|example", " ".join(s.values()))], series
+
+
+# ---- what may not be, and may not change (1.5) ----
+NAMESPACED = "/api/v1/namespaces/default/"
+POD_SPEC = {"containers": [{"name": "a", "image": "x"}]}
+
+
+def refused(a, *fields):
+    s = status(a, 422, "Invalid")
+    eq(sorted(x["field"] for x in s["details"]["causes"]), sorted(fields))
+    return s
+
+
+def workload(**spec):
+    labels = {"app": fresh("w")}
+    return {"metadata": {"name": fresh("w")}, "spec": dict({"selector": {"matchLabels": labels}, "template": {
+        "metadata": {"labels": labels}, "spec": POD_SPEC}}, **spec)}
+
+
+def t29k_selectors_and_templates_that_can_not_change():
+    for url in ("/apis/apps/v1/namespaces/default/" + p for p in ("deployments", "replicasets", "daemonsets", "statefulsets")):
+        o = make(url, workload())
+        at = url + "/" + o["metadata"]["name"]
+        a = c.k.jsonpatch(at, [{"op": "add", "path": "/spec/selector/matchLabels/x", "value": "y"},
+                               {"op": "add", "path": "/spec/template/metadata/labels/x", "value": "y"}])
+        s = refused(a, "spec.selector")
+        c.has(s["message"], "field is immutable")
+        c.k.delete(at)
+    url = "/apis/batch/v1/namespaces/default/jobs"
+    job = {"metadata": {"name": fresh("j")}, "spec": {"template": {"spec": dict(POD_SPEC, restartPolicy="Never")}}}
+    at = url + "/" + make(url, job)["metadata"]["name"]
+    refused(c.k.jsonpatch(at, [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "y"}]), "spec.template")
+    status(c.k.merge(at, {"spec": {"parallelism": 3}}), 200)
+    refused(c.k.post(url, {"metadata": {"name": fresh("j")}, "spec": {"template": {"spec": POD_SPEC}}}),
+            "spec.template.spec.restartPolicy")
+    url = "/apis/batch/v1/namespaces/default/cronjobs"
+    cron = {"metadata": {"name": fresh("c")}, "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job["spec"]}}}
+    at = url + "/" + make(url, cron)["metadata"]["name"]
+    status(c.k.jsonpatch(at, [{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "y"}]), 200)
+
+
+def t29k_classes_do_not_change():
+    url = "/apis/storage.k8s.io/v1/storageclasses"
+    name = make(url, {"metadata": {"name": fresh("sc")}, "provisioner": "a", "parameters": {"a": "b"}})["metadata"]["name"]
+    refused(c.k.merge(url + "/" + name, {"provisioner": "b"}), "provisioner")
+    refused(c.k.merge(url + "/" + name, {"reclaimPolicy": "Retain"}), "reclaimPolicy")
+    refused(c.k.merge(url + "/" + name, {"parameters": {"a": "c"}}), "parameters")
+    status(c.k.merge(url + "/" + name, {"allowVolumeExpansion": True}), 200)
+    url = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    name = make(url, {"metadata": {"name": fresh("pc")}, "value": 5})["metadata"]["name"]
+    refused(c.k.merge(url + "/" + name, {"value": 6}), "value")
+    refused(c.k.post(url, {"metadata": {"name": fresh("pc")}, "value": 1000000001}), "value")
+    refused(c.k.post(url, {"metadata": {"name": "system-mine"}, "value": 1}), "metadata.name")
+
+
+def t29k_secrets():
+    url = NAMESPACED + "secrets"
+    name = make(url, {"metadata": {"name": fresh("s")}})["metadata"]["name"]
+    refused(c.k.merge(url + "/" + name, {"type": "x"}), "type")
+    refused(c.k.post(url, {"metadata": {"name": fresh("s")}, "type": "kubernetes.io/tls"}), "data[tls.crt]", "data[tls.key]")
+    refused(c.k.post(url, {"metadata": {"name": fresh("s")}, "type": "kubernetes.io/basic-auth"}), "data[password]")
+    make(url, {"metadata": {"name": fresh("s")}, "type": "kubernetes.io/basic-auth", "stringData": {"username": "a"}})
+    fixed = make(url, {"metadata": {"name": fresh("s")}, "immutable": True, "stringData": {"a": "b"}})["metadata"]["name"]
+    refused(c.k.merge(url + "/" + fixed, {"stringData": {"a": "c"}}), "data")
+    refused(c.k.merge(url + "/" + fixed, {"immutable": False}), "immutable")
+
+
+def t29k_claims():
+    url = NAMESPACED + "persistentvolumeclaims"
+    claim = {"metadata": {"name": fresh("pvc")}, "spec": {"accessModes": ["ReadWriteOnce"],
+                                                         "resources": {"requests": {"storage": "1Gi"}}}}
+    at = url + "/" + make(url, claim)["metadata"]["name"]
+    refused(c.k.merge(at, {"spec": {"accessModes": ["ReadWriteMany"]}}), "spec")
+    status(c.k.merge(at, {"spec": {"volumeName": "later"}}), 200)
+    refused(c.k.merge(at, {"spec": {"volumeName": "other"}}), "spec")
+    status(c.k.merge(at, {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}), 200)
+
+
+def t29k_enumerations_and_ranges():
+    def pod(**spec):
+        return {"metadata": {"name": fresh("p")}, "spec": dict(POD_SPEC, **spec)}
+
+    pods = NAMESPACED + "pods"
+    refused(c.k.post(pods, pod(restartPolicy="Sometimes")), "spec.restartPolicy")
+    refused(c.k.post(pods, pod(containers=[{"name": "a", "image": "x", "livenessProbe": {
+        "periodSeconds": -1, "httpGet": {"port": 80, "scheme": "GOPHER"}}}])),
+        "spec.containers[0].livenessProbe.periodSeconds", "spec.containers[0].livenessProbe.httpGet.scheme")
+    refused(c.k.post(pods, pod(volumes=[{"name": "v", "hostPath": {}}])), "spec.volumes[0].hostPath.path")
+    refused(c.k.post("/apis/policy/v1/namespaces/default/poddisruptionbudgets", {
+        "metadata": {"name": fresh("b")}, "spec": {"minAvailable": 1, "maxUnavailable": 1}}), "spec")
+    refused(c.k.post("/apis/apps/v1/namespaces/default/deployments", workload(replicas=-1)), "spec.replicas")
+
+
+def t15k_defaults_of_pods_come_from_their_table():
+    o = make(NAMESPACED + "pods", {"metadata": {"name": fresh("p")}, "spec": dict(POD_SPEC, volumes=[
+        {"name": "h", "hostPath": {"path": "/x"}}, {"name": "c", "configMap": {"name": "x"}}, {"name": "i", "iscsi": {
+            "targetPortal": "10.0.0.1", "iqn": "iqn.a", "lun": 0}}])})["spec"]
+    eq([o[k] for k in ("restartPolicy", "dnsPolicy", "terminationGracePeriodSeconds", "schedulerName", "securityContext")],
+       ["Always", "ClusterFirst", 30, "default-scheduler", {}])
+    v = {x["name"]: x for x in o["volumes"]}
+    eq((v["h"]["hostPath"]["type"], v["c"]["configMap"]["defaultMode"], v["i"]["iscsi"]["iscsiInterface"]), ("", 420, "default"))
+    eq((o["containers"][0]["resources"], o["containers"][0]["terminationMessagePolicy"]), ({}, "File"))
+
+
+def t77k_null_in_a_builtin_kind_is_nothing():
+    o = make(NAMESPACED + "services", {"metadata": {"name": fresh("s"), "annotations": None}, "spec": {
+        "selector": None, "ports": [{"port": 80, "name": None, "targetPort": None}], "externalName": None}, "status": None})
+    eq(("annotations" in o["metadata"], "externalName" in o["spec"], "selector" in o["spec"]), (False, False, False))
+    eq((o["spec"]["ports"][0].get("name"), o["spec"]["ports"][0]["targetPort"]), (None, 80))
+    d = make("/apis/apps/v1/namespaces/default/deployments", workload(replicas=None, strategy={"rollingUpdate": None}))
+    eq((d["spec"]["replicas"], d["spec"]["strategy"]["rollingUpdate"]["maxSurge"]), (1, "25%"))

@@ -139,7 +139,7 @@ extern const struct field_table object_field_fields, resource_field_fields;
 extern const struct field_table volume_source_fields, pv_spec_fields;
 extern const struct field_table pvc_spec_fields, pvc_status_fields;
 /* ---- builtin_pod.c ---- */
-extern const struct field_table job_spec_fields; /* builtin_apps.c */
+extern const struct field_table job_template_spec_fields; /* builtin_apps.c */
 extern const struct field_table pod_spec_fields, pod_template_fields, toleration_fields;
 
 /* ---- columns and hooks used by several groups ---- */

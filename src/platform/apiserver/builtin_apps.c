@@ -14,8 +14,9 @@ FIELD_TABLE(job_condition_fields, "io.k8s.api.batch.v1.JobCondition", "A conditi
 
 FIELD_TABLE(deployment_fields, "io.k8s.api.apps.v1.Deployment",
 	"Pods that are kept running and replaced gradually.", ROW_OBJ("spec", "What is wanted."),
-	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
-	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
+	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1", .max = INT32_MAX },
+	{ "spec.selector", F_REF, FIELD_REQUIRED | FIELD_IMMUTABLE, "Labels of its pods.",
+		.ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
 	{ "spec.strategy", F_OBJECT, FIELD_RETAIN_KEYS, "How pods are replaced." },
 	ROW_ENUM("spec.strategy.type", "Recreate|RollingUpdate", "Recreate or RollingUpdate."),
@@ -38,9 +39,11 @@ FIELD_TABLE(deployment_fields, "io.k8s.api.apps.v1.Deployment",
 	ROW_CONDITIONS("status.conditions", deployment_condition_fields));
 
 FIELD_TABLE(replicaset_fields, "io.k8s.api.apps.v1.ReplicaSet", "A number of equal pods.",
-	ROW_OBJ("spec", "What is wanted."), { "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
+	ROW_OBJ("spec", "What is wanted."),
+	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1", .max = INT32_MAX },
 	ROW_I32("spec.minReadySeconds", "Seconds a pod must be ready."),
-	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
+	{ "spec.selector", F_REF, FIELD_REQUIRED | FIELD_IMMUTABLE, "Labels of its pods.",
+		.ref = &label_selector_fields },
 	ROW_REF("spec.template", pod_template_fields, "What pods are made from."),
 	ROW_OBJ("status", "What is."), { "status.replicas", F_INT32, 0, "Pods.", .deflt = "0" },
 	ROW_I32("status.fullyLabeledReplicas", "Pods with all labels of the template."),
@@ -52,7 +55,8 @@ FIELD_TABLE(replicaset_fields, "io.k8s.api.apps.v1.ReplicaSet", "A number of equ
 
 FIELD_TABLE(daemonset_fields, "io.k8s.api.apps.v1.DaemonSet", "A pod on every node.",
 	ROW_OBJ("spec", "What is wanted."),
-	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
+	{ "spec.selector", F_REF, FIELD_REQUIRED | FIELD_IMMUTABLE, "Labels of its pods.",
+		.ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
 	ROW_OBJ("spec.updateStrategy", "How pods are replaced."),
 	ROW_ENUM("spec.updateStrategy.type", "OnDelete|RollingUpdate", "OnDelete or RollingUpdate."),
@@ -80,8 +84,10 @@ FIELD_TABLE(claim_template_fields, NULL, "A claim made for each pod.",
 	ROW_REF("spec", pvc_spec_fields, "What storage is wanted."),
 	ROW_REF("status", pvc_status_fields, "Of no meaning here."));
 FIELD_TABLE(statefulset_fields, "io.k8s.api.apps.v1.StatefulSet", "Pods with names and storage of their own.",
-	ROW_OBJ("spec", "What is wanted."), { "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1" },
-	{ "spec.selector", F_REF, FIELD_REQUIRED, "Labels of its pods.", .ref = &label_selector_fields },
+	ROW_OBJ("spec", "What is wanted."),
+	{ "spec.replicas", F_INT32, 0, "Pods wanted.", .deflt = "1", .max = INT32_MAX },
+	{ "spec.selector", F_REF, FIELD_REQUIRED | FIELD_IMMUTABLE, "Labels of its pods.",
+		.ref = &label_selector_fields },
 	{ "spec.template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
 	ROW_REFS("spec.volumeClaimTemplates", claim_template_fields, "Claims made for each pod."),
 	ROW_STR("spec.serviceName", "Service of its pods."),
@@ -114,43 +120,59 @@ FIELD_TABLE(statefulset_fields, "io.k8s.api.apps.v1.StatefulSet", "Pods with nam
 	ROW_CONDITIONS("status.conditions", plain_condition_fields));
 
 FIELD_TABLE(controllerrevision_fields, "io.k8s.api.apps.v1.ControllerRevision",
-	"A remembered state of an object.", ROW_OPEN("data", "The state."),
-	{ "revision", F_INT, FIELD_REQUIRED, "Number." });
+	"A remembered state of an object.", { "data", F_OBJECT, FIELD_OPEN | FIELD_IMMUTABLE, "The state." },
+	{ "revision", F_INT, FIELD_REQUIRED, "Number, which grows." });
 
-FIELD_TABLE(job_spec_fields, "io.k8s.api.batch.v1.JobSpec", "What a Job does.",
-	ROW_I32("parallelism", "Pods at once."), ROW_I32("completions", "Successes wanted."),
-	ROW_INT("activeDeadlineSeconds", "Seconds after which it fails."),
-	ROW_I32("backoffLimit", "Failures allowed."),
-	ROW_REF("selector", label_selector_fields, "Labels of its pods."),
-	ROW_BOOL("manualSelector", "Selector is the user's."),
-	{ "template", F_REF, FIELD_REQUIRED, "What pods are made from.", .ref = &pod_template_fields },
-	ROW_I32("ttlSecondsAfterFinished", "Seconds until it is removed."),
-	ROW_BOOL("suspend", "Whether it is held."),
-	ROW_ENUM("completionMode", "Indexed|NonIndexed", "Whether its pods are numbered."),
-	ROW_OBJ("podFailurePolicy", "What a failed pod means, by exit code or condition."),
-	{ "podFailurePolicy.rules", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,
-		"Rules, the first that fits counts." },
-	{ "podFailurePolicy.rules[].action", F_STRING, FIELD_REQUIRED, "What it means.",
-		.enums = "Count|FailIndex|FailJob|Ignore" },
-	ROW_OBJ("podFailurePolicy.rules[].onExitCodes", "Exit codes meant."),
-	ROW_STR("podFailurePolicy.rules[].onExitCodes.containerName", "Container; any if none is named."),
-	{ "podFailurePolicy.rules[].onExitCodes.operator", F_STRING, FIELD_REQUIRED, "In or NotIn.",
-		.enums = "In|NotIn" },
-	{ "podFailurePolicy.rules[].onExitCodes.values", F_LIST, FIELD_REQUIRED | FIELD_SET, "Exit codes.",
-		.items = F_INT32 },
-	ROW_LIST("podFailurePolicy.rules[].onPodConditions", "Conditions meant, one of which must be there."),
-	{ "podFailurePolicy.rules[].onPodConditions[].type", F_STRING, FIELD_REQUIRED,
-		"Type of the condition." },
-	{ "podFailurePolicy.rules[].onPodConditions[].status", F_STRING, 0, "Its status.",
-		.deflt = "\"True\"" },
-	ROW_ENUM("podReplacementPolicy", "Failed|TerminatingOrFailed", "When a pod's successor is made."),
-	ROW_I32("backoffLimitPerIndex", "Failures allowed per index."),
-	ROW_I32("maxFailedIndexes", "Indexes allowed to fail."),
-	ROW_OBJ("successPolicy", "When it has succeeded, though not all indexes have."),
-	{ "successPolicy.rules", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC, "Rules, one of which must hold." },
-	ROW_STR("successPolicy.rules[].succeededIndexes", "Indexes that must have succeeded, as 1,3-5."),
-	ROW_I32("successPolicy.rules[].succeededCount", "How many of them must have."),
-	ROW_STR("managedBy", "Who runs it."));
+/* fixed: what a Job can not change any more, and a template of Jobs can. */
+#define JOB_SPEC_ROWS(fixed)                                                                                 \
+	ROW_I32("parallelism", "Pods at once."), ROW_I32("completions", "Successes wanted."),                \
+		ROW_INT("activeDeadlineSeconds", "Seconds after which it fails."),                           \
+		{ "backoffLimit", F_INT32, 0, "Failures allowed.", .deflt = "6", .max = INT32_MAX },         \
+		{ "selector", F_REF, fixed,                                                                  \
+			"Labels of its pods; made up unless manualSelector says otherwise.",                 \
+			.ref = &label_selector_fields },                                                     \
+		ROW_BOOL("manualSelector", "Selector is the user's."),                                       \
+		{ "template", F_REF, FIELD_REQUIRED | (fixed), "What pods are made from.",                   \
+			.ref = &pod_template_fields },                                                       \
+		ROW_I32("ttlSecondsAfterFinished", "Seconds until it is removed."),                          \
+		{ "suspend", F_BOOL, 0, "Whether it is held.", .deflt = "false" },                           \
+		{ "completionMode", F_STRING, fixed, "Whether its pods are numbered.",                       \
+			.deflt = "\"NonIndexed\"", .enums = "Indexed|NonIndexed" },                          \
+		{ "podFailurePolicy", F_OBJECT, fixed,                                                       \
+			"What a failed pod means, by exit code or condition." },                             \
+		{ "podFailurePolicy.rules", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,                           \
+			"Rules, the first that fits counts." },                                              \
+		{ "podFailurePolicy.rules[].action", F_STRING, FIELD_REQUIRED, "What it means.",             \
+			.enums = "Count|FailIndex|FailJob|Ignore" },                                         \
+		ROW_OBJ("podFailurePolicy.rules[].onExitCodes", "Exit codes meant."),                        \
+		ROW_STR("podFailurePolicy.rules[].onExitCodes.containerName",                                \
+			"Container; any if none is named."),                                                 \
+		{ "podFailurePolicy.rules[].onExitCodes.operator", F_STRING, FIELD_REQUIRED, "In or NotIn.", \
+			.enums = "In|NotIn" },                                                               \
+		{ "podFailurePolicy.rules[].onExitCodes.values", F_LIST, FIELD_REQUIRED | FIELD_SET,         \
+			"Exit codes.", .items = F_INT32 },                                                   \
+		ROW_LIST("podFailurePolicy.rules[].onPodConditions",                                         \
+			"Conditions meant, one of which must be there."),                                    \
+		{ "podFailurePolicy.rules[].onPodConditions[].type", F_STRING, FIELD_REQUIRED,               \
+			"Type of the condition." },                                                          \
+		{ "podFailurePolicy.rules[].onPodConditions[].status", F_STRING, 0, "Its status.",           \
+			.deflt = "\"True\"" },                                                               \
+		ROW_ENUM("podReplacementPolicy", "Failed|TerminatingOrFailed",                               \
+			"When a pod's successor is made."),                                                  \
+		{ "backoffLimitPerIndex", F_INT32, fixed, "Failures allowed per index." },                   \
+		ROW_I32("maxFailedIndexes", "Indexes allowed to fail."),                                     \
+		ROW_OBJ("successPolicy", "When it has succeeded, though not all indexes have."),             \
+		{ "successPolicy.rules", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,                              \
+			"Rules, one of which must hold." },                                                  \
+		ROW_STR("successPolicy.rules[].succeededIndexes",                                            \
+			"Indexes that must have succeeded, as 1,3-5."),                                      \
+		ROW_I32("successPolicy.rules[].succeededCount", "How many of them must have."),              \
+	{                                                                                                    \
+		"managedBy", F_STRING, fixed, "Who runs it."                                                 \
+	}
+FIELD_TABLE(
+	job_spec_fields, "io.k8s.api.batch.v1.JobSpec", "What a Job does.", JOB_SPEC_ROWS(FIELD_IMMUTABLE));
+FIELD_TABLE(job_template_spec_fields, NULL, "What the Jobs do.", JOB_SPEC_ROWS(0));
 FIELD_TABLE(job_fields, "io.k8s.api.batch.v1.Job", "Pods that run to an end.",
 	ROW_REF("spec", job_spec_fields, "What is wanted."), ROW_OBJ("status", "What is."),
 	ROW_TIME("status.startTime", "Start."), ROW_TIME("status.completionTime", "End."),
@@ -204,11 +226,9 @@ static void job_default(struct json_doc *d, struct json *o)
 {
 	struct json *spec = json_need_obj(d, o, "spec");
 
+	if (!json_get(spec, "parallelism"))
+		default_int(d, spec, "completions", 1);
 	default_int(d, spec, "parallelism", 1);
-	default_int(d, spec, "completions", 1);
-	default_int(d, spec, "backoffLimit", 6);
-	default_str(d, spec, "completionMode", "NonIndexed");
-	default_bool(d, spec, "suspend", false);
 	template_default(d, o);
 }
 
@@ -246,18 +266,18 @@ static void workload_validate(
 	else if (!selector_matches(selector, labels))
 		cause_invalid(c, "spec.template.metadata.labels", labels,
 			"`selector` does not match template `labels`");
-	if (old && !json_eq(json_at(o, "/spec/selector"), json_at(old, "/spec/selector")))
-		cause_invalid(c, "spec.selector", json_at(o, "/spec/selector"), "field is immutable");
-	if (json_i64(json_at(o, "/spec/replicas")) < 0)
-		cause_invalid(c, "spec.replicas", json_at(o, "/spec/replicas"),
-			"must be greater than or equal to 0");
 }
 
-static void revision_validate(
+/* Jobs end: what a container's end means is for the Job to say. */
+static void job_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
-	if (old && !json_eq(json_get(o, "data"), json_get(old, "data")))
-		cause_invalid(c, "data", NULL, "field is immutable");
+	static const char *const policies[] = { "OnFailure", "Never", NULL };
+	const struct json *policy = json_at(o, "/spec/template/spec/restartPolicy");
+
+	validate_pod_spec(json_at(o, "/spec/template/spec"), "spec.template.spec", c);
+	if (!str_in(json_str(policy), policies))
+		cause_not_supported(c, "spec.template.spec.restartPolicy", policy, policies);
 }
 
 /* ---- columns ---- */
@@ -447,8 +467,7 @@ const struct resource_def builtin_apps[] = {
 		.hooks = { .deflt = template_default, .validate = workload_validate } },
 	{ .kind = { APPS("ControllerRevision", "controllerrevisions", "controllerrevision"),
 		  .fields = &controllerrevision_fields },
-		.columns = revision_columns,
-		.hooks = { .validate = revision_validate } },
+		.columns = revision_columns },
 	{ .kind = { .group = "batch",
 		  .version = "v1",
 		  .kind = "Job",
@@ -462,6 +481,6 @@ const struct resource_def builtin_apps[] = {
 		.subresources = status_only,
 		.columns = job_columns,
 		.selectable = job_selectable,
-		.hooks = { .deflt = job_default, .prepare = job_prepare } },
+		.hooks = { .deflt = job_default, .prepare = job_prepare, .validate = job_validate } },
 	{ .kind = { 0 } },
 };

@@ -229,6 +229,8 @@ static void service_default(struct json_doc *d, struct json *o)
 {
 	struct json *spec = json_get(o, "spec");
 
+	const char *type = json_get_str(spec, "type");
+
 	JSON_EACH (it, json_get(spec, "ports")) {
 		const struct json *target = json_get(it.val, "targetPort");
 
@@ -237,6 +239,13 @@ static void service_default(struct json_doc *d, struct json *o)
 			(json_is_str(target) && json_str_len(target) == 0))
 			json_set_copy(d, it.val, "targetPort", json_get(it.val, "port"));
 	}
+	if (str_eq(json_get_str(spec, "sessionAffinity"), "ClientIP"))
+		default_int(d, json_need_obj(d, json_need_obj(d, spec, "sessionAffinityConfig"), "clientIP"),
+			"timeoutSeconds", 10800);
+	if (str_eq(type, "NodePort") || str_eq(type, "LoadBalancer"))
+		default_str(d, spec, "externalTrafficPolicy", "Cluster");
+	if (str_eq(type, "LoadBalancer"))
+		default_bool(d, spec, "allocateLoadBalancerNodePorts", true);
 }
 
 /* Cluster addresses are 10.96/16 by a hash of the name: stable, and nobody routes to them but this host's own rules. A
@@ -438,7 +447,7 @@ FIELD_TABLE(configmap_fields, "io.k8s.api.core.v1.ConfigMap", "Configuration as 
 
 FIELD_TABLE(secret_fields, "io.k8s.api.core.v1.Secret", "Configuration that is secret.",
 	ROW_BMAP("data", "Bytes."), ROW_SMAP("stringData", "Texts, put into data; write only."),
-	{ "type", F_STRING, 0, "What kind of secret it is.", .deflt = "\"Opaque\"" },
+	{ "type", F_STRING, FIELD_IMMUTABLE, "What kind of secret it is.", .deflt = "\"Opaque\"" },
 	ROW_BOOL("immutable", "No changes any more."));
 
 static size_t map_bytes(const struct json *map)
@@ -475,6 +484,51 @@ static void config_validate(
 		(!json_eq(json_get(o, "data"), json_get(old, "data")) ||
 			!json_eq(json_get(o, "binaryData"), json_get(old, "binaryData"))))
 		cause_forbidden(c, "data", "field is immutable when `immutable` is set");
+	if (old && json_bool(json_get(old, "immutable")) && !json_bool(json_get(o, "immutable")))
+		cause_forbidden(c, "immutable", "field is immutable when `immutable` is set");
+}
+
+/* Keys that well-known types of secrets must have; of alternatives, one. */
+static const struct {
+	const char *type, *keys[2];
+	bool either;
+} secret_types[] = {
+	{ "kubernetes.io/dockercfg", { ".dockercfg" }, false },
+	{ "kubernetes.io/dockerconfigjson", { ".dockerconfigjson" }, false },
+	{ "kubernetes.io/basic-auth", { "username", "password" }, true },
+	{ "kubernetes.io/ssh-auth", { "ssh-privatekey" }, false },
+	{ "kubernetes.io/tls", { "tls.crt", "tls.key" }, false },
+};
+
+static void secret_keys_validate(const struct json *o, size_t which, struct causes *c)
+{
+	const struct json *data = json_get(o, "data");
+
+	for (size_t i = 0; i < ARRAY_LEN(secret_types[0].keys) && secret_types[which].keys[i]; i++) {
+		CLEANUP(mem_freep) char *at = str_printf("data[%s]", secret_types[which].keys[i]);
+
+		if (json_get(data, secret_types[which].keys[i])) {
+			if (secret_types[which].either)
+				return;
+		} else if (!secret_types[which].either || i > 0) {
+			cause_required(c, at, "");
+		}
+	}
+}
+
+static void secret_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	const char *type = json_get_str(o, "type");
+
+	config_validate(env, o, old, c);
+	for (size_t i = 0; i < ARRAY_LEN(secret_types); i++)
+		if (str_eq(type, secret_types[i].type))
+			secret_keys_validate(o, i, c);
+	if (str_eq(type, "kubernetes.io/service-account-token") &&
+		str_empty(json_get_str(
+			json_at(o, "/metadata/annotations"), "kubernetes.io/service-account.name")))
+		cause_required(c, "metadata.annotations[kubernetes.io/service-account.name]", "");
 }
 
 static int secret_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
@@ -753,6 +807,26 @@ static int pvc_prepare(const struct write_env *env, struct json_doc *d, struct j
 	return 0;
 }
 
+/* But for what a bound claim may change, and what is decided later. */
+static bool claim_spec_same(const struct json *a, const struct json *b)
+{
+	static const char *const later[] = { "volumeName", "storageClassName" };
+	CLEANUP(json_doc_freep) struct json_doc *da = json_doc_from(a);
+	CLEANUP(json_doc_freep) struct json_doc *db = json_doc_from(b);
+	struct json *sides[2] = { json_root(da), json_root(db) };
+
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (str_empty(json_get_str(b, later[i]))) {
+			json_remove(sides[0], later[i]);
+			json_remove(sides[1], later[i]);
+		}
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+		json_remove(json_get(sides[i], "resources"), "requests");
+		json_remove(sides[i], "volumeAttributesClassName");
+	}
+	return json_eq(sides[0], sides[1]);
+}
+
 static void pvc_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -760,6 +834,10 @@ static void pvc_validate(
 		cause_required(c, "spec.accessModes", "at least 1 access mode is required");
 	if (!json_at(o, "/spec/resources/requests/storage"))
 		cause_required(c, "spec.resources[storage]", "");
+	if (old && !claim_spec_same(json_get(o, "spec"), json_get(old, "spec")))
+		cause_forbidden(c, "spec",
+			"spec is immutable after creation except resources.requests and "
+			"volumeAttributesClassName for bound claims");
 }
 
 static const struct column pvc_columns[] = {
@@ -777,8 +855,8 @@ static const struct column pvc_columns[] = {
 /* ---- ResourceQuota, LimitRange ---- */
 FIELD_TABLE(quota_fields, "io.k8s.api.core.v1.ResourceQuota", "Limits of a namespace.",
 	ROW_OBJ("spec", "What is wanted."), ROW_QMAP("spec.hard", "Limits."),
-	ROW_STRS("spec.scopes", "What counts."),
-	{ "spec.scopeSelector", F_OBJECT, FIELD_ATOMIC, "What counts, by expressions." },
+	{ "spec.scopes", F_LIST, FIELD_ATOMIC | FIELD_IMMUTABLE, "What counts.", .items = F_STRING },
+	{ "spec.scopeSelector", F_OBJECT, FIELD_ATOMIC | FIELD_IMMUTABLE, "What counts, by expressions." },
 	ROW_LIST("spec.scopeSelector.matchExpressions", "Requirements, all of which must hold."),
 	{ "spec.scopeSelector.matchExpressions[].scopeName", F_STRING, FIELD_REQUIRED,
 		"Scope, such as PriorityClass." },
@@ -788,8 +866,10 @@ FIELD_TABLE(quota_fields, "io.k8s.api.core.v1.ResourceQuota", "Limits of a names
 	ROW_OBJ("status", "What is."), ROW_QMAP("status.hard", "Limits."), ROW_QMAP("status.used", "Used."));
 FIELD_TABLE(limitrange_fields, "io.k8s.api.core.v1.LimitRange", "Limits of single objects.",
 	ROW_OBJ("spec", "What is wanted."), ROW_LIST("spec.limits", "Limits."),
-	ROW_STR("spec.limits[].type", "Kind they are for."), ROW_QMAP("spec.limits[].max", "Most."),
-	ROW_QMAP("spec.limits[].min", "Least."), ROW_QMAP("spec.limits[].default", "Default limit."),
+	{ "spec.limits[].type", F_STRING, FIELD_REQUIRED,
+		"What they are for: Container, Pod or PersistentVolumeClaim." },
+	ROW_QMAP("spec.limits[].max", "Most."), ROW_QMAP("spec.limits[].min", "Least."),
+	ROW_QMAP("spec.limits[].default", "Default limit."),
 	ROW_QMAP("spec.limits[].defaultRequest", "Default request."),
 	ROW_QMAP("spec.limits[].maxLimitRequestRatio", "Largest ratio."));
 
@@ -890,7 +970,7 @@ const struct resource_def builtin_core[] = {
 	{ .kind = { CORE("Secret", "secrets", "secret"), .namespaced = true, .fields = &secret_fields },
 		.columns = secret_columns,
 		.selectable = secret_selectable,
-		.hooks = { .prepare = secret_prepare, .validate = config_validate } },
+		.hooks = { .prepare = secret_prepare, .validate = secret_validate } },
 	{ .kind = { CORE("ServiceAccount", "serviceaccounts", "serviceaccount"), .short_names = sa_names,
 		  .namespaced = true, .fields = &serviceaccount_fields },
 		.subresources = serviceaccount_subs,

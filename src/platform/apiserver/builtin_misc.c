@@ -6,9 +6,9 @@
 
 FIELD_TABLE(lease_fields, "io.k8s.api.coordination.v1.Lease", "Who leads, or is alive.",
 	ROW_OBJ("spec", "State."), ROW_STR("spec.holderIdentity", "Who holds it."),
-	ROW_I32("spec.leaseDurationSeconds", "For how long."),
+	{ "spec.leaseDurationSeconds", F_INT32, 0, "For how long.", .min = 1, .max = INT32_MAX },
 	ROW_MICROTIME("spec.acquireTime", "Since when."), ROW_MICROTIME("spec.renewTime", "Last renewed."),
-	ROW_I32("spec.leaseTransitions", "How often it changed hands."),
+	{ "spec.leaseTransitions", F_INT32, 0, "How often it changed hands.", .max = INT32_MAX },
 	ROW_STR("spec.strategy", "Strategy."), ROW_STR("spec.preferredHolder", "Who should hold it."));
 static const struct column lease_columns[] = {
 	{ "Holder", "string", NULL, "Who holds it.", 0, ".spec.holderIdentity", NULL },
@@ -73,6 +73,15 @@ FIELD_TABLE(pdb_fields, "io.k8s.api.policy.v1.PodDisruptionBudget", "How many po
 	{ "status.expectedPods", F_INT32, 0, "Pods counted.", .deflt = "0" },
 	ROW_CONDITIONS("status.conditions", condition_fields));
 
+static void pdb_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	const struct json *spec = json_get(o, "spec");
+
+	if (json_get(spec, "minAvailable") && json_get(spec, "maxUnavailable"))
+		cause_invalid(c, "spec", spec, "minAvailable and maxUnavailable cannot be both set");
+}
+
 static struct json *or_na(struct json_doc *d, const struct json *v)
 {
 	return json_is_null(v) ? json_new_str(d, "N/A") : json_copy(d, v);
@@ -102,10 +111,26 @@ static const struct column pdb_columns[] = {
 
 /* ---- scheduling, storage, discovery, networking ---- */
 FIELD_TABLE(priorityclass_fields, "io.k8s.api.scheduling.v1.PriorityClass", "A priority with a name.",
-	{ "value", F_INT32, FIELD_REQUIRED, "Priority." },
+	{ "value", F_INT32, FIELD_REQUIRED | FIELD_IMMUTABLE, "Priority; higher goes first." },
 	ROW_BOOL("globalDefault", "For pods that name none."), ROW_STR("description", "Description."),
-	{ "preemptionPolicy", F_STRING, 0, "Whether it may push others out.",
+	{ "preemptionPolicy", F_STRING, FIELD_IMMUTABLE, "Whether it may push others out.",
 		.deflt = "\"PreemptLowerPriority\"", .enums = "Never|PreemptLowerPriority" });
+#define USER_PRIORITY_MAX 1000000000 /* beyond are the system's own */
+static void priorityclass_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	static const char *const system[] = { "system-cluster-critical", "system-node-critical", NULL };
+	const char *name = json_at_str(o, "/metadata/name");
+
+	if (str_in(name, system))
+		return;
+	if (str_starts(name, "system-"))
+		cause_forbidden(c, "metadata.name",
+			"priority class names with 'system-' prefix are reserved for system use only");
+	if (json_i64(json_get(o, "value")) > USER_PRIORITY_MAX)
+		cause_forbidden(c, "value", "maximum allowed value of a user defined priority is 1000000000");
+}
+
 static struct json *global_default_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
 	return json_new_bool(d, json_bool(json_get(o, "globalDefault")));
@@ -126,13 +151,13 @@ FIELD_TABLE_ATOMIC(topology_term_fields, "io.k8s.api.core.v1.TopologySelectorTer
 	{ "matchLabelExpressions[].values", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,
 		"Values, one of which it must have.", .items = F_STRING });
 FIELD_TABLE(storageclass_fields, "io.k8s.api.storage.v1.StorageClass", "A class of storage.",
-	{ "provisioner", F_STRING, FIELD_REQUIRED, "Who makes volumes." },
-	ROW_SMAP("parameters", "Settings."),
-	{ "reclaimPolicy", F_STRING, 0, "What becomes of its volumes when their claims go.",
+	{ "provisioner", F_STRING, FIELD_REQUIRED | FIELD_IMMUTABLE, "Who makes volumes." },
+	{ "parameters", F_MAP, FIELD_IMMUTABLE, "Settings for whoever makes volumes.", .items = F_STRING },
+	{ "reclaimPolicy", F_STRING, FIELD_IMMUTABLE, "What becomes of its volumes when their claims go.",
 		.deflt = "\"Delete\"", .enums = "Delete|Recycle|Retain" },
 	ROW_STRS("mountOptions", "Mount options."),
 	ROW_BOOL("allowVolumeExpansion", "Whether claims may grow."),
-	{ "volumeBindingMode", F_STRING, 0, "When claims are bound.", .deflt = "\"Immediate\"",
+	{ "volumeBindingMode", F_STRING, FIELD_IMMUTABLE, "When claims are bound.", .deflt = "\"Immediate\"",
 		.enums = "Immediate|WaitForFirstConsumer" },
 	ROW_REFS("allowedTopologies", topology_term_fields, "Where volumes may be."));
 static const struct column storageclass_columns[] = {
@@ -148,8 +173,9 @@ static const struct column storageclass_columns[] = {
 FIELD_TABLE(endpointslice_fields, "io.k8s.api.discovery.v1.EndpointSlice", "Addresses behind a service.",
 	{ "addressType", F_STRING, FIELD_REQUIRED | FIELD_IMMUTABLE, "Kind of the addresses.",
 		.enums = "FQDN|IPv4|IPv6" },
-	ROW_LIST("endpoints", "Endpoints."),
-	{ "endpoints[].addresses", F_LIST, FIELD_REQUIRED | FIELD_SET, "Addresses.", .items = F_STRING },
+	{ "endpoints", F_LIST, FIELD_ATOMIC, "Endpoints.", .max = 1000 },
+	{ "endpoints[].addresses", F_LIST, FIELD_REQUIRED | FIELD_SET, "Addresses.", .min = 1, .max = 100,
+		.items = F_STRING },
 	{ "endpoints[].conditions", F_OBJECT, 0, "Conditions.", .deflt = "{}" },
 	ROW_BOOL("endpoints[].conditions.ready", "Ready."),
 	ROW_BOOL("endpoints[].conditions.serving", "Serving."),
@@ -397,11 +423,13 @@ const struct resource_def builtin_misc[] = {
 		  .short_names = pdb, .namespaced = true, .has_status = true, .fields = &pdb_fields },
 		.rules = { .generation = GEN_SPEC, .needs_rv = true },
 		.subresources = status_only,
-		.columns = pdb_columns },
+		.columns = pdb_columns,
+		.hooks = { .validate = pdb_validate } },
 	{ .kind = { KIND("scheduling.k8s.io", "PriorityClass", "priorityclasses", "priorityclass"),
 		  .short_names = pc, .fields = &priorityclass_fields },
 		.rules = { .generation = GEN_ALL_BUT_META },
-		.columns = priorityclass_columns },
+		.columns = priorityclass_columns,
+		.hooks = { .validate = priorityclass_validate } },
 	{ .kind = { KIND("storage.k8s.io", "StorageClass", "storageclasses", "storageclass"),
 		  .short_names = sc, .fields = &storageclass_fields },
 		.columns = storageclass_columns },

@@ -47,7 +47,7 @@ FIELD_TABLE(cronjob_fields, "io.k8s.api.batch.v1.CronJob", "Jobs made by the clo
 	{ "spec.suspend", F_BOOL, 0, "Whether no new runs start.", .deflt = "false" },
 	{ "spec.jobTemplate", F_OBJECT, FIELD_REQUIRED, "What Jobs are made from." },
 	ROW_REF("spec.jobTemplate.metadata", object_meta_fields, "Metadata of the Jobs."),
-	ROW_REF("spec.jobTemplate.spec", job_spec_fields, "What a Job does."),
+	ROW_REF("spec.jobTemplate.spec", job_template_spec_fields, "What a Job does."),
 	{ "spec.successfulJobsHistoryLimit", F_INT32, 0, "Jobs kept that succeeded.", .deflt = "3" },
 	{ "spec.failedJobsHistoryLimit", F_INT32, 0, "Jobs kept that failed.", .deflt = "1" },
 	ROW_OBJ("status", "What is."), ROW_REFS("status.active", object_reference_fields, "Jobs that run."),

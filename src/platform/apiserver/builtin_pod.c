@@ -171,7 +171,8 @@ FIELD_TABLE(volume_mount_fields, "io.k8s.api.core.v1.VolumeMount", "A volume sho
 			.enums = "SCTP|TCP|UDP" },                                                          \
 		ROW_KEYED_REFS("env", env_var_fields, "name", "Environment."),                              \
 		ROW_REFS("envFrom", env_from_fields, "Environment from whole objects."),                    \
-		ROW_REF("resources", resource_requirement_fields, "Resources wanted and allowed."),         \
+		{ "resources", F_REF, 0, "Resources wanted and allowed.", .deflt = "{}",                    \
+			.ref = &resource_requirement_fields },                                              \
 		ROW_LIST("resizePolicy", "What a change of a resource needs."),                             \
 		{ "resizePolicy[].resourceName", F_STRING, FIELD_REQUIRED, "cpu or memory." },              \
 		{ "resizePolicy[].restartPolicy", F_STRING, FIELD_REQUIRED, "Whether it is restarted.",     \
@@ -223,11 +224,12 @@ FIELD_TABLE(pod_spec_fields, "io.k8s.api.core.v1.PodSpec", "What a pod consists 
 		"ephemeralContainers", ephemeral_container_fields, "name", "Containers added for debugging."),
 	{ "volumes", F_REF_LIST, FIELD_LIST_MAP | FIELD_RETAIN_KEYS, "Volumes.", .keys = "name",
 		.ref = &volume_source_fields },
-	ROW_ENUM("restartPolicy", "Always|Never|OnFailure", "What happens when a container ends."),
-	ROW_INT("terminationGracePeriodSeconds", "Seconds between asking and killing."),
+	{ "restartPolicy", F_STRING, 0, "What happens when a container ends.", .deflt = "\"Always\"",
+		.enums = "Always|Never|OnFailure" },
+	{ "terminationGracePeriodSeconds", F_INT, 0, "Seconds between asking and killing.", .deflt = "30" },
 	ROW_INT("activeDeadlineSeconds", "Seconds after which the pod fails."),
-	ROW_ENUM("dnsPolicy", "ClusterFirst|ClusterFirstWithHostNet|Default|None",
-		"Where names are looked up."),
+	{ "dnsPolicy", F_STRING, 0, "Where names are looked up.", .deflt = "\"ClusterFirst\"",
+		.enums = "ClusterFirst|ClusterFirstWithHostNet|Default|None" },
 	{ "nodeSelector", F_MAP, FIELD_ATOMIC, "Labels the node must have.", .items = F_STRING },
 	ROW_STR("serviceAccountName", "Service account."),
 	ROW_STR("serviceAccount", "Old name of serviceAccountName."),
@@ -236,11 +238,13 @@ FIELD_TABLE(pod_spec_fields, "io.k8s.api.core.v1.PodSpec", "What a pod consists 
 	ROW_BOOL("hostPID", "Uses the node's processes."), ROW_BOOL("hostIPC", "Uses the node's IPC."),
 	ROW_BOOL("hostUsers", "Uses the node's user ids."),
 	ROW_BOOL("shareProcessNamespace", "One process namespace for all containers."),
-	ROW_REF("securityContext", pod_security_context_fields, "Rights of all containers."),
+	{ "securityContext", F_REF, 0, "Rights of all containers.", .deflt = "{}",
+		.ref = &pod_security_context_fields },
 	ROW_KEYED("imagePullSecrets", "name", "Secrets for fetching images."),
 	ROW_KEY("imagePullSecrets[].name", "Name of the Secret."), ROW_STR("hostname", "Host name inside."),
 	ROW_STR("subdomain", "Subdomain."), ROW_STR("hostnameOverride", "Whole host name."),
-	ROW_REF("affinity", affinity_fields, "Placement rules."), ROW_STR("schedulerName", "Who places it."),
+	ROW_REF("affinity", affinity_fields, "Placement rules."),
+	{ "schedulerName", F_STRING, 0, "Who places it.", .deflt = "\"default-scheduler\"" },
 	ROW_REFS("tolerations", toleration_fields, "Taints it puts up with."),
 	ROW_KEYED("hostAliases", "ip", "Lines of /etc/hosts."), ROW_KEY("hostAliases[].ip", "Address."),
 	ROW_STRS("hostAliases[].hostnames", "Names."), ROW_STR("priorityClassName", "Priority class."),
@@ -316,8 +320,6 @@ static void default_container(struct json_doc *d, struct json *c)
 {
 	default_str(d, c, "imagePullPolicy",
 		image_is_latest(json_get_str(c, "image")) ? "Always" : "IfNotPresent");
-	if (!json_get(c, "resources"))
-		json_set(d, c, "resources", json_new_obj(d));
 }
 
 /* A limit without a request is its own request. */
@@ -343,12 +345,6 @@ void default_pod_spec(struct json_doc *d, struct json *spec)
 
 	if (!json_is_obj(spec))
 		return;
-	default_str(d, spec, "restartPolicy", "Always");
-	default_str(d, spec, "dnsPolicy", "ClusterFirst");
-	default_int(d, spec, "terminationGracePeriodSeconds", 30);
-	default_str(d, spec, "schedulerName", "default-scheduler");
-	if (!json_get(spec, "securityContext"))
-		json_set(d, spec, "securityContext", json_new_obj(d));
 	account = json_get_str(spec, "serviceAccountName");
 	if (str_empty(account))
 		account = json_get_str(spec, "serviceAccount");
@@ -363,20 +359,6 @@ void default_pod_spec(struct json_doc *d, struct json *spec)
 			default_container(d, it.val);
 			default_requests(d, it.val);
 		}
-	}
-	JSON_EACH (it, json_get(spec, "volumes")) {
-		struct json *v = it.val;
-
-		if (json_is_obj(json_get(v, "configMap")))
-			default_int(d, json_get(v, "configMap"), "defaultMode", 420);
-		if (json_is_obj(json_get(v, "secret")))
-			default_int(d, json_get(v, "secret"), "defaultMode", 420);
-		if (json_is_obj(json_get(v, "projected")))
-			default_int(d, json_get(v, "projected"), "defaultMode", 420);
-		if (json_is_obj(json_get(v, "downwardAPI")))
-			default_int(d, json_get(v, "downwardAPI"), "defaultMode", 420);
-		if (json_is_obj(json_get(v, "hostPath")))
-			default_str(d, json_get(v, "hostPath"), "type", "");
 	}
 }
 
