@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recent past (kubernetes-api.md 2.6, 2.7, 7.2): every change is there for five minutes, to watches and to lists at a
+revision, however it is kept."""
+import random
+
+import conformance as c
+from conformance import eq, fresh, make, status
+
+PATH = "/api/v1/namespaces/default/configmaps"
+WATCHERS, WRITES = 200, 300
+OBJECTS, CHANGES = 8, 500
+
+
+def t74b_two_hundred_watchers_see_three_hundred_writes_once_and_in_order():
+    name = fresh("fan")
+    rv = status(c.k.get(PATH), 200)["metadata"]["resourceVersion"]
+    watches = [c.k.watch(PATH + "?resourceVersion=" + rv, timeout=60) for _ in range(WATCHERS)]
+    o = make(PATH, c.cm(name, {"n": "0"}))
+    wanted = [("ADDED", o["metadata"]["resourceVersion"], "0")]
+    for i in range(1, WRITES):
+        o = status(c.k.merge(PATH + "/" + name, {"data": {"n": str(i)}}), 200)
+        wanted.append(("MODIFIED", o["metadata"]["resourceVersion"], str(i)))
+    for w in watches:
+        got = [w.next() for _ in range(WRITES)]
+        eq([(e["type"], e["object"]["metadata"]["resourceVersion"], e["object"]["data"]["n"]) for e in got], wanted)
+    for w in watches[:10]:
+        assert w.quiet(0.05)
+    for w in watches:
+        w.close()
+    c.k.delete(PATH + "/" + name)
+
+
+def t100_the_past_is_whole_and_says_what_was_written():
+    """Large objects that change by little, are deleted and made again: what a watch from before it all tells, and lists at
+    revisions on the way."""
+    chance = random.Random(100)
+    ours = fresh("past")
+    start = int(status(c.k.get(PATH), 200)["metadata"]["resourceVersion"])
+    filler = {"key-%d" % i: "%032x" % chance.getrandbits(128) for i in range(60)}
+    now, wanted, at = {}, [], {}
+    for i in range(CHANGES):
+        name = "%s-%d" % (ours, chance.randrange(OBJECTS))
+        if name not in now:
+            o = status(c.k.post(PATH, c.cm(name, dict(filler, n=str(i)))), 201)
+            wanted.append(("ADDED", name, o["metadata"]["resourceVersion"], str(i)))
+            now[name] = str(i)
+        elif chance.randrange(15) == 0:
+            status(c.k.delete(PATH + "/" + name), 200)
+            wanted.append(("DELETED", name, None, now.pop(name)))
+        else:
+            o = status(c.k.merge(PATH + "/" + name, {"data": {"n": str(i), "key-%d" % chance.randrange(60): "changed %d" % i}}), 200)
+            wanted.append(("MODIFIED", name, o["metadata"]["resourceVersion"], str(i)))
+            now[name] = str(i)
+        at[wanted[-1][2] or ""] = dict(now)
+    w = c.k.watch(PATH + "?resourceVersion=%d" % start, timeout=60)
+    before = start
+    for kind, name, rv, n in wanted:
+        e = w.next()
+        eq((e["type"], e["object"]["metadata"]["name"], e["object"]["data"]["n"]), (kind, name, n))
+        seen = int(e["object"]["metadata"]["resourceVersion"])
+        assert rv is None or seen == int(rv), (seen, rv)
+        assert seen > before
+        before = seen
+        eq(len(e["object"]["data"]), 61)
+    assert w.quiet()
+    w.close()
+    at.pop("", None)
+    for rv in chance.sample(sorted(at), 30):
+        items = status(c.k.get(PATH + "?resourceVersion=" + rv + "&resourceVersionMatch=Exact"), 200)["items"]
+        eq({o["metadata"]["name"]: o["data"]["n"] for o in items if o["metadata"]["name"].startswith(ours)}, at[rv])
+    for name in now:
+        c.k.delete(PATH + "/" + name)
