@@ -333,12 +333,13 @@ static bool read_options(struct http_req *r, int64_t now_ms, struct log_options 
 void serve_log(struct agent *a, const struct obj *pod, struct http_req *r)
 {
 	struct ctr *c = serve_container(a, pod, r);
-	bool previous = serve_flag(r, "previous");
 	struct log_options o;
 	struct log_stream *s;
+	bool previous;
 
 	if (!c || !read_options(r, loop_wall_ms(a->loop), &o))
 		return;
+	previous = serve_flag(r, "previous");
 	if (previous && c->attempt == 0) {
 		serve_error(r, ERR_BAD_REQUEST,
 			"previous terminated container \"%s\" in pod \"%s\" not found", c->name,
