@@ -495,3 +495,79 @@ def t77k_null_in_a_builtin_kind_is_nothing():
     eq((o["spec"]["ports"][0].get("name"), o["spec"]["ports"][0]["targetPort"]), (None, 80))
     d = make("/apis/apps/v1/namespaces/default/deployments", workload(replicas=None, strategy={"rollingUpdate": None}))
     eq((d["spec"]["replicas"], d["spec"]["strategy"]["rollingUpdate"]["maxSurge"]), (1, "25%"))
+
+
+# ---- discovery (1.2) ----
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList"
+
+
+def aggregated(path, version="v2"):
+    a = c.k.get(path, headers=accept(AGGREGATED % version))
+    eq((a.status, a.headers.get("Content-Type")), (200, AGGREGATED % version))
+    return a
+
+
+def t02d_each_form_of_discovery_says_the_same():
+    for path in ("/api", "/apis"):
+        for version in ("v2", "v2beta1"):
+            a = aggregated(path, version)
+            again = c.k.get(path, headers={"Accept": AGGREGATED % version, "If-None-Match": a.headers.get("ETag")})
+            eq((again.status, again.body), (304, b""))
+            for group in a.json["items"]:
+                name = group["metadata"].get("name", "")
+                for v in group["versions"]:
+                    gv = (name + "/" if name else "") + v["version"]
+                    legacy = c.k.get(("/apis/" if name else "/api/") + gv).json["resources"]
+                    want = {}
+                    for r in legacy:
+                        want[r["name"]] = (r.get("group") or name, r.get("version") or v["version"], r["kind"], sorted(r["verbs"]))
+                    have = {}
+                    for r in v["resources"]:
+                        k = r["responseKind"]
+                        have[r["resource"]] = (k["group"], k["version"] or v["version"], k["kind"], sorted(r["verbs"]))
+                        for s in r.get("subresources", []):
+                            k = s["responseKind"]
+                            have[r["resource"] + "/" + s["subresource"]] = (k["group"] or name, k["version"] or v["version"], k["kind"],
+                                                                            sorted(s["verbs"]))
+                    eq(have, want, gv)
+
+
+def t02d_groups_and_versions_in_order():
+    names = [g["name"] for g in c.k.get("/apis").json["groups"]]
+    ours = ["apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "batch",
+            "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io",
+            "coordination.k8s.io", "discovery.k8s.io"]
+    eq([n for n in names if n in ours], ours)
+    eq([g["metadata"]["name"] for g in aggregated("/apis").json["items"]], names)
+    many = fresh("many") + "." + c.GROUP
+    versions = ["v1", "v2", "v11alpha2", "v3beta1", "v10beta3", "foo1"]
+    o = c.crd("things", "Thing", group=many)
+    o["spec"]["versions"] = [dict(o["spec"]["versions"][0], name=v, storage=v == "v1") for v in versions]
+    make(c.CRDS, o)
+    group = c.k.get("/apis/" + many).json
+    eq([v["version"] for v in group["versions"]], ["v2", "v1", "v10beta3", "v3beta1", "v11alpha2", "foo1"])
+    eq(group["preferredVersion"]["version"], "v2")
+    c.k.delete(c.CRDS + "/things." + many)
+
+
+def t02d_hashes_of_what_is_stored():
+    core = {r["name"]: r for r in c.k.get("/api/v1").json["resources"]}
+    eq(core["pods"]["storageVersionHash"], "xPOwRZ+Yhw8=")
+    events = [r for r in c.k.get("/apis/events.k8s.io/v1").json["resources"]][0]
+    eq(core["events"]["storageVersionHash"], events["storageVersionHash"])
+    eq({n: core[n]["kind"] for n in ("pods/binding", "pods/exec", "pods/eviction", "serviceaccounts/token")},
+       {"pods/binding": "Binding", "pods/exec": "PodExecOptions", "pods/eviction": "Eviction",
+        "serviceaccounts/token": "TokenRequest"})
+
+
+def t02d_an_unavailable_group_version_is_stale():
+    group = fresh("gone") + "." + c.GROUP
+    make("/apis/apiregistration.k8s.io/v1/apiservices", {"metadata": {"name": "v1." + group}, "spec": {
+        "group": group, "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 10, "insecureSkipTLSVerify": True,
+        "service": {"namespace": "default", "name": "no-such-service"}}})
+    items = [g for g in aggregated("/apis").json["items"] if g["metadata"]["name"] == group]
+    eq([(v["version"], v["freshness"], v.get("resources") or []) for g in items for v in g["versions"]], [("v1", "Stale", [])])
+    assert group in [g["name"] for g in c.k.get("/apis").json["groups"]]
+    eq(c.k.get("/apis/%s/v1" % group).status, 503)
+    eq(c.k.get("/apis/apps/v1").status, 200)
+    c.k.delete("/apis/apiregistration.k8s.io/v1/apiservices/v1." + group)

@@ -116,10 +116,23 @@ struct json_doc *discovery_group(const struct registry *g, const char *group)
 	return NULL;
 }
 
-/* Eight bytes of a hash over what is stored: clients only compare it. */
+/* The version objects are stored in, as group, version and kind. A built-in one that is not the stored one shows what core
+ * stores. */
+static char *stored_as(const struct resource *r)
+{
+	const struct kind *k = r->kind;
+	const char *version = k->version;
+
+	JSON_EACH (it, r->crd ? json_at(obj_json(r->crd), "/spec/versions") : NULL)
+		if (json_bool(json_get(it.val, "storage")))
+			version = json_str_or(json_get(it.val, "name"), version);
+	return str_printf("%s/%s/%s", !r->crd && r->def->not_storage ? "" : k->group, version, k->kind);
+}
+
+/* Eight bytes of a hash over that, the same as any Kubernetes' API server gives. */
 static void put_storage_hash(struct json_doc *d, struct json *o, const struct resource *r)
 {
-	CLEANUP(mem_freep) char *what = str_printf("%s/%s", r->storage, r->kind->kind);
+	CLEANUP(mem_freep) char *what = stored_as(r);
 	CLEANUP(str_done) struct str text = { 0 };
 	uint8_t hash[32];
 
@@ -158,7 +171,7 @@ static void put_subresource(
 		json_set_str(d, o, "group", s->group);
 		json_set_str(d, o, "version", s->version);
 	}
-	json_set_str(d, o, "kind", s->group ? s->kind : r->kind->kind);
+	json_set_str(d, o, "kind", s->kind ? s->kind : r->kind->kind);
 	json_set(d, o, "verbs", discovery_verbs(d, s->verbs));
 	json_append(d, list, o);
 }
@@ -208,7 +221,7 @@ static struct json *aggregated_resource(struct json_doc *d, const struct resourc
 
 		json_set_str(d, sub, "subresource", s->name);
 		put_response_kind(d, sub, s->group ? s->group : k->group, s->group ? s->version : k->version,
-			s->group ? s->kind : k->kind);
+			s->kind ? s->kind : k->kind);
 		json_set(d, sub, "verbs", discovery_verbs(d, s->verbs));
 		json_append(d, json_need_arr(d, o, "subresources"), sub);
 	}
