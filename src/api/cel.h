@@ -26,7 +26,7 @@ struct cel_env *cel_env_new(void);
 void cel_env_free(struct cel_env *env);
 void cel_env_freep(struct cel_env **env);
 /* Types as text: b bool, i int, u uint, d double, s string, y bytes, t timestamp, r duration, D dyn, N null, L<item>,
- * P<key><value>, O<optional>, Z authorizer; NULL if it is none. */
+ * P<key><value>, O<optional>, Z authorizer, R a question to it; NULL if it is none. */
 const struct cel_type *cel_type_named(struct cel_env *env, const char *text);
 /* What the schema says, NULL if that is nothing CEL can see. root: apiVersion, kind and metadata's names are there. The schema
  * must outlive the programs. */
@@ -127,6 +127,9 @@ struct cel_value cel_from_json(struct cel_run *r, const struct json *v); /* unty
 struct cel_value cel_from_schema(struct cel_run *r, const struct schema *s, const struct json *v, bool root);
 struct cel_value cel_optional(struct cel_run *r, const struct cel_value *v /* NULL: none */);
 struct cel_value cel_authorizer(void);
+/* authorizer.requestResource: a question about this resource, `a` without verb; copied but for its texts. */
+struct cel_value cel_resource_check(struct cel_run *r, const struct cel_access *a);
+struct cel_value cel_error(struct cel_run *r, const char *text);
 /* An object whose fields are made when they are asked for, once each. */
 typedef struct cel_value cel_field_fn(void *arg, struct cel_run *r, size_t field);
 struct cel_value cel_lazy_object(

@@ -108,6 +108,14 @@ static struct cel_value f_error(ARGS)
 	return a[0].kind == CEL_DECISION ? cel_str("") : cel_no_overload();
 }
 
+struct cel_value cel_resource_check(struct cel_run *r, const struct cel_access *a)
+{
+	struct cel_access *copy = arena_alloc(r->arena, sizeof(*copy));
+
+	*copy = *a;
+	return cel_opaque(CEL_RESOURCE_CHECK, copy);
+}
+
 const struct cel_fn cel_fns_authz[] = {
 	{ "path", "Z.s:H", f_path, false },
 	{ "group", "Z.s:G", f_group, false },

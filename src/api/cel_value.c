@@ -81,6 +81,11 @@ struct cel_value cel_fail(struct cel_run *r, const char *fmt, ...)
 	};
 }
 
+struct cel_value cel_error(struct cel_run *r, const char *text)
+{
+	return cel_fail(r, "%s", text);
+}
+
 static struct cel_value fixed_error(const char *text)
 {
 	return (struct cel_value){ .kind = CEL_ERROR, .s = text, .n = strlen(text) };

@@ -6,6 +6,7 @@
 #include "platform/apiserver/callout.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
+#include "platform/apiserver/policy.h"
 #include "platform/apiserver/webhook.h"
 
 #include "api/patch.h"
@@ -543,9 +544,48 @@ static bool body_is_resource(const struct admission *a)
 	return !sub || !sub->kind;
 }
 
+/* Do the webhook's match conditions hold? If that can not be said, its failure policy does. */
+static bool conditions_hold(struct turn *t)
+{
+	const struct admission *a = t->a;
+	struct admission_in in = { .res = a->res,
+		.sub = a->sub,
+		.operation = a->operation,
+		.ns = a->ns,
+		.name = a->name,
+		.user = &a->user,
+		.dry_run = a->dry_run,
+		.old = a->old,
+		.object = a->object ? json_root(a->object) : NULL,
+		.options = a->options ? json_root(a->options) : NULL,
+		.options_kind = a->options_kind };
+	struct request_values v;
+	struct err e = { 0 };
+	int holds;
+
+	if (!t->hook->conditions)
+		return true;
+	request_values_init(&v, a->s, &in, t->res);
+	holds = match_conditions_ask(t->hook->conditions, &v, &e);
+	request_values_done(&v);
+	if (holds < 0 && !t->hook->ignore_failure) {
+		CLEANUP(mem_freep) char *why = mem_strdup(e.msg);
+
+		err_set(&e, ERR_FORBIDDEN, "%s%s%s \"%s\" is forbidden: %s", a->res->kind->plural,
+			str_empty(a->res->kind->group) ? "" : ".", a->res->kind->group, a->name, why);
+		t->status = status_from_err(&e, a->res->kind, a->name, NULL);
+	}
+	return holds > 0;
+}
+
 static void turn_start(struct turn *t)
 {
 	struct err e = { 0 };
+
+	if (!conditions_hold(t)) {
+		turn_over(t);
+		return;
+	}
 
 	t->called = true;
 	t->changed_after = false;
@@ -743,6 +783,18 @@ static void admit_end(struct admit *a, struct json_doc *status)
 }
 
 static bool admit_ask(struct admit *a);
+
+/* The Status of a policy that denies it, or NULL. */
+static struct json_doc *admit_policies(struct admit *a)
+{
+	struct json_doc *status = NULL;
+
+	a->in.object = a->object ? json_root(a->object) : NULL;
+	if (plugin_on(a->s, PLUGIN_POLICY))
+		(void)policies_ask(a->s->policies, &a->in, a->warnings, &status);
+	return status;
+}
+
 static void admit_answered(void *arg, struct json_doc *status, struct json_doc *object)
 {
 	struct admit *a = arg;
@@ -757,8 +809,9 @@ static void admit_answered(void *arg, struct json_doc *status, struct json_doc *
 		return;
 	}
 	a->validating = true;
-	if (!admit_ask(a))
-		admit_end(a, NULL);
+	status = admit_policies(a);
+	if (status || !admit_ask(a))
+		admit_end(a, status);
 }
 
 static bool admit_ask(struct admit *a)
@@ -774,6 +827,7 @@ struct admit *admit_start(
 	struct apiserver *s, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg)
 {
 	struct admit *a = MEM_NEW(struct admit);
+	struct json_doc *status;
 
 	*a = (struct admit){ .s = s, .in = *in, .warnings = warnings, .fn = fn, .arg = arg };
 	a->in.res = a->res = resource_ref(in->res);
@@ -787,8 +841,9 @@ struct admit *admit_start(
 	if (admit_ask(a))
 		return a;
 	a->validating = true;
-	if (admit_ask(a))
+	status = admit_policies(a);
+	if (!status && admit_ask(a))
 		return a;
-	admit_end(a, NULL);
+	admit_end(a, status);
 	return NULL;
 }

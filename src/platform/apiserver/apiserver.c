@@ -23,6 +23,7 @@
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/roles.h"
 #include "platform/apiserver/server.h"
+#include "platform/apiserver/policy.h"
 #include "platform/apiserver/shared_pki.h"
 
 #include <malloc.h>
@@ -196,6 +197,7 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->discovery = discovery_new(s->registry);
 	s->openapi = openapi_new(s->registry);
 	s->webhooks = webhooks_new(s);
+	s->policies = policies_new(s);
 	s->roles = roles_new(s);
 	if (!s->bare)
 		s->accounts = accounts_new(s);
@@ -258,6 +260,7 @@ void apiserver_free(struct apiserver *s)
 	store_follow(s->store, NULL, NULL);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
+	policies_free(s->policies);
 	quotas_free(s->quotas);
 	roles_free(s->roles);
 	accounts_free(s->accounts);

@@ -4,6 +4,8 @@
 #include "api/semantics.h"
 #include "base/mem.h"
 #include "platform/apiserver/builtin.h"
+#include "platform/apiserver/conditions.h"
+#include "platform/apiserver/policy.h"
 
 #include <string.h>
 
@@ -226,9 +228,12 @@ static void webhook_validate(
 		CLEANUP(mem_freep) char *versions_at = str_printf("webhooks[%zu].admissionReviewVersions", i);
 		CLEANUP(mem_freep) char *url_at = str_printf("webhooks[%zu].clientConfig.url", i);
 		CLEANUP(mem_freep) char *name_at = str_printf("webhooks[%zu].name", i);
+		CLEANUP(mem_freep) char *conditions_at = str_printf("webhooks[%zu].matchConditions", i);
 		CLEANUP(mem_freep) char *client_at = str_printf("webhooks[%zu].clientConfig", i++);
 		const char *url = json_at_str(it.val, "/clientConfig/url");
 
+		if (!old || !json_eq(json_get(o, "webhooks"), json_get(old, "webhooks")))
+			match_conditions_check(json_get(it.val, "matchConditions"), 0, conditions_at, c);
 		if (!str_in(json_get_str(it.val, "sideEffects"), effects))
 			cause_not_supported(c, effects_at, json_get(it.val, "sideEffects"), effects);
 		if (json_len(json_get(it.val, "admissionReviewVersions")) == 0)
@@ -446,12 +451,14 @@ const struct resource_def builtin_admin[] = {
 		  .categories = api_extensions, .has_status = true, .fields = &policy_fields },
 		.rules = { .generation = GEN_SPEC },
 		.subresources = status_only,
-		.columns = policy_columns },
+		.columns = policy_columns,
+		.hooks = { .validate = policy_validate } },
 	{ .kind = { ADMISSION("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
 			    "validatingadmissionpolicybinding"),
 		  .categories = api_extensions, .fields = &policy_binding_fields },
 		.rules = { .generation = GEN_SPEC },
-		.columns = policy_binding_columns },
+		.columns = policy_binding_columns,
+		.hooks = { .validate = policy_binding_validate } },
 	{ .kind = { .group = "apiregistration.k8s.io",
 		  .version = "v1",
 		  .kind = "APIService",

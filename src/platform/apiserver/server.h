@@ -18,6 +18,7 @@
 #define REVISION_WAIT_MS 3000 /* 2.6: a list at a future revision */
 
 struct webhooks;
+struct policies;
 struct aggregator;
 struct metrics;
 struct crds;
@@ -50,6 +51,7 @@ struct apiserver {
 	struct openapi *openapi;
 	struct metrics *metrics;
 	struct webhooks *webhooks;
+	struct policies *policies;
 	struct aggregator *aggregator;
 	struct crds *crds;
 	struct backend *backends; /* backend.h */

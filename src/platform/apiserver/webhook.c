@@ -22,6 +22,7 @@ void hook_unref(struct hook *h)
 	json_doc_free(h->doc);
 	selector_free(h->namespaces);
 	selector_free(h->objects);
+	match_conditions_free(h->conditions);
 	free(h->name);
 	free(h->url);
 	free(h->service_ns);
@@ -89,7 +90,8 @@ static struct hook *hook_new(const struct json *w, bool mutating, struct err *e)
 	h->timeout_ms = (int)(seconds > 0 && seconds <= HOOK_TIMEOUT_MAX_S ? seconds : HOOK_TIMEOUT_S) * 1000;
 	read_client(h, json_get(w, "clientConfig"));
 	if (selector_member(w, "namespaceSelector", &h->namespaces, e) < 0 ||
-		selector_member(w, "objectSelector", &h->objects, e) < 0) {
+		selector_member(w, "objectSelector", &h->objects, e) < 0 ||
+		match_conditions_new(json_get(w, "matchConditions"), 0, &h->conditions, e) < 0) {
 		hook_unref(h);
 		return NULL;
 	}

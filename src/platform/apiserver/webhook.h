@@ -5,6 +5,7 @@
 
 #include "api/selector.h"
 #include "platform/apiserver/admission.h"
+#include "platform/apiserver/conditions.h"
 
 struct hook {
 	unsigned refs;
@@ -13,6 +14,7 @@ struct hook {
 	int timeout_ms;
 	struct json_doc *doc; /* the webhook's own entry, for its rules */
 	struct selector *namespaces, *objects;
+	struct match_conditions *conditions; /* NULL: none */
 	/* where it is */
 	char *url; /* or */
 	char *service_ns, *service, *path;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
+#include "platform/apiserver/policy.h"
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/webhook.h"
 
@@ -353,8 +354,11 @@ static int call_webhooks(struct op *op, bool mutating)
 				: *operation == 'U' ? "UpdateOptions"
 						    : "DeleteOptions" };
 
-	if (!plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING) ||
-		!webhooks_any(op->s, mutating))
+	bool hooks = plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING) &&
+		     webhooks_any(op->s, mutating);
+	bool policies = !mutating && plugin_on(op->s, PLUGIN_POLICY) && policies_any(op->s->policies);
+
+	if (!hooks && !policies)
 		return STAGE_GO;
 	options = options_of(op);
 	in.options = json_root(options);
@@ -364,6 +368,10 @@ static int call_webhooks(struct op *op, bool mutating)
 		scale = str_eq(op->sub, "scale") ? scale_from(op->res, op->seen, NULL) : NULL;
 		in.old = old = scale ? obj_from_doc(TAKE(scale)) : NULL;
 	}
+	if (policies && policies_ask(op->s->policies, &in, &op->warnings, &op->status) < 0)
+		return err_set(&op->err, ERR_FORBIDDEN, "refused by a policy");
+	if (!hooks)
+		return STAGE_GO;
 	op->admission = admission_start(op->s, mutating, &in, &op->warnings, admitted, op);
 	return op->admission ? STAGE_WAIT : STAGE_GO;
 }

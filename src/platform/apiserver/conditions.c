@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/apiserver/conditions.h"
+
+#include "api/semantics.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define CONDITIONS_MAX 64
+
+/* ---- what may be named ---- */
+
+static void add_fields(
+	struct cel_env *env, const struct cel_type *object, const char *type, const char *const *names)
+{
+	for (size_t i = 0; names[i]; i++)
+		cel_type_add(env, object, names[i], cel_type_named(env, type));
+}
+
+static const struct cel_type *request_type(struct cel_env *env)
+{
+	static const char *const texts[] = { "subResource", "requestSubResource", "name", "namespace",
+		"operation", NULL };
+	static const char *const kind_parts[] = { "group", "version", "kind", NULL };
+	static const char *const resource_parts[] = { "group", "version", "resource", NULL };
+	static const char *const user_texts[] = { "username", "uid", NULL };
+	const struct cel_type *t = cel_type_object(env, "kubernetes.AdmissionRequest"),
+			      *kind = cel_type_object(env, "kubernetes.GroupVersionKind"),
+			      *resource = cel_type_object(env, "kubernetes.GroupVersionResource"),
+			      *user = cel_type_object(env, "kubernetes.UserInfo");
+
+	add_fields(env, kind, "s", kind_parts);
+	add_fields(env, resource, "s", resource_parts);
+	add_fields(env, user, "s", user_texts);
+	cel_type_add(env, user, "groups", cel_type_named(env, "Ls"));
+	cel_type_add(env, user, "extra", cel_type_named(env, "PsLs"));
+	add_fields(env, t, "s", texts);
+	cel_type_add(env, t, "kind", kind);
+	cel_type_add(env, t, "requestKind", kind);
+	cel_type_add(env, t, "resource", resource);
+	cel_type_add(env, t, "requestResource", resource);
+	cel_type_add(env, t, "userInfo", user);
+	cel_type_add(env, t, "dryRun", cel_type_named(env, "b"));
+	cel_type_add(env, t, "options", cel_type_named(env, "D"));
+	return t;
+}
+
+static const struct cel_type *namespace_type(struct cel_env *env)
+{
+	static const char *const texts[] = { "name", "generateName", "namespace", "uid", "resourceVersion",
+		"creationTimestamp", "deletionTimestamp", NULL };
+	static const char *const numbers[] = { "generation", "deletionGracePeriodSeconds", NULL };
+	const struct cel_type *t = cel_type_object(env, "kubernetes.Namespace"),
+			      *meta = cel_type_object(env, "kubernetes.NamespaceMetadata"),
+			      *spec = cel_type_object(env, "kubernetes.NamespaceSpec"),
+			      *status = cel_type_object(env, "kubernetes.NamespaceStatus");
+
+	add_fields(env, meta, "s", texts);
+	add_fields(env, meta, "i", numbers);
+	cel_type_add(env, meta, "labels", cel_type_named(env, "Pss"));
+	cel_type_add(env, meta, "annotations", cel_type_named(env, "Pss"));
+	cel_type_add(env, meta, "UID", cel_type_named(env, "s"));
+	cel_type_add(env, spec, "finalizers", cel_type_named(env, "Ls"));
+	cel_type_add(env, status, "phase", cel_type_named(env, "s"));
+	cel_type_add(env, t, "metadata", meta);
+	cel_type_add(env, t, "spec", spec);
+	cel_type_add(env, t, "status", status);
+	return t;
+}
+
+struct cel_env *request_env(unsigned with, const struct cel_type **ret_variables)
+{
+	struct cel_env *env = cel_env_new();
+	const struct cel_type *dyn = cel_type_named(env, "D"),
+			      *variables = cel_type_object(env, "kubernetes.variables");
+	bool policy = with & RV_WITH_POLICY, authorizer = !(with & RV_NO_AUTHORIZER);
+
+	/* a name no expression can say keeps the numbers as they are */
+	cel_env_add(env, "object", dyn);
+	cel_env_add(env, "oldObject", dyn);
+	cel_env_add(env, "request", request_type(env));
+	cel_env_add(env, authorizer ? "authorizer" : "", cel_type_named(env, "Z"));
+	cel_env_add(env, authorizer ? "authorizer.requestResource" : "", cel_type_named(env, "R"));
+	cel_env_add(env, with & RV_WITH_PARAMS ? "params" : "", dyn);
+	cel_env_add(env, policy ? "namespaceObject" : "", namespace_type(env));
+	cel_env_add(env, policy ? "variables" : "", variables);
+	if (ret_variables)
+		*ret_variables = variables;
+	return env;
+}
+
+/* ---- values ---- */
+
+static void add_kind(struct json_doc *d, struct json *o, const char *key, const struct kind *k,
+	const char *last, const char *value)
+{
+	struct json *g = json_need_obj(d, o, key);
+
+	json_set_str(d, g, "group", k->group);
+	json_set_str(d, g, "version", k->version);
+	json_set_str(d, g, last, value);
+}
+
+static struct kind kind_of_body(const struct resource *res, const char *sub)
+{
+	const struct subresource *s = str_empty(sub) ? NULL : resource_sub(res, sub);
+	struct kind k = *res->kind;
+
+	if (s && s->kind) {
+		k.kind = s->kind;
+		k.group = s->group ? s->group : k.group;
+		k.version = s->version ? s->version : k.version;
+	}
+	return k;
+}
+
+static struct json *request_json(struct json_doc *d, const struct admission_in *in, struct resource *as)
+{
+	struct json *o = json_new_obj(d);
+	struct kind sent = kind_of_body(as, in->sub), asked = kind_of_body(in->res, in->sub);
+
+	add_kind(d, o, "kind", &sent, "kind", sent.kind);
+	add_kind(d, o, "resource", as->kind, "resource", as->kind->plural);
+	add_kind(d, o, "requestKind", &asked, "kind", asked.kind);
+	add_kind(d, o, "requestResource", in->res->kind, "resource", in->res->kind->plural);
+	if (!str_empty(in->sub)) {
+		json_set_str(d, o, "subResource", in->sub);
+		json_set_str(d, o, "requestSubResource", in->sub);
+	}
+	if (!str_empty(in->name))
+		json_set_str(d, o, "name", in->name);
+	if (!str_empty(in->ns))
+		json_set_str(d, o, "namespace", in->ns);
+	json_set_str(d, o, "operation", in->operation);
+	user_to_json(d, json_need_obj(d, o, "userInfo"), in->user);
+	json_set_bool(d, o, "dryRun", in->dry_run);
+	json_set_copy(d, o, "options", in->options);
+	if (!in->options)
+		json_set(d, o, "options", json_new_obj(d));
+	json_set_str(d, json_get(o, "options"), "kind", in->options_kind);
+	json_set_str(d, json_get(o, "options"), "apiVersion", "meta.k8s.io/v1");
+	return o;
+}
+
+/* May the user of the request, or an account, do this? */
+static bool authorize(void *arg, const struct cel_access *a, struct arena *arena, const char **ret_reason)
+{
+	const struct request_values *v = arg;
+	struct user account = { 0 };
+	struct access access = { .user = v->in->user,
+		.resource_request = !a->path,
+		.verb = a->verb,
+		.group = a->group ? a->group : "",
+		.version = "*",
+		.plural = a->resource,
+		.sub = a->subresource,
+		.ns = a->ns,
+		.name = a->name,
+		.path = a->path };
+	CLEANUP(str_done) struct str reason = { 0 };
+	bool allowed;
+
+	if (a->account) {
+		account.name = str_printf("system:serviceaccount:%s:%s", a->account_ns, a->account);
+		strv_add(&account.groups, "system:serviceaccounts");
+		strv_addf(&account.groups, "system:serviceaccounts:%s", a->account_ns);
+		strv_add(&account.groups, GROUP_AUTHENTICATED);
+		access.user = &account;
+	}
+	allowed = access_allowed(v->s, &access, &reason);
+	*ret_reason = arena_strdup(arena, str_cstr(&reason));
+	user_done(&account);
+	return allowed;
+}
+
+static struct cel_value shown(struct request_values *v, const struct json *o, struct resource *as)
+{
+	char av[KIND_API_VERSION_MAX];
+	struct json *copy;
+
+	if (!o || as == v->in->res || !str_empty(v->in->sub))
+		return cel_from_json(v->run, o);
+	copy = json_copy(v->doc, o);
+	json_set_str(v->doc, copy, "apiVersion", kind_api_version(as->kind, av));
+	return cel_from_json(v->run, copy);
+}
+
+void request_values_init(
+	struct request_values *v, struct apiserver *s, const struct admission_in *in, struct resource *as)
+{
+	struct cel_access resource = { .group = as->kind->group,
+		.resource = as->kind->plural,
+		.subresource = in->sub,
+		.ns = in->ns,
+		.name = in->name };
+	const struct obj *ns = NULL;
+
+	*v = (struct request_values){ .s = s, .in = in, .doc = json_doc_new(), .run = cel_run_new() };
+	if (!str_empty(in->ns) && in->res->kind->namespaced)
+		ns = server_get(s, "namespaces", in->ns);
+	cel_run_set_authorizer(v->run, authorize, v);
+	v->vars[RV_OBJECT] = shown(v, in->object, as);
+	v->vars[RV_OLD_OBJECT] = shown(v, in->old ? obj_json(in->old) : NULL, as);
+	v->vars[RV_REQUEST] = cel_from_json(v->run, request_json(v->doc, in, as));
+	v->vars[RV_AUTHORIZER] = cel_authorizer();
+	v->vars[RV_REQUEST_RESOURCE] = cel_resource_check(v->run, &resource);
+	v->vars[RV_PARAMS] = cel_null();
+	v->vars[RV_NAMESPACE] = ns ? cel_from_json(v->run, obj_json(ns)) : cel_null();
+	v->vars[RV_VARIABLES] = cel_null();
+}
+
+void request_values_done(struct request_values *v)
+{
+	cel_run_free(v->run);
+	json_doc_free(v->doc);
+}
+
+/* ---- conditions ---- */
+
+struct condition {
+	char *name, *text;
+	struct cel_program *program;
+};
+struct match_conditions {
+	struct condition *items;
+	size_t n;
+};
+
+void match_conditions_free(struct match_conditions *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->items[i].name);
+		free(m->items[i].text);
+		cel_program_free(m->items[i].program);
+	}
+	free(m->items);
+	free(m);
+}
+
+int match_conditions_new(const struct json *list, unsigned with, struct match_conditions **ret, struct err *e)
+{
+	struct cel_env *env;
+	struct match_conditions *m;
+	int failed = 0;
+
+	*ret = NULL;
+	if (!json_len(list))
+		return 0;
+	env = request_env(with, NULL);
+	m = MEM_NEW(struct match_conditions);
+	m->items = mem_zalloc(json_len(list) * sizeof(*m->items));
+	JSON_EACH (it, list) {
+		struct condition *c = &m->items[m->n++];
+
+		c->name = mem_strdup(json_str_or(json_get(it.val, "name"), ""));
+		c->text = mem_strdup(json_str_or(json_get(it.val, "expression"), ""));
+		if (!failed)
+			failed = cel_compile(c->text, env, cel_type_named(env, "b"), &c->program, e);
+	}
+	cel_env_free(env);
+	if (failed) {
+		match_conditions_free(m);
+		return -1;
+	}
+	*ret = m;
+	return 0;
+}
+
+int match_conditions_ask(const struct match_conditions *m, struct request_values *v, struct err *e)
+{
+	bool failed = false;
+
+	for (size_t i = 0; m && i < m->n; i++) {
+		struct err why = { 0 };
+		bool holds = false;
+
+		if (cel_eval_bool(m->items[i].program, v->run, v->vars, &holds, &why) == 0) {
+			if (!holds)
+				return 0;
+			continue;
+		}
+		if (!failed)
+			err_set(e, ERR_INTERNAL, "expression '%.200s' resulted in error: %s",
+				m->items[i].text, why.msg);
+		failed = true;
+	}
+	return failed ? -1 : 1;
+}
+
+/* ---- checking ---- */
+
+struct cel_program *expression_check(const struct json *text, const struct cel_env *env, const char *types,
+	const char *at, struct causes *c)
+{
+	struct cel_program *p = NULL;
+	struct err e = { 0 };
+	bool wrong_type = false;
+
+	if (str_empty(json_str(text)) || strspn(json_str(text), " \t\r\n") == json_str_len(text)) {
+		cause_required(c, at, "expression is not specified");
+		return NULL;
+	}
+	if (strlen(json_str(text)) != json_str_len(text)) {
+		cause_invalid(c, at, text, "compilation failed: the expression contains a NUL character");
+		return NULL;
+	}
+	for (const char *t = types; *t && !p; t++) {
+		const char letter[2] = { *t, '\0' };
+
+		if (cel_compile(json_str(text), env, cel_type_named((struct cel_env *)env, letter), &p, &e) ==
+			0)
+			return p;
+		wrong_type = str_starts(e.msg, "must evaluate to");
+		if (!wrong_type)
+			break;
+	}
+	if (wrong_type && types[1])
+		cause_invalid(c, at, text, "must evaluate to string or null");
+	else
+		cause_invalid(c, at, text, "%s", e.msg);
+	return NULL;
+}
+
+void match_conditions_check(const struct json *list, unsigned with, const char *at, struct causes *c)
+{
+	struct cel_env *env;
+
+	if (!json_len(list))
+		return;
+	if (json_len(list) > CONDITIONS_MAX) {
+		cause_text(c, "FieldValueTooMany", at, "Too many: %zu: must have at most %d items",
+			json_len(list), CONDITIONS_MAX);
+		return;
+	}
+	env = request_env(with, NULL);
+	JSON_EACH (it, list) {
+		CLEANUP(mem_freep) char *path = str_printf("%s[%zu].expression", at, it.i);
+		CLEANUP(mem_freep) char *name_at = str_printf("%s[%zu].name", at, it.i);
+		const char *name = json_get_str(it.val, "name");
+
+		cel_program_free(expression_check(json_get(it.val, "expression"), env, "b", path, c));
+		if (str_empty(name))
+			cause_required(c, name_at, "");
+		else if (!name_is_label_key(name))
+			cause_invalid(c, name_at, json_get(it.val, "name"),
+				"name part must consist of alphanumeric characters, '-', '_' or '.', and "
+				"must start and "
+				"end with an alphanumeric character");
+	}
+	cel_env_free(env);
+}
