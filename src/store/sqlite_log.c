@@ -44,8 +44,8 @@ static const char *const log_texts[LOG_STMTS] = {
 	[LOG_COMMIT] = "COMMIT",
 	[LOG_ROLLBACK] = "ROLLBACK",
 	[LOG_INSERT] = "INSERT INTO changes(rev, prev, deleted, key, value) VALUES(?1, ?2, ?3, ?4, ?5)",
-	[LOG_DROP_OLD] = "DELETE FROM changes WHERE rev IN "
-			 "(SELECT prev FROM changes WHERE rev > ?1 AND rev <= ?2 AND prev > 0)",
+	[LOG_DROP_OLD] = ("DELETE FROM changes WHERE rev IN "
+			  "(SELECT prev FROM changes WHERE rev > ?1 AND rev <= ?2 AND prev > 0)"),
 	[LOG_DROP_DELETED] = "DELETE FROM changes WHERE rev > ?1 AND rev <= ?2 AND deleted",
 	[LOG_COMPACTED] = "UPDATE meta SET value = ?1 WHERE name = 'compact_rev'",
 };
