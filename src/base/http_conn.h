@@ -148,8 +148,8 @@ void http_conn_close(struct http_conn *c, bool linger);
 struct http_stream *http_conn_detach(struct http_conn *c);
 /* HTTP/2 was agreed upon: sends its settings. */
 void http2_start(struct http_conn *c);
-/* A connection over bev (taken) that no listener accepted. For fuzzers. */
-struct http_conn *http_server_adopt(struct http_server *s, struct bufferevent *bev, bool h2);
+/* A connection over a socket (taken) that no listener accepted, without TLS. For fuzzers. */
+void http_server_take_fd(struct http_server *s, int fd, bool h2);
 
 /* The body of an answer that no handler gives. Returns its media type. */
 const char *http_reject_body(struct http_server *s, int status, const char *why, struct str *body);

@@ -217,7 +217,7 @@ static char *peer_name(const struct sockaddr *sa)
 	return mem_strdup("unix");
 }
 
-struct http_conn *http_server_adopt(struct http_server *s, struct bufferevent *bev, bool h2)
+static struct http_conn *conn_new(struct http_server *s, struct bufferevent *bev, bool h2)
 {
 	struct http_conn *c = MEM_NEW(struct http_conn);
 
@@ -240,6 +240,11 @@ struct http_conn *http_server_adopt(struct http_server *s, struct bufferevent *b
 	return c;
 }
 
+void http_server_take_fd(struct http_server *s, int fd, bool h2)
+{
+	(void)conn_new(s, http_bev_new(s->loop, fd, NULL, NULL, NULL), h2);
+}
+
 static void server_accept(
 	struct evconnlistener *el, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
 {
@@ -258,7 +263,7 @@ static void server_accept(
 	bev = http_bev_new(s->loop, fd, tls ? s->tls : NULL, NULL, NULL);
 	if (!bev)
 		return;
-	c = http_server_adopt(s, bev, false);
+	c = conn_new(s, bev, false);
 	c->peer = peer_name(sa);
 	c->refusing = refusing;
 }
