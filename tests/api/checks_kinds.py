@@ -571,3 +571,48 @@ def t02d_an_unavailable_group_version_is_stale():
     eq(c.k.get("/apis/%s/v1" % group).status, 503)
     eq(c.k.get("/apis/apps/v1").status, 200)
     c.k.delete("/apis/apiregistration.k8s.io/v1/apiservices/v1." + group)
+
+
+# ---- documents of aggregated groups (5.4) ----
+def t95d_documents_of_an_aggregated_group():
+    if not c.OWN:
+        raise Skip
+    group, name = "docs.coracle.dev", fresh("docs")
+    echo = {"type": "object", "description": "Says it again.", "properties": {"spec": {"$ref": "#/definitions/dev.docs.EchoSpec"}},
+            "x-kubernetes-group-version-kind": [{"group": group, "version": "v1", "kind": "Echo"}]}
+    v2 = {"swagger": "2.0", "info": {"title": "x", "version": "1"}, "paths": {
+        "/apis/%s/v1/namespaces/{namespace}/echoes" % group: {"get": {
+            "responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/dev.docs.Echo"}}}}},
+        "/apis/other.dev/v1/others": {"get": {"responses": {"200": {"description": "OK"}}}}},
+        "definitions": {"dev.docs.Echo": echo, "dev.docs.Unused": {"type": "object"}, "dev.docs.EchoSpec": {
+            "type": "object", "description": "What to say.", "properties": {"text": {"type": "string", "description": "Text."}}}}}
+    at = "apis/%s/v1" % group
+
+    def handle(r):
+        answers = {"/" + at: {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group + "/v1", "resources": [
+            {"name": "echoes", "singularName": "echo", "namespaced": True, "kind": "Echo", "verbs": ["get", "list"]}]},
+            "/openapi/v2": v2, "/openapi/v3": {"paths": {at: {"serverRelativeURL": "/openapi/v3/%s?hash=ABC" % at}}},
+            "/openapi/v3/" + at: {"openapi": "3.0.0", "mine": True}}
+        body = answers.get(r.path.split("?")[0])
+        return (200 if body else 404), {"Content-Type": "application/json"}, body or {}
+    b = c.Backend(handle, "%s.%s.svc" % (name, c.NS), client_ca=open(c.server.dir + "/pki/front-proxy-ca.crt").read())
+    services = "/apis/apiregistration.k8s.io/v1/apiservices"
+    make(services, {"metadata": {"name": "v1." + group}, "spec": {
+        "group": group, "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15, "caBundle": c.b64(b.ca),
+        "service": {"name": name, "namespace": c.NS}}})
+    c.publish(name, b)
+
+    def url():
+        return c.k.get("/openapi/v3").json["paths"].get(at, {}).get("serverRelativeURL")
+    assert c.eventually(lambda: url() == "/openapi/v3/%s?hash=ABC" % at), url()
+    eq(status(c.k.get(url()), 200), {"openapi": "3.0.0", "mine": True})
+    doc = status(c.k.get("/openapi/v2"), 200)
+    eq(sorted(n for n in doc["definitions"] if n.startswith("dev.docs")), ["dev.docs.Echo", "dev.docs.EchoSpec"])
+    eq(doc["definitions"]["dev.docs.Echo"], echo)
+    eq([p for p in doc["paths"] if "other.dev" in p or "echoes" in p], ["/apis/%s/v1/namespaces/{namespace}/echoes" % group])
+    gnostic = c.k.get("/openapi/v2", headers=accept("application/com.github.proto-openapi.spec.v2@v1.0+protobuf"))
+    c.has(gnostic.body, b"Says it again.")
+    c.k.delete(services + "/v1." + group)
+    assert c.eventually(lambda: url() is None)
+    assert "dev.docs.Echo" not in c.k.get("/openapi/v2").json["definitions"]
+    b.close()

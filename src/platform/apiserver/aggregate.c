@@ -112,6 +112,8 @@ static void checked(void *arg, const struct http_response *r, const struct err *
 		verdict(m, false, "FailedDiscoveryCheck", why, NULL);
 	else
 		verdict(m, true, "Passed", "all checks passed", resources);
+	if (!why)
+		remote_docs_fetch(m->g, m->name, m->group, m->version);
 	check_over(m);
 }
 
@@ -295,6 +297,7 @@ void aggregator_free(struct aggregator *g)
 {
 	if (!g)
 		return;
+	remote_docs_end(g);
 	while (g->remotes) {
 		struct remote *m = g->remotes;
 

@@ -54,13 +54,15 @@ static void serve_root(struct apiserver *s, struct request *r)
 	request_reply_json(r, 200, o);
 }
 
-/* "/apis/G/V" of a remote group version is the backend's to answer. */
+/* "/apis/G/V" of a remote group version is the backend's to answer, and "/openapi/v3/apis/G/V". */
 static const struct group_version *remote_document(struct apiserver *s, const char *path)
 {
 	CLEANUP(mem_freep) char *copy = NULL;
 	char *rest, *group, *version;
 	const struct group_version *gv;
 
+	if (str_starts(path, "/openapi/v3/apis/"))
+		path += strlen("/openapi/v3");
 	if (!str_starts(path, "/apis/"))
 		return NULL;
 	rest = copy = mem_strdup(path + 6);

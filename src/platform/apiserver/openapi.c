@@ -81,6 +81,20 @@ struct json_doc *openapi_v3_doc(const struct group_version *gv)
 	return d;
 }
 
+/* What somebody else says of its group version; of a definition that is there already, ours stays. */
+static void add_remote(struct json_doc *d, struct json *root, const struct obj *theirs)
+{
+	static const char *const parts[] = { "paths", "definitions" };
+	size_t len;
+	const char *text = obj_text(theirs, &len);
+	CLEANUP(json_doc_freep) struct json_doc *from = json_parse(text, len, NULL);
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		JSON_EACH (it, json_get(json_root(from), parts[i]))
+			if (!json_get(json_get(root, parts[i]), it.key))
+				json_set_copy(d, json_get(root, parts[i]), it.key, it.val);
+}
+
 struct json_doc *openapi_v2_doc(const struct registry *g)
 {
 	struct json_doc *d = doc_with_info("swagger", "2.0");
@@ -95,6 +109,9 @@ struct json_doc *openapi_v2_doc(const struct registry *g)
 	}
 	JSON_EACH (it, definitions)
 		openapi_schema_to_v2(d, it.val);
+	for (size_t i = 0; (gv = registry_gv_at(g, i)); i++)
+		if (gv->remote && gv->available && gv->remote_v2)
+			add_remote(d, json_root(d), gv->remote_v2);
 	return d;
 }
 
@@ -158,10 +175,13 @@ static void serve_index(struct openapi *o, struct request *r)
 	for (size_t i = 0; (gv = registry_gv_at(o->registry, i)); i++) {
 		CLEANUP(str_done) struct str name = { 0 }, url = { 0 };
 
-		if (gv->remote)
+		if (gv->remote && !(gv->available && gv->remote_v3))
 			continue;
 		v3_name(gv, &name);
-		v3_url(o, gv, &url);
+		if (gv->remote)
+			str_add(&url, gv->remote_v3);
+		else
+			v3_url(o, gv, &url);
 		json_set_str(d, json_need_obj(d, paths, name.data), "serverRelativeURL", url.data);
 	}
 	json_write_to(root, &text);

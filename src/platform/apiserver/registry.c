@@ -322,6 +322,27 @@ void registry_set_remote(struct registry *g, const char *group, const char *vers
 	registry_touch(g, gv);
 }
 
+static void forget_docs(struct group_version *gv)
+{
+	obj_unref(gv->remote_v2);
+	free(gv->remote_v3);
+	gv->remote_v2 = NULL;
+	gv->remote_v3 = NULL;
+}
+
+void registry_set_remote_docs(
+	struct registry *g, const char *group, const char *version, const struct obj *v2, const char *v3)
+{
+	struct group_version *gv = gv_find(g, group, version);
+
+	if (!gv || !gv->remote)
+		return;
+	forget_docs(gv);
+	gv->remote_v2 = v2 ? obj_ref(v2) : NULL;
+	gv->remote_v3 = v3 ? mem_strdup(v3) : NULL;
+	registry_touch(g, gv);
+}
+
 void registry_remove_remote(struct registry *g, const char *group, const char *version)
 {
 	struct group_version *gv = gv_find(g, group, version);
@@ -329,6 +350,7 @@ void registry_remove_remote(struct registry *g, const char *group, const char *v
 	if (!gv || !gv->remote)
 		return;
 	gv->remote = false;
+	forget_docs(gv);
 	gv->available = true;
 	obj_unref(gv->remote_resources);
 	gv->remote_resources = NULL;
@@ -410,6 +432,7 @@ void registry_free(struct registry *g)
 		for (size_t j = 0; j < gv->n; j++)
 			resource_unref(gv->items[j]);
 		obj_unref(gv->remote_resources);
+		forget_docs(gv);
 		free(gv->items);
 		free(gv->group);
 		free(gv->version);

@@ -93,7 +93,7 @@ struct resource_def {
 	const char *list_kind; /* NULL: KindList */
 	const char *
 		storage; /* NULL: "plural" or "group/plural". Versions with the same storage are one set of objects */
-	bool not_storage; /* another version is the stored one */
+	bool not_storage;            /* another version is the stored one */
 	const char *storage_version; /* of a CRD, served or not; NULL: see not_storage */
 	bool converted;              /* a CRD's webhook converts between its versions */
 	bool transient; /* POST only, answered from a function, never stored (reviews): see apiserver/review.c */
@@ -140,6 +140,8 @@ struct group_version {
 	int group_priority, version_priority; /* higher first */
 	bool remote, available;               /* available is always true of local ones */
 	const struct obj *remote_resources; /* remote: the backend's APIResourceList as last seen, or NULL */
+	const struct obj *remote_v2;        /* its part of the backend's OpenAPI v2 document, or NULL */
+	char *remote_v3;                    /* where its OpenAPI v3 document is, or NULL */
 	uint64_t changed;                   /* registry_changes() when anything in it last changed */
 	struct resource **items;            /* by plural */
 	size_t n;
@@ -163,6 +165,9 @@ void registry_set_priority(
 	struct registry *g, const char *group, const char *version, int group_prio, int version_prio);
 void registry_set_remote(struct registry *g, const char *group, const char *version, bool available,
 	const struct obj *resources /* or NULL: unknown */);
+/* Nothing happens if it is no longer remote. */
+void registry_set_remote_docs(
+	struct registry *g, const char *group, const char *version, const struct obj *v2, const char *v3);
 void registry_remove_remote(struct registry *g, const char *group, const char *version);
 void registry_touch(struct registry *g, struct group_version *gv); /* something about it changed */
 
