@@ -115,7 +115,7 @@ bool name_is_label_value(const char *s)
 	return s && (!*s || is_name_part(s, strlen(s)));
 }
 
-/* RBAC objects may be called anything that fits a path segment ("kubevirt.io:admin"). */
+/* RBAC objects and APIServices may be called anything that fits a path segment ("kubevirt.io:admin", "v1."). */
 static void check_name(const struct write_rules *r, const struct json *name, struct causes *c)
 {
 	const char *s = json_str_or(name, "");
@@ -125,7 +125,8 @@ static void check_name(const struct write_rules *r, const struct json *name, str
 		cause_required(c, "metadata.name", "name or generateName is required");
 		return;
 	}
-	if (str_eq(r->kind->group, "rbac.authorization.k8s.io")) {
+	if (str_eq(r->kind->group, "rbac.authorization.k8s.io") ||
+		str_eq(r->kind->group, "apiregistration.k8s.io")) {
 		if (str_eq(s, ".") || str_eq(s, ".."))
 			cause_invalid(c, "metadata.name", name, "may not be '%s'", s);
 		if (strpbrk(s, "/%"))

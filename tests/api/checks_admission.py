@@ -1052,3 +1052,164 @@ def t91d_reviews_that_say_too_little():
         status(c.k.post(AUTHZ + "/selfsubjectaccessreviews", {"spec": spec}), 422, "Invalid")
     a = status(c.k.post(AUTHZ + "/subjectaccessreviews", {"spec": dict(res, groups=["system:masters"])}), 201)
     eq(a["status"]["allowed"], True)
+
+
+# ---- aggregated APIs (5.4) ----
+SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+
+
+def condition(o, kind="Available"):
+    return [(x["status"], x["reason"]) for x in o.get("status", {}).get("conditions", []) if x["type"] == kind]
+
+
+def t95b_local_apiservices():
+    items = {o["metadata"]["name"]: o for o in status(c.k.get(SERVICES), 200)["items"]}
+    for name in ("v1.", "v1.apps", "v1.apiextensions.k8s.io", "v1." + c.GROUP):
+        o = items[name]
+        eq((o["spec"].get("service"), condition(o)), (None, [("True", "Local")]), name)
+        assert "kube-aggregator.kubernetes.io/automanaged" in o["metadata"]["labels"], o
+    eq((items["v1."]["spec"]["groupPriorityMinimum"], items["v1." + c.GROUP]["spec"]["groupPriorityMinimum"]), (18000, 1000))
+    status(c.k.delete(SERVICES + "/v1." + c.GROUP), 200)
+    assert eventually(lambda: c.k.get(SERVICES + "/v1." + c.GROUP).status == 200, 35)
+    status(c.k.get(c.WIDGETS), 200)
+    for bad in ({"metadata": {"name": "v1.x"}, "spec": {"group": "y", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}},
+                {"metadata": {"name": "v1.y"}, "spec": {"group": "y", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
+                                                        "service": {"name": "a", "namespace": "b"}, "caBundle": "YQ==",
+                                                        "insecureSkipTLSVerify": True}}):
+        status(c.k.post(SERVICES, bad), 422, "Invalid")
+
+
+def t95c_conditions_of_an_apiservice():
+    if not OWN:
+        raise Skip
+    group, name = fresh("g") + ".coracle.dev", fresh("agg")
+    resources = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group + "/v1", "resources": []}
+    b = Backend(lambda r: (answer[0], {"Content-Type": "application/json"}, resources), "%s.%s.svc" % (name, c.NS))
+    answer = [503]
+    path = SERVICES + "/v1." + group
+    make(SERVICES, {"metadata": {"name": "v1." + group}, "spec": {
+        "group": group, "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 15, "caBundle": c.b64(b.ca),
+        "service": {"name": name, "namespace": c.NS}}})
+
+    def is_(*want):
+        return eventually(lambda: condition(status(c.k.get(path), 200)) == [want], 10), condition(c.k.get(path).json)
+    assert is_("False", "ServiceNotFound")[0]
+    make(core(c.NS, "services"), {"metadata": {"name": name}, "spec": {"ports": [{"port": 444, "name": "https"}]}})
+    got = is_("False", "ServicePortError")
+    assert got[0], got
+    status(c.k.merge(core(c.NS, "services", name), {"spec": {"ports": [{"port": 443, "name": "https"}]}}), 200)
+    got = is_("False", "EndpointsNotFound")
+    assert got[0], got
+    slices = "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices" % c.NS
+    make(slices, {"metadata": {"name": name + "-1", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+                  "ports": [{"name": "https", "port": b.port}], "endpoints": []})
+    got = is_("False", "MissingEndpoints")
+    assert got[0], got
+    status(c.k.merge(slices + "/" + name + "-1", {"endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]}), 200)
+    got = is_("False", "FailedDiscoveryCheck")
+    assert got[0], got
+    status(c.k.get("/apis/%s/v1/things" % group), 503)
+    status(c.k.get("/apis/%s/v1" % group), 503)
+    n = len(b.requests)
+    status(c.k.get("/apis/%s/v1/things" % group), 503)
+    assert all(r.path.split("?")[0] == "/apis/%s/v1" % group for r in b.requests[n:]), "asked although it is unavailable"
+    stale = c.k.get("/apis", headers={"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}).json
+    eq([v["freshness"] for i in stale["items"] if i["metadata"]["name"] == group for v in i["versions"]], ["Stale"])
+    status(c.k.get("/api/v1/namespaces"), 200)
+    answer[0] = 200
+    got = is_("True", "Passed")
+    assert got[0], got
+    status(c.k.get("/apis/%s/v1/things" % group), 200)
+    r = [r for r in b.requests if r.headers.get("X-Remote-User") == "system:kube-aggregator"][0]
+    eq(r.headers.get_all("X-Remote-Group"), ["system:masters"])
+    status(c.k.delete(path), 200)
+    b.close()
+
+
+# ---- eviction (97) ----
+def t97b_eviction_by_the_letter():
+    ns = namespace()
+    pods, pdbs = core(ns, "pods"), "/apis/policy/v1/namespaces/%s/poddisruptionbudgets" % ns
+    kinds = {r["name"]: r for r in status(c.k.get("/api/v1"), 200)["resources"]}
+    eq([kinds["pods/eviction"][x] for x in ("group", "version", "kind")], ["policy", "v1", "Eviction"])
+    if not OWN:
+        raise Skip  # what follows plays node agent and controller
+
+    def running(ready="True", label="a"):
+        p = pod()
+        p["metadata"]["labels"] = {"app": label}
+        name = make(pods, p)["metadata"]["name"]
+        status(c.k.post(pods + "/" + name + "/binding", {"target": {"kind": "Node", "name": "n"}}), 201)
+        status(c.k.merge(pods + "/" + name + "/status", {"status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": ready}]}}), 200)
+        return name
+
+    def evict(name, query="", **options):
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        if options:
+            body["deleteOptions"] = options
+        return c.k.post(pods + "/" + name + "/eviction" + query, body)
+
+    def budget(label="a", **spec):
+        name = fresh("pdb")
+        make(pdbs, {"metadata": {"name": name}, "spec": dict({"selector": {"matchLabels": {"app": label}}}, **spec)})
+        return name
+
+    def says(name, **st):
+        status(c.k.merge(pdbs + "/" + name + "/status", {"status": dict({"observedGeneration": 1}, **st)}), 200)
+    one, two, sick = running(), running(), running("False")
+    b = budget(minAvailable=2)
+    a = evict(one)
+    status(a, 429, "TooManyRequests")
+    eq((a.headers["Retry-After"], a.json["details"]["causes"][0]["message"]),
+       ("10", "The disruption budget %s is still being processed by the server." % b))
+    says(b, desiredHealthy=2, currentHealthy=2, disruptionsAllowed=0, expectedPods=3)
+    a = evict(one)
+    status(a, 429, "TooManyRequests")
+    eq((a.json["message"], a.json["details"]["causes"], a.headers["Retry-After"], a.json["details"].get("retryAfterSeconds")), (
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        [{"reason": "DisruptionBudget", "message": "The disruption budget %s needs 2 healthy pods and has 2 currently" % b}], None, None))
+    # one that is not ready costs nothing while the others suffice
+    status(evict(sick, dryRun=["All"]), 201)
+    status(evict(sick, "?dryRun=All"), 201)
+    eq("deletionTimestamp" in status(c.k.get(pods + "/" + sick), 200)["metadata"], False)
+    a = status(evict(sick), 201)
+    eq((a["kind"], a["status"]), ("Status", "Success"))
+    o = status(c.k.get(pods + "/" + sick), 200)
+    assert o["metadata"]["deletionTimestamp"], o
+    eq([(x["status"], x["reason"], x["message"]) for x in o["status"]["conditions"] if x["type"] == "DisruptionTarget"],
+       [("True", "EvictionByEvictionAPI", "Eviction API: evicting")])
+    # not while they do not, unless the budget says so
+    says(b, desiredHealthy=2, currentHealthy=1, disruptionsAllowed=0)
+    sick = running("False")
+    status(evict(sick), 429)
+    status(c.k.merge(pdbs + "/" + b, {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}}), 200)
+    status(evict(sick), 201)
+    # two at once do not share one
+    says(b, observedGeneration=2, desiredHealthy=1, currentHealthy=2, disruptionsAllowed=1)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        codes = sorted(a.status for a in pool.map(evict, (one, two)))
+    eq(codes, [201, 429])
+    st = status(c.k.get(pdbs + "/" + b), 200)["status"]
+    eq((st["disruptionsAllowed"], len(st["disruptedPods"])), (0, 1))
+    # preconditions and grace of the options
+    left = [p["metadata"]["name"] for p in status(c.k.get(pods), 200)["items"] if not p["metadata"].get("deletionTimestamp")][0]
+    says(b, observedGeneration=2, disruptionsAllowed=5)
+    status(evict(left, preconditions={"uid": "00000000-0000-0000-0000-000000000000"}), 409, "Conflict")
+    status(evict(left, gracePeriodSeconds=0), 201)
+    eq(c.k.get(pods + "/" + left).status, 404)
+    # several budgets, another name, nobody
+    both = running(label="b")
+    budget("b", maxUnavailable="10%")
+    budget("b", minAvailable="50%")
+    has(status(evict(both), 500)["message"], "This pod has more than one PodDisruptionBudget")
+    status(c.k.post(pods + "/" + both + "/eviction", {"metadata": {"name": "other"}}), 400)
+    status(evict("nobody"), 404, "NotFound")
+    pending = pod()
+    pending["metadata"]["labels"] = {"app": "a"}
+    name = make(pods, pending)["metadata"]["name"]
+    says(b, observedGeneration=2, disruptionsAllowed=0)
+    status(evict(name), 201)
+    eq(c.k.get(pods + "/" + name).status, 404)
+    for bad in ({"minAvailable": 1, "maxUnavailable": 1}, {"minAvailable": "150%"}, {"minAvailable": -1}):
+        status(c.k.post(pdbs, {"metadata": {"name": "bad"}, "spec": dict({"selector": {}}, **bad)}), 422, "Invalid")

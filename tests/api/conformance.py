@@ -552,7 +552,7 @@ def t48_preconditions():
 def t49_pods_go_gracefully():
     o = make(PODS, pod())
     path = PODS + "/" + o["metadata"]["name"]
-    eq(k.get(path + "/proxy/").status, 501)
+    status(k.get(path + "/proxy/"), 400)  # it has no address
     eq((o["spec"]["restartPolicy"], o["spec"]["serviceAccountName"], o["status"]["phase"]), ("Always", "default", "Pending"))
     status(k.delete(path), 200)
     eq(k.get(path).status, 404)
@@ -1003,7 +1003,7 @@ def t97_eviction():
     ev = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
     a = status(k.post(PODS + "/" + name + "/eviction", ev), 429, "TooManyRequests")
     eq(a["details"]["causes"][0]["reason"], "DisruptionBudget")
-    status(k.merge(pdbs + "/" + label + "/status", {"status": {"disruptionsAllowed": 1}}), 200)
+    status(k.merge(pdbs + "/" + label + "/status", {"status": {"disruptionsAllowed": 1, "observedGeneration": 1}}), 200)
     status(k.post(PODS + "/" + name + "/eviction", dict(ev, deleteOptions={"dryRun": ["All"]})), 201)
     status(k.get(PODS + "/" + name), 200)
     status(k.post(PODS + "/" + name + "/eviction", ev), 201)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "platform/apiserver/aggregate_impl.h"
 #include "platform/apiserver/backend.h"
+#include "platform/apiserver/bootstrap.h"
 
 #include <string.h>
 
@@ -45,12 +46,12 @@ static const struct obj *apiservice(struct aggregator *g, const char *name)
 }
 
 /* ---- the verdict ---- */
-static void write_condition(struct remote *m, bool available, const char *reason, const char *message)
+static void write_condition(
+	struct apiserver *s, const char *name, bool available, const char *reason, const char *message)
 {
-	struct apiserver *s = m->g->s;
 	struct bucket *b = server_bucket(s, followed[0]);
 	uint64_t rev;
-	const struct obj *o = bucket_latest(b, m->name, &rev);
+	const struct obj *o = bucket_latest(b, name, &rev);
 	struct json_doc *d;
 
 	if (!o)
@@ -72,7 +73,7 @@ static void verdict(struct remote *m, bool available, const char *reason, const 
 		resources ? resources
 		: gv      ? gv->remote_resources
 			  : NULL);
-	write_condition(m, available, reason, message);
+	write_condition(m->g->s, m->name, available, reason, message);
 	if (available) {
 		m->again_ms = 0;
 		return;
@@ -222,6 +223,7 @@ static void remote_need(struct aggregator *g, const struct obj *o)
 
 	if (!json_is_obj(json_get(spec, "service"))) {
 		remote_remove(g, obj_name(o));
+		write_condition(g->s, obj_name(o), true, "Local", "Local APIServices are always available");
 		return;
 	}
 	if (!m) {
@@ -245,10 +247,13 @@ static void apiservice_changed(struct bucket_watch *w, const struct bucket_chang
 {
 	struct aggregator *g = CONTAINER_OF(w, struct aggregator, watches[0]);
 
-	if (c->type == BUCKET_DELETED)
+	if (c->type == BUCKET_DELETED) {
 		remote_remove(g, obj_name(c->obj));
-	else if (!c->old || !json_eq(json_get(obj_json(c->old), "spec"), json_get(obj_json(c->obj), "spec")))
+		local_apis_sync(g->s); /* those of what is served here come back */
+	} else if (!c->old ||
+		   !json_eq(json_get(obj_json(c->old), "spec"), json_get(obj_json(c->obj), "spec"))) {
 		remote_need(g, c->obj);
+	}
 }
 
 /* A Service or its endpoints: whoever stands on it is looked at again. */

@@ -4,6 +4,8 @@
 #include "base/time.h"
 #include "platform/apiserver/builtin.h"
 
+#include <string.h>
+
 FIELD_TABLE(lease_fields, "io.k8s.api.coordination.v1.Lease", "Who leads, or is alive.",
 	ROW_OBJ("spec", "State."), ROW_STR("spec.holderIdentity", "Who holds it."),
 	{ "spec.leaseDurationSeconds", F_INT32, 0, "For how long.", .min = 1, .max = INT32_MAX },
@@ -73,6 +75,28 @@ FIELD_TABLE(pdb_fields, "io.k8s.api.policy.v1.PodDisruptionBudget", "How many po
 	{ "status.expectedPods", F_INT32, 0, "Pods counted.", .deflt = "0" },
 	ROW_CONDITIONS("status.conditions", condition_fields));
 
+static void check_part(const struct json *spec, const char *key, struct causes *c)
+{
+	const struct json *v = json_get(spec, key);
+	CLEANUP(mem_freep) char *field = str_printf("spec.%s", key);
+	CLEANUP(mem_freep) char *number = NULL;
+	const char *text = json_str(v);
+	int64_t n;
+
+	if (json_is_int(v) && json_i64(v) < 0)
+		cause_invalid(c, field, v, "must be greater than or equal to 0");
+	if (!text)
+		return;
+	number = mem_strndup(text, str_ends(text, "%") ? strlen(text) - 1 : 0);
+	if (!str_to_i64(number, 0, INT64_MAX, &n))
+		cause_invalid(c, field, v,
+			"a valid percent string must be a numeric string followed by an ending '%%' (e.g. "
+			"'1%%',  or "
+			"'93%%', regex used for validation is '[0-9]+%%')");
+	else if (n > 100)
+		cause_invalid(c, field, v, "must not be greater than 100%%");
+}
+
 static void pdb_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -80,6 +104,8 @@ static void pdb_validate(
 
 	if (json_get(spec, "minAvailable") && json_get(spec, "maxUnavailable"))
 		cause_invalid(c, "spec", spec, "minAvailable and maxUnavailable cannot be both set");
+	check_part(spec, "minAvailable", c);
+	check_part(spec, "maxUnavailable", c);
 }
 
 static struct json *or_na(struct json_doc *d, const struct json *v)

@@ -18,6 +18,8 @@ static struct json_doc *local_apiservice(
 			 "{'kube-aggregator.kubernetes.io/automanaged':'true'}},'spec':{},'status':{}}");
 	struct json *o = json_root(d), *spec = json_get(o, "spec");
 
+	if (gv->n > 0 && gv->items[0]->origin == ORIGIN_BUILTIN)
+		meta_set_label(d, o, AUTOMANAGED, "onstart");
 	json_set_str(d, json_get(o, "metadata"), "name", name);
 	json_set_str(d, spec, "group", gv->group);
 	json_set_str(d, spec, "version", gv->version);
@@ -52,9 +54,7 @@ void local_apis_sync(struct apiserver *s)
 		CLEANUP(mem_freep) char *name = str_printf("%s.%s", gv->version, gv->group);
 		uint64_t rev;
 
-		/* upstream's core one is called "v1.", which no other object's rules allow */
-		if (!gv->remote && !str_empty(gv->group) &&
-			!bucket_latest(server_bucket(s, STORAGE), name, &rev))
+		if (!gv->remote && !bucket_latest(server_bucket(s, STORAGE), name, &rev))
 			server_make(
 				s, "apiregistration.k8s.io", "apiservices", local_apiservice(s, gv, name));
 	}

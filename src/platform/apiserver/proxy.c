@@ -256,9 +256,14 @@ void aggregate_proxy(struct apiserver *s, struct request *r, const char *group, 
 {
 	CLEANUP(mem_freep) char *name = str_printf("%s.%s", version, group);
 	CLEANUP(proxy_headers_done) struct proxy_headers h = { 0 };
+	const struct group_version *gv = registry_gv(s->registry, group, version);
 	struct err e = { 0 }, out = { 0 };
-	struct backend *b = aggregate_backend(s, name, NULL, &e);
+	struct backend *b = NULL;
 
+	if (gv && !gv->available)
+		err_set(&e, ERR_UNAVAILABLE, "APIService %s is not available", name);
+	else
+		b = aggregate_backend(s, name, NULL, &e);
 	if (!b) {
 		err_set(&out, ERR_UNAVAILABLE, "service unavailable: %s", e.msg);
 		request_fail(r, &out, NULL, NULL, NULL);

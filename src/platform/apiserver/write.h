@@ -83,7 +83,14 @@ int special_prepare(struct op *op); /* the draft is nearly final */
 /* ---- escalate.c ---- */
 int escalation_check(struct op *op); /* 403 if the draft, a role or binding, grants more than the user has */
 
+/* ---- eviction.c ---- */
+void server_evict(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
+
 /* ---- write_sub.c ---- */
+/* A write whose answer is a Status: bindings, evictions. */
+struct op *action_new(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i,
+	enum op_kind kind);
+void action_done(struct op *op); /* answers and frees */
 /* True if the request was one of these and is taken care of: binding, eviction, token. */
 bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

@@ -192,7 +192,7 @@ static void reply_done(struct request *r, const struct op *op)
 	request_reply_json(r, 201, json_root(d));
 }
 
-static void action_done(struct op *op)
+void action_done(struct op *op)
 {
 	if (op->r)
 		reply_done(op->r, op);
@@ -204,8 +204,8 @@ static void action_aborted(void *arg)
 	((struct op *)arg)->r = NULL;
 }
 
-static struct op *action_new(struct apiserver *s, struct request *r, struct resource *res,
-	const struct reqinfo *i, enum op_kind kind)
+struct op *action_new(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i,
+	enum op_kind kind)
 {
 	struct op *op = op_new(s, res, kind, request_user(r), i->ns, i->name);
 
@@ -213,11 +213,6 @@ static struct op *action_new(struct apiserver *s, struct request *r, struct reso
 	op->done = action_done;
 	request_on_abort(r, action_aborted, op);
 	return op;
-}
-
-static void fail_action(struct op *op)
-{
-	action_done(op);
 }
 
 static void serve_binding(
@@ -228,160 +223,9 @@ static void serve_binding(
 	free(op->sub);
 	op->sub = mem_strdup("binding");
 	if (op_read_options(op) < 0 || body_decode(s, r, NULL, &op->input, NULL, &op->err) < 0)
-		fail_action(op);
-	else
-		op_run(op);
-}
-
-/* ---- pods/eviction ---- */
-struct eviction {
-	struct op *op;         /* the deletion that it comes to */
-	struct json_doc *body; /* Eviction */
-	struct resource *res;
-	struct admit *admit;
-};
-
-static void eviction_free(struct eviction *v)
-{
-	admit_cancel(v->admit);
-	json_doc_free(v->body);
-	free(v);
-}
-
-static void disruption_refused(struct op *op, const struct obj *pdb)
-{
-	const struct json *st = json_get(obj_json(pdb), "status");
-	struct json_doc *d;
-
-	cause_text(&op->causes, "DisruptionBudget", "",
-		"The disruption budget %s needs %lld healthy pods and has %lld currently", obj_name(pdb),
-		(long long)json_i64(json_get(st, "desiredHealthy")),
-		(long long)json_i64(json_get(st, "currentHealthy")));
-	err_set(&op->err, ERR_TOO_MANY_REQUESTS,
-		"Cannot evict pod as it would violate the pod's disruption budget.");
-	d = status_from_err(&op->err, NULL, NULL, &op->causes);
-	op->status = d;
-}
-
-static bool pod_counts(const struct obj *pod)
-{
-	const char *phase = json_at_str(obj_json(pod), "/status/phase");
-
-	return !obj_deleting(pod) && !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed") &&
-	       !str_eq(phase, "Pending");
-}
-
-/* The one budget that covers the pod; -1 if there are several. */
-static int find_budget(struct op *op, const struct obj *pod, const struct obj **ret)
-{
-	const struct bucket *b = server_bucket(op->s, "policy/poddisruptionbudgets");
-	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
-	const struct obj *o;
-
-	*ret = NULL;
-	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix);
-		i++) {
-		CLEANUP(selector_freep) struct selector *s = NULL;
-
-		if (selector_from_json(json_at(obj_json(o), "/spec/selector"), &s, NULL) < 0 ||
-			!selector_matches(s, json_at(obj_json(pod), "/metadata/labels")))
-			continue;
-		if (*ret)
-			return err_set(&op->err, ERR_INTERNAL,
-				"This pod has more than one PodDisruptionBudget, which the eviction "
-				"subresource does not support.");
-		*ret = o;
-	}
-	return 0;
-}
-
-/* Takes one of the allowed disruptions; queued writes count, so two evictions can not share one. */
-static int take_disruption(struct op *op, const struct obj *found)
-{
-	struct bucket *b = server_bucket(op->s, "policy/poddisruptionbudgets");
-	uint64_t rev;
-	const struct obj *pdb = bucket_latest(b, obj_key(found), &rev);
-	int64_t left = pdb ? json_i64(json_at(obj_json(pdb), "/status/disruptionsAllowed")) : 1;
-	char now[TIME_TEXT_MAX];
-	struct json_doc *d;
-	struct json *st;
-
-	if (left <= 0) {
-		disruption_refused(op, pdb);
-		return -1;
-	}
-	if (!pdb || op->dry_run)
-		return 0;
-	d = obj_draft(pdb);
-	st = json_need_obj(d, json_root(d), "status");
-	json_set_i64(d, st, "disruptionsAllowed", left - 1);
-	json_set_str(d, json_need_obj(d, st, "disruptedPods"), op->name,
-		time_rfc3339(loop_wall_ms(op->s->loop), now));
-	server_put(op->s, b, d, rev, NULL, NULL);
-	return 0;
-}
-
-static int eviction_allowed(struct op *op)
-{
-	const struct obj *pod = bucket_get(server_bucket_of(op->s, op->res), op->key), *pdb;
-
-	if (!pod)
-		return err_not_found(&op->err, op->res->kind, op->name);
-	if (!pod_counts(pod))
-		return 0;
-	if (find_budget(op, pod, &pdb) < 0)
-		return -1;
-	return pdb ? take_disruption(op, pdb) : 0;
-}
-
-static void eviction_admitted(void *arg, struct json_doc *status, const struct json *object)
-{
-	struct eviction *v = arg;
-	struct op *op = v->op;
-
-	v->admit = NULL;
-	if (status) {
-		op->status = json_doc_from(json_root(status));
-		err_set(&op->err, ERR_FORBIDDEN, "refused by a webhook");
-		eviction_free(v);
-		action_done(op);
-		return;
-	}
-	op->input = json_doc_from(json_get(object, "deleteOptions"));
-	eviction_free(v);
-	if (eviction_allowed(op) < 0)
 		action_done(op);
 	else
 		op_run(op);
-}
-
-static void serve_eviction(
-	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
-{
-	struct op *op = action_new(s, r, res, i, OP_DELETE);
-	struct eviction *v = MEM_NEW(struct eviction);
-	struct admission_in in = {
-		.res = res, .sub = "eviction", .operation = "CREATE", .options_kind = "CreateOptions"
-	};
-	struct admit *admit;
-
-	v->op = op;
-	if (op_read_options(op) < 0 || body_decode(s, r, NULL, &v->body, NULL, &op->err) < 0) {
-		eviction_free(v);
-		fail_action(op);
-		return;
-	}
-	JSON_EACH (it, json_at(json_root(v->body), "/deleteOptions/dryRun")) {
-		op->dry_run |= str_eq(json_str(it.val), "All");
-	}
-	in.name = op->name;
-	in.ns = op->ns;
-	in.user = &op->user;
-	in.dry_run = op->dry_run;
-	in.object = json_root(v->body);
-	admit = admit_start(s, &in, &op->warnings, eviction_admitted, v);
-	if (admit)
-		v->admit = admit;
 }
 
 /* ---- dispatch ---- */
@@ -393,7 +237,7 @@ bool server_write_action(
 	if (core && str_eq(res->kind->plural, "pods") && str_eq(i->sub, "binding"))
 		serve_binding(s, r, res, i);
 	else if (core && str_eq(res->kind->plural, "pods") && str_eq(i->sub, "eviction"))
-		serve_eviction(s, r, res, i);
+		server_evict(s, r, res, i);
 	else if (core && str_eq(res->kind->plural, "serviceaccounts") && str_eq(i->sub, "token"))
 		server_token_request(s, r, res, i);
 	else

@@ -6,6 +6,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "base/test_util.h"
+#include "base/time.h"
 #include "kube/fake_api.h"
 #include "platform/controllers/kinds.h"
 #include "platform/scheduler/scheduler.h"
@@ -239,6 +240,70 @@ static void a_pod_without_room_says_so_and_is_placed_when_there_is(void **state)
 	world_done(&w);
 }
 
+static void put_budget(struct world *w, const char *rule, const char *evicted)
+{
+	CLEANUP(mem_freep)
+	char *text =
+		str_printf("{'apiVersion':'policy/v1','kind':'PodDisruptionBudget','metadata':{'name':'b',"
+			   "'namespace':'d'},'spec':{%s,'selector':{'matchLabels':{'app':'web'}}}}",
+			rule);
+	struct json_doc *d = json_lit(text);
+	char now[TIME_TEXT_MAX];
+
+	if (evicted)
+		json_set_str(d, json_need_obj(d, json_need_obj(d, json_root(d), "status"), "disruptedPods"),
+			evicted, time_rfc3339(loop_wall_ms(w->loop), now));
+	fake_api_put(w->api, &pk_pdb, d);
+}
+
+static int64_t budget_int(struct world *w, const char *key)
+{
+	return json_i64(json_get(json_get(obj_json(fake_api_get(w->api, &pk_pdb, "d/b")), "status"), key));
+}
+
+/* kubernetes-api.md 8.97 */
+static void a_budget_is_a_part_of_what_there_ought_to_be(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	put_deployment(&w, 5, "i:1");
+	run(&w, 10);
+	put_budget(&w, "'maxUnavailable':'25%'", NULL);
+	run(&w, 2);
+	assert_int_equal(budget_int(&w, "expectedPods"), 5);
+	assert_int_equal(
+		budget_int(&w, "desiredHealthy"), 3); /* two of five may be missing: 1.25 rounded up */
+	assert_int_equal(budget_int(&w, "disruptionsAllowed"), 2);
+	fake_api_remove(w.api, &pk_pdb, "d/b");
+	put_budget(&w, "'minAvailable':'50%'", NULL);
+	run(&w, 2);
+	assert_int_equal(budget_int(&w, "desiredHealthy"), 3);
+	fake_api_remove(w.api, &pk_pdb, "d/b");
+	put_budget(&w, "'minAvailable':4", NULL);
+	run(&w, 2);
+	assert_int_equal(budget_int(&w, "disruptionsAllowed"), 1);
+	world_done(&w);
+}
+
+static void an_evicted_pod_counts_again_if_it_stays(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	put_deployment(&w, 2, "i:1");
+	run(&w, 10);
+	put_budget(&w, "'minAvailable':1", obj_name(fake_api_at(w.api, &pk_pod, 0)));
+	run(&w, 2);
+	assert_int_equal(budget_int(&w, "currentHealthy"), 1);
+	assert_int_equal(budget_int(&w, "disruptionsAllowed"), 0);
+	run(&w, 130);
+	assert_int_equal(budget_int(&w, "currentHealthy"), 2);
+	assert_int_equal(budget_int(&w, "disruptionsAllowed"), 1);
+	assert_null(json_at(obj_json(fake_api_get(w.api, &pk_pdb, "d/b")), "/status/disruptedPods"));
+	world_done(&w);
+}
+
 static void a_quiet_world_writes_nothing(void **state)
 {
 	struct world w;
@@ -262,6 +327,8 @@ int main(void)
 		cmocka_unit_test(a_daemonset_has_one_pod_a_node_and_rolls),
 		cmocka_unit_test(endpoints_follow_ready_pods),
 		cmocka_unit_test(a_pod_without_room_says_so_and_is_placed_when_there_is),
+		cmocka_unit_test(a_budget_is_a_part_of_what_there_ought_to_be),
+		cmocka_unit_test(an_evicted_pod_counts_again_if_it_stays),
 		cmocka_unit_test(a_quiet_world_writes_nothing),
 	};
 
