@@ -34,7 +34,13 @@ enum option_id {
 	OPT_YES,
 	OPT_AUDIT,
 	OPT_INFLIGHT,
-	OPT_PLUGINS
+	OPT_PLUGINS,
+	OPT_LISTEN,
+	OPT_STORE,
+	OPT_ETCD_CA,
+	OPT_ETCD_CERT,
+	OPT_ETCD_KEY,
+	OPT_ETCD_PREFIX
 };
 static const struct option_def {
 	const char *name, *value, *help;
@@ -55,6 +61,15 @@ static const struct option_def {
 	[OPT_PLUGINS] = { "--disable-admission-plugins", "LIST",
 		"built-in admission to do without, by Kubernetes' names: LimitRanger,ResourceQuota,...",
 		RUNS },
+	[OPT_LISTEN] = { "--listen", "ADDRESS", "serve on this address, too, not on 127.0.0.1 alone",
+		VERB_BIT(VERB_SERVER) },
+	[OPT_STORE] = { "--store", "STORE", "sqlite, mem, or etcd:https://HOST:PORT,... (sqlite)",
+		VERB_BIT(VERB_SERVER) },
+	[OPT_ETCD_CA] = { "--etcd-ca", "FILE", "CA of etcd's members", VERB_BIT(VERB_SERVER) },
+	[OPT_ETCD_CERT] = { "--etcd-cert", "FILE", "client certificate for etcd", VERB_BIT(VERB_SERVER) },
+	[OPT_ETCD_KEY] = { "--etcd-key", "FILE", "and its key", VERB_BIT(VERB_SERVER) },
+	[OPT_ETCD_PREFIX] = { "--etcd-prefix", "KEY", "what keys in etcd begin with (/registry)",
+		VERB_BIT(VERB_SERVER) },
 	[OPT_YES] = { "--yes", NULL, "do not ask", VERB_BIT(VERB_UNINSTALL) },
 };
 
@@ -107,6 +122,22 @@ static const struct verb_def *find_verb(const char *name)
 	return NULL;
 }
 
+static const char **store_option(struct args *a, enum option_id id)
+{
+	switch (id) {
+	case OPT_ETCD_CA:
+		return &a->store.etcd_ca;
+	case OPT_ETCD_CERT:
+		return &a->store.etcd_cert;
+	case OPT_ETCD_KEY:
+		return &a->store.etcd_key;
+	case OPT_ETCD_PREFIX:
+		return &a->store.etcd_prefix;
+	default:
+		return &a->store.store;
+	}
+}
+
 /* 0, or -1 with the complaint made */
 static int take(struct args *a, enum option_id id, const char *value)
 {
@@ -151,8 +182,13 @@ static int take(struct args *a, enum option_id id, const char *value)
 		if (plugins_parse(value, &a->plugins_off, &e) < 0)
 			return complain("--disable-admission-plugins: %s", e.msg), -1;
 		return 0;
+	case OPT_LISTEN:
+		a->listen = value;
+		return 0;
+	default:
+		*store_option(a, id) = value;
+		return 0;
 	}
-	return -1;
 }
 
 static int option(struct args *a, const struct verb_def *v, char **argv, int *at)

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "store/store.h"
 
 #define VERBS(X)                                                                                           \
 	X(UP, up, "run the whole of it on this host: API server, controllers, node, KubeVirt", cmd_up)     \
@@ -32,6 +33,8 @@ struct args {
 	bool bare, yes, verbose;
 	const char *audit_log; /* of argv */
 	unsigned max_inflight;
+	struct store_choice store; /* of argv */
+	const char *listen;
 	unsigned plugins_off; /* platform/apiserver/plugins.h */
 };
 

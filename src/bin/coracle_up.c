@@ -235,6 +235,8 @@ static int run(struct program *p, struct err *e)
 		.bare = p->args->bare,
 		.audit_log = p->args->audit_log,
 		.max_inflight = p->args->max_inflight,
+		.store = p->args->store,
+		.listen = p->args->listen,
 		.plugins_off = p->args->plugins_off,
 		.programs = whole ? programs : NULL,
 		.installer = whole ? "virt-operator" : NULL,

@@ -24,7 +24,7 @@ enum {
 	CREATE_FRAGMENT = 8
 };
 /* answers */
-enum { HEADER = 1, HEADER_REV = 3 };
+enum { HEADER = 1, HEADER_REV = 3, HEADER_TERM = 4 };
 enum { RANGE_KVS = 2, RANGE_MORE = 3 };
 enum { KV_KEY = 1, KV_CREATE = 2, KV_MOD = 3, KV_VERSION = 4, KV_VALUE = 5 };
 enum { TXN_SUCCEEDED = 2, TXN_RESPONSES = 3 };
@@ -245,7 +245,7 @@ static struct etcd_read inside(const struct etcd_read *r)
 	return etcd_reader(r->bytes.data, r->bytes.len);
 }
 
-static int get_header(const struct etcd_read *at, int64_t *ret_rev, struct err *e)
+static int get_header(const struct etcd_read *at, int64_t *ret_rev, uint64_t *ret_term, struct err *e)
 {
 	struct etcd_read r = inside(at);
 	int more;
@@ -253,6 +253,8 @@ static int get_header(const struct etcd_read *at, int64_t *ret_rev, struct err *
 	while ((more = etcd_next(&r, e)) > 0)
 		if (r.field == HEADER_REV)
 			*ret_rev = (int64_t)r.number;
+		else if (r.field == HEADER_TERM && ret_term)
+			*ret_term = r.number;
 	return more;
 }
 
@@ -294,7 +296,7 @@ int etcd_get_range(const void *data, size_t len, struct etcd_range_answer *ret, 
 
 	*ret = (struct etcd_range_answer){ .kvs = r };
 	while ((more = etcd_next(&r, e)) > 0) {
-		if (r.field == HEADER && get_header(&r, &ret->rev, e) < 0)
+		if (r.field == HEADER && get_header(&r, &ret->rev, NULL, e) < 0)
 			return -1;
 		if (r.field == RANGE_MORE)
 			ret->more = r.number != 0;
@@ -331,7 +333,7 @@ int etcd_get_txn(const void *data, size_t len, struct etcd_txn_answer *ret, stru
 
 	*ret = (struct etcd_txn_answer){ 0 };
 	while ((more = etcd_next(&r, e)) > 0) {
-		if (r.field == HEADER && get_header(&r, &ret->rev, e) < 0)
+		if (r.field == HEADER && get_header(&r, &ret->rev, NULL, e) < 0)
 			return -1;
 		if (r.field == TXN_SUCCEEDED)
 			ret->succeeded = r.number != 0;
@@ -348,7 +350,7 @@ int etcd_get_watch(const void *data, size_t len, struct etcd_watch_answer *ret, 
 
 	*ret = (struct etcd_watch_answer){ .events = r, .reason = { "", 0 } };
 	while ((more = etcd_next(&r, e)) > 0) {
-		if (r.field == HEADER && get_header(&r, &ret->rev, e) < 0)
+		if (r.field == HEADER && get_header(&r, &ret->rev, &ret->term, e) < 0)
 			return -1;
 		if (r.field == WATCHED_ID)
 			ret->id = (int64_t)r.number;

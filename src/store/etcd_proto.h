@@ -87,6 +87,7 @@ struct etcd_event {
 };
 struct etcd_watch_answer {
 	int64_t rev, id, compact_rev;
+	uint64_t term; /* of the member's leader; a larger one: there was an election */
 	bool created, canceled;
 	struct etcd_bytes reason;
 	struct etcd_read events; /* etcd_next_event() */

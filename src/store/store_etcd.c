@@ -160,7 +160,6 @@ static void write_done(void *arg, int status, const char *text)
 	CLEANUP(mem_freep) char *full = NULL;
 
 	w->call = NULL;
-	s->answered_at = loop_mono_ms(s->loop);
 	if (is_full(status, text))
 		note_full(s, text);
 	if (w->answered) {
@@ -173,9 +172,10 @@ static void write_done(void *arg, int status, const char *text)
 						       : str_printf("etcd: %s", text);
 		store_etcd_finish(w, 0, code, full);
 	} else { /* no leader, no answer in time: it may be written, it may yet be */
-		full = str_printf("a write was not answered: %s", status == GRPC_OK ? "no message" : text);
 		w->state = WRITE_UNKNOWN;
-		etcd_link_drop(s->link, full);
+		w->target = 0;
+		if (!s->marking)
+			store_etcd_put_mark(s);
 	}
 	store_etcd_pump(s);
 	store_etcd_settle(s);
@@ -203,7 +203,6 @@ void store_etcd_send(struct etcd_write *w)
 	w->mark = s->mark_rev;
 	w->answered = w->overtaken = false;
 	w->target = 0;
-	w->sent_at = loop_mono_ms(s->loop);
 	w->call = store_etcd_call(s, ETCD_TXN, &m, &ops, w);
 }
 
@@ -377,6 +376,8 @@ void store_etcd_settle(struct store_etcd *s)
 }
 
 /* ---- the watch ---- */
+static void note_term(struct store_etcd *s, uint64_t term);
+
 static void watch_message(void *arg, const void *data, size_t len)
 {
 	struct store_etcd *s = arg;
@@ -388,6 +389,7 @@ static void watch_message(void *arg, const void *data, size_t len)
 		etcd_link_drop(s->link, e.msg);
 		return;
 	}
+	note_term(s, a.term);
 	if (a.id == s->past_id) {
 		store_etcd_past(s, &a);
 		return;
@@ -442,6 +444,8 @@ void store_etcd_watch(struct store_etcd *s, bool prev, uint64_t start)
 	grpc_call_send(s->watch, &m);
 }
 
+static void ask(struct store_etcd *s);
+
 /* ---- a new connection: the mark, which voids what the last one left behind ---- */
 static void marked(struct store_etcd *s, const struct etcd_txn_answer *a)
 {
@@ -459,12 +463,37 @@ static void marked(struct store_etcd *s, const struct etcd_txn_answer *a)
 		s->open = true;
 	}
 	for (struct etcd_write *w = s->writes; w; w = w->next) {
+		if (w->state == WRITE_SENT) { /* under an earlier mark: written by now, or never */
+			grpc_call_cancel(TAKE(w->call));
+			w->state = WRITE_UNKNOWN;
+		}
 		if (w->state == WRITE_WAITS)
 			store_etcd_send(w);
 		else if (w->state == WRITE_UNKNOWN)
 			w->target = head;
 	}
+	store_etcd_pump(s);
 	store_etcd_settle(s);
+}
+
+/* What was on its way to a leader that is no more may be lost, and nobody says so before long: a new mark settles it. */
+static void note_term(struct store_etcd *s, uint64_t term)
+{
+	bool newer = s->term && term > s->term;
+
+	if (term > s->term)
+		s->term = term;
+	if (!newer)
+		return;
+	if (s->marking)
+		grpc_call_cancel(TAKE(s->marking));
+	if (s->asking)
+		grpc_call_cancel(TAKE(s->asking));
+	for (struct store_wait *w = s->waits; w; w = w->next)
+		if (w->state == SYNC_ASKED)
+			w->state = SYNC_NEW;
+	store_etcd_put_mark(s);
+	ask(s);
 }
 
 static void mark_message(void *arg, const void *data, size_t len)
@@ -486,7 +515,7 @@ static void mark_done(void *arg, int status, const char *text)
 		s->lost_at = 0;
 		etcd_link_good(s->link);
 	} else if (status != GRPC_OK) {
-		CLEANUP(mem_freep) char *why = str_printf("this server's mark could not be put: %s", text);
+		CLEANUP(mem_freep) char *why = str_printf("nothing can be written through it: %s", text);
 
 		etcd_link_drop(s->link, why);
 	} else if (etcd_get_txn(str_cstr(&answer), answer.len, &a, &e) < 0) {
@@ -515,7 +544,8 @@ static void up(void *arg)
 {
 	struct store_etcd *s = arg;
 
-	s->probed_at = 0;
+	s->silent_ticks = 0;
+	s->term = 0;
 	s->past_id = 0;
 	store_etcd_put_mark(s);
 	if (s->open)
@@ -557,8 +587,6 @@ static void down(void *arg, const struct err *e)
 }
 
 /* ---- sync: how far is the newest write? One question for all who ask meanwhile ---- */
-static void ask(struct store_etcd *s);
-
 static void ask_message(void *arg, const void *data, size_t len)
 {
 	collect_answer(&((struct store_etcd *)arg)->asked, data, len);
@@ -646,17 +674,17 @@ static void look_at_member(struct store_etcd *s, int64_t now)
 	int64_t heard = c ? http2_client_heard(c) : now;
 	CLEANUP(str_done) struct str m = { 0 };
 
-	if (heard >= s->probed_at)
-		s->probed_at = 0;
-	if (now - s->ticked > 2 * ETCD_TICK_MS) {
-		s->probed_at = 0; /* it is we who slept */
-	} else if (s->probed_at && now - s->probed_at > ETCD_SILENT_MS) {
-		etcd_link_drop(s->link, "it says nothing any more");
-	} else if (!s->probed_at && s->watch && now - heard > ETCD_QUIET_MS) {
+	/* in ticks: when it is we who sleep, we hear what came meanwhile before the next one */
+	if (!c || !s->watch || now - heard <= ETCD_QUIET_MS) {
+		s->silent_ticks = 0;
+		return;
+	}
+	if (s->silent_ticks == 0) {
 		etcd_put_progress(&m);
 		grpc_call_send(s->watch, &m);
-		s->probed_at = now;
 	}
+	if (++s->silent_ticks > ETCD_SILENT_MS / ETCD_TICK_MS)
+		etcd_link_drop(s->link, "it says nothing any more");
 }
 
 static struct etcd_write *late_write(struct store_etcd *s, int64_t now)
@@ -712,7 +740,6 @@ static void tick(void *arg)
 	ask(s);
 	store_etcd_pump(s);
 	store_etcd_settle(s);
-	s->ticked = now;
 	loop_timer_set(s->tick, ETCD_TICK_MS);
 }
 
@@ -846,7 +873,7 @@ struct store *store_etcd_open(struct loop *l, const struct store_etcd_spec *spec
 	s->mark = str_printf("%s-coracle/servers/%s", spec->prefix, spec->id ? spec->id : id);
 	s->writes_end = &s->writes;
 	s->batches_end = &s->batches;
-	s->lost_at = s->ticked = loop_mono_ms(l);
+	s->lost_at = loop_mono_ms(l);
 	s->tick = loop_timer_new(l, tick, s);
 	loop_timer_set(s->tick, ETCD_TICK_MS);
 	if (connect_to(s, spec, e) < 0) {

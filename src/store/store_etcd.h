@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store/store_etcd.h - the inside of the store on etcd: store_etcd.c (writes, the order of things, failures), store_etcd_load.c
- * (start, catching up after a gap), store_etcd_compact.c. docs/decisions/0012-etcd-store.md says why it is as it is. */
+ * (start, catching up after a gap), store_etcd_compact.c. docs/decisions/0013-etcd-store.md says why it is as it is. */
 #pragma once
 
 #include "base/mem.h"
@@ -49,7 +49,7 @@ struct etcd_write {
 	enum write_state state;
 	uint64_t expect, rev, mark; /* mark: the one it was sent under */
 	uint64_t target;            /* 0: not known yet */
-	int64_t deadline, sent_at;
+	int64_t deadline;
 	struct grpc_call *call;
 	bool answered;
 	store_done_fn *done;
@@ -83,10 +83,11 @@ struct store_etcd {
 	char *mark;                     /* of this server: writes are void once it is put anew */
 	/* this connection */
 	struct grpc_call *marking, *watch, *asking;
-	uint64_t mark_rev; /* 0: not marked yet */
-	int64_t marking_since, asking_since, probed_at, answered_at;
-	struct str answer; /* of marking */
-	struct str asked;  /* of asking */
+	uint64_t mark_rev;     /* 0: not marked yet */
+	uint64_t term;         /* of the member's leader; 0: not known yet */
+	unsigned silent_ticks; /* since it was asked for a sign of life */
+	struct str answer;     /* of marking */
+	struct str asked;      /* of asking */
 	/* events */
 	bool open, loaded, loading; /* loading: events wait */
 	int64_t watch_ids, live_id, past_id;
@@ -98,8 +99,7 @@ struct store_etcd {
 	struct etcd_write *by_key[ETCD_BUCKETS], *writes, **writes_end;
 	struct store_wait *waits;
 	struct loop_timer *tick;
-	int64_t ticked,
-		lost_at; /* lost_at: mono ms since when there is no marked connection; 0: there is one */
+	int64_t lost_at; /* lost_at: mono ms since when there is no marked connection; 0: there is one */
 	bool full;       /* the alarm NOSPACE */
 	int64_t full_asked;
 	struct etcd_past *past; /* the history, while it is read */

@@ -28,6 +28,7 @@ from client import Client, Server, eventually
 
 FAKE = os.environ.get("API_FAKE") == "1"
 OWN = os.environ.get("API_CLUSTER") != "1"
+DURABLE = "--store=mem" not in os.environ.get("APISERVER_ARGS", "")
 server = None
 k = None  # the administrator
 NS = "conformance"
@@ -1266,7 +1267,7 @@ def t60b_events_in_both_shapes():
 
 # ---- storage ----
 def t98_kill_9_loses_nothing():
-    if not OWN:
+    if not OWN or not DURABLE:
         raise Skip
     global k
     o = make(WIDGETS, widget())
@@ -1281,7 +1282,7 @@ def t98_kill_9_loses_nothing():
 
 
 def t99_watches_resume_after_a_restart():
-    if not OWN:
+    if not OWN or not DURABLE:
         raise Skip
     global k
     o = make(WIDGETS, widget())

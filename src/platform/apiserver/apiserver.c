@@ -240,13 +240,18 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 
 /* Turns of the loop in which the last answers leave. */
 #define LAST_TURNS 20
+#define LAST_WRITES_MS 5000
 
 /* Writes under way are answered: they are queued, or will be refused. Watches end as if their time was up. */
 static void finish_requests(struct apiserver *s)
 {
+	int64_t until = loop_mono_ms(s->loop) + LAST_WRITES_MS;
+
 	s->stopping = true;
-	while (s->commits > 0 && loop_step(s->loop, 1000))
-		;
+	/* a store of our own always answers, a cluster may be gone */
+	while (s->commits > 0 && (!store_shared(s->store) || loop_mono_ms(s->loop) < until))
+		if (!loop_step(s->loop, 1000))
+			break;
 	server_watches_end(s);
 	for (int i = 0; s->http && i < LAST_TURNS; i++)
 		loop_step(s->loop, 0);
@@ -256,6 +261,7 @@ void apiserver_free(struct apiserver *s)
 {
 	if (!s)
 		return;
+	bootstrap_leave(s);
 	finish_requests(s);
 	store_follow(s->store, NULL, NULL);
 	aggregator_free(s->aggregator);
@@ -286,7 +292,9 @@ void apiserver_free(struct apiserver *s)
 	pki_done(&s->pki);
 	free(s->data_dir);
 	free(s->kubeconfig);
+	server_forget_pending(s);
 	free(s->shared_pki);
+	free(s->service_host);
 	free(s);
 }
 

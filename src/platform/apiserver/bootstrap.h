@@ -11,6 +11,8 @@ void bootstrap_make(struct apiserver *s);
 void local_apis_sync(struct apiserver *s);
 /* Service default/kubernetes, and where it leads now. */
 void bootstrap_service(struct apiserver *s, const char *host);
+/* This server stops: others of the same store are left. Before the last writes are waited for. */
+void bootstrap_leave(struct apiserver *s);
 /* Makes the ServiceAccount and the CA's ConfigMap of every namespace, now and later. */
 struct namespaces *namespaces_new(struct apiserver *s);
 void namespaces_free(struct namespaces *n);

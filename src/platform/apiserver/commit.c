@@ -169,6 +169,17 @@ static void shared_done(void *arg, uint64_t rev, const struct err *e)
 	free(c);
 }
 
+void server_forget_pending(struct apiserver *s)
+{
+	while (s->pending) {
+		struct commit *c = s->pending;
+
+		s->pending = c->next;
+		obj_unref(c->obj);
+		free(c);
+	}
+}
+
 static struct commit *last_of_key(const struct commit *c)
 {
 	struct commit *p = c->s->pending;
@@ -365,6 +376,17 @@ struct rev_wait *server_wait_key(
 	*w = (struct rev_wait){
 		.s = s, .bucket = b, .key = mem_strdup(key), .fn = fn, .arg = arg, .next = s->waits
 	};
+	s->waits = w;
+	return w;
+}
+
+struct rev_wait *server_wait_pause(struct apiserver *s, int64_t ms, rev_wait_fn *fn, void *arg)
+{
+	struct rev_wait *w = MEM_NEW(struct rev_wait);
+
+	*w = (struct rev_wait){ .s = s, .fn = fn, .arg = arg, .next = s->waits };
+	w->timer = loop_timer_new(s->loop, wait_timed_out, w);
+	loop_timer_set(w->timer, ms);
 	s->waits = w;
 	return w;
 }

@@ -189,6 +189,7 @@ static void take(struct eviction *v, const struct obj *pdb)
 	struct op *op = v->op;
 	struct json_doc *d = obj_draft(pdb);
 	struct json *st = json_need_obj(d, json_root(d), "status");
+	uint64_t rev;
 	int64_t left = json_i64(json_get(st, "disruptionsAllowed")) - 1, now = loop_wall_ms(op->s->loop);
 	char text[TIME_TEXT_MAX];
 
@@ -196,7 +197,8 @@ static void take(struct eviction *v, const struct obj *pdb)
 	json_set_str(d, json_need_obj(d, st, "disruptedPods"), op->name, time_rfc3339(now, text));
 	if (left == 0)
 		cond_set(d, st, "DisruptionAllowed", "False", "InsufficientPods", "", now);
-	server_put(op->s, server_bucket(op->s, BUDGETS), d, obj_rv(pdb), taken, v);
+	bucket_latest(server_bucket(op->s, BUDGETS), obj_key(pdb), &rev);
+	server_put(op->s, server_bucket(op->s, BUDGETS), d, rev, taken, v);
 }
 
 static void decide(struct eviction *v)

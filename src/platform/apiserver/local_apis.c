@@ -3,11 +3,14 @@
 #include "platform/apiserver/bootstrap.h"
 
 #include "api/meta.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
 
 #define STORAGE "apiregistration.k8s.io/apiservices"
+#define ENDPOINTS "services/endpoints"
+#define ENDPOINT_TRIES_MAX 10
 #define AUTOMANAGED "kube-aggregator.kubernetes.io/automanaged"
 
 static struct json_doc *local_apiservice(
@@ -68,9 +71,100 @@ static bool endpoints_are(const struct obj *o, const char *host, int port)
 	       json_i64(json_at(obj_json(o), "/subsets/0/ports/0/port")) == port;
 }
 
+/* Where several servers share a store, each is an endpoint of its own while it runs. */
+struct endpoint_change {
+	struct apiserver *s;
+	char *host;
+	bool leave;
+	unsigned tries;
+};
+
+static void change_endpoint(struct endpoint_change *c);
+
+static void endpoint_changed(void *arg, const struct obj *o, const struct err *e)
+{
+	struct endpoint_change *c = arg;
+
+	(void)o;
+	if (e && e->code == ERR_CONFLICT && ++c->tries < ENDPOINT_TRIES_MAX && !c->s->stopping) {
+		change_endpoint(c);
+		return;
+	}
+	if (e)
+		log_warn("apiserver: endpoints of Service kubernetes: %s", e->msg);
+	free(c->host);
+	free(c);
+}
+
+static struct json_doc *endpoints_new(const char *host, int port)
+{
+	struct json_doc *d =
+		json_lit("{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'kubernetes','namespace':'"
+			 "default','labels':{'endpointslice.kubernetes.io/"
+			 "skip-mirror':'true'}},'subsets':[{'addresses'"
+			 ":[{}],'ports':[{'name':'https','protocol':'TCP'}]}]}");
+
+	json_put_str(d, json_root(d), "/subsets/0/addresses/0/ip", host);
+	json_put(d, json_root(d), "/subsets/0/ports/0/port", json_new_i64(d, port));
+	return d;
+}
+
+static bool subset_is(const struct json *subset, const char *host, int port)
+{
+	return str_eq(json_at_str(subset, "/addresses/0/ip"), host) &&
+	       json_len(json_get(subset, "addresses")) == 1 &&
+	       json_i64(json_at(subset, "/ports/0/port")) == port;
+}
+
+/* The others' subsets, and ours unless we leave. */
+static void change_endpoint(struct endpoint_change *c)
+{
+	struct apiserver *s = c->s;
+	struct bucket *b = server_bucket(s, ENDPOINTS);
+	struct json_doc *d = endpoints_new(c->host, s->port);
+	struct json *root = json_root(d), *subsets = json_new_arr(d);
+	const struct obj *old;
+	uint64_t rev;
+
+	old = bucket_latest(b, "default/kubernetes", &rev);
+	if (old) {
+		json_set_copy(d, root, "metadata", json_get(obj_json(old), "metadata"));
+		JSON_EACH (it, json_get(obj_json(old), "subsets")) {
+			if (!subset_is(it.val, c->host, s->port))
+				json_append(d, subsets, json_copy(d, it.val));
+		}
+	}
+	if (!c->leave)
+		json_append(d, subsets, json_copy(d, json_at(root, "/subsets/0")));
+	json_set(d, root, "subsets", subsets);
+	if (old && json_eq(subsets, json_get(obj_json(old), "subsets"))) {
+		json_doc_free(d);
+		endpoint_changed(c, NULL, NULL);
+	} else if (old) {
+		server_put(s, b, d, rev, endpoint_changed, c);
+	} else {
+		server_make(s, "", "endpoints", d);
+		endpoint_changed(c, NULL, NULL);
+	}
+}
+
+static void start_change(struct apiserver *s, const char *host, bool leave)
+{
+	struct endpoint_change *c = MEM_NEW(struct endpoint_change);
+
+	*c = (struct endpoint_change){ .s = s, .host = mem_strdup(host), .leave = leave };
+	change_endpoint(c);
+}
+
+void bootstrap_leave(struct apiserver *s)
+{
+	if (store_shared(s->store) && s->service_host && !store_trouble(s->store))
+		start_change(s, s->service_host, true);
+}
+
 void bootstrap_service(struct apiserver *s, const char *host)
 {
-	struct bucket *b = server_bucket(s, "services/endpoints");
+	struct bucket *b = server_bucket(s, ENDPOINTS);
 	struct json_doc *d = json_lit(
 		"{'apiVersion':'v1','kind':'Service','metadata':{'name':'kubernetes','namespace':'default',"
 		"'labels':{'component':'apiserver','provider':'kubernetes'}},'spec':{'ports':[{'name':"
@@ -80,16 +174,16 @@ void bootstrap_service(struct apiserver *s, const char *host)
 
 	json_set_i64(d, json_at(json_root(d), "/spec/ports/0"), "targetPort", s->port);
 	server_make(s, "", "services", d);
+	free(s->service_host);
+	s->service_host = mem_strdup(host);
+	if (store_shared(s->store)) {
+		start_change(s, host, false);
+		return;
+	}
 	old = bucket_latest(b, "default/kubernetes", &rev);
 	if (endpoints_are(old, host, s->port))
 		return;
-	d = json_lit("{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'kubernetes','namespace':'"
-		     "default','labels':"
-		     "{'endpointslice.kubernetes.io/"
-		     "skip-mirror':'true'}},'subsets':[{'addresses':[{}],'ports':[{'name':'https',"
-		     "'protocol':'TCP'}]}]}");
-	json_put_str(d, json_root(d), "/subsets/0/addresses/0/ip", host);
-	json_put(d, json_root(d), "/subsets/0/ports/0/port", json_new_i64(d, s->port));
+	d = endpoints_new(host, s->port);
 	if (!old) {
 		server_make(s, "", "endpoints", d);
 		return;

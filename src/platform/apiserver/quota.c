@@ -10,6 +10,7 @@
 
 #define STORAGE "resourcequotas"
 #define SYNC_MS 20        /* after something went: what goes together is counted together */
+#define REST_MS 2000      /* bookings of other servers are written or given up by then */
 #define BOOK_TRIES_MAX 20 /* of a booking that meets those of other servers */
 
 /* Usage that is booked for a write under way. */
@@ -125,6 +126,29 @@ static bool same_amounts(const struct json *a, const struct json *b)
 	return true;
 }
 
+/* Where several servers book, those of the others that are under way are not known: what is booked is counted afresh only
+ * when it has rested. */
+static bool may_be_booked_by_others(struct quotas *q, const struct bucket *b, const struct obj *quota)
+{
+	int64_t since = loop_mono_ms(q->s->loop) - REST_MS;
+	const struct bucket_change *c;
+
+	for (size_t i = store_shared(q->s->store) ? bucket_change_seek(b, UINT64_MAX) : 0; i-- > 0;) {
+		c = bucket_change_at(b, i);
+		if (c->at_ms < since)
+			return false;
+		if (str_eq(obj_key(c->obj), obj_key(quota)))
+			return true;
+	}
+	return false;
+}
+
+static void count_later(struct quotas *q, const char *ns)
+{
+	touch(q, ns);
+	loop_timer_set(q->timer, REST_MS);
+}
+
 static void count_again(void *arg, const struct obj *o, const struct err *e);
 static void sync_quota(struct quotas *q, const struct obj *quota)
 {
@@ -136,6 +160,10 @@ static void sync_quota(struct quotas *q, const struct obj *quota)
 
 	if (!now)
 		return;
+	if (may_be_booked_by_others(q, b, now)) {
+		count_later(q, obj_namespace(now));
+		return;
+	}
 	d = obj_draft(now);
 	set_status(q->s, obj_namespace(now), obj_key(now), d);
 	is = json_get(obj_json(now), "status");
@@ -450,8 +478,8 @@ static void booked(void *arg, const struct obj *o, const struct err *e)
 	}
 	if (k->again)
 		op->stage--;
+	op_run_again(op, k->again ? op->quota_tries : 0);
 	free(k);
-	op_run(op);
 }
 
 struct next_state {

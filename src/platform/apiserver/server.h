@@ -70,6 +70,7 @@ struct apiserver {
 	uint64_t tokens_given;
 	char *shared_pki;    /* as the shared store has it; NULL: not yet */
 	struct reset *reset; /* everything is being read anew */
+	char *service_host;  /* our endpoint of Service kubernetes */
 	struct token_cache *tokens;
 	struct roles *roles;         /* roles.h */
 	struct accounts *accounts;   /* accounts.h; NULL: bare */
@@ -119,10 +120,13 @@ void server_wake_waits(struct apiserver *s);
  * the object as it will be stored waits for the key: fn(arg, true) when its present write is settled. */
 struct rev_wait *server_wait_key(
 	struct apiserver *s, struct bucket *b, const char *key, rev_wait_fn *fn, void *arg);
+/* fn(arg, false) after a while. */
+struct rev_wait *server_wait_pause(struct apiserver *s, int64_t ms, rev_wait_fn *fn, void *arg);
 bool server_pending(const struct apiserver *s, const struct bucket *b, const char *key);
 /* fn(arg, true) when memory has everything acknowledged by any server before this call; false: it could not be found out. NULL,
  * and no call: it is always so. */
 struct rev_wait *server_wait_sync(struct apiserver *s, rev_wait_fn *fn, void *arg);
+void server_forget_pending(struct apiserver *s); /* writes that were never answered; frees them, at the end */
 void server_follow(struct apiserver *s); /* takes what others write; before server_load() */
 
 /* ---- the same object in another version of its resource (present.c) ---- */

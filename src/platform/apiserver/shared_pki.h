@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* platform/apiserver/shared_pki.h - the certificate authorities and the key of service-account tokens where several
  * servers share a store: kept in it, so that whoever comes later has the same ones without anybody copying files
- * (docs/decisions/0013). */
+ * (docs/decisions/0014). */
 #pragma once
 
 #include "platform/apiserver/server.h"

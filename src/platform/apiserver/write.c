@@ -107,6 +107,8 @@ static void forget_base(struct op *op)
 }
 
 /* ---- a store that others write to, too ---- */
+#define AGAIN_PAUSE_MAX_MS 64
+
 static void run_again(void *arg, bool reached)
 {
 	struct op *op = arg;
@@ -624,7 +626,7 @@ static void committed(void *arg, const struct obj *o, const struct err *e)
 	if (e && e->code == ERR_CONFLICT && store_shared(op->s->store) && again(op) == STAGE_GO) {
 		obj_unref(op->result);
 		op->result = NULL;
-		op_run(op);
+		op_run_again(op, op->tries);
 		return;
 	}
 	if (e && op->err.code == ERR_NONE)
@@ -784,6 +786,18 @@ void op_run(struct op *op)
 			return;
 		}
 	}
+}
+
+void op_run_again(struct op *op, unsigned n)
+{
+	uint32_t random;
+	uint32_t most = n < 6 ? 1U << n : AGAIN_PAUSE_MAX_MS;
+
+	server_random(op->s, &random, sizeof(random));
+	if (n <= 1)
+		op_run(op);
+	else
+		op->wait = server_wait_pause(op->s, random % most, run_again, op);
 }
 
 /* ---- answering ---- */

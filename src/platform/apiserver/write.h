@@ -60,6 +60,8 @@ struct op *op_new(struct apiserver *s, struct resource *res, enum op_kind kind, 
 	const char *ns, const char *name);
 void op_free(struct op *op);
 void op_run(struct op *op); /* to its end or to a point where it waits */
+/* The same after another server was quicker for the n-th time: after a pause, so that none is always the slower one. */
+void op_run_again(struct op *op, unsigned n);
 
 /* ---- write_input.c: what the client sent; -1 with op->err (and causes) set ---- */
 int op_read_options(struct op *op);

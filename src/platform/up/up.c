@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kube/lease.h"
 #include "platform/agent/agent.h"
 #include "platform/apiserver/apiserver.h"
 #include "platform/controllers/controllers.h"
@@ -25,6 +26,8 @@ struct up {
 	struct apiserver *server;
 	struct kube_client *admin, *controllers_client, *agent_client;
 	struct platform_controllers *controllers;
+	struct lease *lease; /* of the controllers; NULL: there is nobody to share with */
+	struct loop_timer *lease_lost;
 	struct net *net;
 	struct agent *agent;
 	struct prepare *prepare;
@@ -183,6 +186,44 @@ static void prepared(void *arg, struct net *net, const struct strv *missing, str
 		all_started(u);
 }
 
+/* ---- the controllers: here, or in the one of several servers that holds the lease ---- */
+static void start_controllers(void *arg)
+{
+	struct up *u = arg;
+
+	if (!u->controllers && !u->stopping)
+		u->controllers = platform_controllers_start(
+			u->controllers_client, apiserver_ca_pem(u->server), u->spec.data_dir);
+}
+
+static void lease_lost(void *arg)
+{
+	struct up *u = arg;
+
+	loop_timer_set(u->lease_lost, 0);
+}
+
+static void apply_for_lease(struct up *u)
+{
+	static const struct lease_ops ops = { start_controllers, lease_lost };
+	char id[37];
+
+	crypto_uuid(id);
+	u->lease = lease_new(u->controllers_client, "kube-system", "coracle-controllers", id, &ops, u);
+}
+
+/* Another one has it, or soon will. */
+static void leave_lease(void *arg)
+{
+	struct up *u = arg;
+
+	log_warn("controllers: another server runs them from here on");
+	platform_controllers_stop(TAKE(u->controllers));
+	lease_free(TAKE(u->lease));
+	if (!u->stopping)
+		apply_for_lease(u);
+}
+
 /* In a turn of its own, so that requests that wait already are answered before the rest is started. */
 static void answering(void *arg)
 {
@@ -194,8 +235,10 @@ static void answering(void *arg)
 		u->spec.answering(u->spec.arg);
 	if (u->spec.controllers) {
 		u->controllers_client = client_for(u, "system:coracle:controllers");
-		u->controllers = platform_controllers_start(
-			u->controllers_client, apiserver_ca_pem(u->server), u->spec.data_dir);
+		if (store_shared(u->store))
+			apply_for_lease(u);
+		else
+			start_controllers(u);
 	}
 	if (u->spec.agent)
 		u->prepare = prepare_start(u->loop,
@@ -208,9 +251,9 @@ static void answering(void *arg)
 struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
 {
 	struct up *u = MEM_NEW(struct up);
-	CLEANUP(mem_freep) char *db = file_join(spec->data_dir, "state.db");
 	struct apiserver_spec server = { .data_dir = spec->data_dir,
 		.port = spec->port,
+		.host = spec->listen,
 		.bare = spec->bare,
 		.audit_log = spec->audit_log,
 		.max_inflight = spec->max_inflight,
@@ -218,7 +261,7 @@ struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
 
 	u->loop = l;
 	u->spec = *spec;
-	u->store = store_sqlite_open(l, db, e);
+	u->store = store_open(l, spec->data_dir, &spec->store, e);
 	server.store = u->store;
 	if (u->store)
 		u->server = apiserver_new(l, &server, e);
@@ -227,6 +270,7 @@ struct up *up_start(struct loop *l, const struct up_spec *spec, struct err *e)
 		free(u);
 		return NULL;
 	}
+	u->lease_lost = loop_timer_new(l, leave_lease, u);
 	u->admin = client_for(u, "system:coracle:up");
 	loop_later(l, answering, u);
 	return u;
@@ -248,6 +292,14 @@ struct kube_client *up_client(const struct up *u)
 }
 
 /* ---- stop ---- */
+static void lease_given_back(void *arg)
+{
+	struct up *u = arg;
+
+	if (u->spec.stopped)
+		u->spec.stopped(u->spec.arg);
+}
+
 static void pods_stopped(void *arg)
 {
 	struct up *u = arg;
@@ -274,6 +326,8 @@ void up_stop(struct up *u)
 	platform_controllers_stop(TAKE(u->controllers));
 	if (u->agent)
 		agent_stop_pods(u->agent, stops_with_us, &all, all ? 0 : UP_STOP_GRACE_MS, pods_stopped, u);
+	else if (u->lease) /* the next server takes over at once */
+		lease_release(TAKE(u->lease), lease_given_back, u);
 	else if (u->spec.stopped)
 		u->spec.stopped(u->spec.arg);
 }
@@ -292,6 +346,8 @@ void up_free(struct up *u)
 	install_free(u->install);
 	kube_call_cancel(u->uncordon);
 	platform_controllers_stop(u->controllers);
+	lease_free(u->lease);
+	loop_timer_free(u->lease_lost);
 	apiserver_set_node_proxy(u->server, NULL, NULL);
 	agent_stop(u->agent);
 	net_free(u->net);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kube/client.h"
+#include "store/store.h"
 
 #define UP_STOP_GRACE_MS 5000 /* for our own pods; then they are killed */
 #define UP_LOG_MAX (16 << 20) /* DIR/logs/coracle.log at start; then it becomes coracle.log.1 */
@@ -15,7 +16,9 @@ struct up_spec {
 	const char *data_dir;  /* absolute */
 	int port;              /* 0: any free one */
 	const char *version;   /* of our programs: name of the release */
-	bool controllers;      /* scheduler and controllers */
+	bool controllers;      /* scheduler and controllers; of servers that share a store one runs them */
+	struct store_choice store;
+	const char *listen;    /* an address besides 127.0.0.1; NULL: none */
 	bool agent;            /* pods run on this host */
 	bool bare;             /* see apiserver.h */
 	const char *audit_log; /* the same */
