@@ -405,6 +405,45 @@ def run_it_rm_gives_a_terminal_and_the_exit_code(n, kubectl):
     wait(lambda: not n.get("shell"), 10, "the pod goes")
 
 
+# ---- debugging ----
+@test
+def debug_adds_a_container_that_sees_the_others_processes(n):
+    shown, code = on_terminal(n.argv("debug", "web", "-it", "--image=" + IMAGE, "--target=c", "-c", "dbg", "--profile=general", "--", "sh"), [
+        ("enter", "\n"), ("# ", "tr '\\0' ' ' < /proc/1/cmdline | head -c 12; tty\n"), ("python3 -u.*/dev/pts/0", "exit 3\n")])
+    wait(lambda: n.get("web")["status"]["ephemeralContainerStatuses"][0]["state"].get("terminated", {}).get("exitCode") == 3, 10,
+         lambda: n.get("web")["status"])
+    p = n.get("web")
+    check(all(c["restartCount"] == 0 for c in p["status"]["containerStatuses"]) and
+          any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"]["conditions"]), p["status"])
+    check("exit 3" in n.k("logs", "web", "-c", "dbg").stdout.decode(), "its log")
+
+
+@test
+def debugging_containers_are_only_added_and_only_there(n):
+    def patch(sub, containers):
+        return n.http("PATCH", PODS + "tick" + sub, json.dumps({"spec": {"ephemeralContainers": containers}}),
+                      {"Content-Type": "application/strategic-merge-patch+json"})
+    ok = {"name": "d", "image": IMAGE, "command": ["sleep", "1000"]}
+    r, body = patch("", [ok])
+    check(r.status == 422, body)
+    for bad, text in ((dict(ok, name="c"), "Duplicate"), (dict(ok, ports=[{"containerPort": 1}]), "cannot be set for an Ephemeral Container"),
+                      (dict(ok, targetContainerName="nix"), "Not found")):
+        r, body = patch("/ephemeralcontainers", [bad])
+        check(r.status == 422 and text in body.decode(), (bad, r.status, body))
+    r, body = patch("/ephemeralcontainers", [ok])
+    check(r.status == 200, body)
+    r, body = patch("/ephemeralcontainers", [dict(ok, image="other")])
+    check(r.status == 422 and b"may not be changed" in body, body)
+    wait(lambda: "running" in (n.get("tick")["status"].get("ephemeralContainerStatuses") or [{"state": {}}])[0]["state"], 10,
+         lambda: n.get("tick")["status"])
+    r = n.k("exec", "tick", "-c", "d", "--", "echo", "within")
+    check(r.stdout == b"within\n", r)
+    p = pod("early", "true")
+    p["spec"]["ephemeralContainers"] = [ok]
+    r = n.k("create", "-f", "-", stdin=json.dumps(p).encode())
+    check(r.returncode != 0 and b"cannot be set on create" in r.stderr, r)
+
+
 # ---- port-forward ----
 class Forward:
     def __init__(self, n, kubectl, port, name="web"):

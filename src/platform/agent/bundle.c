@@ -296,8 +296,7 @@ int bundle_write(struct ctr *c, struct err *e)
 	b.privileged = json_bool(json_at(spec, "/securityContext/privileged"));
 	if (env_build(c, spec, &b.env, e) == 0 && file_mkdirs(rootfs, 0755, e) == 0 &&
 		fill_mounts(&b, spec, e) == 0 && (c->image->own ? own_root(&b, e) : oci_root(&b, e)) == 0 &&
-		bundle_process(&b, e) == 0) {
-		bundle_linux(&b);
+		bundle_process(&b, e) == 0 && bundle_linux(&b, e) == 0) {
 		json_set_str(d, b.root, "ociVersion", "1.0.2");
 		json_set(d, b.root, "mounts", b.mounts);
 		json_put_str(d, b.root, "/root/path", "rootfs");

@@ -18,4 +18,4 @@ struct bundle {
 /* Fills /process; sets uid and gid. ERR_INVALID, ERR_NOT_FOUND: the spec asks for what can not be. */
 int bundle_process(struct bundle *b, struct err *e);
 /* Fills /linux and /hostname. */
-void bundle_linux(struct bundle *b);
+int bundle_linux(struct bundle *b, struct err *e);

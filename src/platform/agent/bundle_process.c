@@ -250,23 +250,44 @@ static void put_namespace(struct bundle *b, struct json *list, const char *type,
 	json_append(b->d, list, n);
 }
 
-static void put_namespaces(struct bundle *b, struct json *linux_part)
+/* The process namespace of the container that a debugging one is aimed at; NULL: none. Caller frees. */
+static int target_namespace(const struct bundle *b, char **ret, struct err *e)
+{
+	const char *name = json_get_str(b->spec, "targetContainerName");
+	const struct pod *p = b->c->pod;
+
+	*ret = NULL;
+	if (b->c->class != CTR_EPHEMERAL || str_empty(name))
+		return 0;
+	for (size_t i = 0; i < p->n_ctrs; i++)
+		if (str_eq(p->ctrs[i]->name, name) && p->ctrs[i]->state == CTR_RUNNING) {
+			*ret = str_printf("/proc/%d/ns/pid", (int)p->ctrs[i]->main);
+			return 0;
+		}
+	return err_set(e, ERR_NOT_FOUND, "the target container %s does not run", name);
+}
+
+static int put_namespaces(struct bundle *b, struct json *linux_part, struct err *e)
 {
 	struct pod *p = b->c->pod;
 	struct json *list = json_need_arr(b->d, linux_part, "namespaces");
 	CLEANUP(mem_freep) char *net = file_join(p->dir, "netns");
+	CLEANUP(mem_freep) char *target = NULL;
 
+	if (target_namespace(b, &target, e) < 0)
+		return -1;
 	put_namespace(b, list, "mount", NULL);
 	if (!json_bool(json_get(pod_spec(p), "hostPID")))
-		put_namespace(b, list, "pid", NULL);
+		put_namespace(b, list, "pid", target);
 	if (!json_bool(json_get(pod_spec(p), "hostIPC")))
 		put_namespace(b, list, "ipc", NULL);
 	if (pod_host_network(p))
-		return;
+		return 0;
 	put_namespace(b, list, "uts", NULL);
 	put_namespace(b, list, "network", net);
 	json_set_str(
 		b->d, b->root, "hostname", json_str_or(json_get(pod_spec(p), "hostname"), obj_name(p->obj)));
+	return 0;
 }
 
 static void allow_device(struct bundle *b, struct json *rules, bool allow, const char *type, int64_t major_no,
@@ -326,7 +347,7 @@ static void put_limits(struct bundle *b, struct json *resources)
 		json_set_i64(b->d, cpu, "quota", quota);
 }
 
-void bundle_linux(struct bundle *b)
+int bundle_linux(struct bundle *b, struct err *e)
 {
 	static const char *const masked[] = { "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
 		"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
@@ -339,16 +360,18 @@ void bundle_linux(struct bundle *b)
 	CLEANUP(mem_freep) char *cgroup = ctr_cgroup(b->c);
 
 	json_set_str(b->d, linux_part, "cgroupsPath", cgroup);
-	put_namespaces(b, linux_part);
+	if (put_namespaces(b, linux_part, e) < 0)
+		return -1;
 	allow_device(b, rules, b->privileged, NULL, 0, 0);
 	put_devices(b, linux_part, rules);
 	put_limits(b, resources);
 	if (b->privileged) {
 		json_set_str(b->d, linux_part, "rootfsPropagation", "rslave");
-		return;
+		return 0;
 	}
 	for (size_t i = 0; masked[i]; i++)
 		json_append_str(b->d, json_need_arr(b->d, linux_part, "maskedPaths"), masked[i]);
 	for (size_t i = 0; read_only[i]; i++)
 		json_append_str(b->d, json_need_arr(b->d, linux_part, "readonlyPaths"), read_only[i]);
+	return 0;
 }

@@ -20,7 +20,9 @@ void pod_set_obj(struct pod *p, const struct obj *o);
 void pod_kick(struct pod *p);                     /* look again, next turn */
 void pod_kick_at(struct pod *p, int64_t mono_ms); /* or then; the earliest wins */
 const struct json *pod_spec(const struct pod *p);
-/* Its entry in spec.containers or spec.initContainers; NULL if it is not there (any more). */
+/* Member of the pod's spec that lists containers of this class. */
+const char *ctr_list(const struct ctr *c);
+/* Its entry there; NULL if it is not there (any more). */
 const struct json *ctr_spec(const struct ctr *c);
 bool pod_terminating(const struct pod *p);
 bool pod_host_network(const struct pod *p);

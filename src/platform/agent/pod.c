@@ -22,9 +22,16 @@ const struct json *pod_spec(const struct pod *p)
 	return json_get(obj_json(p->obj), "spec");
 }
 
+const char *ctr_list(const struct ctr *c)
+{
+	return c->class == CTR_MAIN        ? "containers"
+	       : c->class == CTR_EPHEMERAL ? "ephemeralContainers"
+					   : "initContainers";
+}
+
 const struct json *ctr_spec(const struct ctr *c)
 {
-	JSON_EACH (it, json_get(pod_spec(c->pod), c->class == CTR_MAIN ? "containers" : "initContainers"))
+	JSON_EACH (it, json_get(pod_spec(c->pod), ctr_list(c)))
 		if (str_eq(json_get_str(it.val, "name"), c->name))
 			return it.val;
 	return NULL;
@@ -91,17 +98,30 @@ static void pod_later(void *arg)
 }
 
 /* ---- making and freeing ---- */
-static void add_ctr(struct pod *p, const struct json *spec, bool init)
+static struct ctr *add_ctr(struct pod *p, const struct json *spec, enum ctr_class class)
 {
 	struct ctr *c = MEM_NEW(struct ctr);
 
 	c->pod = p;
 	c->name = mem_strdup(json_str_or(json_get(spec, "name"), ""));
 	c->watch = -1;
-	c->class = !init                                                   ? CTR_MAIN
-		   : str_eq(json_get_str(spec, "restartPolicy"), "Always") ? CTR_SIDECAR
-									   : CTR_INIT;
+	c->class = class;
+	p->ctrs = mem_grow(p->ctrs, &p->cap_ctrs, p->n_ctrs + 1, sizeof(p->ctrs[0]));
 	p->ctrs[p->n_ctrs++] = c;
+	return c;
+}
+
+static void add_ephemeral(struct pod *p)
+{
+	JSON_EACH (it, json_get(pod_spec(p), "ephemeralContainers")) {
+		const char *name = json_str_or(json_get(it.val, "name"), "");
+		bool known = false;
+
+		for (size_t i = 0; i < p->n_ctrs; i++)
+			known |= p->ctrs[i]->class == CTR_EPHEMERAL && str_eq(p->ctrs[i]->name, name);
+		if (!known) /* it may have been started by an earlier agent */
+			ctr_reattach(add_ctr(p, it.val, CTR_EPHEMERAL));
+	}
 }
 
 struct pod *pod_new(struct agent *a, const struct obj *o)
@@ -122,13 +142,11 @@ struct pod *pod_new(struct agent *a, const struct obj *o)
 	if (!start || !time_parse(start, &p->start_ms))
 		p->start_ms = loop_wall_ms(a->loop) / 1000 * 1000;
 	p->finished = str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
-	p->ctrs = mem_zalloc(
-		(json_len(json_get(spec, "containers")) + json_len(json_get(spec, "initContainers")) + 1) *
-		sizeof(p->ctrs[0]));
 	JSON_EACH (it, json_get(spec, "initContainers"))
-		add_ctr(p, it.val, true);
+		add_ctr(p, it.val,
+			str_eq(json_get_str(it.val, "restartPolicy"), "Always") ? CTR_SIDECAR : CTR_INIT);
 	JSON_EACH (it, json_get(spec, "containers"))
-		add_ctr(p, it.val, false);
+		add_ctr(p, it.val, CTR_MAIN);
 	volumes_init(p);
 	tokens_init(p);
 	return p;
@@ -176,6 +194,7 @@ void pod_set_obj(struct pod *p, const struct obj *o)
 		return;
 	p->obj = obj_ref(o);
 	obj_unref(old);
+	add_ephemeral(p);
 }
 
 /* ---- directory and network ---- */
@@ -304,6 +323,8 @@ bool ctr_will_restart(const struct ctr *c)
 
 	if (pod_terminating(c->pod) || c->pod->finished || c->pod->fail_reason || c->pod->mains_over)
 		return false;
+	if (c->class == CTR_EPHEMERAL)
+		return false;
 	if (c->class == CTR_SIDECAR)
 		return true;
 	if (c->class == CTR_INIT)
@@ -351,7 +372,7 @@ static bool init_done(struct pod *p)
 	for (size_t i = 0; i < p->n_ctrs; i++) {
 		struct ctr *c = p->ctrs[i];
 
-		if (c->class == CTR_MAIN)
+		if (c->class == CTR_MAIN || c->class == CTR_EPHEMERAL)
 			continue;
 		if (c->class == CTR_INIT && c->state == CTR_ENDED && c->end.code == 0)
 			continue;
@@ -432,7 +453,7 @@ static void run_on(struct pod *p)
 	if (!prepared || !init_done(p))
 		return;
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i]->class == CTR_MAIN)
+		if (p->ctrs[i]->class == CTR_MAIN || p->ctrs[i]->class == CTR_EPHEMERAL)
 			ctr_advance(p->ctrs[i]);
 	resize_check(p);
 }

@@ -159,8 +159,9 @@ static void put_states(struct json_doc *d, struct json *s, const struct ctr *c)
 /* Of a container that an earlier agent started: as it was told then. */
 static const char *image_id_before(const struct ctr *c)
 {
-	const char *list =
-		c->class == CTR_MAIN ? "/status/containerStatuses" : "/status/initContainerStatuses";
+	const char *list = c->class == CTR_MAIN        ? "/status/containerStatuses"
+			   : c->class == CTR_EPHEMERAL ? "/status/ephemeralContainerStatuses"
+						       : "/status/initContainerStatuses";
 
 	JSON_EACH (it, json_at(obj_json(c->pod->obj), list))
 		if (str_eq(json_get_str(it.val, "name"), c->name))
@@ -209,7 +210,7 @@ static void unready_text(const struct pod *p, struct str *out)
 static bool mains_ready(const struct pod *p)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i]->class != CTR_INIT && !p->ctrs[i]->ready)
+		if (p->ctrs[i]->class != CTR_INIT && p->ctrs[i]->class != CTR_EPHEMERAL && !p->ctrs[i]->ready)
 			return false;
 	return true;
 }
@@ -285,7 +286,7 @@ struct json_doc *status_make(struct pod *p, int64_t now_ms)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = obj_draft(p->obj);
 	struct json *status = json_need_obj(d, json_root(d), "status"), *inits = json_new_arr(d),
-		    *mains = json_new_arr(d);
+		    *mains = json_new_arr(d), *ephemeral = json_new_arr(d);
 	const char *phase = pod_phase(p);
 	bool blank = p->finished;
 
@@ -300,13 +301,19 @@ struct json_doc *status_make(struct pod *p, int64_t now_ms)
 		put_addresses(p, d, status);
 	for (size_t i = 0; i < p->n_ctrs; i++) {
 		blank &= !p->ctrs[i]->attempted;
-		json_append(d, p->ctrs[i]->class == CTR_MAIN ? mains : inits, ctr_status(d, p->ctrs[i]));
+		json_append(d,
+			p->ctrs[i]->class == CTR_MAIN        ? mains
+			: p->ctrs[i]->class == CTR_EPHEMERAL ? ephemeral
+							     : inits,
+			ctr_status(d, p->ctrs[i]));
 	}
 	/* A finished pod whose remains are gone keeps what was told of it. */
 	if (!blank) {
 		json_set(d, status, "containerStatuses", mains);
 		if (json_len(inits))
 			json_set(d, status, "initContainerStatuses", inits);
+		if (json_len(ephemeral))
+			json_set(d, status, "ephemeralContainerStatuses", ephemeral);
 	}
 	put_conditions(p, d, status, phase, now_ms);
 	resize_conditions(p, d, status, now_ms);

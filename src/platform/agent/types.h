@@ -49,7 +49,8 @@ struct ctr_end {
 	char *id, *message;
 };
 
-enum ctr_class { CTR_MAIN, CTR_INIT, CTR_SIDECAR };
+/* CTR_EPHEMERAL: for debugging, added to a pod that runs; started once */
+enum ctr_class { CTR_MAIN, CTR_INIT, CTR_SIDECAR, CTR_EPHEMERAL };
 enum ctr_state { CTR_IDLE, CTR_STARTING, CTR_RUNNING, CTR_ENDED };
 
 struct ctr {
@@ -130,8 +131,8 @@ struct pod {
 	bool failed_admission;
 	const char *fail_reason; /* of the phase, static */
 	char *fail_message;
-	struct ctr **ctrs; /* init first, in the spec's order */
-	size_t n_ctrs;
+	struct ctr **ctrs; /* init first, in the spec's order; ephemeral ones last, as they come */
+	size_t n_ctrs, cap_ctrs;
 	struct vol *vols;
 	size_t n_vols;
 	struct token *tokens;

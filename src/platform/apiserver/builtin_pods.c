@@ -138,6 +138,62 @@ static int pod_prepare(const struct write_env *env, struct json_doc *d, struct j
 	return 0;
 }
 
+static const struct json *by_name(const struct json *list, const char *name)
+{
+	JSON_EACH (it, list)
+		if (str_eq(json_get_str(it.val, "name"), name))
+			return it.val;
+	return NULL;
+}
+
+/* One debugging container more. */
+static void check_ephemeral(const struct json *spec, const struct json *ctr, size_t i, struct causes *c)
+{
+	static const char *const not_theirs[] = { "ports", "livenessProbe", "readinessProbe", "startupProbe",
+		"lifecycle", "resources" };
+	const char *name = json_str_or(json_get(ctr, "name"), ""),
+		   *target = json_get_str(ctr, "targetContainerName");
+	CLEANUP(mem_freep) char *at = str_printf("spec.ephemeralContainers[%zu].name", i);
+
+	if (by_name(json_get(spec, "containers"), name) || by_name(json_get(spec, "initContainers"), name))
+		cause_duplicate(c, at, json_get(ctr, "name"));
+	if (!str_empty(target) && !by_name(json_get(spec, "containers"), target) &&
+		!by_name(json_get(spec, "initContainers"), target)) {
+		CLEANUP(mem_freep)
+		char *field = str_printf("spec.ephemeralContainers[%zu].targetContainerName", i);
+
+		cause_text(c, "FieldValueNotFound", field, "Not found: \"%s\"", target);
+	}
+	for (size_t f = 0; f < ARRAY_LEN(not_theirs); f++) {
+		CLEANUP(mem_freep)
+		char *field = str_printf("spec.ephemeralContainers[%zu].%s", i, not_theirs[f]);
+
+		if (json_len(json_get(ctr, not_theirs[f])) > 0)
+			cause_forbidden(c, field, "cannot be set for an Ephemeral Container");
+	}
+}
+
+/* pods/ephemeralcontainers only adds. */
+static void ephemeral_validate(const struct json *spec, const struct json *old, struct causes *c)
+{
+	const struct json *now = json_get(spec, "ephemeralContainers"),
+			  *before = json_get(old, "ephemeralContainers");
+
+	JSON_EACH (it, before) {
+		const char *name = json_str_or(json_get(it.val, "name"), "");
+		const struct json *same = by_name(now, name);
+
+		if (!same)
+			cause_forbidden(c, "spec.ephemeralContainers",
+				"existing ephemeral containers \"%s\" may not be removed", name);
+		else if (!json_eq(same, it.val))
+			cause_forbidden(c, "spec.ephemeralContainers",
+				"existing ephemeral containers \"%s\" may not be changed", name);
+	}
+	for (size_t i = 0; i < json_len(now); i++)
+		check_ephemeral(spec, json_item(now, i), i, c);
+}
+
 /* What may change in a running pod's spec: images, deadlines, tolerations (added), and, through pods/resize, resources. */
 static void pod_update_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
@@ -146,12 +202,14 @@ static void pod_update_validate(
 	CLEANUP(json_doc_freep) struct json_doc *b = json_doc_from(json_get(o, "spec"));
 	static const char *const lists[] = { "containers", "initContainers" };
 	static const char *const free_members[] = { "activeDeadlineSeconds", "tolerations",
-		"terminationGracePeriodSeconds", "schedulingGates", "ephemeralContainers" };
+		"terminationGracePeriodSeconds", "schedulingGates" };
 	struct json *sides[2] = { json_root(a), json_root(b) };
 
 	for (size_t s = 0; s < 2; s++) {
 		for (size_t i = 0; i < ARRAY_LEN(free_members); i++)
 			json_remove(sides[s], free_members[i]);
+		if (str_eq(env->sub, "ephemeralcontainers"))
+			json_remove(sides[s], "ephemeralContainers");
 		if (str_eq(env->sub, "binding") || json_len(json_at(old, "/spec/schedulingGates")) > 0)
 			json_remove(sides[s], "nodeName");
 		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
@@ -162,6 +220,8 @@ static void pod_update_validate(
 			}
 		}
 	}
+	if (str_eq(env->sub, "ephemeralcontainers"))
+		ephemeral_validate(json_get(o, "spec"), json_get(old, "spec"), c);
 	if (!json_eq(sides[0], sides[1]))
 		cause_forbidden(c, "spec",
 			"pod updates may not change fields other than `spec.containers[*].image`,"
@@ -179,6 +239,8 @@ static void pod_validate(
 		pod_update_validate(env, o, old, c);
 	else
 		validate_pod_spec(json_get(o, "spec"), "spec", c);
+	if (!old && json_len(json_at(o, "/spec/ephemeralContainers")) > 0)
+		cause_forbidden(c, "spec.ephemeralContainers", "cannot be set on create");
 }
 
 /* ---- columns ---- */
