@@ -616,3 +616,100 @@ def t95d_documents_of_an_aggregated_group():
     assert c.eventually(lambda: url() is None)
     assert "dev.docs.Echo" not in c.k.get("/openapi/v2").json["definitions"]
     b.close()
+
+
+# ---- cells ----
+def cells(url, name, **want):
+    t = table(url + "?fieldSelector=metadata.name%3D" + name)
+    row = dict(zip([d["name"] for d in t["columnDefinitions"]], t["rows"][0]["cells"]))
+    eq({k: row[k] for k in want}, want)
+    return row
+
+
+def pod_with(status_, spec=None, **meta):
+    url = NAMESPACED + "pods"
+    name = make(url, {"metadata": dict(meta, name=fresh("cell")), "spec": dict(POD_SPEC, nodeName="no-such-node", **(spec or {}))})["metadata"]["name"]
+    status(c.k.merge(url + "/" + name + "/status", {"status": status_}), 200)
+    return name
+
+
+def container(name, state, ready=False, restarts=0, **more):
+    return dict({"name": name, "state": state, "ready": ready, "restartCount": restarts, "image": "x", "imageID": ""}, **more)
+
+
+def t72k_what_a_pod_is_said_to_do():
+    url = NAMESPACED + "pods"
+    two = {"containers": [{"name": n, "image": "x"} for n in "ab"]}
+    init = dict(two, initContainers=[{"name": "i", "image": "x"}, {"name": "j", "image": "x"}])
+    running, done = {"running": {}}, {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    ready = [{"type": "Ready", "status": "True"}]
+    for want, spec, st in (
+            (("0/2", "Pending"), two, {}),
+            (("0/2", "CrashLoopBackOff"), two, {"containerStatuses": [
+                container("a", {"waiting": {"reason": "CrashLoopBackOff"}}), container("b", done)]}),
+            (("1/2", "Running"), two, {"phase": "Running", "conditions": ready, "containerStatuses": [
+                container("a", done), container("b", running, True)]}),
+            (("1/2", "NotReady"), two, {"phase": "Running", "containerStatuses": [
+                container("a", done), container("b", running, True)]}),
+            (("0/2", "ExitCode:3"), two, {"phase": "Failed", "containerStatuses": [
+                container("a", {"terminated": {"exitCode": 3}}), container("b", {"terminated": {"exitCode": 0, "signal": 9}})]}),
+            (("0/2", "Evicted"), two, {"phase": "Failed", "reason": "Evicted"}),
+            (("0/2", "Init:1/2"), init, {"initContainerStatuses": [container("i", done), container("j", running)]}),
+            (("0/2", "Init:ErrImagePull"), init, {"initContainerStatuses": [
+                container("i", {"waiting": {"reason": "ErrImagePull"}}), container("j", {"waiting": {"reason": "PodInitializing"}})]}),
+            (("0/2", "Init:Error"), init, {"initContainerStatuses": [
+                container("i", {"terminated": {"exitCode": 1, "reason": "Error"}})]}),
+            (("1/3", "Running"), dict(two, initContainers=[{"name": "i", "image": "x", "restartPolicy": "Always"}]),
+             {"phase": "Running", "initContainerStatuses": [container("i", running, True, started=True)]}),
+            (("0/2", "SchedulingGated"), two, {"conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]})):
+        cells(url, pod_with(st, spec), Ready=want[0], Status=want[1])
+    name = pod_with({"containerStatuses": [container("a", running, True, 3, lastState={"terminated": {
+        "exitCode": 1, "finishedAt": "2020-01-01T00:00:00Z"}})]})
+    assert re.match(r"3 \(\d+y(\d+d)? ago\)", cells(url, name)["Restarts"]), cells(url, name)
+    c.k.delete(url + "/" + name)
+    cells(url, name, Status="Terminating")
+
+
+def t72k_cells_of_other_kinds():
+    core = NAMESPACED
+    name = make(core + "services", {"metadata": {"name": fresh("s")}, "spec": {"type": "ClusterIP", "selector": {"b": "c", "a": "b"}, "ports": [
+        {"name": "x", "port": 80, "nodePort": 0}, {"name": "y", "port": 53, "protocol": "UDP"}]}})["metadata"]["name"]
+    cells(core + "services", name, **{"Port(s)": "80/TCP,53/UDP", "External-IP": "<none>", "Selector": "a=b,b=c"})
+    name = make("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", {"metadata": {"name": fresh("n")}, "spec": {
+        "podSelector": {"matchLabels": {"z": "1"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["y", "x"]},
+                                                                       {"key": "q", "operator": "DoesNotExist"}]}}})["metadata"]["name"]
+    cells("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", name, **{"Pod-Selector": "!q,a in (x,y),z=1"})
+    name = make("/apis/networking.k8s.io/v1/namespaces/default/ingresses", {"metadata": {"name": fresh("i")}, "spec": {
+        "tls": [{"hosts": ["a"]}], "rules": [{"host": h} for h in "abcd"]}})["metadata"]["name"]
+    cells("/apis/networking.k8s.io/v1/namespaces/default/ingresses", name, Class="<none>", Hosts="a,b,c + 1 more...", Ports="80, 443")
+    claim = {"metadata": {"name": fresh("pvc")}, "spec": {"accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                                                         "resources": {"requests": {"storage": "1Gi"}}}}
+    name = make(core + "persistentvolumeclaims", claim)["metadata"]["name"]
+    cells(core + "persistentvolumeclaims", name, Status="Pending", Volume="", VolumeAttributesClass="<unset>", VolumeMode="Filesystem")
+    event = {"metadata": {"name": fresh("e")}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "fieldPath": "spec"},
+             "reason": "R", "message": "text \n", "type": "Normal", "source": {"component": "c", "host": "h"}, "count": 3,
+             "firstTimestamp": "2020-01-01T00:00:00Z", "lastTimestamp": "2020-01-01T00:00:00Z"}
+    name = make(core + "events", event)["metadata"]["name"]
+    for url in (core + "events", "/apis/events.k8s.io/v1/namespaces/default/events"):
+        cells(url, name, Object="pod/p", Subobject="spec", Source="c, h", Message="text", Count=3, Reason="R", Name=name)
+    name = make("/apis/policy/v1/namespaces/default/poddisruptionbudgets", {"metadata": {"name": fresh("b")}, "spec": {
+        "maxUnavailable": "10%"}})["metadata"]["name"]
+    cells("/apis/policy/v1/namespaces/default/poddisruptionbudgets", name, **{"Min Available": "N/A", "Max Unavailable": "10%"})
+
+
+def t72k_tables_with_the_whole_object_and_their_watch():
+    name = config_map(a="b")
+    url = "/api/v1/namespaces/default/configmaps?labelSelector=pb%3D" + name
+    t = table(url + "&includeObject=Object")
+    eq((t["rows"][0]["object"]["kind"], t["rows"][0]["object"]["data"]), ("ConfigMap", {"a": "b"}))
+    eq(table(url + "&includeObject=None")["rows"][0]["object"], None)
+    w = c.k.watch(url + "&resourceVersion=0&includeObject=Object&allowWatchBookmarks=true&timeoutSeconds=5",
+                  headers=accept("application/json;as=Table;v=v1;g=meta.k8s.io"))
+    first = w.next()
+    eq((first["type"], first["object"]["kind"], first["object"]["rows"][0]["cells"][:2]), ("ADDED", "Table", [name, 1]))
+    eq(first["object"]["rows"][0]["object"]["data"], {"a": "b"})
+    mark = w.next()
+    eq((mark["type"], mark["object"].get("columnDefinitions") or []), ("BOOKMARK", []))
+    assert int(mark["object"]["rows"][0]["object"]["metadata"]["resourceVersion"]) > 0
+    eq(w.next(), None)

@@ -244,95 +244,166 @@ static void pod_validate(
 }
 
 /* ---- columns ---- */
-static struct json *pod_ready_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	size_t ready = 0;
+#define POD_REASON_MAX 320
+/* What the first columns say, found in one pass over the containers. */
+struct pod_summary {
+	size_t ready, total;
+	int64_t restarts, last_restart_ms; /* 0: none */
+	char reason[POD_REASON_MAX];
+};
 
-	JSON_EACH (it, json_at(o, "/status/containerStatuses"))
-		if (json_bool(json_get(it.val, "ready")))
-			ready++;
-	return json_new_strf(d, "%zu/%zu", ready, json_len(json_at(o, "/spec/containers")));
+static void set_reason(struct pod_summary *p, const char *prefix, const char *reason)
+{
+	snprintf(p->reason, sizeof(p->reason), "%s%s", prefix, reason);
 }
 
-static const char *waiting_or_terminated(const struct json *status, char *buf, size_t cap)
+/* Why a container ended: its reason, else the signal or exit code. */
+static void set_ended(struct pod_summary *p, const char *prefix, const struct json *ended)
 {
-	const char *reason = json_at_str(status, "/state/waiting/reason");
-	const struct json *ended = json_at(status, "/state/terminated");
+	const char *reason = json_get_str(ended, "reason");
+	char code[48];
 
-	if (!str_empty(reason))
-		return reason;
-	if (!ended)
-		return NULL;
-	reason = json_get_str(ended, "reason");
-	if (!str_empty(reason))
-		return reason;
 	if (json_i64(json_get(ended, "signal")))
-		snprintf(buf, cap, "Signal:%lld", (long long)json_i64(json_get(ended, "signal")));
+		snprintf(code, sizeof(code), "Signal:%lld", (long long)json_i64(json_get(ended, "signal")));
 	else
-		snprintf(buf, cap, "ExitCode:%lld", (long long)json_i64(json_get(ended, "exitCode")));
-	return buf;
+		snprintf(code, sizeof(code), "ExitCode:%lld",
+			(long long)json_i64(json_get(ended, "exitCode")));
+	set_reason(p, prefix, str_empty(reason) ? code : reason);
 }
 
-/* "Init:0/2", "Init:Error"; NULL once all init containers are through. */
-static struct json *pod_init_text(struct json_doc *d, const struct json *o)
+static void add_restarts(struct pod_summary *p, const struct json *status)
 {
-	size_t total = json_len(json_at(o, "/spec/initContainers")), done = 0;
-	char buf[32];
+	const char *end = json_at_str(status, "/lastState/terminated/finishedAt");
+	int64_t t;
+
+	p->restarts += json_i64(json_get(status, "restartCount"));
+	if (end && time_parse(end, &t) && t > p->last_restart_ms)
+		p->last_restart_ms = t;
+}
+
+/* Init containers with a restart policy of their own run on beside the others and count like them. */
+static bool is_sidecar(const struct json *pod, const char *name)
+{
+	JSON_EACH (it, json_at(pod, "/spec/initContainers"))
+		if (str_eq(json_get_str(it.val, "name"), name))
+			return str_eq(json_get_str(it.val, "restartPolicy"), "Always");
+	return false;
+}
+
+/* True while init containers are at work: then they are what is to be told. */
+static bool summarize_init(struct pod_summary *p, const struct json *o, struct pod_summary *sidecars)
+{
+	size_t i = 0;
 
 	JSON_EACH (it, json_at(o, "/status/initContainerStatuses")) {
 		const struct json *ended = json_at(it.val, "/state/terminated");
-		const char *text;
+		const char *waits = json_at_str(it.val, "/state/waiting/reason");
+		bool sidecar = is_sidecar(o, json_get_str(it.val, "name"));
 
-		if ((ended && json_i64(json_get(ended, "exitCode")) == 0) ||
-			json_bool(json_get(it.val, "started"))) {
-			done++;
-			continue;
+		add_restarts(p, it.val);
+		if (sidecar)
+			add_restarts(sidecars, it.val);
+		if (sidecar && json_bool(json_get(it.val, "started"))) {
+			p->ready += json_bool(json_get(it.val, "ready"));
+		} else if (ended && json_i64(json_get(ended, "exitCode")) != 0) {
+			set_ended(p, "Init:", ended);
+			return true;
+		} else if (!ended) {
+			char place[64];
+
+			snprintf(place, sizeof(place), "%zu/%zu", i,
+				json_len(json_at(o, "/spec/initContainers")));
+			set_reason(p, "Init:",
+				!str_empty(waits) && !str_eq(waits, "PodInitializing") ? waits : place);
+			return true;
 		}
-		text = waiting_or_terminated(it.val, buf, sizeof(buf));
-		if (text && !str_eq(text, "PodInitializing"))
-			return json_new_strf(d, "Init:%s", text);
-		return json_new_strf(d, "Init:%zu/%zu", done, total);
+		i++;
 	}
-	return NULL;
+	return false;
+}
+
+/* The first container that waits or has ended is the one to be told of. */
+static void summarize_containers(struct pod_summary *p, const struct json *o)
+{
+	bool runs = false, told = false;
+
+	JSON_EACH (it, json_at(o, "/status/containerStatuses")) {
+		const struct json *ended = json_at(it.val, "/state/terminated");
+		const char *waits = json_at_str(it.val, "/state/waiting/reason");
+
+		add_restarts(p, it.val);
+		if (!str_empty(waits) || ended) {
+			if (!told && !str_empty(waits))
+				set_reason(p, "", waits);
+			else if (!told)
+				set_ended(p, "", ended);
+			told = true;
+		} else if (json_bool(json_get(it.val, "ready")) && json_at(it.val, "/state/running")) {
+			runs = true;
+			p->ready++;
+		}
+	}
+	if (runs && str_eq(p->reason, "Completed"))
+		set_reason(p, "",
+			cond_is(json_at(o, "/status/conditions"), "Ready", "True") ? "Running" : "NotReady");
+}
+
+static void summarize(const struct json *o, struct pod_summary *p)
+{
+	struct pod_summary sidecars = { 0 };
+	const char *phase = json_str_or(json_at(o, "/status/phase"), "Unknown");
+	const char *reason = json_at_str(o, "/status/reason");
+	const struct json *conditions = json_at(o, "/status/conditions");
+	bool init;
+
+	*p = (struct pod_summary){ .total = json_len(json_at(o, "/spec/containers")) };
+	JSON_EACH (it, json_at(o, "/spec/initContainers"))
+		p->total += str_eq(json_get_str(it.val, "restartPolicy"), "Always");
+	set_reason(p, "", str_empty(reason) ? phase : reason);
+	JSON_EACH (it, conditions)
+		if (str_eq(json_get_str(it.val, "type"), "PodScheduled") &&
+			str_eq(json_get_str(it.val, "reason"), "SchedulingGated"))
+			set_reason(p, "", "SchedulingGated");
+	init = summarize_init(p, o, &sidecars);
+	if (!init || cond_is(conditions, "Initialized", "True")) {
+		p->restarts = sidecars.restarts;
+		p->last_restart_ms = sidecars.last_restart_ms;
+		summarize_containers(p, o);
+	}
+	if (!json_at(o, "/metadata/deletionTimestamp"))
+		return;
+	if (str_eq(reason, "NodeLost"))
+		set_reason(p, "", "Unknown");
+	else if (!str_eq(phase, "Succeeded") && !str_eq(phase, "Failed"))
+		set_reason(p, "", "Terminating");
+}
+
+static struct json *pod_ready_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	struct pod_summary p;
+
+	summarize(o, &p);
+	return json_new_strf(d, "%zu/%zu", p.ready, p.total);
 }
 
 static struct json *pod_status_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	const char *phase = json_str_or(json_at(o, "/status/phase"), "Unknown");
-	const char *reason = json_at_str(o, "/status/reason");
-	const char *text = str_empty(reason) ? phase : reason;
-	struct json *init;
-	char buf[32];
+	struct pod_summary p;
 
-	if (json_at(o, "/metadata/deletionTimestamp"))
-		return json_new_str(d, str_eq(reason, "NodeLost") ? "Unknown" : "Terminating");
-	init = pod_init_text(d, o);
-	if (init)
-		return init;
-	JSON_EACH (it, json_at(o, "/status/containerStatuses")) {
-		const char *own = waiting_or_terminated(it.val, buf, sizeof(buf));
-
-		if (own)
-			text = own;
-	}
-	return json_new_str(d, text);
+	summarize(o, &p);
+	return json_new_str(d, p.reason);
 }
 
 static struct json *pod_restarts_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
-	int64_t n = 0, last = 0, t;
+	struct pod_summary p;
 	char buf[TIME_TEXT_MAX];
 
-	JSON_EACH (it, json_at(o, "/status/containerStatuses")) {
-		const char *end = json_at_str(it.val, "/lastState/terminated/finishedAt");
-
-		n += json_i64(json_get(it.val, "restartCount"));
-		if (end && time_parse(end, &t) && t > last)
-			last = t;
-	}
-	if (n && last)
-		return json_new_strf(d, "%lld (%s ago)", (long long)n, time_age(now_ms - last, buf));
-	return json_new_strf(d, "%lld", (long long)n);
+	summarize(o, &p);
+	if (p.restarts && p.last_restart_ms)
+		return json_new_strf(
+			d, "%lld (%s ago)", (long long)p.restarts, time_age(now_ms - p.last_restart_ms, buf));
+	return json_new_strf(d, "%lld", (long long)p.restarts);
 }
 
 static struct json *or_none(struct json_doc *d, const char *text)
