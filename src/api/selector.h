@@ -29,3 +29,5 @@ bool field_selector_matches(const struct field_selector *s, const struct json *o
 const char *field_selector_value(const struct field_selector *s, const char *path);
 bool field_selector_each(
 	const struct field_selector *s, size_t *i, const char **ret_path); /* for "is this path supported" */
+/* The top-level member `from` is called `to` in the objects that will be matched. */
+void field_selector_rename(struct field_selector *s, const char *from, const char *to);

@@ -138,3 +138,17 @@ bool field_selector_each(const struct field_selector *s, size_t *i, const char *
 	*ret_path = s->terms[(*i)++].path;
 	return true;
 }
+
+void field_selector_rename(struct field_selector *s, const char *from, const char *to)
+{
+	size_t len = strlen(from);
+
+	for (size_t i = 0; s && i < s->n; i++) {
+		char *path = s->terms[i].path;
+
+		if (!str_starts(path, from) || (path[len] != '.' && path[len] != '\0'))
+			continue;
+		s->terms[i].path = str_printf("%s%s", to, path + len);
+		free(path);
+	}
+}

@@ -35,12 +35,12 @@ static const char *const event_names[][2] = { /* events.k8s.io, core */
 	{ "regarding", "involvedObject" }, { "note", "message" },
 	{ "reportingController", "reportingComponent" }, { "deprecatedSource", "source" },
 	{ "deprecatedFirstTimestamp", "firstTimestamp" }, { "deprecatedLastTimestamp", "lastTimestamp" },
-	{ "deprecatedCount", "count" }
+	{ "deprecatedCount", "count" }, { NULL, NULL }
 };
 
 static void event_rename(struct json_doc *d, struct json *o, int from, int to)
 {
-	for (size_t i = 0; i < ARRAY_LEN(event_names); i++) {
+	for (size_t i = 0; event_names[i][0]; i++) {
 		const struct json *v = json_get(o, event_names[i][from]);
 
 		if (!v)
@@ -444,7 +444,9 @@ const struct resource_def builtin_misc[] = {
 		.storage = "events",
 		.not_storage = true,
 		.ttl_seconds = 3600,
-		.hooks = { .to_stored = event_to_stored, .from_stored = event_from_stored } },
+		.hooks = { .to_stored = event_to_stored,
+			.from_stored = event_from_stored,
+			.renamed = event_names } },
 	{ .kind = { KIND("policy", "PodDisruptionBudget", "poddisruptionbudgets", "poddisruptionbudget"),
 		  .short_names = pdb, .namespaced = true, .has_status = true, .fields = &pdb_fields },
 		.rules = { .generation = GEN_SPEC, .needs_rv = true },

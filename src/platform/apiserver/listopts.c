@@ -118,6 +118,8 @@ static int selectors_read(struct request *r, const struct resource *res, struct 
 				" field selector \"%s\": field label not supported: %s",
 				res->kind->group, res->kind->version, res->kind->plural, labels ? labels : "",
 				fields, path);
+	for (const char *const(*n)[2] = res->def->hooks.renamed; n && (*n)[0]; n++)
+		field_selector_rename(o->fields, (*n)[0], (*n)[1]);
 	return 0;
 }
 

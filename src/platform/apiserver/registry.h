@@ -78,6 +78,8 @@ struct resource_hooks {
 	/* Between the stored shape and this version's, for one store with two shapes (events). NULL: only apiVersion differs. */
 	void (*to_stored)(struct json_doc *d, struct json *o);
 	void (*from_stored)(struct json_doc *d, struct json *o);
+	/* With them: top-level members {here, stored} whose names differ, so that field selectors find them; {NULL, NULL} ends. */
+	const char *const (*renamed)[2];
 };
 
 struct resource_def {
