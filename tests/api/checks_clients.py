@@ -85,6 +85,21 @@ def t38c_apply_of_a_scale():
         status(c.k.apply(at + "/scale", dict(body, kind="Deployment"), "scaler"), 400)
 
 
+def t60c_field_selectors_of_the_newer_events():
+    """controller-runtime, pkg/manager: one store, two shapes"""
+    name = fresh("regarded")
+    events = "/apis/events.k8s.io/v1/namespaces/%s/events" % NS
+    make(events, {"metadata": {"name": name}, "eventTime": "2024-01-01T00:00:00.000000Z", "reportingController": "x.dev/y",
+                  "reportingInstance": "y", "action": "a", "reason": "Because", "type": "Normal", "note": "n",
+                  "regarding": {"kind": "Pod", "name": name, "namespace": NS}})
+    for path, sel in ((events, "regarding.name=" + name), (events, "regarding.name=%s,reportingController=x.dev/y" % name),
+                      ("/apis/events.k8s.io/v1/events", "regarding.name=" + name),
+                      ("/api/v1/namespaces/%s/events" % NS, "involvedObject.name=" + name)):
+        eq([e["metadata"]["name"] for e in status(c.k.get(path + "?fieldSelector=" + sel), 200)["items"]], [name], sel)
+    eq(status(c.k.get(events + "?fieldSelector=regarding.name=other" + name), 200)["items"], [])
+    status(c.k.get(events + "?fieldSelector=involvedObject.name=x"), 400)
+
+
 def t92c_slashes_of_a_webhook_url_are_joined():
     """envtest's URLs have two; a server in Go redirects them, kube-apiserver never sends them so"""
     if not OWN:

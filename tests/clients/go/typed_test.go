@@ -32,6 +32,7 @@ import (
 	applymeta "k8s.io/client-go/applyconfigurations/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/pager"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/retry"
@@ -609,4 +610,25 @@ func TestEventRecorder(t *testing.T) {
 	l, err := k.EventsV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=Seen"})
 	must(t, err)
 	equal(t, "events.k8s.io", fmt.Sprint(len(l.Items), " ", l.Items[0].Note, " ", l.Items[0].DeprecatedCount), "1 seen by the test 3")
+}
+
+// The recorder of events.k8s.io, which controller-runtime's managers use; a cluster-scoped object's event is in default
+func TestEventsRecorder(t *testing.T) {
+	k := kubernetes.NewForConfigOrDie(protobufConfig(t))
+	ctx := ctxOf(t)
+	b := events.NewBroadcaster(&events.EventSinkImpl{Interface: k.EventsV1()})
+	defer b.Shutdown()
+	must(t, b.StartRecordingToSinkWithContext(ctx))
+	r := b.NewRecorder(schemeForEvents, "clients")
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace(t, k)}}
+	for range 3 {
+		r.Eventf(ns, nil, corev1.EventTypeWarning, "Danced", "dance", "yeah %d", 1)
+	}
+	eventually(t, "the event", func() bool {
+		l, err := k.EventsV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "regarding.name=" + ns.Name})
+		return err == nil && len(l.Items) == 1 && l.Items[0].Note == "yeah 1" && l.Items[0].ReportingController == "clients"
+	})
+	l, err := k.CoreV1().Events("default").List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + ns.Name})
+	must(t, err)
+	equal(t, "in the older group", fmt.Sprint(len(l.Items), " ", l.Items[0].Message), "1 yeah 1")
 }
