@@ -365,7 +365,7 @@ static void check_conversion(struct checker *c, const struct cel_node *n)
 	if (v.kind == CEL_ERROR && formats)
 		complain(c, n->args[1], "%s", v.s);
 	else if (v.kind == CEL_ERROR)
-		complain(c, n, "program instantiation failed: %s", v.s);
+		str_addf(&c->src->fatal, "%s%s", c->src->fatal.len ? "; " : "", v.s);
 	cel_run_free(r);
 }
 
@@ -805,6 +805,7 @@ bool cel_check(struct cel_source *src, const struct cel_env *env, struct cel_pro
 static void source_done(struct cel_source *src)
 {
 	str_done(&src->errors);
+	str_done(&src->fatal);
 }
 
 static bool result_fits(const struct cel_type *is, const struct cel_type *want)
@@ -842,6 +843,8 @@ int cel_compile(const char *text, const struct cel_env *env, const struct cel_ty
 	p->root = cel_parse(&src);
 	if (!p->root || !cel_check(&src, env, p))
 		return err_set(e, ERR_INVALID, "compilation failed: %s", str_cstr(&src.errors));
+	if (src.fatal.len)
+		return err_set(e, ERR_INVALID, "program instantiation failed: %s", src.fatal.data);
 	if (!result_fits(p->type, want))
 		return wrong_result(want, e);
 	*ret = TAKE(p);

@@ -77,9 +77,7 @@ static struct cel_value select_member(struct cel_run *r, const struct cel_node *
 			return cel_optional(r, NULL);
 		return v.kind == CEL_ERROR || v.kind == CEL_OPTIONAL ? v : cel_optional(r, &v);
 	}
-	if (of->kind != CEL_MAP)
-		return cel_no_overload();
-	if (!member_of(r, of->map, n, &v)) {
+	if (of->kind != CEL_MAP || !member_of(r, of->map, n, &v)) {
 		v = cel_strn(n->name, n->name_len);
 		return cel_no_key(r, &v);
 	}
@@ -95,9 +93,7 @@ static struct cel_value has_member(struct cel_run *r, const struct cel_node *n, 
 			return cel_bool(false);
 		of = of->of;
 	}
-	if (of->kind != CEL_MAP)
-		return cel_no_overload();
-	if (!member_of(r, of->map, n, &v))
+	if (of->kind != CEL_MAP || !member_of(r, of->map, n, &v))
 		return cel_bool(false);
 	return v.kind == CEL_OPTIONAL ? cel_bool(v.of != NULL) : cel_bool(true);
 }

@@ -131,6 +131,7 @@ struct cel_source {
 	size_t len;
 	struct arena *arena;
 	struct str errors;
+	struct str fatal; /* compiled, but it would fail whenever it is evaluated */
 	size_t n_errors;
 };
 void cel_complain(struct cel_source *src, uint32_t pos, const char *fmt, ...)

@@ -99,8 +99,8 @@ static struct cel_value at_index(
 		return v;
 	}
 	if (of->kind != CEL_LIST || !whole_index(key, &i)) {
-		*ret_found = true;
-		return cel_no_overload();
+		*ret_found = of->kind == CEL_LIST;
+		return cel_fail(r, "unsupported index type '%s' in list", cel_type_name(key));
 	}
 	if (i < 0 || (uint64_t)i >= of->list->n)
 		return v;
@@ -137,7 +137,7 @@ static struct cel_value f_index(ARGS)
 	v = at_index(r, &a[0], &a[1], &found);
 	if (found)
 		return v;
-	if (a[0].kind == CEL_MAP)
+	if (a[0].kind != CEL_LIST)
 		return cel_no_key(r, &a[1]);
 	return cel_fail(r, "index out of bounds: %lld",
 		(long long)(a[1].kind == CEL_DOUBLE ? (int64_t)a[1].d : a[1].i));

@@ -555,7 +555,7 @@ static bool add_real(const struct cel_value *v, char verb, int precision, struct
 		str_add(out, isnan(v->d) ? "NaN" : v->d > 0 ? "\xe2\x88\x9e" : "-\xe2\x88\x9e");
 		return true;
 	}
-	text = str_printf(verb == 'f' ? "%.*f" : "%.*e", precision, v->d);
+	text = str_printf(verb == 'f' ? "%.*f" : "%.*e", precision, v->d == 0 ? 0 : v->d);
 	if (verb == 'f')
 		add_grouped(text, out);
 	else

@@ -247,8 +247,7 @@ static struct cel_value f_duration(ARGS)
 	if (a[0].kind != CEL_STRING)
 		return cel_no_overload();
 	if (!cel_parse_duration(a[0].s, a[0].n, &ns))
-		return cel_fail(
-			r, "time: invalid duration \"%.*s\"", (int)(a[0].n < 64 ? a[0].n : 64), a[0].s);
+		return cel_fail(r, "type conversion error from 'string' to 'google.protobuf.Duration'");
 	return cel_duration(ns);
 }
 
@@ -264,8 +263,7 @@ static struct cel_value f_timestamp(ARGS)
 	if (a[0].kind != CEL_STRING)
 		return cel_no_overload();
 	if (!cel_parse_timestamp(a[0].s, a[0].n, &sec, &nano, &offset))
-		return cel_fail(r, "parsing time \"%.*s\": not in the format of RFC 3339",
-			(int)(a[0].n < 64 ? a[0].n : 64), a[0].s);
+		return cel_fail(r, "type conversion error from 'string' to 'google.protobuf.Timestamp'");
 	return cel_timestamp(r, sec, nano, offset);
 }
 

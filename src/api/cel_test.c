@@ -191,7 +191,9 @@ static void members(void **state)
 		{ "has(self)",
 			"compile: compilation failed: ERROR: <input>:1:5: invalid argument to has() macro" },
 		{ "has({'a': 1}.a)", "true" },
-		{ "self.a.b", "error: no such overload" },
+		{ "self.a.b", "error: no such key: b" },
+		{ "has(self.a.b) || has(self.s.k)", "false" },
+		{ "self.l['a']", "error: unsupported index type 'string' in list" },
 		{ "1.a", "compile: " },
 		{ "'s'.foo", "compile: compilation failed: ERROR: <input>:1:4: type 'string' does not "
 			     "support field "
@@ -265,8 +267,7 @@ static void conversions(void **state)
 {
 	static const struct row rows[] = {
 		{ "int('42') + int(3.9) + int(2u)", "47" },
-		{ "int('x')", "compile: compilation failed: ERROR: <input>:1:4: program instantiation "
-			      "failed: type conversion error from 'string' to 'int'" },
+		{ "int('x')", "compile: program instantiation failed: type conversion error from 'string' to 'int'" },
 		{ "int(1e30)", "compile: " },
 		{ "int(self.d * 1e30)", "error: integer overflow" },
 		{ "int(timestamp('1970-01-01T00:01:00Z'))", "60" },
@@ -371,7 +372,8 @@ static void times(void **state)
 		{ "duration('-1.25s')", "\"-1.25s\"" },
 		{ "duration('x')",
 			"compile: compilation failed: ERROR: <input>:1:10: invalid duration argument" },
-		{ "duration(self.s)", "error: time: invalid duration" },
+		{ "duration(self.s)",
+			"error: type conversion error from 'string' to 'google.protobuf.Duration'" },
 		{ "duration('1h').getMinutes() + duration('1h').getHours() + duration('61s').getSeconds()",
 			"122" },
 		{ "duration('1.5s').getMilliseconds()", "1500" },
