@@ -146,6 +146,8 @@ void handler(void *arg, struct http_req *r)
 		http_req_reply(r, 200, "text/plain", body, len);
 	} else if (str_eq(path, "/big")) {
 		reply_big(r, 1000000);
+	} else if (str_eq(path, "/huge")) {
+		reply_big(r, 16000000);
 	} else if (str_eq(path, "/hold")) {
 		f->held = r;
 		http_req_on_abort(r, on_abort, f);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/http_fixture.h"
 
+#include "base/file.h"
+#include "base/http_io.h"
 #include "base/mem.h"
 #include "base/time.h"
 
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -118,20 +122,71 @@ static void bodies_and_heads_over_their_limits_are_refused(void **state)
 	assert_int_equal(f->requests, 0);
 }
 
-static void connections_over_the_ceiling_are_closed(void **state)
+/* HTTP_CONNS_MAX, and HTTP_REFUSALS_MAX for those who are told */
+static void connections_over_the_ceiling_are_refused(void **state)
 {
 	struct fixture *f = *state;
+	struct http_stream *idle[HTTP_REFUSALS_MAX];
+	struct fixture over = { .loop = f->loop };
 	struct err e;
 
-	http_server_free(f->srv);
-	f->srv = http_server_new(
-		f->loop, &(struct http_server_spec){ .handler = handler, .arg = f, .conns_max = 1 });
-	assert_int_equal(http_server_listen(f->srv, NULL, 0, &f->port, &e), 0);
+	use_server_spec(f, &(struct http_server_spec){ .conns_max = 1 });
 	use_client(f, NULL, 0);
 	call(f, "GET", "/x", NULL);
-	assert_talk(f, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", "");
+	assert_talk(f, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 503 ");
+	assert_talk(f, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nRetry-After: 1\r\n");
 	assert_int_equal(f->requests, 1);
 	assert_int_equal(http_server_conns(f->srv), 1);
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
+		idle[i] = http_stream_tcp(f->loop, "127.0.0.1", f->port, &e);
+		http_stream_start(idle[i], &up_ops, &over);
+	}
+	while (http_server_conns(f->srv) < 1 + HTTP_REFUSALS_MAX)
+		loop_step(f->loop, 5);
+	CLEANUP(mem_freep) char *got = raw_talk(f, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", 28);
+	assert_string_equal(got, "");
+	call(f, "GET", "/x", NULL); /* who was there before is served */
+	assert_int_equal(f->status, 200);
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
+		http_stream_close(idle[i]);
+	turns(f, 20);
+}
+
+/* HTTP_BODIES_MAX: all bodies that are arriving together */
+static void bodies_beyond_what_all_may_take_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture other = { .loop = f->loop };
+	CLEANUP(str_done) struct str body = { 0 };
+	size_t half = HTTP_BODIES_MAX / 2 + 100;
+	struct err e;
+
+	use_server_spec(f, &(struct http_server_spec){ .body_max = HTTP_BODIES_MAX });
+	other.up = http_stream_tcp(f->loop, "127.0.0.1", f->port, &e);
+	http_stream_start(other.up, &up_ops, &other);
+	str_addf(&body, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", half + 1);
+	http_stream_write(other.up, body.data, body.len);
+	str_clear(&body);
+	while (body.len < 1000000)
+		str_add(&body, "0123456789012345678901234567890123456789012345678901234567890123");
+	for (size_t sent = 0; sent < half; sent += body.len) {
+		while (http_stream_pending(other.up))
+			loop_step(f->loop, 5);
+		http_stream_write(other.up, body.data, half - sent < body.len ? half - sent : body.len);
+	}
+	while (http_stream_pending(other.up))
+		loop_step(f->loop, 5);
+	str_reserve(&body, half);
+	memset(body.data, 'x', half);
+	body.data[half] = '\0';
+	use_client(f, NULL, 0);
+	call(f, "PUT", "/b", body.data);
+	assert_int_equal(f->status, 503);
+	http_stream_close(other.up); /* who leaves makes room */
+	turns(f, 10);
+	call(f, "PUT", "/b", body.data);
+	assert_int_equal(f->status, 200);
+	assert_int_equal(f->requests, 1);
 }
 
 /* ---- answers that take their time ---- */
@@ -516,6 +571,48 @@ static void an_upgrade_passes_through_a_proxy(void **state)
 	http_server_free(backend);
 }
 
+static int open_fds(void)
+{
+	CLEANUP(strv_done) struct strv names = { 0 };
+
+	assert_int_equal(file_list("/proc/self/fd", &names, NULL), 0);
+	return (int)names.len;
+}
+
+static void take_bev(void *arg, struct bufferevent *bev, const struct err *e)
+{
+	*(struct bufferevent **)arg = bev;
+}
+
+/* libevent calls a TLS write that failed an end; taking it for the peer's last word kept a core busy. Here a client that
+ * takes nothing says first that it will send no more, then it is gone. */
+static void a_reset_with_bytes_unsent_ends_the_connection(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(tls_unrefp) struct tls_ctx *t = client_tls(f->ca.cert_pem, NULL, NULL, NULL);
+	struct http_dial_spec spec = { .host = "127.0.0.1", .port = f->port, .timeout_ms = 5000, .tls = t };
+	struct bufferevent *bev = NULL;
+	int before = open_fds();
+	int64_t end = time_mono_now() + WAIT_MS;
+
+	(void)http_dial_new(f->loop, &spec, take_bev, &bev);
+	while (!bev)
+		loop_step(f->loop, 5);
+	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+	bufferevent_disable(bev, EV_READ);
+	bufferevent_write(bev, "GET /huge HTTP/1.1\r\nHost: a\r\n\r\n", 33);
+	assert_true(until(f, &f->requests, 1));
+	turns(f, 20);
+	assert_int_equal(shutdown(bufferevent_getfd(bev), SHUT_WR), 0);
+	turns(f, 20);
+	assert_int_equal(http_server_conns(f->srv), 0); /* what is unsent leaves in the background */
+	bufferevent_free(bev);
+	turns(f, 5);
+	while (open_fds() > before && time_mono_now() < end)
+		loop_step(f->loop, 50);
+	assert_int_equal(open_fds(), before); /* not after HTTP_FLUSH_TIMEOUT_MS */
+}
+
 static void plain_bytes_on_a_tls_port_hurt_nobody(void **state)
 {
 	struct fixture *f = *state;
@@ -538,7 +635,8 @@ int main(void)
 		PLAIN(chunked_bodies_are_put_together),
 		PLAIN(ambiguous_requests_are_refused),
 		PLAIN(bodies_and_heads_over_their_limits_are_refused),
-		PLAIN(connections_over_the_ceiling_are_closed),
+		PLAIN(connections_over_the_ceiling_are_refused),
+		PLAIN(bodies_beyond_what_all_may_take_are_refused),
 		PLAIN(freeing_the_client_fails_its_calls_at_once),
 		PLAIN(a_call_times_out),
 		PLAIN(nobody_listening_is_unreachable),
@@ -560,6 +658,7 @@ int main(void)
 		TLS(certificates_are_replaced_under_running_connections),
 		TLS(large_bodies_streams_and_upgrades_work_over_tls),
 		TLS(an_upgrade_passes_through_a_proxy),
+		TLS(a_reset_with_bytes_unsent_ends_the_connection),
 		TLS(plain_bytes_on_a_tls_port_hurt_nobody),
 	};
 

@@ -101,14 +101,14 @@ static void wait_and_dispatch(struct real *r, int64_t ms)
 {
 	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
 
-	if (ms == 0) {
-		flags = EVLOOP_NONBLOCK;
-	} else if (ms > 0) {
+	if (ms == 0)
+		flags = EVLOOP_NONBLOCK; /* which goes on like EVLOOP_ONCE: the tick ends it too */
+	if (ms >= 0) {
 		struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 		MUST(event_add(r->tick, &tv) == 0);
 	}
 	MUST(event_base_loop(r->base, flags) >= 0);
-	if (ms > 0)
+	if (ms >= 0)
 		event_del(r->tick);
 }
 

@@ -6,6 +6,8 @@
 #include "base/test_util.h"
 #include "base/time.h"
 
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #define WALL INT64_C(1700000000000)
+#define BUSY_MS 2000
 
 /* What happened, in order, as text. */
 struct record {
@@ -24,7 +27,7 @@ struct record {
 	struct loop_child *child;
 	int pipe[2];
 	int count;
-	int64_t at;
+	int64_t at, began;
 };
 
 static void record_done(struct record *r)
@@ -497,6 +500,53 @@ static void stop_before_run_is_not_lost(void **state)
 	loop_run(r.loop);
 }
 
+/* Deferred callbacks of busy connections do this all the time. */
+static void go_on(struct bufferevent *bev, void *arg)
+{
+	struct record *r = arg;
+
+	r->count++;
+	if (r->at || time_mono_now() > r->began + BUSY_MS)
+		return;
+	bufferevent_trigger(bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
+}
+
+static void note_when(void *arg)
+{
+	struct record *r = arg;
+
+	r->at = time_mono_now();
+}
+
+static void a_busy_wait_keeps_nobody_waiting(void **state)
+{
+	RECORD(r, loop_new());
+	struct bufferevent *pair[2];
+
+	(void)state;
+	assert_int_equal(bufferevent_pair_new(loop_event_base(r.loop), BEV_OPT_DEFER_CALLBACKS, pair), 0);
+	bufferevent_setcb(pair[0], go_on, NULL, NULL, &r);
+	/* a timer, and a post, that become due while callbacks make each other active */
+	for (int posted = 0; posted < 2; posted++) {
+		r.at = 0;
+		r.began = time_mono_now();
+		r.timer = loop_timer_new(r.loop, note_when, &r);
+		if (posted)
+			loop_post(r.loop, note_when, &r);
+		else
+			loop_timer_set(r.timer, 20);
+		bufferevent_trigger(pair[0], EV_READ, BEV_TRIG_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
+		while (!r.at && time_mono_now() < r.began + BUSY_MS)
+			loop_step(r.loop, 100);
+		assert_true(r.at > 0);
+		assert_true(r.at - r.began < BUSY_MS);
+		assert_true(r.count > 100);
+		loop_timer_free(TAKE(r.timer));
+	}
+	bufferevent_free(pair[0]);
+	bufferevent_free(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +568,7 @@ int main(void)
 		cmocka_unit_test(a_process_that_is_no_child_is_only_told_about),
 		cmocka_unit_test(freeing_a_child_source_drops_its_call),
 		cmocka_unit_test(stop_before_run_is_not_lost),
+		cmocka_unit_test(a_busy_wait_keeps_nobody_waiting),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
