@@ -302,11 +302,19 @@ bool obj_pack(const struct obj *o, const struct obj *base, unsigned owners)
 			b->version = (uint8_t)((w->version + 1) % OBJ_CHAIN_MAX);
 		if (!alone(o, owners))
 			return false;
-		if (b->version == w->version + 1)
+		if (b->version > w->version)
 			pack(w, b);
 	}
 	obj_compact(o);
 	return true;
+}
+
+void obj_be_base(const struct obj *o)
+{
+	struct obj *w = (struct obj *)o;
+
+	if (!w->base)
+		w->version = OBJ_CHAIN_MAX - 1;
 }
 
 void obj_add_text(const struct obj *o, struct str *out)

@@ -29,6 +29,8 @@ void obj_compact(const struct obj *o);
  * it have a reference to o, so that no text or tree is taken from anybody: false, else; try again some time. One
  * version in OBJ_CHAIN_MAX keeps its text, so that the others are quickly made again. The loop's thread only. */
 #define OBJ_CHAIN_MAX 32
+/* Whatever is packed on this from now on need not be a version of it: a sample of its kind. */
+void obj_be_base(const struct obj *o);
 bool obj_pack(const struct obj *o, const struct obj *base, unsigned owners);
 
 /* Metadata, read once at creation. "" and 0 when absent. */

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define REVS_MIN 64 /* a power of two, as every size */
+#define REVS_MIN 8 /* a power of two, as every size */
 
 struct slot {
 	char *key; /* NULL: free */

@@ -2,9 +2,11 @@
 #include "platform/apiserver/bucket.h"
 
 #include "base/mem.h"
+#include "store/revs.h"
 
 #include <string.h>
 
+#define SAMPLE_USES 1000    /* objects of a kind change with time */
 #define HISTORY_UNPACKED 64 /* newest changes: writers and watchers have just to do with those */
 
 struct queued {
@@ -17,11 +19,14 @@ struct bucket {
 	char *storage;
 	const struct obj **objs; /* by key */
 	size_t n, cap;
-	struct queued *queue; /* by nothing: short */
+	struct queued *queue; /* in no order */
 	size_t n_queue, cap_queue;
+	struct revs *queued;           /* key to place in queue + 1 */
 	struct bucket_change *history; /* a slice of a growing array: first..first+n */
 	size_t first, n_history, cap_history;
 	uint64_t since;
+	const struct obj *sample; /* a deleted one, to tell others by what differs from it */
+	unsigned sample_uses;
 	bool unpacked; /* more of the history than its end may have texts or trees */
 	struct bucket_watch *watches, **watches_end; /* in the order added */
 	struct bucket_watch *walk;                   /* next one of a walk under way */
@@ -34,6 +39,7 @@ struct bucket *bucket_new(const char *storage)
 
 	b->storage = mem_strdup(storage);
 	b->watches_end = &b->watches;
+	b->queued = revs_new();
 	return b;
 }
 
@@ -66,9 +72,11 @@ void bucket_free(struct bucket *b)
 		free(b->queue[i].key);
 		obj_unref(b->queue[i].obj);
 	}
+	obj_unref(b->sample);
 	free(b->objs);
 	free(b->history);
 	free(b->queue);
+	revs_free(b->queued);
 	free(b->storage);
 	free(b);
 }
@@ -127,10 +135,9 @@ static void map_insert(struct bucket *b, size_t i, const struct obj *o)
 /* ---- queued writes ---- */
 static struct queued *queue_find(const struct bucket *b, const char *key)
 {
-	for (size_t i = 0; i < b->n_queue; i++)
-		if (str_eq(b->queue[i].key, key))
-			return &b->queue[i];
-	return NULL;
+	uint64_t at = revs_get(b->queued, key);
+
+	return at ? &b->queue[at - 1] : NULL;
 }
 
 const struct obj *bucket_latest(const struct bucket *b, const char *key, uint64_t *ret_rev)
@@ -155,6 +162,7 @@ void bucket_queue(struct bucket *b, const char *key, const struct obj *o, uint64
 		b->queue = mem_grow(b->queue, &b->cap_queue, b->n_queue + 1, sizeof(*b->queue));
 		q = &b->queue[b->n_queue++];
 		*q = (struct queued){ .key = mem_strdup(key) };
+		revs_set(b->queued, key, b->n_queue);
 	}
 	obj_ref(o);
 	obj_unref(q->obj);
@@ -170,8 +178,11 @@ void bucket_settle(struct bucket *b, const char *key)
 	if (!q || --q->writes > 0)
 		return;
 	obj_unref(q->obj);
+	revs_set(b->queued, q->key, 0);
 	free(q->key);
 	*q = b->queue[--b->n_queue];
+	if (q != &b->queue[b->n_queue])
+		revs_set(b->queued, q->key, (uint64_t)(q - b->queue) + 1);
 }
 
 /* ---- history ---- */
@@ -199,6 +210,24 @@ static struct bucket_change *history_add(struct bucket *b, const struct bucket_c
 	return to;
 }
 
+/* The last state of what is gone: no later version will tell it, but others of its kind look alike. */
+static void last_pack(struct bucket *b, const struct obj *o)
+{
+	if (o == b->sample)
+		return;
+	if (!b->sample || b->sample_uses == SAMPLE_USES) {
+		obj_unref(b->sample);
+		b->sample = obj_ref(o);
+		b->sample_uses = 0;
+		obj_be_base(o);
+		obj_compact(o);
+		return;
+	}
+	b->sample_uses++;
+	if (!obj_pack(o, b->sample, 1))
+		b->unpacked = true;
+}
+
 /* The value before a change, by what differs from the value after it. It is the value after an earlier change
  * too, if that is still here. */
 static void history_pack(struct bucket *b, size_t i)
@@ -216,7 +245,7 @@ static void history_pack(struct bucket *b, size_t i)
 	if (!obj_pack(c->old, c->obj, owners))
 		b->unpacked = true;
 	if (c->type == BUCKET_DELETED)
-		obj_compact(c->obj);
+		last_pack(b, c->obj);
 }
 
 /* As each change comes: the one that is old enough by now for nobody to work on its values. */
