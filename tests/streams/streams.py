@@ -364,7 +364,7 @@ def cp_copies_there_and_back(n, kubectl):
 # ---- attach ----
 @each_kubectl
 def attach_shows_output_from_now_on(n, kubectl):
-    with subprocess.Popen(n.argv("attach", "tick", kubectl=kubectl), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+    with subprocess.Popen(n.argv("attach", "tick", "-c", "c", kubectl=kubectl), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
         lines = [p.stdout.readline() for _ in range(3)]
         p.kill()
         err = p.stderr.read()
@@ -373,18 +373,16 @@ def attach_shows_output_from_now_on(n, kubectl):
 
 @each_kubectl
 def attach_feeds_stdin_and_stdin_once_ends_it(n, kubectl):
-    n.apply(pod("once", "cat; echo over", {"stdin": True, "stdinOnce": True}))
-    n.phase("once", "Running")
-    r = n.k("attach", "-i", "once", stdin=b"fed\n" * 100000, kubectl=kubectl)
-    n.phase("once", "Succeeded")
+    name = "once%d" % KUBECTLS.index(kubectl)
+    n.phase(name, "Running")
+    r = n.k("attach", "-i", name, stdin=b"fed\n" * 100000, kubectl=kubectl)
+    n.phase(name, "Succeeded")
     check(r.returncode == 0 and r.stdout == b"fed\n" * 100000 + b"over\n", (r.returncode, len(r.stdout), r.stderr))
-    check(n.k("logs", "once").stdout == b"fed\n" * 100000 + b"over\n", "the log has it too")
-    n.k("delete", "pod", "once", "--grace-period=1")
+    check(n.k("logs", name).stdout == b"fed\n" * 100000 + b"over\n", "the log has it too")
 
 
 @test
 def stdin_without_once_takes_one_after_the_other(n):
-    n.apply(pod("keep", "while read x; do echo got $x; [ $x = end ] && exit 4; done", {"stdin": True}))
     n.phase("keep", "Running")
     for kubectl, text in zip((KUBECTLS * 2)[:2], ("one", "end")):
         with subprocess.Popen(n.argv("attach", "-i", "keep", kubectl=kubectl), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
@@ -393,7 +391,6 @@ def stdin_without_once_takes_one_after_the_other(n):
             check(p.stdout.readline() == b"got %s\n" % text.encode(), text)
             p.kill()
     n.phase("keep", "Failed")
-    n.k("delete", "pod", "keep", "--grace-period=1")
 
 
 @each_kubectl
@@ -513,16 +510,15 @@ def port_forward_by_channels_as_the_python_client_does_it(n):
 # ---- logs ----
 @each_kubectl
 def logs_know_their_options(n, kubectl):
-    log = lambda *a: n.k("logs", *a, kubectl=kubectl).stdout
-    check(log("done") == b"".join(b"line %d\n" % i for i in range(1, 6)), log("done"))
-    check(log("done", "--tail=2") == b"line 4\nline 5\n" and log("done", "--tail=0") == b"", "tail")
-    check(log("done", "--limit-bytes=9") == b"line 1\nli", log("done", "--limit-bytes=9"))
-    check(re.match(rb"\d{4}-\d\d-\d\dT[\d:.]+Z line 5\n$", log("done", "--tail=1", "--timestamps")), "timestamps")
-    check(log("done", "--since-time=2020-01-01T00:00:00Z") == log("done") and log("done", "--since-time=2100-01-01T00:00:00Z") == b"", "since")
-    check(log("done", "-f") == log("done") and log("done", "-c", "c") == log("done"), "follow of what has ended")
-    if "1.20" not in kubectl:
-        check(log("done", "--insecure-skip-tls-verify-backend") == log("done"), "insecure")
-    with subprocess.Popen(n.argv("logs", "-f", "--since=1s", "tick", kubectl=kubectl), stdout=subprocess.PIPE) as p:
+    every = "".join("line %d\n" % i for i in range(1, 6))
+    wanted = {"": every, "--tail=2": "line 4\nline 5\n", "--tail=0": "", "--limit-bytes=9": "line 1\nli", "-f": every, "-c c": every,
+              "--since-time=2020-01-01T00:00:00Z": every, "--since-time=2100-01-01T00:00:00Z": "",
+              "--tail=1 --timestamps": r"\d{4}-\d\d-\d\dT[\d:.]+Z line 5\n", "--insecure-skip-tls-verify-backend": every}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        got = pool.map(lambda a: n.k("logs", "done", *a.split(), kubectl=kubectl).stdout.decode(), wanted)
+    for (options, want), have in zip(wanted.items(), got):
+        check(re.fullmatch(want, have), (options, have))
+    with subprocess.Popen(n.argv("logs", "-f", "--since=1s", "tick", "-c", "c", kubectl=kubectl), stdout=subprocess.PIPE) as p:
         lines = [p.stdout.readline() for _ in range(6)]
         p.kill()
     check(set(lines) == {b"tick\n", b"tock\n"}, lines)
@@ -628,6 +624,8 @@ def get_and_create_are_different_rights(n):
 def prepare(n):
     n.apply(pod("web", ["python3", "-u", "-c", WEB], {"ports": [{"containerPort": 8080, "name": "h"}]}),
             pod("tick", "while sleep 0.2; do echo tick; echo tock >&2; done"),
+            pod("keep", "while read x; do echo got $x; [ $x = end ] && exit 4; done", {"stdin": True}),
+            *(pod("once%d" % i, "cat; echo over", {"stdin": True, "stdinOnce": True}) for i in range(len(KUBECTLS))),
             pod("done", "for i in 1 2 3 4 5; do echo line $i; done"),
             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
              "spec": {"selector": {"app": "web"}, "ports": [{"name": "h", "port": 80, "targetPort": "h"}]}},
