@@ -245,6 +245,13 @@ struct fold {
 	bool failed;
 };
 
+/* The first failure is told; of conditions, the last, as upstream, whose loop goes on and may fail again. */
+static void fail_last(struct fold *f, const struct cel_value *v)
+{
+	f->error = v->kind == CEL_ERROR ? *v : cel_no_overload();
+	f->failed = true;
+}
+
 static void fail(struct fold *f, const struct cel_value *v)
 {
 	if (!f->failed)
@@ -318,8 +325,8 @@ static bool take_step(struct fold *f, const struct cel_value *first, const struc
 	case FOLD_ONE:
 	case FOLD_FILTER:
 		if (v->kind != CEL_BOOL) {
-			fail(f, v);
-			return false;
+			fail_last(f, v);
+			return true;
 		}
 		if (v->b && f->n->fold == FOLD_FILTER)
 			f->out[f->n_out++] = *first;
@@ -348,15 +355,13 @@ static bool take_step(struct fold *f, const struct cel_value *first, const struc
 	return false;
 }
 
-static bool guard_passes(struct fold *f, bool *ret_go_on)
+static bool guard_passes(struct fold *f)
 {
 	struct cel_value v = eval(f->r, f->n->args[2]);
 
-	*ret_go_on = true;
 	if (v.kind == CEL_BOOL)
 		return v.b;
-	fail(f, &v);
-	*ret_go_on = false;
+	fail_last(f, &v);
 	return false;
 }
 
@@ -364,16 +369,12 @@ static void fold_steps(struct fold *f)
 {
 	for (size_t i = 0; i < f->list->n && !f->r->broke; i++) {
 		struct cel_value first, v;
-		bool go_on = true;
 
 		(void)cel_pay(f->r, 2);
 		if (!set_variables(f, i, &first))
 			return;
-		if (f->n->guarded && !guard_passes(f, &go_on)) {
-			if (!go_on)
-				return;
+		if (f->n->guarded && !guard_passes(f))
 			continue;
-		}
 		v = eval(f->r, f->n->args[1]);
 		if (!take_step(f, &first, &v))
 			return;
