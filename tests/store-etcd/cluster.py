@@ -2,6 +2,7 @@
 """An etcd of three members with TLS on loopback, in a temporary directory; and a proxy to cut connections with. The system's
 own etcd service is not used. Standard library only."""
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -131,10 +132,11 @@ class Cluster:
 
 
 class Proxy:
-    """Bytes from a port to another one, until it is cut; then it takes no connections until it is mended."""
+    """Bytes from a port to another one, until it is cut; then it takes no connections until it is mended. late: by how
+    many seconds everything that comes back is."""
 
-    def __init__(self, to):
-        self.to, self.pairs, self.whole = to, [], True
+    def __init__(self, to, late=0):
+        self.to, self.pairs, self.whole, self.late = to, [], True, late
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -150,16 +152,22 @@ class Proxy:
                 continue
             b = socket.create_connection(("127.0.0.1", self.to))
             self.pairs += [a, b]
-            threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
-            threading.Thread(target=self.pump, args=(b, a), daemon=True).start()
+            threading.Thread(target=self.pump, args=(a, b, 0), daemon=True).start()
+            threading.Thread(target=self.pump, args=(b, a, self.late), daemon=True).start()
 
-    def pump(self, a, b):
+    def pump(self, a, b, late):
+        held = queue.Queue()
+        if late:
+            threading.Thread(target=self.release, args=(held, b), daemon=True).start()
         try:
             while True:
                 data = a.recv(65536)
                 if not data:
                     break
-                b.sendall(data)
+                if late:
+                    held.put((time.monotonic() + late, data))
+                else:
+                    b.sendall(data)
         except OSError:
             pass
         for s in (a, b):
@@ -167,6 +175,15 @@ class Proxy:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def release(self, held, to):
+        try:
+            while True:
+                due, data = held.get()
+                time.sleep(max(0, due - time.monotonic()))
+                to.sendall(data)
+        except OSError:
+            pass
 
     def cut(self):
         self.whole = False

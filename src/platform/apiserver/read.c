@@ -365,14 +365,17 @@ static void list_start(struct apiserver *s, struct request *r, struct resource *
 {
 	struct list *l;
 	struct listopts o;
+	uint64_t wanted;
 
 	if (listopts_read(r, res, i, false, &o) < 0)
 		return;
+	wanted = o.has_continue ? o.cont_rv : o.has_rv ? o.rv : 0;
 	l = MEM_NEW(struct list);
 	*l = (struct list){ .s = s, .r = r, .res = resource_ref(res), .o = o };
-	if (o.has_rv && o.rv > server_revision(s)) {
+	/* a token may come from a server that knows more */
+	if (wanted > server_revision(s)) {
 		request_on_abort(r, list_aborted, l);
-		l->wait = server_wait_revision(s, o.rv, list_waited, l);
+		l->wait = server_wait_revision(s, wanted, list_waited, l);
 		return;
 	}
 	list_run(l);
