@@ -892,6 +892,8 @@ static void op_aborted(void *arg)
 }
 
 /* ---- collections ---- */
+/* A few at a time: ten thousand on their way at once would be a quarter of a gigabyte. */
+#define COLLECTION_AT_ONCE 64
 struct collection {
 	struct apiserver *s;
 	struct convert *convert;
@@ -899,7 +901,9 @@ struct collection {
 	struct resource *res;
 	struct json_doc *options;
 	const struct obj **items;
-	size_t n, cap, left;
+	size_t n, cap, at, under_way;
+	bool running, dry_run;
+	struct user user;
 	struct err err;
 };
 
@@ -908,34 +912,44 @@ static void collection_aborted(void *arg)
 	((struct collection *)arg)->r = NULL;
 }
 
-static void collection_reply(struct collection *c)
+static void collection_list(struct collection *c)
 {
 	CLEANUP(str_done) struct str out = { 0 };
 	char av[KIND_API_VERSION_MAX];
-	size_t len;
+	size_t size = 512, len;
 
-	if (c->r && c->err.code != ERR_NONE) {
-		request_fail(c->r, &c->err, c->res->kind, NULL, NULL);
-	} else if (c->r) {
-		str_addf(&out,
-			"{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
-			"\"items\":[",
-			c->res->list_kind, kind_api_version(c->res->kind, av),
-			(unsigned long long)server_revision(c->s));
-		for (size_t i = 0; i < c->n; i++) {
-			const char *text = obj_text(c->items[i], &len);
-
-			str_add(&out, i ? "," : "");
-			str_addn(&out, text, len);
-		}
-		str_add(&out, "]}\n");
-		request_reply(c->r, 200, "application/json", out.data, out.len);
+	for (size_t i = 0; i < c->n; i++) {
+		obj_text(c->items[i], &len);
+		size += len + 1;
 	}
+	str_reserve(&out, size);
+	str_addf(&out,
+		"{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
+		"\"items\":[",
+		c->res->list_kind, kind_api_version(c->res->kind, av),
+		(unsigned long long)server_revision(c->s));
+	for (size_t i = 0; i < c->n; i++) {
+		str_add(&out, i ? "," : "");
+		obj_add_text(c->items[i], &out);
+	}
+	str_add(&out, "]}\n");
+	request_reply(c->r, 200, "application/json", out.data, out.len);
+}
+
+static void collection_reply(struct collection *c)
+{
+	if (c->r)
+		request_on_abort(c->r, NULL, NULL);
+	if (c->r && c->err.code != ERR_NONE)
+		request_fail(c->r, &c->err, c->res->kind, NULL, NULL);
+	else if (c->r)
+		collection_list(c);
 	for (size_t i = 0; i < c->n; i++)
 		obj_unref(c->items[i]);
 	free(c->items);
 	resource_unref(c->res);
 	json_doc_free(c->options);
+	user_done(&c->user);
 	free(c);
 }
 
@@ -971,6 +985,8 @@ static void collection_end(struct collection *c)
 	collection_reply(c);
 }
 
+static void collection_next(struct collection *c);
+
 static void collection_item_done(struct op *op)
 {
 	struct collection *c = op->arg;
@@ -978,24 +994,31 @@ static void collection_item_done(struct op *op)
 	if (op->err.code != ERR_NONE && op->err.code != ERR_NOT_FOUND && c->err.code == ERR_NONE)
 		err_copy(&c->err, &op->err);
 	op_free(op);
-	if (--c->left == 0)
-		collection_end(c);
+	c->under_way--;
+	collection_next(c);
 }
 
-static void collection_run(struct collection *c, const struct user *u, bool dry_run)
+static void collection_item(struct collection *c, const struct obj *o)
 {
-	c->left = c->n + 1;
-	for (size_t i = 0; i < c->n; i++) {
-		struct op *op =
-			op_new(c->s, c->res, OP_DELETE, u, obj_namespace(c->items[i]), obj_name(c->items[i]));
+	struct op *op = op_new(c->s, c->res, OP_DELETE, &c->user, obj_namespace(o), obj_name(o));
 
-		op->input = json_doc_from(json_root(c->options));
-		op->dry_run = dry_run;
-		op->done = collection_item_done;
-		op->arg = c;
-		op_run(op);
-	}
-	if (--c->left == 0)
+	op->input = json_doc_from(json_root(c->options));
+	op->dry_run = c->dry_run;
+	op->done = collection_item_done;
+	op->arg = c;
+	c->under_way++;
+	op_run(op);
+}
+
+static void collection_next(struct collection *c)
+{
+	if (c->running)
+		return; /* an item was done at once: the loop below goes on */
+	c->running = true;
+	while (c->at < c->n && c->under_way < COLLECTION_AT_ONCE)
+		collection_item(c, c->items[c->at++]);
+	c->running = false;
+	if (c->under_way == 0)
 		collection_end(c);
 }
 
@@ -1029,7 +1052,9 @@ static void delete_collection(
 	}
 	listopts_done(&o);
 	request_on_abort(r, collection_aborted, c);
-	collection_run(c, request_user(r), reader->dry_run);
+	c->dry_run = reader->dry_run;
+	user_copy(&c->user, request_user(r));
+	collection_next(c);
 	op_free(reader);
 }
 
