@@ -29,5 +29,8 @@ bool field_selector_matches(const struct field_selector *s, const struct json *o
 const char *field_selector_value(const struct field_selector *s, const char *path);
 bool field_selector_each(
 	const struct field_selector *s, size_t *i, const char **ret_path); /* for "is this path supported" */
+/* Where term i really looks (path_len bytes of path), and what an absent value counts as (NULL: ""). */
+void field_selector_map(
+	struct field_selector *s, size_t i, const char *path, size_t path_len, const char *deflt);
 /* The top-level member `from` is called `to` in the objects that will be matched. */
 void field_selector_rename(struct field_selector *s, const char *from, const char *to);

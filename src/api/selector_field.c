@@ -8,6 +8,7 @@
 
 struct field_term {
 	char *path, *value;
+	char *deflt; /* of an absent field; NULL: "" */
 	bool differs;
 };
 struct field_selector {
@@ -22,6 +23,7 @@ void field_selector_free(struct field_selector *s)
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->terms[i].path);
 		free(s->terms[i].value);
+		free(s->terms[i].deflt);
 	}
 	free(s->terms);
 	free(s);
@@ -117,9 +119,14 @@ bool field_selector_matches(const struct field_selector *s, const struct json *o
 {
 	char buf[32];
 
-	for (size_t i = 0; s && i < s->n; i++)
-		if (str_eq(value_at(o, s->terms[i].path, buf), s->terms[i].value) == s->terms[i].differs)
+	for (size_t i = 0; s && i < s->n; i++) {
+		const char *v = value_at(o, s->terms[i].path, buf);
+
+		if (!*v && s->terms[i].deflt)
+			v = s->terms[i].deflt;
+		if (str_eq(v, s->terms[i].value) == s->terms[i].differs)
 			return false;
+	}
 	return true;
 }
 
@@ -151,4 +158,16 @@ void field_selector_rename(struct field_selector *s, const char *from, const cha
 		s->terms[i].path = str_printf("%s%s", to, path + len);
 		free(path);
 	}
+}
+
+void field_selector_map(
+	struct field_selector *s, size_t i, const char *path, size_t path_len, const char *deflt)
+{
+	struct field_term *t = &s->terms[i];
+
+	MUST(i < s->n);
+	free(t->path);
+	free(t->deflt);
+	t->path = mem_strndup(path, path_len);
+	t->deflt = deflt ? mem_strdup(deflt) : NULL;
 }

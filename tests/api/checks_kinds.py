@@ -713,3 +713,38 @@ def t72k_tables_with_the_whole_object_and_their_watch():
     eq((mark["type"], mark["object"].get("columnDefinitions") or []), ("BOOKMARK", []))
     assert int(mark["object"]["rows"][0]["object"]["metadata"]["resourceVersion"]) > 0
     eq(w.next(), None)
+
+
+# ---- field selectors (2.5) ----
+def selected(url, selector):
+    return sorted(o["metadata"]["name"] for o in status(c.k.get(url + "?fieldSelector=" + selector), 200)["items"])
+
+
+def t60k_absent_fields_count_as_what_they_mean():
+    nodes = "/api/v1/nodes"
+    open_, shut = fresh("node"), fresh("node")
+    make(nodes, {"metadata": {"name": open_}})
+    make(nodes, {"metadata": {"name": shut}, "spec": {"unschedulable": True}})
+    eq([n for n in selected(nodes, "spec.unschedulable%3Dfalse") if n in (open_, shut)], [open_])
+    eq([n for n in selected(nodes, "spec.unschedulable!%3Dfalse") if n in (open_, shut)], [shut])
+    for n in (open_, shut):
+        c.k.delete(nodes + "/" + n)
+    url = NAMESPACED + "pods"
+    name = make(url, {"metadata": {"name": fresh("p")}, "spec": POD_SPEC})["metadata"]["name"]
+    eq(selected(url, "spec.hostNetwork%3Dfalse,metadata.name%3D" + name), [name])
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    name = make(jobs, {"metadata": {"name": fresh("j")}, "spec": {"template": {"spec": dict(POD_SPEC, restartPolicy="Never")}}})["metadata"]["name"]
+    eq(selected(jobs, "status.successful%3D0,metadata.name%3D" + name), [name])
+    status(c.k.merge(jobs + "/" + name + "/status", {"status": {"succeeded": 1}}), 200)
+    eq(selected(jobs, "status.successful%3D1,metadata.name%3D" + name), [name])
+
+
+def t60k_events_are_selected_in_both_shapes():
+    name, who = fresh("e"), fresh("pod")
+    make(NAMESPACED + "events", {"metadata": {"name": name}, "involvedObject": {"kind": "Pod", "name": who, "namespace": "default"},
+                                 "reason": "R", "type": "Normal", "source": {"component": "comp-" + who}})
+    eq(selected(NAMESPACED + "events", "involvedObject.name%3D" + who), [name])
+    eq(selected(NAMESPACED + "events", "source%3Dcomp-" + who), [name])
+    new = "/apis/events.k8s.io/v1/namespaces/default/events"
+    eq(selected(new, "regarding.kind%3DPod,regarding.name%3D" + who), [name])
+    eq(c.k.get(new + "?fieldSelector=involvedObject.nope%3Dx").status, 400)

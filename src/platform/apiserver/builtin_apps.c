@@ -429,8 +429,8 @@ static const char *const all[] = { "all", NULL };
 static const char *const deploy_names[] = { "deploy", NULL }, *const rs_names[] = { "rs", NULL },
 			 *const ds_names[] = { "ds", NULL };
 static const char *const sts_names[] = { "sts", NULL };
-static const char *const job_selectable[] = { "status.successful", NULL };
-static const char *const rs_selectable[] = { "status.replicas", NULL };
+static const char *const job_selectable[] = { "status.successful|status.succeeded=0", NULL };
+static const char *const rs_selectable[] = { "status.replicas=0", NULL };
 
 #define APPS(k, p, s) \
 	.group = "apps", .version = "v1", .kind = k, .plural = p, .singular = s, .namespaced = true

@@ -699,7 +699,7 @@ const struct column event_columns[] = {
 static const char *const event_selectable[] = { "involvedObject.kind", "involvedObject.namespace",
 	"involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
 	"involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent",
-	"source", "type", NULL };
+	"source|source.component", "type", NULL };
 
 /* ---- PersistentVolume, PersistentVolumeClaim ---- */
 FIELD_TABLE(pv_fields, "io.k8s.api.core.v1.PersistentVolume", "A piece of storage.",
@@ -924,7 +924,7 @@ static const char *const ns_names[] = { "ns", NULL }, *const cm_names[] = { "cm"
 static const char *const ev_names[] = { "ev", NULL }, *const pv_names[] = { "pv", NULL },
 			 *const pvc_names[] = { "pvc", NULL };
 static const char *const quota_names[] = { "quota", NULL }, *const limits_names[] = { "limits", NULL };
-static const char *const node_selectable[] = { "spec.unschedulable", NULL };
+static const char *const node_selectable[] = { "spec.unschedulable=false", NULL };
 static const char *const namespace_selectable[] = { "status.phase", NULL };
 static const char *const secret_selectable[] = { "type", NULL };
 static const char *const service_selectable[] = { "spec.clusterIP", "spec.type", NULL };

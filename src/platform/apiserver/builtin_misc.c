@@ -425,9 +425,15 @@ static const struct subresource csr_subs[] = {
 static const char *const ev[] = { "ev", NULL }, *const pdb[] = { "pdb", NULL }, *const pc[] = { "pc", NULL };
 static const char *const sc[] = { "sc", NULL }, *const ing[] = { "ing", NULL },
 			 *const netpol[] = { "netpol", NULL };
+static const char *const csr_selectable[] = { "spec.signerName", NULL };
 static const char *const csr[] = { "csr", NULL };
-static const char *const new_event_selectable[] = { "regarding.kind", "regarding.namespace", "regarding.name",
-	"regarding.uid", "reason", "reportingController", "type", NULL };
+/* Led to the shape that is stored. */
+static const char *const new_event_selectable[] = { "regarding.kind|involvedObject.kind",
+	"regarding.namespace|involvedObject.namespace", "regarding.name|involvedObject.name",
+	"regarding.uid|involvedObject.uid", "regarding.apiVersion|involvedObject.apiVersion",
+	"regarding.resourceVersion|involvedObject.resourceVersion",
+	"regarding.fieldPath|involvedObject.fieldPath", "reason", "reportingController|reportingComponent",
+	"type", NULL };
 
 #define KIND(g, k, p, s) .group = g, .version = "v1", .kind = k, .plural = p, .singular = s
 
@@ -479,6 +485,7 @@ const struct resource_def builtin_misc[] = {
 			    "certificatesigningrequest"),
 		  .short_names = csr, .has_status = true, .fields = &csr_fields },
 		.subresources = csr_subs,
+		.selectable = csr_selectable,
 		.columns = csr_columns },
 	{ .kind = { 0 } },
 };

@@ -453,7 +453,7 @@ static const struct subresource status_and_scale[] = {
 static const char *const all[] = { "all", NULL };
 static const char *const rc[] = { "rc", NULL }, *const cj[] = { "cj", NULL }, *const hpa[] = { "hpa", NULL };
 static const char *const vac[] = { "vac", NULL };
-static const char *const rc_selectable[] = { "status.replicas", NULL };
+static const char *const rc_selectable[] = { "status.replicas=0", NULL };
 
 #define KIND(g, v, k, p, s) .group = g, .version = v, .kind = k, .plural = p, .singular = s
 

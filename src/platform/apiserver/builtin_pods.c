@@ -487,7 +487,7 @@ static const struct subresource pod_subs[] = {
 
 static const char *const pod_names[] = { "po", NULL }, *const pod_categories[] = { "all", NULL };
 static const char *const pod_selectable[] = { "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
-	"spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs",
+	"spec.serviceAccountName", "spec.hostNetwork=false", "status.phase", "status.podIP", "status.podIPs",
 	"status.nominatedNodeName", NULL };
 
 const struct resource_def builtin_pods[] = {

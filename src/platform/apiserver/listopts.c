@@ -89,11 +89,25 @@ static int continue_read(const char *token, struct listopts *o, struct err *e)
 }
 
 /* ---- selectors ---- */
-static bool selectable(const struct resource *res, const char *path)
+/* The term at i may be asked for; it is led to where the value is. */
+static bool selectable(const struct resource *res, struct field_selector *f, size_t i, const char *label)
 {
-	if (str_eq(path, "metadata.name") || (str_eq(path, "metadata.namespace") && res->kind->namespaced))
+	size_t len = strlen(label);
+
+	if (str_eq(label, "metadata.name") || (str_eq(label, "metadata.namespace") && res->kind->namespaced))
 		return true;
-	return res->def->selectable && str_in(path, res->def->selectable);
+	for (const char *const *s = res->def->selectable; s && *s; s++) {
+		const char *path = *s, *deflt = strchr(*s, '=');
+
+		if (strcspn(*s, "|=") != len || memcmp(*s, label, len) != 0)
+			continue;
+		if (path[len] == '|')
+			path += len + 1;
+		if (path != *s || deflt)
+			field_selector_map(f, i, path, strcspn(path, "="), deflt ? deflt + 1 : NULL);
+		return true;
+	}
+	return false;
 }
 
 static int selectors_read(struct request *r, const struct resource *res, struct listopts *o, struct err *e)
@@ -112,7 +126,7 @@ static int selectors_read(struct request *r, const struct resource *res, struct 
 		return -1;
 	}
 	for (size_t i = 0; field_selector_each(o->fields, &i, &path);)
-		if (!selectable(res, path))
+		if (!selectable(res, o->fields, i - 1, path))
 			return err_set(e, ERR_BAD_REQUEST,
 				"Unable to find \"%s/%s, Resource=%s\" that match label selector \"%s\","
 				" field selector \"%s\": field label not supported: %s",

@@ -293,11 +293,12 @@ static void put_field(struct str *out, const struct protobuf_message *m, const s
 
 static void put_message(struct str *out, const struct protobuf_message *m, const struct json *o)
 {
-	const char *at = m ? m->fields : "";
+	const char *at;
 	struct protobuf_field f;
 
-	if (!json_is_obj(o))
+	if (!m || !json_is_obj(o))
 		return;
+	at = m->fields;
 	while (protobuf_field_next(&at, &f) > 0)
 		put_field(out, m, &f, o);
 }

@@ -88,8 +88,9 @@ struct resource_def {
 	unsigned verbs;                         /* 0: VERBS_ALL */
 	const struct subresource *subresources; /* or NULL */
 	const struct column *columns;           /* NULL: Age alone */
-	const char *const *
-		selectable; /* field selectors besides metadata.name, metadata.namespace; NULL-terminated or NULL */
+	/* Field selectors besides metadata.name and metadata.namespace; NULL-terminated or NULL. "label", "label|path" where the
+	 * value is elsewhere in the stored shape, "label=value" if an absent field counts as that. */
+	const char *const *selectable;
 	struct scale_paths scale; /* with kind.has_scale */
 	struct resource_hooks hooks;
 	const char *list_kind; /* NULL: KindList */
