@@ -54,6 +54,19 @@ static void make_name(struct json_doc *d, struct json *meta, const char *suffix5
 	json_set_strf(d, meta, "name", "%.*s%s", GENERATE_BASE_MAX, base, suffix5);
 }
 
+/* Empty is as good as absent there, and is not kept. */
+static void drop_empty(struct json *meta)
+{
+	static const char *const members[] = { "labels", "annotations", "finalizers", "ownerReferences" };
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const struct json *v = json_get(meta, members[i]);
+
+		if (v && (json_is_null(v) || ((json_is_obj(v) || json_is_arr(v)) && json_len(v) == 0)))
+			json_remove(meta, members[i]);
+	}
+}
+
 int write_create(const struct write_rules *r, const struct create_in *in, struct json_doc *d,
 	struct causes *c, struct err *e)
 {
@@ -71,6 +84,7 @@ int write_create(const struct write_rules *r, const struct create_in *in, struct
 	if (json_str_len(json_get(meta, "resourceVersion")) && !in->dry_run)
 		return err_set(
 			e, ERR_BAD_REQUEST, "resourceVersion should not be set on objects to be created");
+	drop_empty(meta);
 	if (place_in_namespace(r, d, meta, in->ns, e) < 0)
 		return -1;
 	make_name(d, meta, in->suffix5);
@@ -312,6 +326,7 @@ int write_update(const struct write_rules *r, enum write_part part, const struct
 		restore_member(d, json_root(d), was, "status");
 	struct json *o = json_root(d);
 	meta = json_need_obj(d, o, "metadata");
+	drop_empty(meta);
 	restore_meta(d, meta, meta_of(was));
 	if (same_object(was, o)) {
 		*ret_same = true;
@@ -380,6 +395,11 @@ static int apply_policy(
 	const struct json *orphan_dependents = json_get(options, "orphanDependents");
 
 	*ret_changed = false;
+	if (policy && json_is_bool(orphan_dependents))
+		return err_set(e, ERR_INVALID,
+			"DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: "
+			"\"%.64s\": orphanDependents and deletionPropagation cannot be both set",
+			policy);
 	if (!policy && json_is_bool(orphan_dependents))
 		policy = json_bool(orphan_dependents) ? "Orphan" : "Background";
 	if (str_empty(policy))

@@ -17,8 +17,9 @@ struct cleaner {
 	void *arg;
 	struct discovered *found;
 	size_t at;
-	size_t left, left_finalizers;
-	struct str remaining; /* "pods has 2 resource instances, ..." */
+	size_t left;
+	struct str remaining;   /* "pods. has 2 resource instances, ..." */
+	struct strv finalizers; /* of what is left, each time one is met */
 };
 
 static void cleaner_end(struct cleaner *c, const struct err *e)
@@ -26,6 +27,7 @@ static void cleaner_end(struct cleaner *c, const struct err *e)
 	c->fn(c->arg, e && e->code != ERR_NONE ? e : NULL);
 	discovered_free(c->found);
 	str_done(&c->remaining);
+	strv_done(&c->finalizers);
 	free(c->ns);
 	free(c);
 }
@@ -36,6 +38,44 @@ static void on_namespace_written(void *arg, const struct obj *o, const struct er
 {
 	/* gone or changed meanwhile: the next round sees */
 	cleaner_end(arg, e && e->code != ERR_NOT_FOUND && e->code != ERR_CONFLICT ? e : NULL);
+}
+
+/* "a.b/c in 2 resource instances, ..." */
+static void tell_finalizers(struct cleaner *c, struct str *out)
+{
+	strv_sort(&c->finalizers);
+	for (size_t i = 0; i < c->finalizers.len;) {
+		size_t n = i;
+
+		while (n < c->finalizers.len && str_eq(c->finalizers.items[n], c->finalizers.items[i]))
+			n++;
+		str_addf(out, "%s%s in %zu resource instances", i ? ", " : "", c->finalizers.items[i], n - i);
+		i = n;
+	}
+}
+
+/* As kube-controller-manager words them. */
+static void set_conditions(struct cleaner *c, struct json_doc *d, struct json *status, int64_t now)
+{
+	CLEANUP(str_done) struct str content = { 0 };
+	CLEANUP(str_done) struct str finalizers = { 0 };
+
+	str_addf(&content, "Some resources are remaining: %s", str_cstr(&c->remaining));
+	str_add(&finalizers, "Some content in the namespace has finalizers remaining: ");
+	tell_finalizers(c, &finalizers);
+	cond_set(d, status, "NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered",
+		"All resources successfully discovered", now);
+	cond_set(d, status, "NamespaceDeletionGroupVersionParsingFailure", "False", "ParsedGroupVersions",
+		"All legacy kube types successfully parsed", now);
+	cond_set(d, status, "NamespaceDeletionContentFailure", "False", "ContentDeleted",
+		"All content successfully deleted, may be waiting on finalization", now);
+	cond_set(d, status, "NamespaceContentRemaining", "True", "SomeResourcesRemain", content.data, now);
+	if (c->finalizers.len > 0)
+		cond_set(d, status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
+			finalizers.data, now);
+	else
+		cond_set(d, status, "NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers",
+			"All content-preserving finalizers finished", now);
 }
 
 static void on_namespace(void *arg, const struct obj *ns, const struct err *e)
@@ -62,13 +102,7 @@ static void on_namespace(void *arg, const struct obj *ns, const struct err *e)
 		return;
 	}
 	status = json_need_obj(d, o, "status");
-	cond_set(d, status, "NamespaceContentRemaining", "True", "SomeResourcesRemain",
-		str_cstr(&c->remaining), now);
-	if (c->left_finalizers)
-		cond_set(d, status, "NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
-			str_cstr(&c->remaining), now);
-	else
-		cond_remove(d, status, "NamespaceFinalizersRemaining");
+	set_conditions(c, d, status, now);
 	kube_update(c->client, &pk_namespace, NULL, c->ns, "status", o, on_namespace_written, c);
 }
 
@@ -83,11 +117,11 @@ static void on_list(void *arg, struct obj *const *items, size_t n, uint64_t rv, 
 	}
 	if (!e && n) {
 		c->left += n;
-		str_addf(&c->remaining, "%s%s has %zu resource instances", c->remaining.len ? ", " : "",
-			k->plural, n);
+		str_addf(&c->remaining, "%s%s.%s has %zu resource instances", c->remaining.len ? ", " : "",
+			k->plural, k->group, n);
 		for (size_t i = 0; i < n; i++)
-			c->left_finalizers +=
-				json_len(json_at(obj_json(items[i]), "/metadata/finalizers")) > 0;
+			JSON_EACH (it, json_at(obj_json(items[i]), "/metadata/finalizers"))
+				strv_add(&c->finalizers, json_str_or(it.val, ""));
 	}
 	c->at++;
 	next_resource(c);
