@@ -591,6 +591,7 @@ static void a_reset_with_bytes_unsent_ends_the_connection(void **state)
 	struct fixture *f = *state;
 	CLEANUP(tls_unrefp) struct tls_ctx *t = client_tls(f->ca.cert_pem, NULL, NULL, NULL);
 	struct http_dial_spec spec = { .host = "127.0.0.1", .port = f->port, .timeout_ms = 5000, .tls = t };
+	static const char get[] = "GET /huge HTTP/1.1\r\nHost: a\r\n\r\n";
 	struct bufferevent *bev = NULL;
 	int before = open_fds();
 	int64_t end = time_mono_now() + WAIT_MS;
@@ -600,7 +601,7 @@ static void a_reset_with_bytes_unsent_ends_the_connection(void **state)
 		loop_step(f->loop, 5);
 	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(bev, EV_READ);
-	bufferevent_write(bev, "GET /huge HTTP/1.1\r\nHost: a\r\n\r\n", 33);
+	bufferevent_write(bev, get, sizeof(get) - 1);
 	assert_true(until(f, &f->requests, 1));
 	turns(f, 20);
 	assert_int_equal(shutdown(bufferevent_getfd(bev), SHUT_WR), 0);

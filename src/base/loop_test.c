@@ -545,6 +545,8 @@ static void a_busy_wait_keeps_nobody_waiting(void **state)
 	}
 	bufferevent_free(pair[0]);
 	bufferevent_free(pair[1]);
+	loop_step(r.loop, 0); /* what was still to be called lets go of it */
+	loop_step(r.loop, 0);
 }
 
 int main(void)
