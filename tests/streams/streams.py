@@ -44,7 +44,8 @@ class H(s.BaseHTTPRequestHandler):
         if self.command != 'HEAD': self.wfile.write(body)
     def go(self):
         if self.headers.get('Upgrade') == 'echo':
-            self.send_response(101); self.send_header('Connection', 'Upgrade'); self.send_header('Upgrade', 'echo'); self.end_headers()
+            self.send_response(101); self.send_header('Connection', 'Upgrade'); self.send_header('Upgrade', 'echo')
+            self.send_header('Sec-WebSocket-Protocol', self.headers['Sec-WebSocket-Protocol']); self.end_headers()
             self.wfile.flush()
             for b in iter(lambda: self.connection.recv(1000), b''): self.connection.sendall(b.upper())
             self.close_connection = True
@@ -560,9 +561,12 @@ def the_proxy_leads_redirects_back_and_leaves_others(n):
 
 
 @test
-def the_proxy_carries_upgrades(n):
-    s, head, rest = n.upgrade("/api/v1/namespaces/default/services/web:h/proxy/up", [("Upgrade", "echo")])
+def the_proxy_carries_upgrades_but_no_token(n):
+    token = base64.urlsafe_b64encode(n.k("create", "token", "default").stdout.strip()).decode().rstrip("=")
+    s, head, rest = n.upgrade("/api/v1/namespaces/default/services/web:h/proxy/up", [
+        ("Upgrade", "echo"), ("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io." + token + ", mine")])
     check(" 101 " in head, head)
+    check("base64url" not in head and "Sec-WebSocket-Protocol: mine" in head, head)  # it echoes what it got
     s.sendall(b"shout")
     while len(rest) < 5:
         rest += s.recv(100)

@@ -184,6 +184,36 @@ static bool kept_back(const char *name)
 	       strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Upgrade") == 0;
 }
 
+/* Browsers can send a token only as one of the protocols: that one is for us. NULL: nothing is left. Caller frees. */
+static char *without_token(const char *protocols)
+{
+	CLEANUP(mem_freep) char *copy = mem_strdup(protocols);
+	CLEANUP(str_done) struct str out = { 0 };
+
+	for (char *rest = copy; rest;) {
+		char *one = str_next(&rest, ',');
+
+		one += strspn(one, " \t");
+		if (*one && !str_starts(one, "base64url.bearer.authorization.k8s.io."))
+			str_addf(&out, "%s%s", out.len ? ", " : "", one);
+	}
+	return out.len ? str_take(&out) : NULL;
+}
+
+static void add_one(struct proxy_headers *h, const struct http_header *in)
+{
+	char *protocols;
+
+	if (kept_back(in->name))
+		return;
+	if (strcasecmp(in->name, "Sec-WebSocket-Protocol") != 0) {
+		proxy_headers_add(h, in->name, in->value);
+	} else if ((protocols = without_token(in->value))) {
+		strv_take(&h->texts, protocols);
+		proxy_headers_add(h, in->name, protocols);
+	}
+}
+
 void proxy_headers_incoming(struct proxy_headers *h, const struct request *r)
 {
 	bool upgrade = request_http(r) && http_req_wants_upgrade(request_http(r));
@@ -197,8 +227,7 @@ void proxy_headers_incoming(struct proxy_headers *h, const struct request *r)
 		return;
 	}
 	for (size_t i = 0; http_req_header_each(request_http(r), &i, &in);)
-		if (!kept_back(in.name))
-			proxy_headers_add(h, in.name, in.value);
+		add_one(h, &in);
 	if (upgrade) {
 		proxy_headers_add(h, "Connection", "Upgrade");
 		proxy_headers_add(h, "Upgrade", request_header(r, "Upgrade"));
