@@ -427,13 +427,9 @@ static const char *const sc[] = { "sc", NULL }, *const ing[] = { "ing", NULL },
 			 *const netpol[] = { "netpol", NULL };
 static const char *const csr_selectable[] = { "spec.signerName", NULL };
 static const char *const csr[] = { "csr", NULL };
-/* Led to the shape that is stored. */
-static const char *const new_event_selectable[] = { "regarding.kind|involvedObject.kind",
-	"regarding.namespace|involvedObject.namespace", "regarding.name|involvedObject.name",
-	"regarding.uid|involvedObject.uid", "regarding.apiVersion|involvedObject.apiVersion",
-	"regarding.resourceVersion|involvedObject.resourceVersion",
-	"regarding.fieldPath|involvedObject.fieldPath", "reason", "reportingController|reportingComponent",
-	"type", NULL };
+static const char *const new_event_selectable[] = { "regarding.kind", "regarding.namespace", "regarding.name",
+	"regarding.uid", "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath", "reason",
+	"reportingController", "type", NULL };
 
 #define KIND(g, k, p, s) .group = g, .version = "v1", .kind = k, .plural = p, .singular = s
 

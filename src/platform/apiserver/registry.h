@@ -78,7 +78,8 @@ struct resource_hooks {
 	/* Between the stored shape and this version's, for one store with two shapes (events). NULL: only apiVersion differs. */
 	void (*to_stored)(struct json_doc *d, struct json *o);
 	void (*from_stored)(struct json_doc *d, struct json *o);
-	/* With them: top-level members {here, stored} whose names differ, so that field selectors find them; {NULL, NULL} ends. */
+	/* With them: top-level members {here, stored} whose names differ, so that field selectors find them; {NULL, NULL}
+	 * ends. */
 	const char *const (*renamed)[2];
 };
 
@@ -88,8 +89,8 @@ struct resource_def {
 	unsigned verbs;                         /* 0: VERBS_ALL */
 	const struct subresource *subresources; /* or NULL */
 	const struct column *columns;           /* NULL: Age alone */
-	/* Field selectors besides metadata.name and metadata.namespace; NULL-terminated or NULL. "label", "label|path" where the
-	 * value is elsewhere in the stored shape, "label=value" if an absent field counts as that. */
+	/* Field selectors besides metadata.name and metadata.namespace; NULL-terminated or NULL. "label", "label|path"
+	 * where the value is elsewhere in the stored shape, "label=value" if an absent field counts as that. */
 	const char *const *selectable;
 	struct scale_paths scale; /* with kind.has_scale */
 	struct resource_hooks hooks;
