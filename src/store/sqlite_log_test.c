@@ -204,7 +204,7 @@ static void room_ahead_in_the_log_is_not_read_as_changes(void **state)
 	open_store(w);
 	put(w, "/a", "1", 0);
 	wait_for(w, 1);
-	for (int i = 0; wal_size(w) < 1 << 20 && i < 1000; i++)
+	for (int i = 0; wal_size(w) < 1 << 20 && i < 6000; i++)
 		loop_step(w->loop, 10);
 	assert_true(wal_size(w) >= 1 << 20);
 	put(w, "/b", "2", 0);

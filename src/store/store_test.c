@@ -313,7 +313,7 @@ static void compaction_drops_old_history_and_keeps_the_newest(void **state)
 	}
 	wait_for(w, 5000);
 	store_compact(w->store, 4500);
-	for (int i = 0; store_compacted(w->store) < 4000 && i < 1000; i++)
+	for (int i = 0; store_compacted(w->store) < 4000 && i < 6000; i++)
 		loop_step(w->loop, 10);
 	assert_int_equal(store_compacted(w->store), 4000); /* STORE_HISTORY_MIN stay, whatever was asked */
 	put(w, "/b", "x", 0);
