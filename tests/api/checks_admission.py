@@ -1213,3 +1213,32 @@ def t97b_eviction_by_the_letter():
     eq(c.k.get(pods + "/" + name).status, 404)
     for bad in ({"minAvailable": 1, "maxUnavailable": 1}, {"minAvailable": "150%"}, {"minAvailable": -1}):
         status(c.k.post(pdbs, {"metadata": {"name": "bad"}, "spec": dict({"selector": {}}, **bad)}), 422, "Invalid")
+
+
+# ---- certificates (1.5) ----
+def t86c_certificate_signing_requests():
+    base = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", d + "/k",
+                        "-out", d + "/r", "-subj", "/CN=jane"], check=True, stderr=subprocess.DEVNULL)
+        request = c.b64(open(d + "/r").read())
+    signer = "coracle.dev/" + fresh("signer")
+    name, client = account(may(["create", "get"], ["certificatesigningrequests"], ["certificates.k8s.io"]),
+                           may(["update", "patch"], ["certificatesigningrequests/approval", "certificatesigningrequests/status"],
+                               ["certificates.k8s.io"]), cluster=True)
+    o = status(client.post(base, {"metadata": {"name": fresh("csr")}, "spec": {
+        "request": request, "signerName": signer, "usages": ["client auth"], "username": "root", "groups": ["system:masters"]}}), 201)
+    eq((o["spec"]["username"], "system:masters" in o["spec"]["groups"]), ("system:serviceaccount:%s:%s" % (c.NS, name), False))
+    path = base + "/" + o["metadata"]["name"]
+    verdict = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "r", "message": "m"}]}}
+    a = status(client.merge(path + "/approval", verdict), 403, "Forbidden")
+    has(a["message"], 'user not permitted to approve requests with signerName "%s"' % signer)
+    a = status(client.merge(path + "/status", {"status": {"certificate": c.b64("x")}}), 403)
+    has(a["message"], 'user not permitted to sign requests with signerName "%s"' % signer)
+    a = status(c.k.merge(path, {"spec": {"username": "root"}, "metadata": {"labels": {"a": "b"}}}), 200)
+    eq((a["spec"]["username"], a["metadata"]["labels"]), (o["spec"]["username"], {"a": "b"}))
+    status(c.k.merge(path + "/status", verdict), 422, "Invalid")
+    a = status(c.k.merge(path + "/approval", verdict), 200)
+    eq(a["status"]["conditions"][0]["type"], "Approved")
+    status(c.k.merge(path + "/approval", {"status": {"conditions": []}}), 422, "Invalid")
+    status(c.k.delete(path), 200)

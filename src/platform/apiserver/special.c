@@ -4,6 +4,7 @@
 #include "platform/apiserver/accounts.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
+#include "platform/apiserver/csr.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/write.h"
@@ -175,6 +176,8 @@ int special_prepare(struct op *op)
 		binding_status(op);
 	else if (is(op, "", "namespaces"))
 		keep_namespace_finalizers(op);
+	else if (is(op, "certificates.k8s.io", "certificatesigningrequests"))
+		return csr_prepare(op);
 	else if (is(op, "", "secrets"))
 		return check_secret(op);
 	else if (is(op, "", "resourcequotas") && str_empty(op->sub))
