@@ -108,6 +108,7 @@ struct store_etcd_spec {
 	const char *ca_pem, *cert_pem, *key_pem; /* NULL for http, or without client certificate */
 	const char *own, *prefix;                /* "/registry" */
 	const char *id; /* of this server among those of one prefix, the same after a restart; NULL: random */
+	int compact_every_ms; /* 0: STORE_COMPACT_EVERY_MS */
 };
 struct store *store_etcd_open(struct loop *l, const struct store_etcd_spec *spec, struct err *e);
 

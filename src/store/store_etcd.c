@@ -880,6 +880,6 @@ struct store *store_etcd_open(struct loop *l, const struct store_etcd_spec *spec
 		etcd_free(&s->base);
 		return NULL;
 	}
-	s->compact = store_etcd_compact_new(s);
+	s->compact = store_etcd_compact_new(s, spec->compact_every_ms);
 	return &s->base;
 }

@@ -133,7 +133,7 @@ void store_etcd_reload_free(struct store_etcd *s); /* of a connection that ended
 void store_etcd_past(struct store_etcd *s, const struct etcd_watch_answer *a);
 
 /* ---- store_etcd_compact.c ---- */
-struct etcd_compact *store_etcd_compact_new(struct store_etcd *s);
+struct etcd_compact *store_etcd_compact_new(struct store_etcd *s, int every_ms);
 void store_etcd_compact_down(struct etcd_compact *c); /* its calls are void */
 void store_etcd_compact_free(struct etcd_compact *c);
 void store_etcd_compact(struct store *s, uint64_t before);

@@ -18,6 +18,7 @@ struct etcd_compact {
 	struct str answer;
 	int64_t version; /* of the key, as of the last round */
 	int64_t rev;     /* the present of the last round; 0: none yet */
+	int every_ms;
 };
 
 static void message(void *arg, const void *data, size_t len)
@@ -74,7 +75,7 @@ static void round_begin(void *arg)
 	CLEANUP(str_done) struct str m = { 0 };
 	char rev[24];
 
-	loop_timer_set(c->timer, STORE_COMPACT_EVERY_MS);
+	loop_timer_set(c->timer, c->every_ms);
 	if (c->call || !etcd_link_client(c->s->link))
 		return;
 	snprintf(rev, sizeof(rev), "%lld", (long long)c->rev);
@@ -84,13 +85,14 @@ static void round_begin(void *arg)
 	c->call = store_etcd_call(c->s, ETCD_TXN, &m, &ops, c);
 }
 
-struct etcd_compact *store_etcd_compact_new(struct store_etcd *s)
+struct etcd_compact *store_etcd_compact_new(struct store_etcd *s, int every_ms)
 {
 	struct etcd_compact *c = MEM_NEW(struct etcd_compact);
 
 	c->s = s;
+	c->every_ms = every_ms > 0 ? every_ms : STORE_COMPACT_EVERY_MS;
 	c->timer = loop_timer_new(s->loop, round_begin, c);
-	loop_timer_set(c->timer, STORE_COMPACT_EVERY_MS);
+	loop_timer_set(c->timer, c->every_ms);
 	return c;
 }
 

@@ -27,6 +27,7 @@ struct world {
 	char *dir, *path; /* SQLite */
 	char *prefix;     /* etcd */
 	uint64_t base;    /* revision at the beginning */
+	int compact_every_ms;
 	/* acknowledgements in the order they came */
 	uint64_t acked[8192];
 	enum err_code codes[8192];
@@ -108,7 +109,10 @@ static struct store *open_another(struct world *w, struct err *e)
 {
 	if (w->which == ETCD)
 		return store_etcd_open(w->loop,
-			&(struct store_etcd_spec){ .endpoints = member.url, .own = "", .prefix = w->prefix },
+			&(struct store_etcd_spec){ .endpoints = member.url,
+				.own = "",
+				.prefix = w->prefix,
+				.compact_every_ms = w->compact_every_ms },
 			e);
 	return w->which == SQLITE ? store_sqlite_open(w->loop, w->path, e) : store_mem_new(w->loop);
 }
@@ -529,6 +533,8 @@ static void both_servers_see_one_order(void **state)
 	}
 	put(w, "/last", "w", 0);
 	put(&o, "/latest", "o", 0);
+	wait_for(w, n + 1);
+	wait_for(&o, n + 1);
 	wait_told(w, "/latest@");
 	wait_told(&o, "/last@");
 	for (struct world *x = w; x; x = x == w ? &o : NULL) {
@@ -580,6 +586,39 @@ static int stop_etcd(void **state)
 	return 0;
 }
 
+/* kubernetes-api.md 8, 100: each of two servers tries, what is younger than a round stays, nobody misses anything */
+static void old_history_goes_round_by_round(void **state)
+{
+	struct world *w = need(state), o;
+	enum { EVERY_MS = 300, WRITES = 400 };
+	size_t told = 0;
+
+	store_free(w->store);
+	w->compact_every_ms = EVERY_MS;
+	open_store(w);
+	two_worlds(w, &o);
+	for (size_t i = 0; i < WRITES; i++) {
+		CLEANUP(mem_freep) char *key = str_printf("/k%zu", i);
+
+		put(w, key, "v", 0);
+		wait_for(w, i + 1);
+		for (int64_t until = loop_mono_ms(w->loop) + 5; loop_mono_ms(w->loop) < until;)
+			loop_step(w->loop, 1);
+	}
+	wait_told(&o, "/k399@");
+	for (const char *p = o.told.data; (p = strchr(p, '@')); p++)
+		told++;
+	assert_int_equal(told, WRITES);
+	w->compact_every_ms = 0;
+	store_free(w->store);
+	open_store(w);
+	load(w);
+	assert_true(store_compacted(w->store) > w->base + 10);
+	assert_true(store_compacted(w->store) < w->base + w->acked[WRITES - 1]);
+	assert_non_null(strstr(w->changes.data, "/k399@"));
+	world_done(&o);
+}
+
 #define BOTH(t)                                                     \
 	cmocka_unit_test_setup_teardown(t, setup_sqlite, teardown), \
 		cmocka_unit_test_setup_teardown(t, setup_mem, teardown)
@@ -603,6 +642,7 @@ int main(void)
 		ON_ETCD(sync_comes_after_everything_acknowledged_before),
 		ON_ETCD(both_servers_see_one_order),
 		ON_ETCD(history_reaches_back_to_the_compaction),
+		ON_ETCD(old_history_goes_round_by_round),
 		BOTH(compaction_drops_old_history_and_keeps_the_newest),
 		cmocka_unit_test_setup_teardown(everything_is_there_after_a_restart, setup_sqlite, teardown),
 		cmocka_unit_test_setup_teardown(
