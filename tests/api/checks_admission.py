@@ -2,6 +2,8 @@
 """Admission, access and the fine print of writes, by the numbers of kubernetes-api.md section 8."""
 import concurrent.futures
 import json
+import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -1242,3 +1244,53 @@ def t86c_certificate_signing_requests():
     eq(a["status"]["conditions"][0]["type"], "Approved")
     status(c.k.merge(path + "/approval", {"status": {"conditions": []}}), 422, "Invalid")
     status(c.k.delete(path), 200)
+
+
+def t92q_two_servers_share_no_quota():
+    """On one etcd, where bookings meet: compare and swap decides."""
+    etcd = shutil.which("etcd")
+    if not OWN or not etcd:
+        raise Skip
+    with tempfile.TemporaryDirectory() as d:
+        client, peer = (free_port() for _ in range(2))
+        url = "http://127.0.0.1:%d"
+        procs = [subprocess.Popen([etcd, "--data-dir", d + "/etcd", "--listen-client-urls", url % client, "--advertise-client-urls",
+                                   url % client, "--listen-peer-urls", url % peer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)]
+        try:
+            ks = []
+            assert eventually(lambda: answers(client), 10)
+            for n in "xy":
+                procs.append(subprocess.Popen([find_server_program(), d + "/" + n, "0", "--store=etcd:" + url % client],
+                                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+                ks.append(c.Client(procs[-1].stdout.readline().strip()))
+            ns = fresh("two")
+            status(ks[0].post("/api/v1/namespaces", {"metadata": {"name": ns}}), 201)
+            for k in ks:
+                assert eventually(lambda: k.get(core(ns, "serviceaccounts", "default")).status == 200)
+            status(ks[0].post(core(ns, "resourcequotas"), {"metadata": {"name": "q"}, "spec": {"hard": {"secrets": "20"}}}), 201)
+            for k in ks:
+                assert eventually(lambda: k.get(core(ns, "resourcequotas", "q")).status == 200)
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                codes = list(pool.map(lambda i: ks[i % 2].post(core(ns, "secrets"), {"metadata": {"name": "s%d" % i}}).status, range(50)))
+            eq((codes.count(201), codes.count(403)), (20, 30))
+            eq(len(status(ks[0].get(core(ns, "secrets")), 200)["items"]), 20)
+            for i in [i for i, code in enumerate(codes) if code == 201][:5]:
+                status(ks[i % 2].delete(core(ns, "secrets", "s%d" % i)), 200)
+            assert eventually(lambda: ks[1].get(core(ns, "resourcequotas", "q")).json["status"]["used"] == {"secrets": "15"}, 10)
+        finally:
+            for p in reversed(procs):
+                p.terminate()
+                p.wait(20)
+            for p in procs[1:]:
+                p.stdout.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0

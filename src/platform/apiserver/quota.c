@@ -9,8 +9,11 @@
 #include <string.h>
 
 #define STORAGE "resourcequotas"
-#define SYNC_MS 20        /* after something went: what goes together is counted together */
-#define REST_MS 2000      /* bookings of other servers are written or given up by then */
+#define SYNC_MS 20   /* after something went: what goes together is counted together */
+#define REST_MS 2000 /* bookings of other servers are written or given up by then */
+/* Of a store that others write to as well: what they have booked and not yet written is not known here, so usage is counted
+ * only when nobody has booked for a while. */
+#define QUIET_MS 500
 #define BOOK_TRIES_MAX 20 /* of a booking that meets those of other servers */
 
 /* Usage that is booked for a write under way. */
@@ -34,6 +37,7 @@ struct quotas {
 	struct quota_follow *follows;
 	struct quota_hold *holds;
 	struct strv dirty; /* namespaces to be counted afresh */
+	int64_t booked_at; /* a quota's status changed */
 	struct loop_timer *timer;
 };
 
@@ -189,9 +193,14 @@ static void follow_all(struct quotas *q);
 static void sync(void *arg)
 {
 	struct quotas *q = arg;
-	CLEANUP(strv_done) struct strv dirty = q->dirty;
+	CLEANUP(strv_done) struct strv dirty = { 0 };
 	const struct bucket *b = server_bucket(q->s, STORAGE);
 
+	if (store_shared(q->s->store) && loop_mono_ms(q->s->loop) < q->booked_at + QUIET_MS) {
+		loop_timer_set(q->timer, QUIET_MS);
+		return;
+	}
+	dirty = q->dirty;
 	q->dirty = (struct strv){ 0 };
 	if (q->s->stopping)
 		return;
@@ -276,6 +285,7 @@ static void quota_changed(struct bucket_watch *w, const struct bucket_change *c)
 
 	if (c->type == BUCKET_DELETED)
 		return;
+	q->booked_at = loop_mono_ms(q->s->loop);
 	if (!c->old || !json_eq(json_get(obj_json(c->old), "spec"), json_get(obj_json(c->obj), "spec"))) {
 		follow_quota(q, c->obj);
 		touch(q, obj_namespace(c->obj));
