@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values: made, taken from JSON as schemas type it, compared, and turned back into JSON. */
+#include "api/cel_value.h"
+
 #include "api/cel_int.h"
 
 #include <math.h>
