@@ -748,3 +748,24 @@ def t60k_events_are_selected_in_both_shapes():
     new = "/apis/events.k8s.io/v1/namespaces/default/events"
     eq(selected(new, "regarding.kind%3DPod,regarding.name%3D" + who), [name])
     eq(c.k.get(new + "?fieldSelector=involvedObject.nope%3Dx").status, 400)
+
+
+def t09d_objects_within_custom_resources_are_described():
+    group = fresh("embedded") + "." + c.GROUP
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "description": "Wanted.", "properties": {
+        "one": {"type": "object", "description": "An object.", "x-kubernetes-embedded-resource": True,
+                "x-kubernetes-preserve-unknown-fields": True},
+        "many": {"type": "array", "items": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {
+            "spec": {"type": "object"}}}}}}}}
+    make(c.CRDS, c.crd("boxes", "Box", group=group, schema=schema))
+    name = ".".join(reversed(group.split("."))) + ".v1.Box"
+    v3 = None
+    for definitions in (document(group + "/v1")["components"]["schemas"], c.k.get("/openapi/v2").json["definitions"]):
+        spec = definitions[name]["properties"]["spec"]["properties"]
+        v3 = v3 or spec
+        # v2 has no words for "and anything else": there such an object is described as anything
+        for o in [spec["many"]["items"]] + ([spec["one"]] if "properties" in spec["one"] else []):
+            assert {"apiVersion", "kind", "metadata"} <= set(o["properties"]), o
+            c.has(json.dumps(o["properties"]["metadata"]), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+    assert "metadata" in v3["one"]["properties"]
+    c.k.delete(c.CRDS + "/boxes." + group)

@@ -110,7 +110,9 @@ FIELD_TABLE(eviction_fields, "io.k8s.api.policy.v1.Eviction", "A pod shall go, i
 	ROW_OBJ("deleteOptions.preconditions", "What must hold."),
 	ROW_STR("deleteOptions.preconditions.resourceVersion", "Version the pod must have."),
 	ROW_STR("deleteOptions.preconditions.uid", "UID the pod must have."),
-	ROW_STR("deleteOptions.propagationPolicy", "What becomes of dependents."));
+	ROW_STR("deleteOptions.propagationPolicy", "What becomes of dependents."),
+	ROW_BOOL("deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential",
+		"Whether what can not be read is removed."));
 FIELD_TABLE(scale_fields, "io.k8s.api.autoscaling.v1.Scale", "The size of an object.",
 	ROW_OBJ("spec", "What is wanted."), ROW_I32("spec.replicas", "Size wanted."),
 	ROW_OBJ("status", "What is."), { "status.replicas", F_INT32, FIELD_REQUIRED, "Size." },

@@ -216,6 +216,20 @@ static void defs_drain(struct defs *s)
 	}
 }
 
+/* An object within a custom one has apiVersion, kind and metadata, which its schema need not say. */
+static void put_embedded(struct defs *s, struct json *schema)
+{
+	static const char *const below[] = { "items", "additionalProperties" };
+
+	JSON_EACH (it, json_get(schema, "properties"))
+		put_embedded(s, it.val);
+	for (size_t i = 0; i < ARRAY_LEN(below); i++)
+		if (json_is_obj(json_get(schema, below[i])))
+			put_embedded(s, json_get(schema, below[i]));
+	if (json_bool(json_get(schema, "x-kubernetes-embedded-resource")))
+		put_head(s, schema, &object_meta_fields);
+}
+
 static struct json *kind_schema(struct defs *s, const struct resource *r)
 {
 	const struct json *crd = resource_crd_schema(r); /* resource_openapi() would stay in memory */
@@ -225,6 +239,7 @@ static struct json *kind_schema(struct defs *s, const struct resource *r)
 		schema = table_schema(s, r->kind->fields);
 	} else if (json_is_obj(crd)) {
 		schema = json_copy(s->d, crd);
+		put_embedded(s, schema);
 	} else {
 		schema = json_new_obj(s->d);
 		json_set_bool(s->d, schema, "x-kubernetes-preserve-unknown-fields", true);
