@@ -704,14 +704,16 @@ def t72k_tables_with_the_whole_object_and_their_watch():
     t = table(url + "&includeObject=Object")
     eq((t["rows"][0]["object"]["kind"], t["rows"][0]["object"]["data"]), ("ConfigMap", {"a": "b"}))
     eq(table(url + "&includeObject=None")["rows"][0]["object"], None)
-    w = c.k.watch(url + "&resourceVersion=0&includeObject=Object&allowWatchBookmarks=true&timeoutSeconds=5",
+    w = c.k.watch(url + "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&includeObject=Object&allowWatchBookmarks=true"
+                  "&timeoutSeconds=1",
                   headers=accept("application/json;as=Table;v=v1;g=meta.k8s.io"))
     first = w.next()
     eq((first["type"], first["object"]["kind"], first["object"]["rows"][0]["cells"][:2]), ("ADDED", "Table", [name, 1]))
     eq(first["object"]["rows"][0]["object"]["data"], {"a": "b"})
     mark = w.next()
     eq((mark["type"], mark["object"].get("columnDefinitions") or []), ("BOOKMARK", []))
-    assert int(mark["object"]["rows"][0]["object"]["metadata"]["resourceVersion"]) > 0
+    meta = mark["object"]["rows"][0]["object"]["metadata"]
+    eq((int(meta["resourceVersion"]) > 0, meta["annotations"]["k8s.io/initial-events-end"]), (True, "true"))
     eq(w.next(), None)
 
 
