@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Several servers on one etcd of three members (issue 3 part 7, kubernetes-api.md 98-103): they serve the same state, and
+"""Several servers on one etcd of three members (kubernetes-api.md 98-103): they serve the same state, and
 killing any of them, or any member, loses nothing that was acknowledged. Prints TAP.
 
     checks.py [SECONDS [SEED]]     of disturbance under load; default 30"""

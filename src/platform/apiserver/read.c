@@ -357,7 +357,7 @@ static void list_waited(void *arg, bool reached)
 		list_run(l);
 		return;
 	}
-	list_too_new(l->r, l->o.rv, server_revision(l->s));
+	list_too_new(l->r, l->o.has_continue ? l->o.cont_rv : l->o.rv, server_revision(l->s));
 	list_free(l);
 }
 
