@@ -408,7 +408,8 @@ bool cel_map_get(
 
 	if (m->raw) {
 		v = json_getn(m->raw, name, len);
-		if (!v)
+		/* a member with a name of its own that is null is as good as absent */
+		if (!v || (json_is_null(v) && m->schema && m->schema->props))
 			return false;
 		*ret = raw_member(r, m, name, len, v);
 		return true;

@@ -286,8 +286,9 @@ static void check_default(struct checking *c, const struct schema *s, const char
 	schema_evaluate(s, s->deflt, NULL, &wrong);
 	for (size_t i = 0; i < wrong.len; i++) {
 		CLEANUP(mem_freep)
-		char *below =
-			str_printf("%s%s%s", path, *wrong.items[i].field ? "." : "", wrong.items[i].field);
+		char *below = str_eq(wrong.items[i].field, "<nil>")
+				      ? mem_strdup(path)
+				      : str_printf("%s.%s", path, wrong.items[i].field);
 		cause_text(c->causes, wrong.items[i].reason, below, "%s", wrong.items[i].message);
 	}
 }
@@ -364,6 +365,12 @@ static const char *type_text(const struct schema *s)
 	return names[s->type];
 }
 
+/* Upstream's name for the place without a name is that of a nil pointer. */
+static char *place_text(const struct jpath *at)
+{
+	return at ? jpath_text(at) : mem_strdup("<nil>");
+}
+
 /* Nothing changed here, or in the nearest value around that has an old one. */
 static bool unchanged(const struct spot *spot)
 {
@@ -429,7 +436,7 @@ static char *evaluated_message(struct evaluation *ev, const struct rule *rule, c
 static void rule_failed(struct evaluation *ev, const struct schema *s, const struct rule *rule,
 	const struct spot *spot, const struct cel_value *vars)
 {
-	CLEANUP(mem_freep) char *path = jpath_text(spot->at);
+	CLEANUP(mem_freep) char *path = place_text(spot->at);
 	CLEANUP(mem_freep) char *text = NULL, *rule_as_text = NULL;
 
 	if (!rule->uses_old && unchanged(spot))
@@ -442,8 +449,8 @@ static void rule_failed(struct evaluation *ev, const struct schema *s, const str
 			       : TAKE(rule_as_text);
 	}
 	if (rule->field_path) {
-		char *longer = str_printf(
-			"%s%s%s", path, *path && rule->field_path[0] != '[' ? "." : "", rule->field_path);
+		char *longer = str_printf("%s%s%s", spot->at ? path : "",
+			spot->at && rule->field_path[0] != '[' ? "." : "", rule->field_path);
 		free(path);
 		path = longer;
 	}
@@ -453,7 +460,7 @@ static void rule_failed(struct evaluation *ev, const struct schema *s, const str
 static void rule_broke(struct evaluation *ev, const struct schema *s, const struct rule *rule,
 	const struct spot *spot, const struct err *e)
 {
-	CLEANUP(mem_freep) char *path = jpath_text(spot->at);
+	CLEANUP(mem_freep) char *path = place_text(spot->at);
 	CLEANUP(mem_freep) char *text = rule_text(rule);
 
 	if (e->code == ERR_TOO_LARGE) {
@@ -486,7 +493,7 @@ static void evaluate_rule(
 	struct err e = { 0 };
 
 	if (rule->failed) {
-		CLEANUP(mem_freep) char *path = jpath_text(spot->at);
+		CLEANUP(mem_freep) char *path = place_text(spot->at);
 		add_invalid(ev, s, path, "rule compile error: %s", rule->failed);
 		return;
 	}

@@ -222,9 +222,25 @@ static void values_are_typed_by_the_schema(void **state)
 		if (!str_eq(got, cases[i].want))
 			fail_msg("%s\n want %s\n got  %s", whole, cases[i].want, got);
 	}
-	expect(s, "{'kind':'K','metadata':{'name':'forbidden'}}", NULL, ": Duplicate value: \"object\"");
+	expect(s, "{'kind':'K','metadata':{'name':'forbidden'}}", NULL, "<nil>: Duplicate value: \"object\"");
 	expect(s, "{'kind':'L','metadata':{}}", NULL,
-		": Invalid value: \"object\": failed rule: self.kind == 'K'");
+		"<nil>: Invalid value: \"object\": failed rule: self.kind == 'K'");
+}
+
+static void null_members_are_absent(void **state)
+{
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
+		"{'type':'object','properties':{'a':{'type':'string','nullable':true},'m':{'type':'object',"
+		"'additionalProperties':{'type':'string','nullable':true}}},'x-kubernetes-validations':["
+		"{'rule':'!has(self.a)','message':'has a'},"
+		"{'rule':'!has(self.m) || self.m.all(k, self.m[k] == dyn(null))','message':'no null'}]}");
+
+	(void)state;
+	expect(s, "{'a':null}", NULL, "");
+	expect(s, "{'a':''}", NULL, "<nil>: Invalid value: \"object\": has a");
+	expect(s, "{'m':{'x':null}}", NULL, "");
+	expect(s, "{'m':{'x':'y'}}", NULL, "<nil>: Invalid value: \"object\": no null");
 }
 
 static void rules_wait_for_a_sound_object(void **state)
@@ -241,7 +257,8 @@ static void rules_wait_for_a_sound_object(void **state)
 		"because the "
 		"object was invalid; correct the existing errors to complete validation");
 	expect(s, "{'a':0,'b':'y'}", NULL,
-		"b: Invalid value: \"y\": b in body should match '^x'; : Invalid value: \"object\": small");
+		"b: Invalid value: \"y\": b in body should match '^x'; <nil>: Invalid value: \"object\": "
+		"small");
 }
 
 /* Transition rules */
@@ -347,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_broken_rule_refuses_its_schema),
 		cmocka_unit_test(values_are_typed_by_the_schema),
+		cmocka_unit_test(null_members_are_absent),
 		cmocka_unit_test(rules_wait_for_a_sound_object),
 		cmocka_unit_test(old_values_are_found_where_they_can_be),
 		cmocka_unit_test(what_did_not_change_may_stay_wrong),
