@@ -427,7 +427,7 @@ static void default_status(struct op *op)
 
 static int finish_create(struct op *op)
 {
-	char uid[37], suffix[6];
+	char uid[37], suffix[6] = "";
 	struct create_in in = { .ns = op->res->kind->namespaced ? op->ns : NULL,
 		.uid = uid,
 		.suffix5 = suffix,
@@ -436,7 +436,8 @@ static int finish_create(struct op *op)
 	struct json *meta = json_need_obj(op->draft, json_root(op->draft), "metadata");
 
 	crypto_uuid(uid);
-	random_suffix(op->s, suffix);
+	if (!str_empty(json_get_str(meta, "generateName")))
+		random_suffix(op->s, suffix);
 	if (op->kind != OP_CREATE) {
 		json_set_str(op->draft, meta, "name", op->name);
 		json_remove(meta, "resourceVersion");
