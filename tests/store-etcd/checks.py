@@ -301,13 +301,22 @@ def a_restarted_server_knows_the_events_before_it():
 # ---- under load ----
 def disturb(cluster, rnd):
     """One of what can happen, and a while after it. Returns what."""
-    kind = rnd.choice(["leader", "leader", "follower", "hang", "server", "server"])
+    kind = rnd.choice(["leader", "leader", "follower", "hang", "quorum", "server", "server"])
     if kind == "server":
         i = rnd.randrange(len(w.servers))
         w.servers[i].stop(signal.SIGKILL)
         w.servers[i].start()
         w.clients[i].port = Client(w.servers[i].kubeconfig).port
         return "server %d killed" % i
+    if kind == "quorum":
+        two = rnd.sample(cluster.names, 2)
+        for m in two:
+            cluster.kill(m)
+        time.sleep(3)
+        for m in two:
+            cluster.start(m)
+        cluster.wait()
+        return None   # nothing can be written meanwhile: watches have nothing to tell
     leader = cluster.leader()
     m = leader if kind == "leader" else rnd.choice([x for x in cluster.names if x != leader])
     if kind == "hang":
