@@ -23,8 +23,8 @@
 #define STREAM_WINDOW (256 * 1024) /* of request bodies; they are bounded by body_max, this is about speed */
 #define CONN_WINDOW (1024 * 1024)
 #define FIELD_OVERHEAD 32     /* RFC 9113 6.5.2: what a field counts beside its text */
-#define RESETS_BURST 500      /* streams a client may reset at once; rapid reset, CVE-2023-44487 */
-#define RESETS_PER_S 50       /* and in the long run */
+#define RESETS_BURST 1000     /* streams a client may reset at once; rapid reset, CVE-2023-44487 */
+#define RESETS_PER_S 200      /* and in the long run */
 #define ACKS_MAX 100          /* unsent answers to PING and SETTINGS; CVE-2019-9512, 9515 */
 #define SETTINGS_MAX 32       /* entries of one SETTINGS frame */
 #define CONTROL_PER_S 1000    /* frames that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA */
