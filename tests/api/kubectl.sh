@@ -175,6 +175,113 @@ t 'delete several' k delete cm/c1 cm/c2 secret/s1 deploy/d1
 t 'an object that is not there' k_fails get cm c1
 printf '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c3"},"data":' >broken.json
 t 'a broken file is refused' k_fails create -f broken.json
+
+# --- 44 on a built-in kind, 54, 71; what people do with Deployments, nodes and directories ---
+cat >d2.yaml <<'E'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d2, labels: {app: d2}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: d2}}
+  template:
+    metadata: {labels: {app: d2}}
+    spec:
+      containers:
+      - {name: a, image: "registry.invalid/a:1", env: [{name: X, value: "1"}], ports: [{containerPort: 80}]}
+      - {name: b, image: "registry.invalid/b:1"}
+E
+t 'apply a Deployment' k apply -f d2.yaml
+is 'again changes nothing' "$(k apply -f d2.yaml)" 'deployment.apps/d2 unchanged'
+t 'diff of a Deployment tells none' k diff -f d2.yaml
+k get deploy d2 -w -o name >watch.out 2>&1 &
+WATCH=$!
+for _ in $(seq 100); do
+	[ "$(wc -l <watch.out)" -ge 1 ] && break
+	sleep 0.1
+done
+sleep 0.5
+sed -i 's/a:1/a:2/; /name: b,/d' d2.yaml
+t 'diff of a Deployment tells a difference' bash -c '"$0" diff -f d2.yaml; [ $? -eq 1 ]' "$KUBECTL"
+t 'apply drops a container' k apply -f d2.yaml
+is 'it is dropped' "$(k get deploy d2 -o 'jsonpath={.spec.template.spec.containers[*].image}')" registry.invalid/a:2
+for _ in $(seq 100); do
+	[ "$(wc -l <watch.out)" -ge 2 ] && break
+	sleep 0.1
+done
+kill $WATCH 2>/dev/null
+wait $WATCH 2>/dev/null
+is 'get NAME -w of a built-in kind prints the first change' "$(wc -l <watch.out)" 2
+t 'set env' k set env deployment/d2 Y=2
+t 'set resources' k set resources deployment/d2 --limits=cpu=200m
+t 'apply after others set something' k apply -f d2.yaml
+is 'keeps it' "$(k get deploy d2 -o 'jsonpath={.spec.template.spec.containers[0].env[*].name}')" 'X Y'
+t 'label a Deployment' k label deployment d2 a=b
+t 'annotate it' k annotate deployment d2 c=d
+is 'labels and a selector' "$(k get deploy -l 'a=b,app!=x' -o name)" deployment.apps/d2
+EDITOR="sed -i s/a:2/a:3/" t 'edit a Deployment' k edit deployment d2
+is 'edit reached it' "$(k get deploy d2 -o 'jsonpath={.spec.template.spec.containers[0].image}')" registry.invalid/a:3
+k get deploy d2 -o json | sed 's/a:3/a:4/' >d2.json
+t 'replace a Deployment' k replace -f d2.json
+sed -i 's/a:4/a:6/' d2.json
+is 'a stale replace of it is a conflict' "$(k_fails replace -f d2.json | grep -c 'the object has been modified')" 1
+sed -i 's/a:2/a:5/' d2.yaml
+is 'apply --server-side conflicts with the others' "$(k_fails apply --server-side -f d2.yaml | grep -c 'Apply failed with')" 1
+t 'apply --server-side --force-conflicts of it' k apply --server-side --force-conflicts -f d2.yaml
+is 'it is applied' "$(k get deploy d2 -o 'jsonpath={.spec.template.spec.containers[0].image}')" registry.invalid/a:5
+t 'rollout restart' k rollout restart deployment/d2
+t 'rollout pause' k rollout pause deployment/d2
+t 'rollout resume' k rollout resume deployment/d2
+t 'scale with a precondition' k scale deployment d2 --current-replicas=1 --replicas=2
+t 'scale with a wrong one' k_fails scale deployment d2 --current-replicas=7 --replicas=2
+t 'expose' k expose deployment d2 --port=80
+is 'exposed' "$(k get svc d2 -o 'jsonpath={.spec.ports[0].targetPort} {.spec.selector.app}')" '80 d2'
+t 'describe a Deployment' k describe deployment d2
+t 'describe a Service' k describe svc d2
+k patch deployment d2 --type=merge -p='{"metadata":{"finalizers":["a.b/c"]}}' >/dev/null
+(
+	sleep 1
+	k patch deployment d2 --type=merge -p='{"metadata":{"finalizers":null}}'
+) >/dev/null &
+BEFORE=$SECONDS
+t 'delete of a Deployment waits for finalizers' k delete deployment d2 --wait --timeout=20s
+is 'and was not early either' "$((SECONDS - BEFORE >= 1))" 1
+wait $! 2>/dev/null
+t 'run' k run p1 --image=registry.invalid/p --restart=Never --labels=a=b
+is 'get pods -o wide' "$(k get pods -o wide --no-headers | awk '{print $1, $2, $3}')" 'p1 0/1 Pending'
+t 'delete without waiting' k delete pod p1 --wait=false
+mkdir -p kust
+cat >kust/kustomization.yaml <<'E'
+namePrefix: pre-
+commonLabels: {set: "one"}
+generatorOptions: {disableNameSuffixHash: true}
+configMapGenerator: [{name: gen, literals: [a=b]}]
+E
+t 'apply -k' k apply -k kust
+is 'what kustomize made' "$(k get cm -l set=one -o name)" configmap/pre-gen
+printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, labels: {set: one}}\n' >kept.yaml
+PRUNE=--prune-allowlist
+[ "$NAME" != v1.20 ] || PRUNE=--prune-whitelist
+t 'apply --prune' k apply --prune -l set=one $PRUNE=core/v1/ConfigMap -f kept.yaml
+is 'pruned' "$(k get cm -l set=one -o name)" configmap/kept
+k create role r1 -n default --verb=get --resource=pods --dry-run=client -o yaml >role.yaml
+t 'auth reconcile' k auth reconcile -f role.yaml
+t 'create quota' k create quota q1 --hard=pods=5
+# 1.20 makes it in policy/v1beta1, which Kubernetes has left behind
+[ "$NAME" = v1.20 ] || t 'create poddisruptionbudget' k create poddisruptionbudget b1 --selector=a=b --min-available=1
+t 'create priorityclass' k create priorityclass pc1 --value=7
+t 'create job' k create job j1 --image=registry.invalid/j
+t 'api-versions' k api-versions
+t 'cluster-info' k cluster-info
+printf 'apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n' | k create -f - >/dev/null
+t 'cordon' k cordon n1
+t 'taint' k taint node n1 a=b:NoSchedule
+is 'tainted' "$(k get node n1 -o 'jsonpath={.spec.taints[?(@.key=="a")].effect} {.spec.unschedulable}')" 'NoSchedule true'
+t 'uncordon' k uncordon n1
+t 'drain' k drain n1 --ignore-daemonsets --force --timeout=10s
+t 'describe a node' k describe node n1
+t 'delete by selector over kinds' k delete cm,svc,pdb,quota,job,role -l set=one
+
 t 'delete the definition' k delete -f crd.yaml
 t 'and it is gone' k_fails get boats
 kill "$SERVER"
