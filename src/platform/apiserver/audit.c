@@ -26,6 +26,7 @@ struct audit_note {
 	char id[37];
 	int64_t received_ms;
 	struct user as;          /* who came; the request's user is who they act for */
+	char *peer;              /* at the end the connection may be gone */
 	struct strv annotations; /* key, value, key, value, ... */
 };
 
@@ -129,6 +130,7 @@ struct audit_note *audit_begin(struct audit *a, const struct request *r)
 	crypto_uuid(n->id);
 	n->received_ms = loop_wall_ms(a->loop);
 	user_copy(&n->as, request_user(r));
+	n->peer = mem_strdup(request_http(r) ? http_req_peer(request_http(r)) : "127.0.0.1:0");
 	return n;
 }
 
@@ -137,6 +139,7 @@ void audit_note_free(struct audit_note *n)
 	if (!n)
 		return;
 	user_done(&n->as);
+	free(n->peer);
 	strv_done(&n->annotations);
 	free(n);
 }
@@ -159,9 +162,8 @@ static void set_user(struct json_doc *d, struct json *o, const char *key, const 
 }
 
 /* "127.0.0.1:4711" or "[::1]:4711" */
-static void set_source(struct json_doc *d, struct json *o, const struct request *r)
+static void set_source(struct json_doc *d, struct json *o, const char *peer)
 {
-	const char *peer = request_http(r) ? http_req_peer(request_http(r)) : "127.0.0.1:0";
 	const char *colon = strrchr(peer, ':');
 	bool brackets = *peer == '[';
 	size_t n = colon ? (size_t)(colon - peer) : strlen(peer);
@@ -214,7 +216,7 @@ void audit_write(
 	set_user(d, o, "user", &n->as);
 	if (!str_eq(n->as.name, request_user(r)->name))
 		set_user(d, o, "impersonatedUser", request_user(r));
-	set_source(d, o, r);
+	set_source(d, o, n->peer);
 	set_agent(d, o, r);
 	set_object(d, o, &i);
 	if (status > 0)
