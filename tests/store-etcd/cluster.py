@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An etcd of three members with TLS on loopback, in a temporary directory; and a proxy to cut connections with. The system's
 own etcd service is not used. Standard library only."""
+import ctypes
 import os
 import queue
 import shutil
@@ -24,6 +25,12 @@ def free_ports(n):
     for s in socks:
         s.close()
     return ports
+
+
+def alone():
+    """In a child: signals of the terminal are not for it, and it ends with us, however we end."""
+    os.setpgrp()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)   # PR_SET_PDEATHSIG
 
 
 def run(*argv, **kw):
@@ -79,7 +86,7 @@ class Cluster:
                          self.path("member.key"), "--%strusted-ca-file" % kind, self.path("ca.crt"),
                          "--%sclient-cert-auth" % kind]
         self.members[m] = subprocess.Popen(argv + list(more), stdout=subprocess.DEVNULL,
-                                           stderr=open(self.path(m + ".log"), "a"), preexec_fn=os.setpgrp)
+                                           stderr=open(self.path(m + ".log"), "a"), preexec_fn=alone)
 
     def kill(self, m, sig=signal.SIGKILL):
         self.members[m].send_signal(sig)
