@@ -92,7 +92,7 @@ static void refuse_body(struct http_conn *c, bool too_large)
 static bool begin_req(struct http_conn *c, struct http_req *r)
 {
 	c->req = r;
-	r->conn = c;
+	http_req_attach(r, c);
 	c->state = CONN_BODY;
 	c->scan = (struct http_scan){ 0 };
 	c->chunked = (struct http_chunked){ 0 };

@@ -251,7 +251,7 @@ static void head_arrived(struct h2_stream *st, bool has_body)
 		refuse(st, 400, "the request is malformed");
 		return;
 	}
-	r->conn = c;
+	http_req_attach(r, c);
 	r->stream = st;
 	st->req = r;
 	if (c->refusing) {

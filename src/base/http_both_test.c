@@ -91,6 +91,7 @@ static void an_answer_after_the_client_left_goes_nowhere(void **state)
 	turns(f, 10);
 	assert_int_equal(http_server_conns(f->srv), f->h2 ? 1 : 0);
 	assert_int_equal(f->ctx_freed, 0);
+	assert_true(str_starts(http_req_peer(f->held), "127.0.0.1:"));
 	reply_text(f->held, "late");
 	assert_int_equal(f->ctx_freed, 1);
 }

@@ -63,10 +63,12 @@ struct http_conn {
 
 enum req_state { REQ_WAITING, REQ_STREAMING };
 
+#define HTTP_PEER_MAX 64
 struct http_req {
 	struct loop *loop;
 	struct http_conn *conn;   /* NULL: client gone */
 	struct h2_stream *stream; /* HTTP/2 */
+	char peer[HTTP_PEER_MAX]; /* stays known when the client has gone */
 	struct http_head head;
 	char *path, *raw_head;
 	struct url_query query;
@@ -123,6 +125,7 @@ struct http_framing {
 extern const struct http_framing http1_framing, http2_framing;
 
 /* ---- requests ---- */
+void http_req_attach(struct http_req *r, struct http_conn *c);
 /* The target of r->head: path and query. ERR_BAD_REQUEST. */
 int http_req_set_target(struct http_req *r, struct err *e);
 void http_req_free(struct http_req *r);

@@ -198,6 +198,12 @@ bool http_req_wants_upgrade(const struct http_req *r)
 	return r->head.upgrade;
 }
 
+void http_req_attach(struct http_req *r, struct http_conn *c)
+{
+	r->conn = c;
+	(void)str_copy(r->peer, sizeof(r->peer), c->peer ? c->peer : "unknown");
+}
+
 int http_req_set_target(struct http_req *r, struct err *e)
 {
 	CLEANUP(str_done) struct str path = { 0 };
@@ -229,7 +235,7 @@ const char *http_req_head(const struct http_req *r, size_t *ret_len)
 
 const char *http_req_peer(const struct http_req *r)
 {
-	return r->conn && r->conn->peer ? r->conn->peer : "gone";
+	return r->peer;
 }
 
 static const struct peer_cert *req_cert(const struct http_req *r)
