@@ -32,7 +32,7 @@ struct apiserver_spec {
 	void *node_proxy_arg;
 	const char *audit_log; /* file; NULL: no audit */
 	unsigned max_inflight; /* of one user; 0: FLOW_SEATS_USER */
-	unsigned plugins_off; /* admission switched off: plugins_parse() */
+	unsigned plugins_off;  /* admission switched off: plugins_parse() */
 	bool bare; /* no ServiceAccount admission, no default ServiceAccounts: for suites without controllers */
 };
 struct apiserver;

@@ -13,10 +13,10 @@
 #define UP_LOG_MAX (16 << 20) /* DIR/logs/coracle.log at start; then it becomes coracle.log.1 */
 
 struct up_spec {
-	const char *data_dir;  /* absolute */
-	int port;              /* 0: any free one */
-	const char *version;   /* of our programs: name of the release */
-	bool controllers;      /* scheduler and controllers; of servers that share a store one runs them */
+	const char *data_dir; /* absolute */
+	int port;             /* 0: any free one */
+	const char *version;  /* of our programs: name of the release */
+	bool controllers;     /* scheduler and controllers; of servers that share a store one runs them */
 	struct store_choice store;
 	const char *listen;    /* an address besides 127.0.0.1; NULL: none */
 	bool agent;            /* pods run on this host */
