@@ -165,6 +165,7 @@ void http_bev_close(struct loop *l, struct bufferevent *bev, bool linger)
 	c->bev = bev;
 	c->linger = linger;
 	c->timer = loop_timer_new(l, closer_end, c);
+	loop_timer_at_end(c->timer); /* nobody else knows of it */
 	loop_timer_set(c->timer, HTTP_FLUSH_TIMEOUT_MS);
 	bufferevent_setcb(bev, closer_read, closer_sent, closer_event, c);
 	closer_read(bev, c);

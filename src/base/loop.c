@@ -101,11 +101,28 @@ struct loop *loop_impl_new(const struct loop_ops *ops, void *impl)
 	return l;
 }
 
+/* From the start each time: a call may free other timers. */
+static void run_last_calls(struct loop *l)
+{
+	for (size_t i = 0; i < l->n_heap;) {
+		struct loop_entry *e = l->heap[i];
+
+		if (!e->at_end) {
+			i++;
+			continue;
+		}
+		loop_impl_disarm(l, e);
+		e->fn(e->arg);
+		i = 0;
+	}
+}
+
 void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
 	MUST(!l->in_step);
+	run_last_calls(l);
 	for (size_t i = 0; i < l->n_heap; i++) {
 		l->heap[i]->pos = 0;
 		if (l->heap[i]->once)
@@ -188,6 +205,11 @@ void loop_timer_set(struct loop_timer *t, int64_t in_ms)
 void loop_timer_stop(struct loop_timer *t)
 {
 	loop_impl_disarm(t->loop, &t->e);
+}
+
+void loop_timer_at_end(struct loop_timer *t)
+{
+	t->e.at_end = true;
 }
 
 bool loop_timer_armed(const struct loop_timer *t)

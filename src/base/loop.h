@@ -40,6 +40,8 @@ struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *arg);
 void loop_timer_set(struct loop_timer *t, int64_t in_ms); /* replaces an earlier setting; 0 = next turn */
 void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_armed(const struct loop_timer *t);
+/* For what nobody else knows of: loop_free() runs it once more if it is armed then, to free what it belongs to. */
+void loop_timer_at_end(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 void loop_timer_freep(struct loop_timer **t);
 

@@ -16,7 +16,8 @@ struct loop_entry {
 	size_t pos;   /* in the heap, from 1; 0: not armed */
 	loop_fn *fn;
 	void *arg;
-	bool once; /* a later-call: freed before it runs */
+	bool once;   /* a later-call: freed before it runs */
+	bool at_end; /* loop_timer_at_end() */
 };
 
 struct loop_post {

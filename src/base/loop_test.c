@@ -549,9 +549,46 @@ static void a_busy_wait_keeps_nobody_waiting(void **state)
 	loop_step(r.loop, 0);
 }
 
+struct orphan {
+	struct loop_timer *timer;
+	int *freed;
+};
+
+static void orphan_end(void *arg)
+{
+	struct orphan *o = arg;
+
+	++*o->freed;
+	loop_timer_free(o->timer);
+	free(o);
+}
+
+static struct orphan *orphan(struct loop *l, int *freed)
+{
+	struct orphan *o = MEM_NEW(struct orphan);
+
+	o->freed = freed;
+	o->timer = loop_timer_new(l, orphan_end, o);
+	loop_timer_at_end(o->timer);
+	loop_timer_set(o->timer, 60000);
+	return o;
+}
+
+static void what_nobody_else_knows_of_is_freed_with_the_loop(void **state)
+{
+	struct loop *l = loop_new();
+	int freed = 0;
+
+	(void)orphan(l, &freed);
+	(void)orphan(l, &freed);
+	loop_free(l);
+	assert_int_equal(freed, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_nobody_else_knows_of_is_freed_with_the_loop),
 		cmocka_unit_test(sim_runs_by_due_time_then_by_order_of_asking),
 		cmocka_unit_test(sim_step_runs_exactly_one_and_tells_the_end),
 		cmocka_unit_test(sim_advance_makes_due_without_running),

@@ -277,6 +277,8 @@ void apiserver_free(struct apiserver *s)
 	crds_free(s->crds);
 	if (s->http)
 		http_server_free(s->http);
+	for (int i = 0; s->http && i < LAST_TURNS; i++)
+		loop_step(s->loop, 0); /* what it said last, to those who keep their connection open */
 	flow_free(s->flow);
 	audit_close(s->audit);
 	discovery_free(s->discovery);
