@@ -267,7 +267,8 @@ static void conversions(void **state)
 {
 	static const struct row rows[] = {
 		{ "int('42') + int(3.9) + int(2u)", "47" },
-		{ "int('x')", "compile: program instantiation failed: type conversion error from 'string' to 'int'" },
+		{ "int('x')", "compile: program instantiation failed: type conversion error from 'string' to "
+			      "'int'" },
 		{ "int(1e30)", "compile: " },
 		{ "int(self.d * 1e30)", "error: integer overflow" },
 		{ "int(timestamp('1970-01-01T00:01:00Z'))", "60" },

@@ -250,12 +250,13 @@ static void frames_of_another_implementation_are_understood(void **state)
 
 static void bytes_may_come_one_at_a_time(void **state)
 {
+	static const char data[] = "\0\0\0\1\1\0\0\5hello";
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(first_frame); i++)
 		spdy_feed(f->y, first_frame + i, 1);
-	for (size_t i = 0; i < 13; i++)
-		spdy_feed(f->y, "\0\0\0\1\1\0\0\5hello" + i, 1);
+	for (size_t i = 0; i < sizeof(data) - 1; i++)
+		spdy_feed(f->y, &data[i], 1);
 	assert_int_equal(f->n, 1);
 	assert_string_equal(f->got.data, "hello");
 	assert_int_equal(f->ends, 1);

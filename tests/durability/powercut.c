@@ -304,7 +304,8 @@ static int make_durable(int fd, struct file *f)
 		errno = EIO;
 		return -1;
 	}
-	if (REAL(fstat)(fd, &st) == 0 && (size_t)st.st_size != f->len && REAL(ftruncate)(fd, (off_t)f->len) < 0)
+	if (REAL(fstat)(fd, &st) == 0 && (size_t)st.st_size != f->len &&
+		REAL(ftruncate)(fd, (off_t)f->len) < 0)
 		abort();
 	return 0;
 }

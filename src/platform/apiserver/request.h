@@ -44,7 +44,8 @@ void request_reply_obj(struct request *r, int status, const struct obj *o);
 /* The error as a Status; k, name, causes may be NULL. */
 void request_fail(struct request *r, const struct err *e, const struct kind *k, const char *name,
 	const struct causes *c);
-void request_compress(struct request *r); /* before request_stream(): gzip if the client takes it. Not for watches */
+void request_compress(
+	struct request *r); /* before request_stream(): gzip if the client takes it. Not for watches */
 void request_stream(struct request *r, int status, const char *type);
 void request_write(struct request *r, const void *data, size_t len);
 size_t request_pending(const struct request *r); /* unsent bytes; 0 in process */

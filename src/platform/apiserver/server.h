@@ -127,7 +127,7 @@ bool server_pending(const struct apiserver *s, const struct bucket *b, const cha
  * and no call: it is always so. */
 struct rev_wait *server_wait_sync(struct apiserver *s, rev_wait_fn *fn, void *arg);
 void server_forget_pending(struct apiserver *s); /* writes that were never answered; frees them, at the end */
-void server_follow(struct apiserver *s); /* takes what others write; before server_load() */
+void server_follow(struct apiserver *s);         /* takes what others write; before server_load() */
 
 /* ---- the same object in another version of its resource (present.c) ---- */
 /* Referenced; usually the object itself. */
