@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Behaviours of time and of schemas that need a check of their own: what a server that has forgotten answers, bookmarks, single
+objects watched, and the reasons of refusals."""
+import os
+import sqlite3
+
+import conformance as c
+from client import Client, Server
+from conformance import CM, GROUP, NS, WIDGETS, cm, eq, fresh, make, names, status, widget
+
+
+def forget(server):
+    """What five minutes and a compaction do to a stopped server's file: it knows no change any more."""
+    with sqlite3.connect(os.path.join(server.dir, "state.db")) as db:
+        upto = db.execute("SELECT max(rev) FROM changes").fetchone()[0] - 1
+        db.execute("DELETE FROM changes WHERE rev IN (SELECT prev FROM changes WHERE rev <= ? AND prev > 0)", (upto,))
+        db.execute("DELETE FROM changes WHERE rev <= ? AND deleted", (upto,))
+        db.execute("UPDATE meta SET value = ? WHERE name = 'compact_rev'", (upto,))
+    db.close()
+
+
+def t56_a_server_that_has_forgotten_says_so_and_helps_on():
+    """56, 66: 410 with a token that goes on from the present; an old watch gets one ERROR event."""
+    if not c.OWN or not c.DURABLE or not os.path.exists(os.path.join(c.server.dir, "state.db")):
+        raise c.Skip()
+    s = Server()
+    try:
+        k = Client(s.kubeconfig)
+        path = "/api/v1/namespaces/default/configmaps"
+        for n in "abcde":
+            status(k.post(path, {"metadata": {"name": n, "labels": {"page": "1"}}}), 201)
+        one = status(k.get(path + "?limit=2&labelSelector=page%3D1"), 200)
+        rv, token = one["metadata"]["resourceVersion"], one["metadata"]["continue"]
+        status(k.delete(path + "/d"), 200)
+        status(k.merge(path + "/e", {"data": {"x": "y"}}), 200)
+        eq(s.stop(), 0)
+        forget(s)
+        s.start()
+        k = Client(s.kubeconfig)
+        a = status(k.get(path + "?limit=2&labelSelector=page%3D1&continue=" + token), 410, "Expired")
+        rest = status(k.get(path + "?limit=9&labelSelector=page%3D1&continue=" + a["metadata"]["continue"]), 200)
+        eq(names(rest), ["c", "e"])
+        assert int(rest["metadata"]["resourceVersion"]) > int(rv)
+        status(k.get(path + "?resourceVersionMatch=Exact&resourceVersion=" + rv), 410, "Expired")
+        w = k.watch(path + "?resourceVersion=" + rv)
+        e = w.next()
+        eq((w.status, e["type"], e["object"]["code"], e["object"]["reason"]), (200, "ERROR", 410, "Expired"))
+        eq(w.next(), None)
+    finally:
+        rc, text = s.remove()
+    eq(rc, 0, text[-2000:])
+
+
+def t67_bookmarks_follow_the_whole_world():
+    """One comes 2 s before the end; with its revision the next watch begins where others have written meanwhile."""
+    path = "/api/v1/namespaces/%s/limitranges" % NS
+    begin = status(k().get(path), 200)["metadata"]["resourceVersion"]
+    w = k().watch(path + "?allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion=" + begin)
+    o = make(CM, cm())
+    e = w.next()
+    eq((e["type"], e["object"]["kind"], e["object"]["apiVersion"]), ("BOOKMARK", "LimitRange", "v1"))
+    assert int(e["object"]["metadata"]["resourceVersion"]) >= int(o["metadata"]["resourceVersion"]), e
+    eq(w.next(), None)
+    w.close()
+
+
+def t71_watching_one_object_begins_with_it():
+    o = make(WIDGETS, widget())
+    name = o["metadata"]["name"]
+    w = k().watch(WIDGETS + "?resourceVersion=0&fieldSelector=metadata.name%3D" + name)
+    eq(w.next()["type"], "ADDED")
+    status(k().merge(WIDGETS + "/" + name, {"spec": {"color": "x"}}), 200)
+    e = w.next()
+    eq((e["type"], e["object"]["spec"]["color"]), ("MODIFIED", "x"))
+    make(WIDGETS, widget())
+    status(k().delete(WIDGETS + "/" + name), 200)
+    eq(w.next()["type"], "DELETED")  # and nothing of the other one
+    w.close()
+
+
+def t78_each_violation_has_its_reason():
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "required": ["must"], "properties": {
+        "must": {"type": "string"}, "word": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 5},
+        "kind": {"type": "string", "enum": ["a", "b"]}, "n": {"type": "integer", "minimum": 1, "maximum": 5},
+        "set": {"type": "array", "x-kubernetes-list-type": "set", "maxItems": 3, "items": {"type": "string"}},
+        "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}}}}}}}}
+    group = "reasons." + GROUP
+    make(c.CRDS, c.crd("reasons", "Reason", group=group, schema=schema))
+    path = "/apis/%s/v1/namespaces/%s/reasons" % (group, NS)
+
+    def refused(**spec):
+        o = {"apiVersion": group + "/v1", "kind": "Reason", "metadata": {"name": fresh("r")}, "spec": dict({"must": "x"}, **spec)}
+        if spec.get("must", "") is None:
+            del o["spec"]["must"]
+        a = status(k().post(path, o), 422, "Invalid")
+        return [(x["reason"], x["field"]) for x in a["details"]["causes"]]
+    eq(refused(must=None), [("FieldValueRequired", "spec.must")])
+    eq(refused(word=5), [("FieldValueTypeInvalid", "spec.word")])
+    eq(refused(word="A"), [("FieldValueInvalid", "spec.word")])
+    eq(refused(word="abcdef"), [("FieldValueTooLong", "spec.word")])
+    eq(refused(kind="c"), [("FieldValueNotSupported", "spec.kind")])
+    eq(refused(n=0), [("FieldValueInvalid", "spec.n")])
+    eq(refused(n=6), [("FieldValueInvalid", "spec.n")])
+    eq(refused(set=["a", "b", "a"]), [("FieldValueDuplicate", "spec.set[2]")])
+    eq(refused(set=["a", "b", "c", "d"]), [("FieldValueTooMany", "spec.set")])
+    eq(refused(map=[{"k": "1"}, {"k": "1"}]), [("FieldValueDuplicate", "spec.map[1]")])
+    eq(refused(map=[{}]), [("FieldValueRequired", "spec.map[0].k")])
+    eq(sorted(refused(word="A", n=9)), [("FieldValueInvalid", "spec.n"), ("FieldValueInvalid", "spec.word")])
+
+
+def k():
+    return c.k
