@@ -77,8 +77,10 @@ static void in_pump(struct attach_session *x)
 		if (ok)
 			str_drop_front(&x->in, n);
 	}
-	if (ok && x->in_over && send_packet(x, TO_STDIN_END, NULL, 0))
-		x->in_over = false;
+	if (ok && x->in_over) {
+		ok = send_packet(x, TO_STDIN_END, NULL, 0);
+		x->in_over = !ok;
+	}
 	loop_fd_set(x->watch, (x->holding ? 0 : LOOP_READ) | (ok ? 0 : LOOP_WRITE));
 	chans_pause(x->chans, x->in.len > STDIN_MAX);
 }
