@@ -210,7 +210,7 @@ struct proc_run {
 	struct loop *loop;
 	pid_t pid;
 	struct loop_child *child;
-	struct loop_timer *timer;
+	struct loop_timer *timer, *last; /* last: never rings, but at the end of the loop */
 	struct stream s[3];
 	bool exited;
 	int status;
@@ -236,6 +236,7 @@ static void run_destroy(struct proc_run *r)
 	}
 	loop_child_free(r->child);
 	loop_timer_free(r->timer);
+	loop_timer_free(r->last);
 	free(r->name);
 	free(r);
 }
@@ -410,6 +411,20 @@ void proc_run_free(struct proc_run *r)
 	for (int i = 0; i < 3; i++)
 		stream_end(&r->s[i]);
 	loop_timer_freep(&r->timer);
+}
+
+static void left_over(void *arg)
+{
+	run_destroy(arg);
+}
+
+#define FOR_EVER_MS (1000LL * 365 * 24 * 3600 * 1000)
+
+void proc_run_forget(struct proc_run *r)
+{
+	r->last = loop_timer_new(r->loop, left_over, r);
+	loop_timer_at_end(r->last);
+	loop_timer_set(r->last, FOR_EVER_MS);
 }
 
 bool proc_ok(const struct proc_result *r)

@@ -44,6 +44,8 @@ typedef void proc_done_fn(void *arg, const struct proc_result *r);
 struct proc_run *proc_run(
 	struct loop *l, char *const *argv, const char *input, int timeout_ms, proc_done_fn *fn, void *arg);
 void proc_run_free(struct proc_run *r);
+/* Nobody keeps the handle: done comes as ever, unless the loop ends before; the process then goes on alone. */
+void proc_run_forget(struct proc_run *r);
 bool proc_ok(const struct proc_result *r); /* exited with 0 */
 /* The same, waiting; for start-up code and command lines only. out/err may be NULL. Nonzero exit is an error that
  * quotes the last line of stderr. */

@@ -336,8 +336,8 @@ void net_detach(struct net *n, const char *pod_uid, const char *path)
 	veth_name(n, pod_uid, veth);
 	sys = str_printf("/sys/class/net/%s", veth);
 	if (file_exists(sys))
-		proc_run(n->loop, (char *const[]){ "ip", "link", "del", veth, NULL }, NULL, ATTACH_TIMEOUT_MS,
-			link_gone, NULL);
+		proc_run_forget(proc_run(n->loop, (char *const[]){ "ip", "link", "del", veth, NULL }, NULL,
+			ATTACH_TIMEOUT_MS, link_gone, NULL));
 	for (size_t i = 0; i < NET_HOSTS; i++)
 		if (n->taken[i] && str_eq(n->taken[i], pod_uid)) {
 			free(n->taken[i]);
