@@ -180,6 +180,6 @@ int fanout(struct loop *loop, const struct kube_config *c, int watchers, int64_t
 	printf("{\"verb\":\"fanout\",\"clients\":%d,\"perSecond\":%.0f,\"writesPerSecond\":%.0f,\"failed\":%"
 	       "lld}\n",
 		watchers, (double)watchers * (double)events / took, (double)events / took,
-		(long long)(f.wrong + (f.n - f.complete)));
+		(long long)f.wrong + (long long)f.n - (long long)f.complete);
 	return 0; /* the process ends: nothing is freed */
 }

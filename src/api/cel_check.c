@@ -61,6 +61,7 @@ static const struct cel_type *fresh(struct checker *c)
 
 static const struct cel_type *resolve(const struct checker *c, const struct cel_type *t)
 {
+	MUST(t);
 	while (t->kind == T_VAR && c->bound[t->var])
 		t = c->bound[t->var];
 	return t;

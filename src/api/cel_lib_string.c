@@ -656,7 +656,7 @@ static struct cel_value with_re(struct cel_run *r, const struct cel_node *n, con
 static struct cel_value f_matches(ARGS)
 {
 	CLEANUP(re_freep) struct re *own = NULL;
-	const struct re *re;
+	const struct re *re = NULL;
 	struct cel_value v = with_re(r, n, a, &re, &own);
 
 	return v.kind == CEL_ERROR ? v : cel_bool(re_matches(re, a[0].s, a[0].n));
@@ -665,7 +665,7 @@ static struct cel_value f_matches(ARGS)
 static struct cel_value f_find(ARGS)
 {
 	CLEANUP(re_freep) struct re *own = NULL;
-	const struct re *re;
+	const struct re *re = NULL;
 	size_t from, to;
 	struct cel_value v = with_re(r, n, a, &re, &own);
 
@@ -677,7 +677,7 @@ static struct cel_value f_find(ARGS)
 static struct cel_value f_find_all(ARGS)
 {
 	CLEANUP(re_freep) struct re *own = NULL;
-	const struct re *re;
+	const struct re *re = NULL;
 	struct pieces p = { 0 };
 	size_t at = 0, from, to;
 	int64_t max = n_args > 2 && a[2].kind == CEL_INT ? a[2].i : -1;

@@ -326,6 +326,7 @@ void obj_add_text(const struct obj *o, struct str *out)
 		t = made = text_unpack(o);
 	else if (!t)
 		t = text_of(o);
+	MUST(t);
 	str_addn(out, t->data, t->len);
 }
 

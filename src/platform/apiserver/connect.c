@@ -28,7 +28,7 @@ static void target_done(struct target *t)
 static int read_name(const char *id, const char *what, struct target *t, struct err *e)
 {
 	CLEANUP(mem_freep) char *copy = mem_strdup(id);
-	char *parts[3], *rest = copy;
+	char *parts[3] = { copy, copy, copy }, *rest = copy;
 	size_t n = 0;
 
 	while (rest && n < ARRAY_LEN(parts))
@@ -48,11 +48,11 @@ static int check_address(const char *host, struct err *e)
 	struct in_addr v4;
 	bool bad = true;
 
-	if (host && inet_pton(AF_INET, host, &v4) == 1) {
+	if (inet_pton(AF_INET, host, &v4) == 1) {
 		uint32_t a = ntohl(v4.s_addr);
 
 		bad = a == 0 || a >> 24 == 127 || a >> 16 == 0xa9fe || a >> 28 == 14 || a == UINT32_MAX;
-	} else if (host && inet_pton(AF_INET6, host, &v6) == 1) {
+	} else if (inet_pton(AF_INET6, host, &v6) == 1) {
 		bad = IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6) ||
 		      IN6_IS_ADDR_LINKLOCAL(&v6) || IN6_IS_ADDR_MULTICAST(&v6) || IN6_IS_ADDR_V4MAPPED(&v6);
 	}
@@ -189,6 +189,8 @@ static void release(void *arg)
 
 static void pass_on(struct apiserver *s, struct request *r, const struct target *t, bool namespaced)
 {
+	MUST(t->host); /* it was found */
+
 	const char *raw = request_raw_path(r);
 	size_t len = prefix_len(raw, namespaced);
 	CLEANUP(mem_freep) char *prefix = mem_strndup(raw, len);
