@@ -52,7 +52,8 @@ static void listen_when_ready(struct virt_api *a)
 	struct err e;
 	int port = 0;
 
-	if (a->listening || !a->server_tls || !cache_synced(a->kubevirts))
+	/* Whom to believe has to be known too: connections keep what was asked of them in their handshake. */
+	if (a->listening || !a->server_tls || !cache_synced(a->kubevirts) || !cache_synced(a->authentication))
 		return;
 	a->listening = true;
 	a->http = http_server_new(a->spec.loop, &spec);
@@ -101,6 +102,12 @@ static void on_synced(void *arg)
 	loop_timer_set(a->reload, 0);
 }
 
+static void on_authentication(void *arg)
+{
+	struct virt_api *a = arg;
+	loop_timer_set(a->reload, 0);
+}
+
 static struct cache *watch_one(struct virt_api *a, const struct kind *k, const char *ns, const char *name)
 {
 	CLEANUP(mem_freep) char *selector = str_printf("metadata.name=%s", name);
@@ -131,6 +138,7 @@ struct virt_api *virt_api_new(const struct virt_api_spec *spec)
 	a->kubevirt_ca = watch_one(a, &kind_configmap, a->install_ns, KV_CONFIGMAP_CA);
 	a->authentication =
 		watch_one(a, &kind_configmap, "kube-system", "extension-apiserver-authentication");
+	cache_on_synced(a->authentication, on_authentication, a);
 	return a;
 }
 
