@@ -48,11 +48,11 @@ static int check_address(const char *host, struct err *e)
 	struct in_addr v4;
 	bool bad = true;
 
-	if (inet_pton(AF_INET, host, &v4) == 1) {
+	if (host && inet_pton(AF_INET, host, &v4) == 1) {
 		uint32_t a = ntohl(v4.s_addr);
 
 		bad = a == 0 || a >> 24 == 127 || a >> 16 == 0xa9fe || a >> 28 == 14 || a == UINT32_MAX;
-	} else if (inet_pton(AF_INET6, host, &v6) == 1) {
+	} else if (host && inet_pton(AF_INET6, host, &v6) == 1) {
 		bad = IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6) ||
 		      IN6_IS_ADDR_LINKLOCAL(&v6) || IN6_IS_ADDR_MULTICAST(&v6) || IN6_IS_ADDR_V4MAPPED(&v6);
 	}
