@@ -131,7 +131,7 @@ class Watcher(threading.Thread):
             self.take(json.loads(line))
 
     def run(self):
-        while not self.world.stopping:
+        while not self.world.audited:  # not "stopping": the last writes are yet to be seen, perhaps over a new connection
             try:
                 self.once()
             except (OSError, ssl.SSLError, http.client.HTTPException):
@@ -146,7 +146,7 @@ class World:
     """The server's clients. alive: the server can be reached, as far as anybody knows."""
 
     def __init__(self, kubeconfig, seed, writers=6):
-        self.seed, self.stopping, self.trouble = seed, False, []
+        self.seed, self.stopping, self.audited, self.trouble = seed, False, False, []
         self.alive, self.may_write = threading.Event(), threading.Event()
         self.reach(kubeconfig)
         self.seen_rv = self.list()[0]
@@ -192,6 +192,7 @@ class World:
         end = time.monotonic() + 20
         while self.watcher.rv < newest and time.monotonic() < end and self.watcher.is_alive():
             time.sleep(0.02)
+        self.audited = True
         self.audit(items)
         return self.trouble
 
