@@ -46,7 +46,7 @@ static void grow(struct json_doc *d, struct json *vmi, const struct json *given,
 static void apply(const struct vm_seen *s, struct edits *r, const struct json *template, int64_t wanted)
 {
 	struct json *vmi = rollout_vmi(s, r);
-	const struct json *boot = json_at(obj_json(s->revision), "/data/spec/template/spec/domain/cpu");
+	const struct json *boot = json_at(s->start, "/spec/domain/cpu");
 	const struct json *given = json_at(template, "/domain/resources");
 	int64_t share = 1000 / s->config->cpu_allocation_ratio;
 	int64_t delta = (vcpu_count_sockets(boot, wanted) - vcpu_count(boot)) * share;
@@ -58,11 +58,10 @@ static void apply(const struct vm_seen *s, struct edits *r, const struct json *t
 
 void rollout_cpu(const struct vm_seen *s, struct edits *r)
 {
-	const struct json *vmi = obj_json(s->vmi),
-			  *template = json_at(obj_json(s->vm), "/spec/template/spec");
+	const struct json *vmi = obj_json(s->vmi), *template = json_get(s->template, "spec");
 	const struct json *is = json_at(template, "/domain/cpu/sockets"),
 			  *was = json_at(vmi, "/spec/domain/cpu/sockets");
-	const struct json *boot = json_at(obj_json(s->revision), "/data/spec/template/spec/domain/cpu");
+	const struct json *boot = json_at(s->start, "/spec/domain/cpu");
 	int64_t wanted = json_i64(is), now = json_i64(was);
 	struct change *c;
 

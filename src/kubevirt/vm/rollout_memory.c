@@ -126,8 +126,7 @@ static bool is_what_the_guest_has(const struct memory_case *m)
 
 static struct memory_case case_of(const struct vm_seen *s)
 {
-	const struct json *vmi = obj_json(s->vmi),
-			  *domain = json_at(obj_json(s->vm), "/spec/template/spec/domain");
+	const struct json *vmi = obj_json(s->vmi), *domain = json_at(s->template, "/spec/domain");
 
 	return (struct memory_case){ .seen = s,
 		.vmi = vmi,

@@ -33,7 +33,7 @@ static void on_difference(
 static void one(const struct vm_seen *s, struct edits *r, const char *field, const char *busy_reason)
 {
 	const struct json *vmi = obj_json(s->vmi);
-	const struct json *is = json_get(json_at(obj_json(s->vm), "/spec/template/spec"), field);
+	const struct json *is = json_get(json_get(s->template, "spec"), field);
 	struct placement_walk w = { .r = r, .live = rollout_live(s) };
 
 	spec_diff(field, json_get(json_get(vmi, "spec"), field), is, on_difference, &w);

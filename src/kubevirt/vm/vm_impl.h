@@ -4,7 +4,7 @@
  * report (vm_status.c), and the plan (vm.c). */
 #pragma once
 
-#include "kubevirt/api/live.h"
+#include "kubevirt/vm/rollout.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/facts.h"
 
@@ -18,6 +18,9 @@ struct vm_seen {
 	const struct obj *revisions[VM_REVISIONS_MAX];
 	size_t n_revisions;
 	const struct obj *revision; /* of these: how the instance was started; NULL: not known */
+	/* spec.template of the VM and of its start revision, instance type and preference applied: what rollout_*.c compare. NULL:
+	 * there is none, or it can not be expanded just now, and nothing is compared. */
+	const struct json *template, *start;
 	const struct kv_config *config;
 	const struct vm_env *env;
 	int64_t now; /* wall ms */
@@ -68,33 +71,9 @@ bool vm_revision_of(const struct obj *revision, const struct obj *vm, int64_t *r
 struct json_doc *vm_revision_render(const struct obj *vm);
 struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused);
 
-/* ---- edits against what runs (rollout.md 2.3-2.6) ---- */
-/* One field that differs. Texts are the change's own. */
-struct change {
-	char *path;     /* "spec.template.spec.domain.memory.guest", items of named lists as [name] */
-	char *was, *is; /* compact JSON; NULL: absent */
-	enum live_class class;
-	bool staged;     /* waits for a restart; else it is being brought to the instance by this pass */
-	const char *why; /* meaning, static text; NULL: it waits for the others */
-};
-struct edits {
-	bool known; /* there is an instance to compare with; else nothing below counts */
-	struct change *items;
-	size_t n, cap;
-	bool staged;          /* any of them */
-	struct json_doc *vmi; /* the instance as it should be; NULL: as it is */
-	/* A live change that can not be made just now: VM condition Failure. */
-	const char *busy_reason;
-	char *busy_message;
-};
-void rollout_done(struct edits *r);
+/* ---- edits against what runs (rollout.md 2.3-2.6); struct edits: rollout.h ---- */
+/* What the VM controller acts on: changes that wait or go live now, and the instance as it should be. */
 void rollout_compute(const struct vm_seen *s, struct edits *ret);
-/* The message of RestartRequired. old: the one that stands there now; its first meaning is kept while it holds. Caller
- * frees. */
-char *rollout_message(const struct edits *r, const char *old);
-#define ROLLOUT_PATHS_MAX 10
-#define ROLLOUT_MESSAGE_MAX 1024
-#define ROLLOUT_VALUE_MAX 80
 
 struct change *rollout_add(struct edits *r, const char *path, const struct json *was, const struct json *is,
 	enum live_class class);

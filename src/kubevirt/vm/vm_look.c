@@ -14,24 +14,22 @@ static bool is_ours(const struct obj *vmi, const struct obj *vm)
  * there already, leaves a newer one behind. */
 static void look_revisions(const struct look *l, struct vm_seen *s)
 {
-	const char *named =
-		s->vmi ? json_at_str(obj_json(s->vmi), "/status/virtualMachineRevisionName") : NULL;
 	const struct cache *c = look_cache(l, &kind_controllerrevision);
 	const struct obj *o;
-	int64_t generation, newest = -1;
+	int64_t generation;
 
-	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++) {
-		if (obj_deleting(o) || !vm_revision_of(o, s->vm, &generation))
-			continue;
-		if (str_eq(named, obj_name(o)))
-			generation = INT64_MAX;
-		if (generation > newest) {
-			newest = generation;
-			s->revision = o;
-		}
-		if (s->n_revisions < VM_REVISIONS_MAX)
+	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++)
+		if (!obj_deleting(o) && vm_revision_of(o, s->vm, &generation) &&
+			s->n_revisions < VM_REVISIONS_MAX)
 			s->revisions[s->n_revisions++] = o;
-	}
+	s->revision = rollout_revision(s->vm, s->vmi, s->revisions, s->n_revisions);
+}
+
+/* What the comparison is made of. */
+static void look_templates(struct vm_seen *s)
+{
+	s->template = json_at(obj_json(s->vm), "/spec/template");
+	s->start = s->revision ? json_at(obj_json(s->revision), "/data/spec/template") : NULL;
 }
 
 static void vm_decide(const struct look *l, const char *key, struct plan *out)
@@ -50,8 +48,10 @@ static void vm_decide(const struct look *l, const char *key, struct plan *out)
 		s.foreign = vmi;
 	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
 	s.random = look_random(l);
-	if (s.vm)
+	if (s.vm) {
 		look_revisions(l, &s);
+		look_templates(&s);
+	}
 	vm_decide_seen(&s, out);
 }
 

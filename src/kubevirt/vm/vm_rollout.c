@@ -99,15 +99,10 @@ static void on_static(
 	c->why = MEANING_T1;
 }
 
-static const struct json *revision_template(const struct vm_seen *s)
-{
-	return json_at(obj_json(s->revision), "/data/spec/template");
-}
-
 static void compare_static(const struct vm_seen *s, struct edits *r)
 {
-	const struct json *was = json_get(revision_template(s), "spec");
-	const struct json *is = json_at(obj_json(s->vm), "/spec/template/spec");
+	const struct json *was = json_get(s->start, "spec");
+	const struct json *is = json_get(s->template, "spec");
 	struct static_walk w = { .seen = s, .r = r };
 
 	w.both_cpu = json_is_obj(json_at(was, "/domain/cpu")) && json_is_obj(json_at(is, "/domain/cpu"));
@@ -119,8 +114,8 @@ static void compare_static(const struct vm_seen *s, struct edits *r)
 static void compare_metadata(const struct vm_seen *s, struct edits *r)
 {
 	static const char *const maps[] = { "labels", "annotations" };
-	const struct json *was = json_get(revision_template(s), "metadata");
-	const struct json *is = json_at(obj_json(s->vm), "/spec/template/metadata");
+	const struct json *was = json_get(s->start, "metadata");
+	const struct json *is = json_get(s->template, "metadata");
 
 	for (size_t i = 0; i < ARRAY_LEN(maps) && !rollout_live(s); i++) {
 		const struct json *a = json_get(was, maps[i]), *b = json_get(is, maps[i]);
@@ -138,7 +133,7 @@ static void compare_metadata(const struct vm_seen *s, struct edits *r)
 /* ---- the instance's idea of the VM's generation (rollout.md 2.1) ---- */
 static bool same_template(const struct vm_seen *s)
 {
-	const struct json *was = revision_template(s), *is = json_at(obj_json(s->vm), "/spec/template");
+	const struct json *was = s->start, *is = s->template;
 
 	return spec_same("", json_get(was, "spec"), json_get(is, "spec")) &&
 	       json_eq(json_get(was, "metadata"), json_get(is, "metadata"));
@@ -169,7 +164,7 @@ static void block_the_rest(struct edits *r)
 void rollout_compute(const struct vm_seen *s, struct edits *ret)
 {
 	*ret = (struct edits){ 0 };
-	if (!s->vmi || !s->revision || obj_deleting(s->vmi) || vmi_is_final(obj_json(s->vmi)))
+	if (!s->vmi || !s->start || !s->template || obj_deleting(s->vmi) || vmi_is_final(obj_json(s->vmi)))
 		return;
 	ret->known = true;
 	rollout_cpu(s, ret);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole story of a VM's edits for people: what waits, what is on its way, what the guest has by now. */
+#include "kubevirt/vm/rollout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/quantity.h"
+#include "base/mem.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vm/vm_impl.h"
+
+#define MEMORY_PATH "spec.template.spec.domain.memory.guest"
+#define SOCKETS_PATH "spec.template.spec.domain.cpu.sockets"
+
+const char *change_state_name(enum change_state s)
+{
+	static const char *const names[] = { [CHANGE_STAGED] = "staged",
+		[CHANGE_GOING] = "going",
+		[CHANGE_APPLYING] = "applying",
+		[CHANGE_LIVE] = "live" };
+
+	return names[s];
+}
+
+const struct obj *rollout_revision(
+	const struct obj *vm, const struct obj *vmi, const struct obj *const *revisions, size_t n)
+{
+	const char *named = vmi ? json_at_str(obj_json(vmi), "/status/virtualMachineRevisionName") : NULL;
+	const struct obj *found = NULL;
+	int64_t generation, newest = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!vm_revision_of(revisions[i], vm, &generation))
+			continue;
+		if (str_eq(named, obj_name(revisions[i])))
+			return revisions[i];
+		if (generation > newest) {
+			newest = generation;
+			found = revisions[i];
+		}
+	}
+	return found;
+}
+
+/* ---- does the guest have what its instance wants? ---- */
+static bool guest_has_memory(const struct json *vmi)
+{
+	return vmi_guest_current(vmi) < 0 || vmi_guest_current(vmi) == vmi_guest_wanted(vmi);
+}
+
+static bool guest_has_sockets(const struct json *vmi)
+{
+	int64_t has = json_i64(json_at(vmi, "/status/currentCPUTopology/sockets"));
+
+	return !has || has == json_i64(json_at(vmi, "/spec/domain/cpu/sockets"));
+}
+
+static bool named_in(const struct json *list, const char *name, size_t len)
+{
+	JSON_EACH (it, list) {
+		const char *have = json_get_str(it.val, "name");
+		if (have && strlen(have) == len && !memcmp(have, name, len))
+			return true;
+	}
+	return false;
+}
+
+/* An item [name] that the spec has (or has not) is there (or gone) in the status as well. */
+static bool status_follows(const char *shown, const struct json *spec, const struct json *status)
+{
+	const char *from = strchr(shown, '['), *to = from ? strchr(from, ']') : NULL;
+	size_t len;
+
+	if (!to)
+		return true;
+	len = (size_t)(to - from) - 1;
+	return named_in(spec, from + 1, len) == named_in(status, from + 1, len);
+}
+
+static bool guest_has(const struct json *vmi, enum live_class class, const char *shown)
+{
+	switch (class) {
+	case LIVE_MEMORY:
+		return guest_has_memory(vmi);
+	case LIVE_CPU_SOCKETS:
+		return guest_has_sockets(vmi);
+	case LIVE_VOLUMES:
+	case LIVE_DISKS:
+		return status_follows(
+			shown, json_at(vmi, "/spec/volumes"), json_at(vmi, "/status/volumeStatus"));
+	case LIVE_NICS:
+		return status_follows(shown, json_at(vmi, "/spec/domain/devices/interfaces"),
+			json_at(vmi, "/status/interfaces"));
+	default:
+		return true;
+	}
+}
+
+/* ---- the list ---- */
+struct list_walk {
+	const struct vm_seen *seen;
+	struct edits *r;
+	size_t n_pending; /* items that rollout_compute() found */
+};
+
+/* The same field, or one of the two is part of the other. */
+static bool overlaps(const char *a, const char *b)
+{
+	size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+
+	return !strncmp(a, b, n) && (!a[n] || strchr(".[", a[n])) && (!b[n] || strchr(".[", b[n]));
+}
+
+static bool is_pending(const struct list_walk *w, const char *path)
+{
+	for (size_t i = 0; i < w->n_pending; i++)
+		if (overlaps(w->r->items[i].path, path))
+			return true;
+	return false;
+}
+
+static void on_difference(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
+{
+	struct list_walk *w = arg;
+	enum live_class class = live_class(dotted);
+	CLEANUP(mem_freep) char *path = str_printf("spec.template.spec.%s", shown);
+
+	if (class == LIVE_RESTART || class == LIVE_NEUTRAL_UUID || is_pending(w, path))
+		return;
+	struct change *c = rollout_add(w->r, path, a, b, class);
+	c->state = guest_has(obj_json(w->seen->vmi), class, shown) ? CHANGE_LIVE : CHANGE_APPLYING;
+}
+
+static bool listed(const struct edits *r, const char *path)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (str_eq(r->items[i].path, path))
+			return true;
+	return false;
+}
+
+/* The way back to what it was started with differs from the start revision in nothing. */
+static void ways_back(const struct vm_seen *s, struct edits *r)
+{
+	const struct json *vmi = obj_json(s->vmi);
+
+	if (!listed(r, MEMORY_PATH) && !guest_has_memory(vmi))
+		rollout_add(r, MEMORY_PATH, json_at(vmi, "/status/memory/guestCurrent"),
+			json_at(vmi, "/spec/domain/memory/guest"), LIVE_MEMORY)
+			->state = CHANGE_APPLYING;
+	if (!listed(r, SOCKETS_PATH) && !guest_has_sockets(vmi))
+		rollout_add(r, SOCKETS_PATH, json_at(vmi, "/status/currentCPUTopology/sockets"),
+			json_at(vmi, "/spec/domain/cpu/sockets"), LIVE_CPU_SOCKETS)
+			->state = CHANGE_APPLYING;
+}
+
+static void staged_first(struct edits *r)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct change c = r->items[i];
+
+		if (c.state != CHANGE_STAGED)
+			continue;
+		memmove(&r->items[at + 1], &r->items[at], (i - at) * sizeof(c));
+		r->items[at++] = c;
+	}
+}
+
+void rollout_list(const struct rollout_in *in, struct edits *ret)
+{
+	static const struct vm_env env = { .cpu_hotplug = true };
+	struct vm_seen s = { .vm = in->vm,
+		.vmi = in->vmi,
+		.revision = in->revision,
+		.template = in->template,
+		.start = in->start,
+		.config = in->config,
+		.env = &env };
+	struct list_walk w = { .seen = &s, .r = ret };
+
+	if (!s.template)
+		s.template = json_at(obj_json(s.vm), "/spec/template");
+	if (!s.start && s.revision)
+		s.start = json_at(obj_json(s.revision), "/data/spec/template");
+	rollout_compute(&s, ret);
+	if (!ret->known)
+		return;
+	for (size_t i = 0; i < ret->n; i++)
+		ret->items[i].state = ret->items[i].staged ? CHANGE_STAGED : CHANGE_GOING;
+	w.n_pending = ret->n;
+	spec_diff("", json_get(s.start, "spec"), json_get(s.template, "spec"), on_difference, &w);
+	ways_back(&s, ret);
+	staged_first(ret);
+}

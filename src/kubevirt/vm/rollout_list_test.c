@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person is told of a VM's edits: rollout.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "kubevirt/vm/rollout.h"
+
+#define VM_UID "11111111-1111-4111-8111-111111111111"
+
+struct story {
+	struct obj *vm, *vmi, *revisions[2];
+	struct kv_config config;
+	struct edits edits;
+};
+
+static struct obj *made(const char *fmt, const char *text)
+{
+	struct str out = { 0 };
+
+	for (const char *p = fmt; *p; p++)
+		if (*p == '$')
+			str_add(&out, text);
+		else
+			str_addc(&out, *p);
+	struct obj *o = obj_from_doc(json_lit(str_cstr(&out)));
+	str_done(&out);
+	return o;
+}
+
+/* start, now: the template's spec; instance: spec and status of the instance. */
+static struct story tell(const char *start, const char *now, const char *instance)
+{
+	struct story s = { 0 };
+	CLEANUP(json_doc_freep)
+	struct json_doc *cr = json_lit("{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}");
+
+	kv_config_from(json_root(cr), &s.config);
+	s.vm = made("{'metadata':{'name':'v','namespace':'n','uid':'" VM_UID
+		    "','generation':2},'spec':{'template':{'spec':$}}}",
+		now);
+	s.vmi = made("{'metadata':{'name':'v','namespace':'n','uid':'u'},$}", instance);
+	s.revisions[0] = made("{'metadata':{'name':'revision-start-vm-" VM_UID
+			      "-2','namespace':'n'},'data':{'spec':{'template':{'spec':$}}}}",
+		now);
+	s.revisions[1] = made("{'metadata':{'name':'revision-start-vm-" VM_UID
+			      "-1','namespace':'n'},'data':{'spec':{'template':{'spec':$}}}}",
+		start);
+	const struct obj *revisions[] = { s.revisions[0], s.revisions[1] };
+	rollout_list(&(struct rollout_in){ .vm = s.vm,
+			     .vmi = s.vmi,
+			     .revision = rollout_revision(s.vm, s.vmi, revisions, 2),
+			     .config = &s.config },
+		&s.edits);
+	return s;
+}
+
+static void done(struct story *s)
+{
+	rollout_done(&s->edits);
+	obj_unref(s->vm);
+	obj_unref(s->vmi);
+	obj_unref(s->revisions[0]);
+	obj_unref(s->revisions[1]);
+}
+
+static void check(int line, const char *start, const char *now, const char *instance, const char *want)
+{
+	struct story s = tell(start, now, instance);
+	struct str have = { 0 };
+
+	for (size_t i = 0; i < s.edits.n; i++) {
+		const struct change *c = &s.edits.items[i];
+		str_addf(&have, "%s %s %s -> %s|", change_state_name(c->state),
+			c->path + sizeof("spec.template.spec.") - 1, c->was ? c->was : "-",
+			c->is ? c->is : "-");
+	}
+	if (!str_eq(str_cstr(&have), want))
+		fail_msg("line %d: \"%s\", wanted \"%s\"", line, str_cstr(&have), want);
+	str_done(&have);
+	done(&s);
+}
+#define TELLS(start, now, instance, want) check(__LINE__, start, now, instance, want)
+
+#define STARTED "'virtualMachineRevisionName':'revision-start-vm-" VM_UID "-1','phase':'Running',"
+#define GUEST(spec, current)                                                                         \
+	"'spec':{'domain':{'memory':{'guest':'" spec "','maxGuest':'8Gi'}},'architecture':'amd64'}," \
+	"'status':{" STARTED "'memory':{'guestAtBoot':'1Gi','guestCurrent':'" current                \
+	"','guestRequested':'" current "'}}"
+#define MEMORY(size) "{'domain':{'memory':{'guest':'" size "'}}}"
+
+static void memory_is_followed_into_the_guest(void **state)
+{
+	TELLS(MEMORY("1Gi"), MEMORY("1Gi"), GUEST("1Gi", "1Gi"), "");
+	TELLS(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("1Gi", "1Gi"),
+		"going domain.memory.guest \"1Gi\" -> \"2Gi\"|");
+	TELLS(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "1Gi"),
+		"applying domain.memory.guest \"1Gi\" -> \"2Gi\"|");
+	TELLS(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "2Gi"),
+		"live domain.memory.guest \"1Gi\" -> \"2Gi\"|");
+	/* on its way back: the guest still has what is not wanted any more */
+	TELLS(MEMORY("1Gi"), MEMORY("1Gi"), GUEST("1Gi", "2Gi"),
+		"applying domain.memory.guest \"2Gi\" -> \"1Gi\"|");
+}
+
+static void what_is_staged_comes_first_and_takes_the_others_along(void **state)
+{
+	TELLS("{'hostname':'a','nodeSelector':{'z':'a'},'domain':{'memory':{'guest':'1Gi'}}}",
+		"{'hostname':'b','nodeSelector':{'z':'b'},'domain':{'memory':{'guest':'2Gi'}}}",
+		"'spec':{'nodeSelector':{'z':'b'},'domain':{'memory':{'guest':'1Gi','maxGuest':'8Gi'}},"
+		"'architecture':'amd64'},"
+		"'status':{" STARTED
+		"'memory':{'guestAtBoot':'1Gi','guestCurrent':'1Gi','guestRequested':'1Gi'}}",
+		"staged domain.memory.guest \"1Gi\" -> \"2Gi\"|staged hostname \"a\" -> \"b\"|"
+		"live nodeSelector.z \"a\" -> \"b\"|");
+}
+
+static void the_revision_that_the_instance_names_counts(void **state)
+{
+	struct story s = tell(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "2Gi"));
+	const struct obj *both[] = { s.revisions[0], s.revisions[1] };
+
+	assert_ptr_equal(rollout_revision(s.vm, s.vmi, both, 2), s.revisions[1]);
+	assert_ptr_equal(rollout_revision(s.vm, NULL, both, 2), s.revisions[0]); /* the newest */
+	assert_null(rollout_revision(s.vmi, NULL, both, 2));                     /* not its own */
+	done(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_is_followed_into_the_guest),
+		cmocka_unit_test(what_is_staged_comes_first_and_takes_the_others_along),
+		cmocka_unit_test(the_revision_that_the_instance_names_counts),
+	};
+
+	return cmocka_run_group_tests_name("rollout_list", tests, NULL, NULL);
+}
