@@ -29,6 +29,7 @@ struct known {
 	char *ns, *name;
 	struct json_doc *doc; /* as it would be created now */
 	int64_t last_ms;
+	uint64_t order;            /* grows with each event: what its name ends in */
 	int64_t count, sent, told; /* times seen; in the request under way; known to the server */
 	bool fresh;                /* waits for events_send() */
 	bool exists;
@@ -41,6 +42,7 @@ struct event_recorder {
 	char *component, *host;
 	struct keymap known;
 	struct loop_timer *retry, *send;
+	uint64_t last_order;
 };
 
 static void known_free(void *p)
@@ -111,12 +113,27 @@ static void known_sent(void *arg, const struct obj *o, const struct err *e)
 		k->tries = EVENTS_TRIES_MAX;
 }
 
+/* Timestamps have whole seconds, lists come in the order of names, and kubectl sorts the latter by the former: with
+ * names that grow it tells a story in the order in which it happened. The rest is chance, for others name events too. */
+static uint64_t next_order(struct event_recorder *r, int64_t now)
+{
+	uint64_t order = ((uint64_t)now << 20) | (kube_client_random(r->client) & 0xfffff);
+
+	if (order <= r->last_order)
+		order = r->last_order + 1 + (kube_client_random(r->client) & 0xff);
+	r->last_order = order;
+	return order;
+}
+
 static void new_name(struct known *k)
 {
 	const char *object = json_at_str(json_root(k->doc), "/involvedObject/name");
 
+	if (k->tries || k->name) /* that one may be taken */
+		k->order += 1 + (kube_client_random(k->r->client) & 0xff);
+
 	free(k->name);
-	k->name = str_printf("%.*s.%016" PRIx64, 200, object ? object : "", kube_client_random(k->r->client));
+	k->name = str_printf("%.*s.%016" PRIx64, 200, object ? object : "", k->order);
 	json_put_str(k->doc, json_root(k->doc), "/metadata/name", k->name);
 }
 
@@ -244,6 +261,7 @@ void events_record(struct event_recorder *r, const struct obj *about, bool warni
 		k = MEM_NEW(struct known);
 		k->r = r;
 		k->id = mem_strdup(id);
+		k->order = next_order(r, now);
 		k->ns = mem_strdup(ns);
 		k->doc = event_doc(r, about, ns, warning, reason, message, now);
 		keymap_put(&r->known, id, k);

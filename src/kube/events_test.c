@@ -125,6 +125,22 @@ static void the_same_again_raises_the_count(void **state)
 	assert_int_equal(fake_api_len(f->api, &event_kind), 3);
 }
 
+/* rollout.md 5.2: kubectl describe tells the story in order */
+static void names_grow_in_the_order_of_what_happened(void **state)
+{
+	static const char *const reasons[] = { "Zulu", "Mike", "Alpha", "Yankee", "Bravo" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		events_record(f->events, f->pod, false, reasons[i], "in one and the same millisecond");
+		if (i == 2)
+			run(f, 200);
+	}
+	run(f, 200);
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+		assert_string_equal(json_at_str(event(f, i), "/reason"), reasons[i]);
+}
+
 static void long_ago_is_another_event(void **state)
 {
 	struct fixture *f = *state;
@@ -199,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_event_says_about_what_by_whom_and_when, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_same_again_raises_the_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_grow_in_the_order_of_what_happened, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_ago_is_another_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_expired_event_is_made_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -72,6 +72,8 @@ static const struct crd_column columns[] = {
 	{ "Age", "date", ".metadata.creationTimestamp", 0 },
 	{ "Status", "string", ".status.printableStatus", 0 },
 	{ "Ready", "string", ".status.conditions[?(@.type=='Ready')].status", 0 },
+	/* not KubeVirt's: only in the wide form, so that the narrow one is as everybody knows it */
+	{ "RestartRequired", "string", ".status.conditions[?(@.type=='RestartRequired')].status", 1 },
 	{ NULL },
 };
 const struct kind kind_vm = { KV_GROUP, "v1", "VirtualMachine", "virtualmachines", "virtualmachine", short_names,

@@ -70,6 +70,19 @@ static void vm_crd_has_names_versions_and_columns(void **s)
 	assert_string_equal(json_at_str(crd, "/spec/versions/0/additionalPrinterColumns/1/jsonPath"),
 		".status.printableStatus");
 	assert_non_null(json_at(crd, "/spec/versions/0/subresources/status"));
+	/* the narrow form of kubectl get vm is KubeVirt's; ours comes only with -o wide */
+	static const char *const narrow[] = { "Age", "Status", "Ready" };
+	const struct json *columns = json_at(crd, "/spec/versions/0/additionalPrinterColumns");
+	size_t shown = 0;
+	JSON_EACH (it, columns) {
+		if (json_i64(json_get(it.val, "priority")))
+			continue;
+		assert_true(shown < ARRAY_LEN(narrow));
+		assert_string_equal(json_get_str(it.val, "name"), narrow[shown++]);
+	}
+	assert_int_equal(shown, ARRAY_LEN(narrow));
+	assert_string_equal(json_at_str(columns, "/3/name"), "RestartRequired");
+	assert_int_equal(json_i64(json_at(columns, "/3/priority")), 1);
 	CLEANUP(json_doc_freep) struct json_doc *d2 = json_doc_new();
 	assert_null(json_at(crd_render(d2, &kind_vmi), "/spec/versions/0/subresources"));
 	/* rollout.md 6.4 */

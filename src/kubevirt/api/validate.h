@@ -12,6 +12,8 @@ void vm_validate(
 /* A VMI spec; at is where it stands: "spec" or "spec.template.spec". */
 void vmi_spec_validate(
 	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes);
+/* A VM's template.spec: what LiveUpdate asks beyond the above; nothing under Stage. */
+void vm_live_update_validate(const struct json *spec, const struct kv_config *c, struct causes *causes);
 /* trusted: the user is one of KubeVirt's own service accounts. */
 void vmi_validate_create(
 	const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes);

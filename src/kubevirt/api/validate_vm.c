@@ -95,6 +95,7 @@ void vm_validate(
 		cause_text(causes, REASON_NOT_SUPPORTED, "spec.preference",
 			"preferences are not available in this version");
 	vmi_spec_validate(json_get(template, "spec"), "spec.template.spec", c, causes);
+	vm_live_update_validate(json_get(template, "spec"), c, causes);
 	check_data_volumes(spec, causes);
 	check_update_strategy(spec, causes);
 }

@@ -69,7 +69,7 @@ int check_index(const struct json *list, const char *name)
 
 /* ---- CPUs ---- */
 
-static void check_topology(const struct check *k)
+static void check_max_sockets(const struct check *k)
 {
 	const struct json *cpu = json_at(k->spec, "/domain/cpu");
 	int64_t sockets = json_i64(json_get(cpu, "sockets")), max = json_i64(json_get(cpu, "maxSockets"));
@@ -77,6 +77,13 @@ static void check_topology(const struct check *k)
 	if (max && sockets > max) /* rollout.md 6.29 */
 		check_refuse(k, REASON_INVALID, "domain.cpu.sockets",
 			"Number of sockets in CPU topology is greater than the maximum sockets allowed");
+}
+
+static void check_topology(const struct check *k)
+{
+	const struct json *cpu = json_at(k->spec, "/domain/cpu");
+
+	check_max_sockets(k);
 	if (str_eq(json_get_str(k->spec, "architecture"), "arm64") && json_i64(json_get(cpu, "threads")) > 1)
 		check_refuse(k, REASON_INVALID, "domain.cpu.threads",
 			"threads must not be greater than 1 at %s.domain.cpu.threads (got %lld) when "
@@ -452,16 +459,31 @@ void vmi_spec_validate(
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(spec);
 	const struct defaults_in in = { .config = c };
 	struct check k = { .spec = json_root(d), .at = at, .config = c, .causes = causes };
-	bool has_max = json_at(spec, "/domain/memory/maxGuest") != NULL;
 
 	if (json_is_obj(json_root(d)))
 		vmi_default_spec(d, json_root(d), &in);
 	check_spec(&k);
-	/* rollout.md 4.1: only a maximum that the user gave is refused; an automatic one is dropped instead. */
-	if (!has_max || c->rollout != ROLLOUT_LIVE_UPDATE)
+}
+
+/* What only a VM is asked, and only under LiveUpdate (rollout.md 4.1): KubeVirt looks at the sockets a second time; and a
+ * maximum of memory that the user gave has to work. An automatic one is dropped instead, and an instance that is to start
+ * from a VM that Stage let through starts without hotplug. */
+void vm_live_update_validate(const struct json *spec, const struct kv_config *c, struct causes *causes)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(spec);
+	const struct defaults_in in = { .config = c };
+	struct check k = { .spec = json_root(d), .at = "spec.template.spec", .config = c, .causes = causes };
+	bool has_max = json_at(spec, "/domain/memory/maxGuest") != NULL;
+	const char *why;
+
+	if (c->rollout != ROLLOUT_LIVE_UPDATE || !json_is_obj(json_root(d)))
+		return;
+	vmi_default_spec(d, json_root(d), &in);
+	check_max_sockets(&k);
+	if (!has_max)
 		return;
 	const struct json *domain = json_get(k.spec, "domain");
-	const char *why = memory_hotplug_check(domain, json_str_or(json_get(k.spec, "architecture"), ""),
+	why = memory_hotplug_check(domain, json_str_or(json_get(k.spec, "architecture"), ""),
 		quantity_bytes(json_at(domain, "/memory/guest")),
 		quantity_bytes(json_at(domain, "/memory/maxGuest")));
 	if (why)
