@@ -9,7 +9,7 @@
 
 static const struct controller *const all[] = { &scheduler_controller, &deployment_controller,
 	&replicaset_controller, &daemonset_controller, &endpoints_controller, &namespace_controller,
-	&pdb_controller };
+	&pdb_controller, &volumes_controller };
 
 struct platform_controllers {
 	struct platform_env env;

@@ -23,4 +23,4 @@ struct platform_env {
 };
 
 extern const struct controller replicaset_controller, deployment_controller, daemonset_controller,
-	endpoints_controller, namespace_controller, pdb_controller;
+	endpoints_controller, namespace_controller, pdb_controller, volumes_controller;

@@ -13,7 +13,7 @@
 
 static const struct kind *const served[] = { &pk_pod, &pk_node, &pk_namespace, &pk_configmap,
 	&pk_serviceaccount, &pk_service, &pk_endpoints, &pk_endpointslice, &pk_deployment, &pk_replicaset,
-	&pk_daemonset, &pk_pdb, &pk_event };
+	&pk_daemonset, &pk_pdb, &pk_event, &pk_pv, &pk_pvc, &pk_storageclass };
 static const struct controller *const all[] = { &scheduler_controller, &deployment_controller,
 	&replicaset_controller, &daemonset_controller, &endpoints_controller, &pdb_controller };
 

@@ -156,8 +156,53 @@ static void plan_unschedulable(const struct board *b, const struct obj *pod, con
 	plan_change(out, &pk_pod, pod, "status", d);
 }
 
+/* Claims that can not be waited for on a node: missing ones, and those that are bound before any pod is placed. NULL: none. */
+static char *claims_refuse(const struct board *b, const struct obj *pod)
+{
+	JSON_EACH (it, json_at(obj_json(pod), "/spec/volumes")) {
+		const char *name = json_at_str(it.val, "/persistentVolumeClaim/claimName");
+		CLEANUP(mem_freep) char *key = name ? kind_key(obj_namespace(pod), name) : NULL;
+		const struct obj *claim = key ? look_get(b->l, &pk_pvc, key) : NULL, *class;
+		const char *of;
+
+		if (!key)
+			continue;
+		if (!claim)
+			return str_printf("persistentvolumeclaim \"%s\" not found", name);
+		if (obj_deleting(claim))
+			return str_printf("persistentvolumeclaim \"%s\" is being deleted", name);
+		if (str_eq(json_at_str(obj_json(claim), "/status/phase"), "Bound"))
+			continue;
+		of = json_at_str(obj_json(claim), "/spec/storageClassName");
+		class = str_empty(of) ? NULL : look_get(b->l, &pk_storageclass, of);
+		if (!class ||
+			!str_eq(json_get_str(obj_json(class), "volumeBindingMode"), "WaitForFirstConsumer"))
+			return mem_strdup("pod has unbound immediate PersistentVolumeClaims");
+	}
+	return NULL;
+}
+
+/* Can the volumes that its claims are bound to be had on the node? */
+static bool volumes_reach(const struct board *b, const struct obj *pod, const struct obj *node)
+{
+	JSON_EACH (it, json_at(obj_json(pod), "/spec/volumes")) {
+		const char *name = json_at_str(it.val, "/persistentVolumeClaim/claimName");
+		CLEANUP(mem_freep) char *key = name ? kind_key(obj_namespace(pod), name) : NULL;
+		const struct obj *claim = key ? look_get(b->l, &pk_pvc, key) : NULL;
+		const char *volume = claim ? json_at_str(obj_json(claim), "/spec/volumeName") : NULL;
+		const struct obj *pv = str_empty(volume) ? NULL : look_get(b->l, &pk_pv, volume);
+		const struct json *required =
+			pv ? json_at(obj_json(pv), "/spec/nodeAffinity/required") : NULL;
+
+		if (required && !node_selector_matches(required, node))
+			return false;
+	}
+	return true;
+}
+
 static void schedule(struct board *b, const struct obj *pod, struct plan *out)
 {
+	CLEANUP(mem_freep) char *refusal = claims_refuse(b, pod);
 	struct neighbours n = { b->bound, b->n_bound, b->nodes, b->n_nodes, namespace_labels, b };
 	CLEANUP(strv_done) struct strv reasons = { 0 };
 	CLEANUP(mem_freep) size_t *counts = mem_zalloc(sizeof(*counts) * (b->n_nodes + 1));
@@ -168,7 +213,11 @@ static void schedule(struct board *b, const struct obj *pod, struct plan *out)
 		CLEANUP(str_done) struct str why = { 0 };
 		int64_t score;
 
-		if (!fit_node(pod, b->nodes[i], &b->used[i], &n, &why)) {
+		if (refusal)
+			str_add(&why, refusal);
+		else if (!volumes_reach(b, pod, b->nodes[i]))
+			str_add(&why, "node(s) had volume node affinity conflict");
+		if (why.len || !fit_node(pod, b->nodes[i], &b->used[i], &n, &why)) {
 			count_reason(&reasons, counts, str_cstr(&why));
 			continue;
 		}
@@ -211,5 +260,8 @@ const struct controller scheduler_controller = {
 		{ .kind = &pk_pod, .keys = key_board },
 		{ .kind = &pk_node, .keys = key_board },
 		{ .kind = &pk_namespace },
+		{ .kind = &pk_pvc, .keys = key_board },
+		{ .kind = &pk_pv, .keys = key_board },
+		{ .kind = &pk_storageclass },
 	},
 };
