@@ -59,12 +59,23 @@ static int check_disk(const struct vm_disk *d, struct err *e)
 	return 0;
 }
 
-static int check_nic(const struct vm_nic *n, struct err *e)
+/* As disks', and underscores: KubeVirt allows them in names of networks. */
+static bool nic_name_ok(const char *s)
+{
+	CLEANUP(mem_freep) char *copy = mem_strdup(s ? s : "");
+
+	for (char *c = copy; *c; c++)
+		if (*c == '_')
+			*c = '-';
+	return name_ok(copy);
+}
+
+int vm_nic_check(const struct vm_nic *n, struct err *e)
 {
 	unsigned b[6];
 	char end;
 
-	if (!name_ok(n->name))
+	if (!nic_name_ok(n->name))
 		return err_set(e, ERR_INVALID, "interface name \"%s\" can not be a device id",
 			n->name ? n->name : "");
 	if (!n->mac || strlen(n->mac) != 17 ||
@@ -120,7 +131,7 @@ int vm_config_check(const struct vm_config *c, struct err *e)
 	}
 	strv_done(&names);
 	for (size_t i = 0; !r && i < c->n_nics; i++) {
-		r = check_nic(&c->nics[i], e);
+		r = vm_nic_check(&c->nics[i], e);
 		if (!r && strv_has(&names, c->nics[i].name))
 			r = err_set(e, ERR_INVALID, "two interfaces are named \"%s\"", c->nics[i].name);
 		if (!r)
@@ -134,18 +145,16 @@ int vm_config_check(const struct vm_config *c, struct err *e)
 
 /* ---- root ports ---- */
 
-static void port_take(struct vm_ports *p, const char *kind, const char *name, size_t *used)
+static void port_set(struct vm_ports *p, size_t i, const char *kind, const char *name)
 {
-	char *id = p->ids[(*used)++];
-
-	snprintf(id, sizeof(p->ids[0]), "%s-%s", kind, name);
-	p->owner[p->n++] = id;
+	snprintf(p->ids[i], sizeof(p->ids[i]), "%s-%s", kind, name);
+	p->owner[i] = p->ids[i];
 }
 
 void vm_ports_of(const struct vm_config *c, struct vm_ports *ret)
 {
 	size_t total = c->memory > BIG_GUEST ? PORTS_BIG : PORTS_SMALL;
-	size_t spare = c->memory > BIG_GUEST ? FREE_BIG : FREE_SMALL, used = 0;
+	size_t spare = c->memory > BIG_GUEST ? FREE_BIG : FREE_SMALL;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->owner[PORT_SERIAL] = "vser0";
@@ -156,21 +165,48 @@ void vm_ports_of(const struct vm_config *c, struct vm_ports *ret)
 	ret->n = PORT_FIRST_DISK;
 	for (size_t i = 0; i < c->n_disks; i++)
 		if (c->disks[i].bus == VM_VIRTIO)
-			port_take(ret, "disk", c->disks[i].name, &used);
+			port_set(ret, ret->n++, "disk", c->disks[i].name);
 	for (size_t i = 0; i < c->n_nics; i++)
-		port_take(ret, "nic", c->nics[i].name, &used);
+		port_set(ret, ret->n++, "nic", c->nics[i].name);
 	ret->n = ret->n + spare > total ? ret->n + spare : total;
 }
 
-static size_t port_of(const struct vm_ports *p, const char *kind, const char *name)
+static int port_find(const struct vm_ports *p, const char *kind, const char *name)
 {
 	char id[VM_NAME_MAX + 8];
 
 	snprintf(id, sizeof(id), "%s-%s", kind, name);
 	for (size_t i = 0; i < p->n; i++)
 		if (str_eq(p->owner[i], id))
-			return i;
-	mem_bug("device without a root port", __FILE__, __LINE__);
+			return (int)i;
+	return -1;
+}
+
+int vm_port_take(struct vm_ports *p, const char *kind, const char *name)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->owner[i]) {
+			port_set(p, i, kind, name);
+			return (int)i;
+		}
+	return -1;
+}
+
+void vm_port_give(struct vm_ports *p, const char *kind, const char *name)
+{
+	int i = port_find(p, kind, name);
+
+	if (i >= 0)
+		p->owner[i] = NULL;
+}
+
+static size_t port_of(const struct vm_ports *p, const char *kind, const char *name)
+{
+	int i = port_find(p, kind, name);
+
+	if (i < 0)
+		mem_bug("device without a root port", __FILE__, __LINE__);
+	return (size_t)i;
 }
 
 /* ---- the command line ---- */
@@ -397,19 +433,19 @@ static void add_disk(
 	strv_take(v, str_take(&s));
 }
 
-static void add_nic(const struct vm_nic *n, size_t i, const struct vm_ports *ports, struct strv *v)
+static void add_nic(const struct vm_nic *n, const struct vm_ports *ports, struct strv *v)
 {
 	struct str s = { 0 };
 
 	switch (n->netdev) {
 	case VM_NET_STREAM_FD:
-		str_addf(&s, "stream,id=net%zu,server=off,addr.type=fd,addr.str=%d", i, n->fd);
+		str_addf(&s, "stream,id=net-%s,server=off,addr.type=fd,addr.str=%d", n->name, n->fd);
 		break;
 	case VM_NET_TAP_FD:
-		str_addf(&s, "tap,id=net%zu,fd=%d", i, n->fd);
+		str_addf(&s, "tap,id=net-%s,fd=%d", n->name, n->fd);
 		break;
 	case VM_NET_SLIRP:
-		str_addf(&s, "user,id=net%zu", i);
+		str_addf(&s, "user,id=net-%s", n->name);
 		if (n->net)
 			str_addf(&s, ",ipv6=off,net=%s,host=%s,dhcpstart=%s,dns=%s", n->net, n->host,
 				n->dhcp_start, n->dns);
@@ -419,8 +455,9 @@ static void add_nic(const struct vm_nic *n, size_t i, const struct vm_ports *por
 	}
 	strv_add(v, "-netdev");
 	strv_take(v, str_take(&s));
-	str_addf(&s, "%s,id=nic-%s,netdev=net%zu,mac=%s,bus=rp%zu,romfile=",
-		n->model ? n->model : "virtio-net-pci", n->name, i, n->mac, port_of(ports, "nic", n->name));
+	str_addf(&s, "%s,id=nic-%s,netdev=net-%s,mac=%s,bus=rp%zu,romfile=",
+		n->model ? n->model : "virtio-net-pci", n->name, n->name, n->mac,
+		port_of(ports, "nic", n->name));
 	if (n->bootindex)
 		str_addf(&s, ",bootindex=%d", n->bootindex);
 	strv_add(v, "-device");
@@ -445,7 +482,7 @@ void vm_argv(const struct vm_config *c, struct strv *ret)
 	for (size_t i = 0; i < c->n_disks; i++)
 		add_disk(&c->disks[i], ports, &lane, ret);
 	for (size_t i = 0; i < c->n_nics; i++)
-		add_nic(&c->nics[i], i, ports, ret);
+		add_nic(&c->nics[i], ports, ret);
 	if (c->paused)
 		opt(ret, "-S");
 	if (c->incoming)

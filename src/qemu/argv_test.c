@@ -152,9 +152,9 @@ static void the_baseline_is_literally_this(void **state)
 		"-device",
 		"virtio-blk-pci,id=disk-ci,drive=d-ci,bus=rp6,write-cache=on,werror=stop,rerror=stop",
 		"-netdev",
-		"stream,id=net0,server=off,addr.type=fd,addr.str=14",
+		"stream,id=net-default,server=off,addr.type=fd,addr.str=14",
 		"-device",
-		"virtio-net-pci,id=nic-default,netdev=net0,mac=02:00:00:00:00:01,bus=rp7,romfile=",
+		"virtio-net-pci,id=nic-default,netdev=net-default,mac=02:00:00:00:00:01,bus=rp7,romfile=",
 		"-S",
 	};
 	struct vm_config c = small();
@@ -232,6 +232,13 @@ static void every_device_has_its_own_port_and_some_are_free(void **state)
 			assert_true(!p->owner[i] || !str_eq(p->owner[i], p->owner[k]));
 	}
 	assert_int_equal(used, 8);
+	/* 2.2: QEMU takes a second device on a port and the guest never sees it */
+	for (int i = 8; i < 11; i++)
+		assert_int_equal(vm_port_take(p, "nic", i == 9 ? "b" : i == 8 ? "a" : "c"), i);
+	assert_int_equal(vm_port_take(p, "nic", "d"), -1);
+	vm_port_give(p, "nic", "b");
+	vm_port_give(p, "nic", "never-there");
+	assert_int_equal(vm_port_take(p, "disk", "d"), 9);
 	c.n_disks = c.n_nics = 0;
 	vm_ports_of(&c, p);
 	assert_int_equal(p->n, 8);
@@ -297,7 +304,8 @@ static void slirp_gets_the_guests_network(void **state)
 		.dns = "10.0.2.3",
 		.hostfwd = &fwd };
 	expect(&c,
-		"-netdev user,id=net0,ipv6=off,net=10.0.2.1/24,host=10.0.2.1,dhcpstart=10.0.2.2,dns=10.0.2.3,"
+		"-netdev "
+		"user,id=net-default,ipv6=off,net=10.0.2.1/24,host=10.0.2.1,dhcpstart=10.0.2.2,dns=10.0.2.3,"
 		"hostfwd=tcp::80-10.0.2.2:80",
 		true);
 	strv_done(&fwd);

@@ -14,6 +14,13 @@
 /* One turn reads at most this much, so that a flood leaves time for others. */
 #define READ_PER_TURN (16 * READ_CHUNK)
 
+/* Descriptors that wait to be sent with the byte at offset `at` of out. */
+struct parcel {
+	struct parcel *next;
+	size_t at, n;
+	int fds[LINES_FDS_MAX];
+};
+
 struct lines {
 	struct loop *loop;
 	struct loop_fd *watch;
@@ -27,10 +34,29 @@ struct lines {
 	size_t at;  /* while lines are handed out: behind the current one */
 	bool *gone; /* set when freed while a callback runs */
 	bool failed;
+	struct parcel *parcels;
+	bool accept_fds;
+	int in_fds[LINES_FDS_MAX];
+	size_t n_in_fds;
 };
+
+static void parcel_free(struct parcel *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		close(p->fds[i]);
+	free(p);
+}
 
 static void lines_destroy(struct lines *s)
 {
+	while (s->parcels) {
+		struct parcel *p = s->parcels;
+
+		s->parcels = p->next;
+		parcel_free(p);
+	}
+	for (size_t i = 0; i < s->n_in_fds; i++)
+		close(s->in_fds[i]);
 	loop_fd_free(s->watch);
 	loop_timer_free(s->fail_later);
 	if (s->fd >= 0)
@@ -77,12 +103,47 @@ static void lines_fail_due(void *arg)
 	s->ops->closed(s->arg, &why);
 }
 
+/* Room for the control message, aligned as it has to be. */
+union fd_room {
+	char buf[CMSG_SPACE(LINES_FDS_MAX * sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* From offset `done` up to the next descriptors; theirs go along. */
+static ssize_t lines_send(struct lines *s, size_t done)
+{
+	struct parcel *p = s->parcels;
+	bool now = p && p->at == done;
+	const struct parcel *limit = now ? p->next : p;
+	struct iovec v = { s->out.data + done, (limit ? limit->at : s->out.len) - done };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+	union fd_room room = { 0 };
+	struct cmsghdr *c;
+	ssize_t n;
+
+	if (now) {
+		m.msg_control = room.buf;
+		m.msg_controllen = CMSG_SPACE(p->n * sizeof(int));
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(p->n * sizeof(int));
+		memcpy(CMSG_DATA(c), p->fds, p->n * sizeof(int));
+	}
+	n = sendmsg(s->fd, &m, MSG_NOSIGNAL);
+	if (now && n > 0) {
+		s->parcels = p->next;
+		parcel_free(p);
+	}
+	return n;
+}
+
 static void lines_flush(struct lines *s)
 {
 	size_t done = 0;
 
 	while (done < s->out.len) {
-		ssize_t n = send(s->fd, s->out.data + done, s->out.len - done, MSG_NOSIGNAL);
+		ssize_t n = lines_send(s, done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -97,6 +158,8 @@ static void lines_flush(struct lines *s)
 		}
 		done += (size_t)n;
 	}
+	for (struct parcel *p = s->parcels; p; p = p->next)
+		p->at -= done;
 	if (done == s->out.len)
 		str_done(&s->out);
 	else if (done)
@@ -117,6 +180,43 @@ void lines_write(struct lines *s, const void *data, size_t len)
 	}
 	if (!s->failed)
 		lines_watch(s);
+}
+
+void lines_write_fds(struct lines *s, const void *data, size_t len, const int *fds, size_t n)
+{
+	struct parcel *p, **end = &s->parcels;
+
+	MUST(len && n <= LINES_FDS_MAX);
+	if (n) {
+		p = MEM_NEW(struct parcel);
+		p->at = s->out.len;
+		p->n = n;
+		memcpy(p->fds, fds, n * sizeof(*fds));
+		if (s->failed) {
+			parcel_free(p);
+			return;
+		}
+		while (*end)
+			end = &(*end)->next;
+		*end = p;
+	}
+	lines_write(s, data, len);
+}
+
+void lines_accept_fds(struct lines *s)
+{
+	s->accept_fds = true;
+}
+
+int lines_next_fd(struct lines *s)
+{
+	int fd;
+
+	if (!s->n_in_fds)
+		return -1;
+	fd = s->in_fds[0];
+	memmove(s->in_fds, s->in_fds + 1, --s->n_in_fds * sizeof(fd));
+	return fd;
 }
 
 size_t lines_pending(const struct lines *s)
@@ -156,6 +256,41 @@ static bool lines_deliver(struct lines *s, size_t scanned)
 	return true;
 }
 
+/* As recv(); what came along is kept, -1 with EMFILE if that is more than anybody takes. */
+static ssize_t lines_recv(struct lines *s, void *to, size_t len)
+{
+	struct iovec v = { to, len };
+	union fd_room room;
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = room.buf, .msg_controllen = sizeof(room.buf)
+	};
+	bool full = false;
+	ssize_t n;
+
+	if (!s->accept_fds)
+		return recv(s->fd, to, len, 0);
+	n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			if (s->n_in_fds < LINES_FDS_MAX) {
+				s->in_fds[s->n_in_fds++] = fd;
+			} else {
+				close(fd);
+				full = true;
+			}
+		}
+	}
+	if (!full)
+		return n;
+	errno = EMFILE;
+	return -1;
+}
+
 static void lines_read(struct lines *s)
 {
 	size_t total = 0;
@@ -165,7 +300,7 @@ static void lines_read(struct lines *s)
 		ssize_t n;
 
 		str_reserve(&s->in, READ_CHUNK);
-		n = recv(s->fd, s->in.data + s->in.len, READ_CHUNK, 0);
+		n = lines_recv(s, s->in.data + s->in.len, READ_CHUNK);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {

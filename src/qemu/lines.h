@@ -24,6 +24,13 @@ struct lines *lines_new(
 void lines_free(struct lines *s); /* drops what is unsent */
 void lines_write(struct lines *s, const void *data, size_t len);
 size_t lines_pending(const struct lines *s);
+/* The same, with descriptors that travel with the first byte (SCM_RIGHTS). They are taken, whatever happens. */
+#define LINES_FDS_MAX 16
+void lines_write_fds(struct lines *s, const void *data, size_t len, const int *fds, size_t n);
+/* Receive descriptors, too; without this the kernel drops them. They wait in order, at most LINES_FDS_MAX, for
+ * lines_next_fd(): the caller's from then on, -1 when there is none. More ends the stream. */
+void lines_accept_fds(struct lines *s);
+int lines_next_fd(struct lines *s);
 /* Gives the descriptor away and frees s. What was read beyond the last line goes to rest. Unsent output is written
  * first, as far as the socket takes it. Inside line() no further line is handed out. */
 int lines_take_fd(struct lines *s, struct str *rest);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct call {
 	struct call *next;
@@ -17,6 +18,7 @@ struct call {
 	void *arg;
 	char *text; /* the request while unsent */
 	char name[40];
+	int fd; /* goes with it; -1: none */
 };
 
 enum qmp_state { QMP_GREETING, QMP_AGREEING, QMP_READY, QMP_CLOSED };
@@ -36,6 +38,8 @@ struct qmp {
 
 static void call_free(struct call *c)
 {
+	if (c->fd >= 0)
+		close(c->fd);
 	free(c->text);
 	free(c);
 }
@@ -165,7 +169,8 @@ static void qmp_timer(void *arg)
 static void qmp_transmit(struct qmp *q, struct call *c)
 {
 	c->deadline = loop_mono_ms(q->loop) + c->limit_ms;
-	lines_write(q->lines, c->text, strlen(c->text));
+	lines_write_fds(q->lines, c->text, strlen(c->text), &c->fd, c->fd >= 0);
+	c->fd = -1;
 	free(TAKE(c->text));
 }
 
@@ -176,6 +181,7 @@ static struct call *qmp_queue(
 	struct str s = { 0 };
 
 	c->id = ++q->next_id;
+	c->fd = -1;
 	c->limit_ms = limit_ms;
 	c->fn = fn;
 	c->arg = arg;
@@ -192,17 +198,33 @@ static struct call *qmp_queue(
 	return c;
 }
 
-void qmp_send(
-	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg)
+static void qmp_submit(struct qmp *q, struct call *c)
 {
-	struct call *c = qmp_queue(q, cmd, args, limit_ms, fn, arg);
-
 	/* After the end the call waits in the list too: the timer ends it, so that nothing calls back from in here. */
 	if (q->state == QMP_CLOSED)
 		c->deadline = 1;
 	else if (q->state == QMP_READY)
 		qmp_transmit(q, c);
 	qmp_arm(q);
+}
+
+void qmp_send(
+	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg)
+{
+	qmp_submit(q, qmp_queue(q, cmd, args, limit_ms, fn, arg));
+}
+
+void qmp_send_file(struct qmp *q, const char *name, int fd, qmp_reply_fn *fn, void *arg)
+{
+	const struct qmp_cmd_info *info = &qmp_cmds[QMP_getfd];
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *args = json_new_obj(d);
+	struct call *c;
+
+	json_set_str(d, args, "fdname", name);
+	c = qmp_queue(q, info->wire, args, info->limit_ms, fn, arg);
+	c->fd = fd;
+	qmp_submit(q, c);
 }
 
 static void qmp_first_reply(void *arg, const struct json *ret, const struct err *e)

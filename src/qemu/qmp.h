@@ -36,3 +36,5 @@ typedef void qmp_reply_fn(void *arg, const struct json *ret, const struct err *e
 /* Use the typed qmp_send_x() of qmp_cmds.h; this is what they call. args may be NULL. fn may be NULL. */
 void qmp_send(
 	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg);
+/* getfd: QEMU gets the descriptor (taken) under that name, for netdev_add and the like. */
+void qmp_send_file(struct qmp *q, const char *name, int fd, qmp_reply_fn *fn, void *arg);

@@ -69,18 +69,25 @@ struct vm_config {
 	size_t n_nics;
 };
 
+/* Ids: a NIC's device is nic-NAME, its backend net-NAME, whenever it was plugged. */
 /* Which device sits on which root port. QEMU accepts a second device on an occupied port and the guest never sees it
  * (qemu.md 2.2), so nothing is plugged without asking here. */
 struct vm_ports {
 	const char *owner[VM_PORTS_MAX]; /* device id, borrowed or static; NULL: free */
 	size_t n;
-	char ids[VM_DISKS_MAX + VM_NICS_MAX][VM_NAME_MAX + 8]; /* storage of owner[] */
+	char ids[VM_PORTS_MAX][VM_NAME_MAX + 8]; /* storage of owner[] */
 };
 enum { PORT_SERIAL, PORT_BALLOON, PORT_SCSI, PORT_RNG, PORT_MEM, PORT_FIRST_DISK };
 
 int vm_config_check(const struct vm_config *c, struct err *e);
 /* As vm_argv() places them, spare ports included. */
 void vm_ports_of(const struct vm_config *c, struct vm_ports *ret);
+/* For what is plugged later. Device id: "KIND-NAME". The index of the port that is its own from now on; -1: none is free. It is
+ * given back when the guest has let go of the device, not before. */
+int vm_port_take(struct vm_ports *p, const char *kind, const char *name);
+void vm_port_give(struct vm_ports *p, const char *kind, const char *name);
+/* A NIC by itself; part of vm_config_check(). */
+int vm_nic_check(const struct vm_nic *n, struct err *e);
 /* The config must have passed the check. Adds to ret, argv[0] first. */
 void vm_argv(const struct vm_config *c, struct strv *ret);
 /* The name of a disk's top block node; long disk names are shortened with a hash. */

@@ -5,6 +5,7 @@
 #include "kubevirt/launcher/b64.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +13,11 @@
 
 void domain_free(struct domain *d)
 {
-	if (d)
-		arena_free(d->arena); /* d is in it */
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->n_nics; i++)
+		fd_closep(&d->nics[i].fd);
+	arena_free(d->arena); /* d is in it */
 }
 
 void domain_freep(struct domain **d)
@@ -278,18 +282,28 @@ static int read_disks(struct domain *d, const struct json *vmi, const struct jso
 
 /* ---- interfaces ---- */
 
-/* Stable for a VM's interface, in the locally administered range. */
+/* Stable for a VM's interface over all its starts, in the locally administered range. */
 static const char *make_mac(struct domain *d, const char *name)
 {
 	uint64_t h = 14695981039346656037ull;
 
-	for (const char *p = d->uid; *p; p++)
+	for (const char *p = d->uuid; *p; p++)
 		h = (h ^ (unsigned char)*p) * 1099511628211ull;
 	for (const char *p = name; *p; p++)
 		h = (h ^ (unsigned char)*p) * 1099511628211ull;
 	return arena_printf(d->arena, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(h >> 32) & 0xff,
 		(unsigned)(h >> 24) & 0xff, (unsigned)(h >> 16) & 0xff, (unsigned)(h >> 8) & 0xff,
 		(unsigned)h & 0xff);
+}
+
+/* As the guest shows it: lower case, with colons. */
+static const char *keep_mac(struct domain *d, const char *mac)
+{
+	char *copy = arena_printf(d->arena, "%s", mac);
+
+	for (char *p = copy; *p; p++)
+		*p = *p == '-' ? ':' : (char)tolower((unsigned char)*p);
+	return copy;
 }
 
 /* 10.0.2.0/24: the guest gets .2, its gateway is .1 */
@@ -345,28 +359,79 @@ static int read_model(struct domain_nic *n, const char *model, struct err *e)
 	return err_set(e, ERR_INVALID, "model \"%s\" is not supported", model);
 }
 
-static int read_nic(struct domain *d, struct domain_nic *n, const struct json *iface, const struct json *vmi,
-	const struct json *host, struct err *e)
+/* What every card has, whatever it hangs on. */
+static int read_card(
+	struct domain *d, struct domain_nic *n, const struct json *iface, const char *mac, struct err *e)
 {
-	const struct json *net = by_name(json_at(vmi, "/spec/networks"), n->name);
-	const char *mac = json_get_str(iface, "macAddress");
+	if (json_get_str(iface, "macAddress"))
+		mac = json_get_str(iface, "macAddress");
+	n->name = keep(d, json_str_or(json_get(iface, "name"), ""));
+	n->mac = str_empty(mac) ? make_mac(d, n->name) : keep_mac(d, mac);
+	n->boot_order = (int)json_i64(json_get(iface, "bootOrder"));
+	n->down = str_eq(json_get_str(iface, "state"), "down");
+	n->fd = -1;
+	return read_model(n, json_get_str(iface, "model"), e);
+}
 
-	if (!json_is_obj(json_get(net, "pod")))
-		return err_set(e, ERR_INVALID, "only the pod network is supported");
+static int read_pod_nic(struct domain *d, struct domain_nic *n, const struct json *iface,
+	const struct json *net, const struct json *host, struct err *e)
+{
 	if (json_get(iface, "masquerade"))
 		n->binding = NIC_MASQUERADE;
 	else if (json_get(iface, "bridge") || json_get(iface, "passtBinding"))
 		n->binding = NIC_BRIDGE;
 	else
 		return err_set(e, ERR_INVALID, "only the bindings masquerade and bridge are supported");
-	if (!mac && json_get_str(host, "podMAC"))
-		mac = json_get_str(host, "podMAC");
-	n->mac = str_empty(mac) ? make_mac(d, n->name) : keep(d, mac);
-	n->boot_order = (int)json_i64(json_get(iface, "bootOrder"));
-	if (read_model(n, json_get_str(iface, "model"), e) < 0 ||
+	if (read_card(d, n, iface, json_get_str(host, "podMAC"), e) < 0 ||
 		read_ports(n, json_get(iface, "ports"), e) < 0)
 		return -1;
 	return read_cidr(n, json_str_or(json_at(net, "/pod/vmNetworkCIDR"), "10.0.2.0/24"), e);
+}
+
+int domain_read_tap_nic(struct domain *d, const struct json *interface, const struct json *network,
+	const char *mac, struct domain_nic *ret, struct err *e)
+{
+	struct domain_nic n = { .binding = NIC_BRIDGE, .tap = true, .fd = -1 };
+
+	if (!json_get(network, "multus") || json_bool(json_at(network, "/multus/default")))
+		return err_set(
+			e, ERR_INVALID, "only the pod network and secondary networks (multus) are supported");
+	if (!json_get(interface, "bridge"))
+		return err_set(e, ERR_INVALID, "a secondary network needs the binding bridge");
+	if (read_card(d, &n, interface, mac, e) < 0)
+		return -1;
+	*ret = n;
+	return 0;
+}
+
+static int read_nic(struct domain *d, struct domain_nic *n, const struct json *iface, const struct json *vmi,
+	const struct json *host, struct err *e)
+{
+	const char *name = json_str_or(json_get(iface, "name"), "");
+	const struct json *net = by_name(json_at(vmi, "/spec/networks"), name);
+
+	if (json_is_obj(json_get(net, "pod")))
+		return read_pod_nic(d, n, iface, net, host, e);
+	return domain_read_tap_nic(d, iface, net, json_get_str(json_get(host, "macs"), name), n, e);
+}
+
+struct domain_nic *domain_nic_find(struct domain *d, const char *name)
+{
+	for (size_t i = 0; i < d->n_nics; i++)
+		if (str_eq(d->nics[i].name, name))
+			return &d->nics[i];
+	return NULL;
+}
+
+void domain_nic_remove(struct domain *d, const char *name)
+{
+	struct domain_nic *n = domain_nic_find(d, name);
+
+	if (!n)
+		return;
+	fd_closep(&n->fd);
+	d->n_nics--;
+	memmove(n, n + 1, (size_t)(&d->nics[d->n_nics] - n) * sizeof(*n));
 }
 
 static int read_nics(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
@@ -374,10 +439,11 @@ static int read_nics(struct domain *d, const struct json *vmi, const struct json
 	JSON_EACH (it, json_at(vmi, "/spec/domain/devices/interfaces")) {
 		struct domain_nic *n = &d->nics[d->n_nics];
 
+		if (str_eq(json_get_str(it.val, "state"), "absent"))
+			continue;
 		if (d->n_nics >= VM_NICS_MAX)
 			return err_set(
 				e, ERR_INVALID, "spec.domain.devices.interfaces: more than %d", VM_NICS_MAX);
-		n->name = keep(d, json_str_or(json_get(it.val, "name"), ""));
 		if (read_nic(d, n, it.val, vmi, host, e) < 0)
 			return err_wrap(e, "spec.domain.devices.interfaces[%zu]", it.i);
 		d->n_nics++;

@@ -41,7 +41,10 @@ struct domain_nic {
 	const char *name, *mac, *model; /* model: QEMU's device; NULL: virtio-net-pci */
 	enum nic_binding binding;
 	int boot_order;
-	bool all_ports; /* none were listed */
+	bool down;         /* the link, as it is */
+	bool tap, leaving; /* tap: a secondary network. leaving: the guest was asked to let go of it */
+	int fd;            /* of the tap, until QEMU has it; -1 */
+	bool all_ports;    /* none were listed */
 	struct domain_forward forwards[DOMAIN_FORWARDS_MAX];
 	size_t n_forwards;
 	/* masquerade: the guest's side */
@@ -71,5 +74,10 @@ struct domain {
 
 /* host may be NULL. ERR_INVALID with the field's path. */
 int domain_from_vmi(const struct json *vmi, const struct json *host, struct domain **ret, struct err *e);
-void domain_free(struct domain *d);
+/* One card by itself, of a secondary network: strings go into the domain's arena. mac may be NULL. */
+int domain_read_tap_nic(struct domain *d, const struct json *interface, const struct json *network,
+	const char *mac, struct domain_nic *ret, struct err *e);
+struct domain_nic *domain_nic_find(struct domain *d, const char *name); /* NULL: none */
+void domain_nic_remove(struct domain *d, const char *name);
+void domain_free(struct domain *d); /* closes what descriptors it holds */
 void domain_freep(struct domain **d);

@@ -180,12 +180,39 @@ static void what_can_not_be_served_is_an_error_with_its_path(void **state)
 		"persistentVolumeClaim");
 	refused("/spec/volumes/1", "{'name':'x','emptyDisk':{'capacity':'10'}}", "emptyDisk.capacity");
 	refused("/spec/volumes/1/cloudInitNoCloud/userDataBase64", "'***'", "base64");
-	refused("/spec/networks/0", "{'name':'default','multus':{'networkName':'n'}}", "pod network");
+	refused("/spec/networks/0", "{'name':'default','multus':{'networkName':'n'}}", "binding bridge");
+	refused("/spec/networks/0", "{'name':'default','multus':{'networkName':'n','default':true}}",
+		"secondary networks");
 	refused("/spec/networks/0/pod", "{'vmNetworkCIDR':'10.0.0.0'}", "vmNetworkCIDR");
 	refused("/spec/domain/devices/interfaces/0", "{'name':'default','sriov':{}}",
 		"masquerade and bridge");
 	refused("/spec/domain/devices/interfaces/0/ports", "[{'port':70000}]", "ports[0].port");
 	refused("/spec/domain/firmware/bootloader", "{'efi':{}}", "efi");
+}
+
+static void secondary_networks_hang_on_taps(void **state)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = guide_with("/spec/networks/-", "{'name':'extra','multus':{'networkName':'n'}}");
+	CLEANUP(json_doc_freep) struct json_doc *host = json_lit("{'macs':{'extra':'02:AA-00:00:00:01'}}");
+	struct json *nics = json_at(json_root(d), "/spec/domain/devices/interfaces");
+	CLEANUP(json_doc_freep)
+	struct json_doc *nic = json_lit("{'name':'extra','bridge':{},'state':'down'}"),
+			*gone = json_lit("{'name':'gone','bridge':{},'state':'absent'}");
+	CLEANUP(domain_freep) struct domain *dom = NULL;
+	struct err e;
+
+	json_append(d, nics, json_copy(d, json_root(gone)));
+	json_append(d, nics, json_copy(d, json_root(nic)));
+	assert_int_equal(domain_from_vmi(json_root(d), json_root(host), &dom, &e), 0);
+	assert_int_equal(dom->n_nics, 2); /* absent ones are not there at all */
+	assert_string_equal(dom->nics[1].mac, "02:aa:00:00:00:01");
+	assert_true(dom->nics[1].tap && dom->nics[1].down && !dom->nics[0].tap && !dom->nics[0].down);
+	assert_int_equal(dom->nics[1].fd, -1);
+	domain_nic_remove(dom, "default");
+	assert_int_equal(dom->n_nics, 1);
+	assert_non_null(domain_nic_find(dom, "extra"));
+	assert_null(domain_nic_find(dom, "default"));
 }
 
 static void passt_gets_addresses_and_ports(void **state)
@@ -270,6 +297,7 @@ int main(void)
 		cmocka_unit_test(another_network_moves_guest_and_gateway),
 		cmocka_unit_test(the_mac_is_stable_unless_given),
 		cmocka_unit_test(what_can_not_be_served_is_an_error_with_its_path),
+		cmocka_unit_test(secondary_networks_hang_on_taps),
 		cmocka_unit_test(passt_gets_addresses_and_ports),
 		cmocka_unit_test(slirp_gets_the_same),
 		cmocka_unit_test(without_a_list_the_privileged_ports_that_can_be_had_are_forwarded),

@@ -91,6 +91,7 @@ static void conclude(struct launcher *l)
 	loop_timer_stop(l->balloon);
 	if (l->resize)
 		resize_set_qmp(l->resize, NULL);
+	nic_end(l);
 	spawn_done(l);
 	console_hang_up(l->console);
 	l->exit_status = l->end.phase == WIRE_PHASE_SUCCEEDED ? 0 : 1;
@@ -444,6 +445,14 @@ static void on_memory_size(struct launcher *l, const struct json *data)
 		resize_look(l->resize);
 }
 
+static void on_device_deleted(struct launcher *l, const struct json *data)
+{
+	const char *id = json_get_str(data, "device"); /* parts of a device have none */
+
+	if (id)
+		nic_device_deleted(l, id);
+}
+
 static void on_port(struct launcher *l, const struct json *data)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
@@ -465,6 +474,7 @@ static const struct {
 	void (*fn)(struct launcher *l, const struct json *data);
 } events[] = {
 	{ "BLOCK_IO_ERROR", on_io_error },
+	{ "DEVICE_DELETED", on_device_deleted },
 	{ "MEMORY_DEVICE_SIZE_CHANGE", on_memory_size },
 	{ "RESET", on_reset },
 	{ "RESUME", on_resume },
@@ -498,6 +508,7 @@ static void on_closed(void *arg, const struct err *e)
 	log_debug("QMP: %s", e->msg);
 	if (l->resize)
 		resize_set_qmp(l->resize, NULL);
+	nic_end(l);
 	qmp_free(TAKE(l->qmp));
 	if (e->code != ERR_UNREACHABLE)
 		guest_finish(l, WIRE_PHASE_FAILED, "QemuCrashed", e->msg);

@@ -126,6 +126,7 @@ void launcher_free(struct launcher *l)
 	prepare_cancel(l);
 	if (l->resize)
 		resize_set_qmp(l->resize, NULL);
+	nic_end(l);
 	spawn_done(l);
 	console_free(l->console);
 	wire_server_free(l->server);
@@ -146,6 +147,7 @@ void launcher_free(struct launcher *l)
 		strv_done(&l->hostfwd[i]);
 	strv_done(&l->argv);
 	free(l->config);
+	free(l->ports);
 	domain_free(l->domain);
 	free(l->machine);
 	free(l->dir);

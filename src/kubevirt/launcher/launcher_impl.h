@@ -20,6 +20,7 @@
 #define BALLOON_FAST_FOR_MS 60000
 #define SPACE_EVERY_MS 2000
 #define SPACE_ENOUGH (64ull << 20)
+#define NIC_BOOT_MS 300000 /* a guest without balloon driver has booted by then */
 #define REBOOT_DEBOUNCE_MS \
 	5000 /* firmware resets once more: two RESET events are one reboot (qemu.md 16.13) */
 
@@ -67,7 +68,9 @@ struct launcher {
 	/* running */
 	pid_t qemu_pid, passt_pid[VM_NICS_MAX];
 	struct loop_child *qemu_child, *passt_child[VM_NICS_MAX];
-	bool plain_cpu; /* -cpu host made QEMU abort */
+	struct vm_ports *ports;   /* who sits where; from the start of QEMU on */
+	struct nic_job *nic_jobs; /* nic.c */
+	bool plain_cpu;           /* -cpu host made QEMU abort */
 	struct qmp *qmp;
 	struct resize *resize;
 	struct console *console;
@@ -113,6 +116,17 @@ extern const struct sm_state stop_states[];
 void prepare_qmp_ready(struct launcher *l);
 bool prepare_retry(
 	struct launcher *l, int wait_status); /* QEMU ended: true if it was started again in another way */
+
+/* nic.c: secondary network cards, and links */
+void nic_plug(struct launcher *l, const struct json *args, struct wire_call *call);
+void nic_unplug(struct launcher *l, const struct json *args, struct wire_call *call);
+void nic_set_link(struct launcher *l, const struct json *args, struct wire_call *call);
+/* Takes the descriptors that came with a start request. */
+int nic_take_files(struct domain *d, const struct json *host, struct wire_call *call, struct err *e);
+void nic_links_down(struct launcher *l);  /* before the guest runs: those that are wanted so */
+void nic_close_files(struct launcher *l); /* QEMU has them now */
+void nic_device_deleted(struct launcher *l, const char *id);
+void nic_end(struct launcher *l); /* QEMU is gone: before its client is freed */
 
 /* verbs.c */
 void verbs_dispatch(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call);

@@ -328,6 +328,7 @@ static void on_cont(void *arg, const struct json *ret, const struct err *e)
 		return;
 	}
 	sm_move(&l->prep, P_DONE);
+	nic_close_files(l);
 	guest_running(l);
 }
 
@@ -365,6 +366,7 @@ void prepare_qmp_ready(struct launcher *l)
 			.property = "guest-stats-polling-interval",
 			.value = BALLOON_FAST_S },
 		NULL, NULL);
+	nic_links_down(l);
 	if (l->domain->start_paused)
 		qmp_send_query_status(l->qmp, NULL, on_cont, l);
 	else

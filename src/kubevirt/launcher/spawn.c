@@ -137,6 +137,13 @@ int spawn_network(struct launcher *l, struct err *e)
 			.model = n->model,
 			.bootindex = n->boot_order,
 			.fd = -1 };
+		if (n->tap) {
+			to->netdev = VM_NET_TAP_FD;
+			to->fd = fcntl(n->fd, F_DUPFD_CLOEXEC, 3);
+			if (to->fd < 0)
+				return err_sys(e, "interface \"%s\"", n->name);
+			continue;
+		}
 		if (passt) {
 			to->netdev = VM_NET_STREAM_FD;
 			if (start_passt(l, i, e) < 0)
@@ -181,11 +188,11 @@ static int open_descriptors(struct launcher *l, struct proc_spec *spec, struct e
 	for (size_t i = 0; i < l->config->n_nics; i++) {
 		struct vm_nic *n = &l->config->nics[i];
 
-		if (n->netdev != VM_NET_STREAM_FD)
+		if (n->netdev == VM_NET_SLIRP)
 			continue;
 		if (spec->n_fds >= PROC_FDS_MAX)
-			return err_set(
-				e, ERR_INVALID, "more than %d interfaces with passt", PROC_FDS_MAX - FD_NET);
+			return err_set(e, ERR_INVALID, "more than %d interfaces with descriptors",
+				PROC_FDS_MAX - FD_NET);
 		spec->fds[spec->n_fds] = n->fd; /* closed with the others */
 		n->fd = PROC_FD_BASE + (int)spec->n_fds++;
 	}
@@ -212,6 +219,9 @@ int spawn_qemu(struct launcher *l, struct err *e)
 	int r = open_descriptors(l, &spec, e);
 
 	if (!r) {
+		if (!l->ports)
+			l->ports = MEM_NEW(struct vm_ports);
+		vm_ports_of(l->config, l->ports);
 		strv_done(&l->argv);
 		vm_argv(l->config, &l->argv);
 		spec.argv = strv_argv(&l->argv);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "kubevirt/launcher/net.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -87,9 +88,12 @@ static void put_devices(struct launcher *l, struct json_doc *d, struct json *o)
 		if (n->binding == NIC_MASQUERADE)
 			json_set_str(d, k, "guestIP", n->guest_ip);
 		json_set_bool(d, k, "masquerade", n->binding == NIC_MASQUERADE);
-		if (l->config && l->config->n_nics > i)
-			json_set_str(d, k, "backend",
-				l->config->nics[i].netdev == VM_NET_SLIRP ? "slirp" : "passt");
+		json_set_str(d, k, "backend",
+			n->tap                            ? "tap"
+			: str_eq(dom->network, NET_PASST) ? NET_PASST
+							  : "slirp");
+		json_set_str(d, k, "link", n->down ? "down" : "up");
+		json_set_bool(d, k, "leaving", n->leaving);
 		json_append(d, list, k);
 	}
 	list = json_need_arr(d, o, "disks");

@@ -69,6 +69,11 @@ static void verb_start(struct launcher *l, const struct json *args, struct wire_
 		wire_call_fail(call, &e);
 		return;
 	}
+	if (nic_take_files(d, json_get(args, "host"), call, &e) < 0) {
+		domain_free(d);
+		wire_call_fail(call, &e);
+		return;
+	}
 	d->allow_emulation |= l->spec.allow_emulation;
 	l->domain = d;
 	save_request(l, args);
@@ -109,6 +114,23 @@ static void verb_set_memory(struct launcher *l, const struct json *args, struct 
 	m->l = l;
 	m->call = call;
 	resize_request(l->resize, json_u64(json_get(args, "bytes")), memory_done, m);
+}
+
+/* ---- network cards ---- */
+
+static void verb_plug_nic(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	nic_plug(l, args, call);
+}
+
+static void verb_unplug_nic(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	nic_unplug(l, args, call);
+}
+
+static void verb_set_link(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	nic_set_link(l, args, call);
 }
 
 /* ---- simple QMP commands: the answer is QEMU's ---- */

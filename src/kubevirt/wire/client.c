@@ -187,9 +187,11 @@ struct wire_client *wire_client_new(
 	return c;
 }
 
-static void request_text(struct str *s, uint64_t id, enum wire_verb v, const struct json *args)
+static void request_text(struct str *s, uint64_t id, enum wire_verb v, const struct json *args, size_t files)
 {
 	str_addf(s, "{\"id\":%llu,\"verb\":\"%s\"", (unsigned long long)id, wire_verbs[v].name);
+	if (files)
+		str_addf(s, ",\"files\":%zu", files);
 	if (args) {
 		str_add(s, ",\"args\":");
 		json_write_to(args, s);
@@ -199,6 +201,12 @@ static void request_text(struct str *s, uint64_t id, enum wire_verb v, const str
 
 void wire_client_call(
 	struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg)
+{
+	wire_client_call_files(c, v, args, NULL, 0, fn, arg);
+}
+
+void wire_client_call_files(struct wire_client *c, enum wire_verb v, const struct json *args,
+	const int *files, size_t n, wire_reply_fn *fn, void *arg)
 {
 	struct pending *p = MEM_NEW(struct pending), **end = &c->calls;
 	struct str s = { 0 };
@@ -212,9 +220,12 @@ void wire_client_call(
 		end = &(*end)->next;
 	*end = p;
 	if (c->lines) {
-		request_text(&s, p->id, v, args);
-		lines_write(c->lines, s.data, s.len);
+		request_text(&s, p->id, v, args, n);
+		lines_write_fds(c->lines, s.data, s.len, files, n);
 		str_done(&s);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			close(files[i]);
 	}
 	client_arm(c);
 }
@@ -301,7 +312,7 @@ struct wire_console_call *wire_console_open(
 	loop_timer_set(c->timer, wire_verbs[WIRE_console].limit_ms);
 	c->lines = lines_new(l, fd, WIRE_LINE_MAX, WIRE_OUT_MAX, &ops, c);
 	json_set_str(d, args, "mode", mode ? mode : "takeover");
-	request_text(&s, 1, WIRE_console, args);
+	request_text(&s, 1, WIRE_console, args, 0);
 	lines_write(c->lines, s.data, s.len);
 	return c;
 }

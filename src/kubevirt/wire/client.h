@@ -26,6 +26,9 @@ typedef void wire_reply_fn(void *arg, const struct json *ok, const struct err *e
 /* args is copied; NULL for none. fn may be NULL. */
 void wire_client_call(
 	struct wire_client *c, enum wire_verb v, const struct json *args, wire_reply_fn *fn, void *arg);
+/* The same with descriptors, which are taken. */
+void wire_client_call_files(struct wire_client *c, enum wire_verb v, const struct json *args,
+	const int *files, size_t n, wire_reply_fn *fn, void *arg);
 
 /* Opens a second connection and asks for the console there. The reply arrives at fn with the descriptor, which is then
  * the caller's (non-blocking, raw console), and the first console bytes that came with the reply; or with -1 and e.

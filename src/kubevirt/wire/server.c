@@ -22,6 +22,8 @@ struct wire_call {
 	struct wire_call *next;
 	struct conn *conn; /* NULL: gone */
 	uint64_t id;
+	int files[LINES_FDS_MAX];
+	size_t n_files, at_file;
 };
 
 struct wire_server {
@@ -70,6 +72,28 @@ static void conn_send(struct conn *c, const struct json *v)
 
 /* ---- calls ---- */
 
+int wire_call_file(struct wire_call *c)
+{
+	return c->at_file < c->n_files ? c->files[c->at_file++] : -1;
+}
+
+static void call_free(struct wire_call *c)
+{
+	for (int fd; (fd = wire_call_file(c)) >= 0;)
+		close(fd);
+	free(c);
+}
+
+/* As many as the request says it brings; they came with its first byte, or it lies. */
+static void call_files(struct wire_call *c, const struct json *request)
+{
+	uint64_t n = json_u64(json_get(request, "files"));
+	int fd;
+
+	while (c->n_files < LINES_FDS_MAX && c->n_files < n && (fd = lines_next_fd(c->conn->lines)) >= 0)
+		c->files[c->n_files++] = fd;
+}
+
 static void call_unlink(struct wire_call *c)
 {
 	for (struct wire_call **at = c->conn ? &c->conn->calls : NULL; at && *at; at = &(*at)->next)
@@ -97,7 +121,7 @@ void wire_call_ok(struct wire_call *c, const struct json *ok)
 {
 	call_answer(c, "ok", ok);
 	call_unlink(c);
-	free(c);
+	call_free(c);
 }
 
 void wire_call_fail(struct wire_call *c, const struct err *e)
@@ -109,7 +133,7 @@ void wire_call_fail(struct wire_call *c, const struct err *e)
 	json_set_str(d, o, "message", e->msg);
 	call_answer(c, "error", o);
 	call_unlink(c);
-	free(c);
+	call_free(c);
 }
 
 void wire_call_subscribe(struct wire_call *c)
@@ -125,7 +149,7 @@ int wire_call_take_fd(struct wire_call *c, struct str *rest)
 
 	call_answer(c, "ok", NULL);
 	call_unlink(c);
-	free(c);
+	call_free(c);
 	if (conn) {
 		fd = lines_take_fd(TAKE(conn->lines), rest);
 		conn_free(conn);
@@ -171,6 +195,7 @@ static void conn_line(void *arg, char *line, size_t len)
 		return;
 	}
 	call->id = json_u64(json_get(json_root(d), "id"));
+	call_files(call, json_root(d));
 	if (request(c, json_root(d), call, &e) < 0)
 		wire_call_fail(call, &e);
 }
@@ -196,6 +221,7 @@ static void server_accept(void *arg, int what)
 	s->conns = c;
 	s->n_conns++;
 	c->lines = lines_new(s->loop, fd, WIRE_LINE_MAX, WIRE_OUT_MAX, &ops, c);
+	lines_accept_fds(c->lines);
 }
 
 void wire_server_event(struct wire_server *s, const char *event, const struct json *data)

@@ -31,4 +31,6 @@ void wire_call_ok(struct wire_call *c, const struct json *ok);
 void wire_call_fail(struct wire_call *c, const struct err *e);
 /* Answers {} and gives the connection away; bytes the peer sent too early go to rest. -1: the peer is gone. */
 int wire_call_take_fd(struct wire_call *c, struct str *rest);
+/* The next descriptor that came with the request, the caller's; -1: no more. What nobody took is closed with the call. */
+int wire_call_file(struct wire_call *c);
 void wire_call_subscribe(struct wire_call *c); /* to events, before wire_call_ok() */

@@ -2,7 +2,7 @@
 /* kubevirt/wire/wire.h - what virt-handler and virt-launcher say to each other.
  *
  * One JSON object per line over launcher.sock (mode 0600, in the VM's directory, mode 0700, uid 107). Requests carry
- * an id of the client's choice; replies may come in another order; events come in between. Every connection is equal:
+ * an id of the client's choice, and say with "files" how many descriptors come with their first byte; replies may come in another order; events come in between. Every connection is equal:
  * the handler, a test and a console may be connected at the same time.
  *
  * -> {"id":1,"verb":"hello"}
@@ -19,6 +19,13 @@
  * <- {"id":3,"error":{"code":"INVALID","message":"..."}}
  *                                   refused before QEMU was asked. CONFLICT: a newer set-memory took over, or the phase
  *                                   does not allow it. UNAVAILABLE: the guest went away. code: err_name()
+ * -> {"id":11,"verb":"plug-nic","files":1,"args":{"interface":INTERFACE,"network":NETWORK,"mac":"02:.."}}
+ *                                   of the VMI's spec; with the request comes the descriptor of a tap device (SCM_RIGHTS).
+ *                                   ok when QEMU has the card; also when it had it already
+ * -> {"id":12,"verb":"unplug-nic","args":{"name":"extra"}}
+ *                                   ok when the guest has let go and the tap is closed, or there is no such card. TIMEOUT
+ *                                   after 30 s: the guest may still let go later, a state event tells. CONFLICT: not booted
+ * -> {"id":13,"verb":"set-link","args":{"name":"extra","state":"down"}}       or "up"
  * -> {"id":4,"verb":"pause"} {"id":5,"verb":"unpause"}              idempotent
  * -> {"id":6,"verb":"shutdown","args":{"graceSeconds":30}}
  *                                   power button until the grace ends, then kill. 0: kill. Absent: the VMI's own
@@ -40,7 +47,8 @@
  *             "resizing":false,"error":"","offline":0,"guestTotal":952606720,"guestAvailable":901775360},
  *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4},
  *   "guest":{"booted":true,"agent":false,"reboots":0},
- *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp"}],
+ *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp","link":"up",
+ *                "leaving":false}],
  *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
  *   "startedAtMs":1767323045000}
  * Absent parts are unknown yet; memory is there once the guest has run. "max" equals "guestAtBoot" when no room was
@@ -56,6 +64,8 @@
  *    "maxGuestBytes":4294967296,                            room; else domain.memory.maxGuest; else none
  *    "containerDisks":{"VOLUME":"/dir or file"},            else /var/run/kubevirt/container-disks/VOLUME
  *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},   contents of Secrets named by volumes
+ *    "taps":["extra"],                                      secondary networks: names, in the order of the request's "files"
+ *    "macs":{"extra":"02:..."},                             their cards' addresses, else interfaces[].macAddress
  *    "network":"slirp"|"passt",                             else slirp: kubevirt/launcher/net.h
  *    "podMAC":"02:...","dns":["10.43.0.10"],"search":["default.svc.cluster.local"]}
  *
@@ -101,6 +111,9 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 	V(hello, "hello", WIRE_ALWAYS, 5000)           \
 	V(start, "start", WIRE_ALWAYS, 5000)           \
 	V(set_memory, "set-memory", WIRE_GUEST, 40000) \
+	V(plug_nic, "plug-nic", WIRE_GUEST, 15000)     \
+	V(unplug_nic, "unplug-nic", WIRE_GUEST, 40000) \
+	V(set_link, "set-link", WIRE_GUEST, 5000)      \
 	V(pause, "pause", WIRE_GUEST, 5000)            \
 	V(unpause, "unpause", WIRE_GUEST, 5000)        \
 	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)     \

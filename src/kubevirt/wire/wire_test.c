@@ -10,6 +10,7 @@
 #include "kubevirt/wire/server.h"
 #include "qemu/lines.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,10 @@ static void on_verb(void *arg, enum wire_verb v, const struct json *args, struct
 		break;
 	case WIRE_set_memory:
 		r->held = call;
+		break;
+	case WIRE_set_link:
+		r->server_fd = wire_call_file(call);
+		wire_call_ok(call, NULL);
 		break;
 	case WIRE_console:
 		r->server_fd = wire_call_take_fd(call, &rest);
@@ -190,6 +195,46 @@ static void an_answer_to_a_peer_that_left_is_no_harm(void **state)
 	wire_client_free(TAKE(r.client));
 	spin(&r);
 	wire_call_ok(r.held, NULL);
+	rig_close(&r);
+}
+
+static int open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void descriptors_come_with_a_request(void **state)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{'name':'a','state':'up'}");
+	struct rig r;
+	int pipes[2], files[2], before;
+	char c = 0;
+
+	rig_open(&r);
+	call(&r, WIRE_hello, NULL);
+	step_until(&r, &r.replies, 1);
+	before = open_fds();
+	assert_int_equal(pipe(pipes), 0);
+	files[0] = pipes[1];
+	files[1] = dup(pipes[1]);
+	wire_client_call_files(r.client, WIRE_set_link, json_root(d), files, 2, on_reply, &r);
+	wire_client_call(r.client, WIRE_set_memory, NULL, on_reply, &r); /* refused; has none */
+	step_until(&r, &r.replies, 3);
+	assert_int_equal(r.failures, 1);
+	assert_true(r.server_fd >= 0);
+	assert_int_equal(write(r.server_fd, "x", 1), 1);
+	assert_int_equal(read(pipes[0], &c, 1), 1);
+	assert_int_equal(c, 'x');
+	close(r.server_fd);
+	r.server_fd = -1;
+	/* the one that nobody took, and ours, are closed: the pipe has no writer any more */
+	assert_int_equal(read(pipes[0], &c, 1), 0);
+	close(pipes[0]);
+	assert_int_equal(open_fds(), before);
 	rig_close(&r);
 }
 
@@ -359,6 +404,7 @@ int main(void)
 		cmocka_unit_test(hello_answers_and_subscribes),
 		cmocka_unit_test(a_slow_verb_does_not_hold_up_others),
 		cmocka_unit_test(an_answer_to_a_peer_that_left_is_no_harm),
+		cmocka_unit_test(descriptors_come_with_a_request),
 		cmocka_unit_test(phases_and_arguments_are_checked_by_the_table),
 		cmocka_unit_test(garbage_is_answered_not_fatal),
 		cmocka_unit_test(a_lost_launcher_fails_calls_then_says_so),
