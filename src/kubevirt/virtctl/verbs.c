@@ -60,7 +60,7 @@ int verbs_request(const struct virtctl *v, const char *ns, struct str *path, str
 	return 0;
 }
 
-static int check_status(int status, const struct str *body, struct err *e)
+int virtctl_check_status(int status, const struct str *body, struct err *e)
 {
 	if (status < 300)
 		return 0;
@@ -97,7 +97,7 @@ int verbs_run(struct virtctl *v, struct err *e)
 	gerund(v->command, &doing);
 	if (kube_raw_wait(v->client, "PUT", path.data, "application/json", body.data, body.len, &status,
 		    &answer, e) < 0 ||
-		check_status(status, &answer, e) < 0)
+		virtctl_check_status(status, &answer, e) < 0)
 		return err_wrap(e, "Error %s %s %s", doing.data,
 			is_vmi_verb(v) ? kind_vmi.kind : kind_vm.kind, name_of(v));
 	printf("%s %s was scheduled to %s%s\n", is_vmi_verb(v) ? "VMI" : "VM", name_of(v), v->command,
@@ -113,13 +113,13 @@ static int server_version(struct virtctl *v, char **ret, struct err *e)
 	int status;
 
 	if (kube_raw_wait(v->client, "GET", GROUP_PATH, NULL, NULL, 0, &status, &group, e) < 0 ||
-		check_status(status, &group, e) < 0)
+		virtctl_check_status(status, &group, e) < 0)
 		return -1;
 	CLEANUP(json_doc_freep) struct json_doc *g = json_parse(str_cstr(&group), group.len, e);
 	const char *gv = g ? json_at_str(json_root(g), "/preferredVersion/groupVersion") : NULL;
 	str_addf(&path, "/apis/%s/version", gv ? gv : "subresources.kubevirt.io/v1");
 	if (kube_raw_wait(v->client, "GET", path.data, NULL, NULL, 0, &status, &body, e) < 0 ||
-		check_status(status, &body, e) < 0)
+		virtctl_check_status(status, &body, e) < 0)
 		return -1;
 	CLEANUP(json_doc_freep) struct json_doc *d = json_parse(str_cstr(&body), body.len, e);
 	if (!d || !json_get_str(json_root(d), "gitVersion"))

@@ -15,14 +15,17 @@ static const struct command {
 	size_t min_args, max_args;
 	virtctl_fn *fn;
 	const char *help;
+	const char *first; /* what args[0] may be, by |; NULL: a name */
 } commands[] = {
 	{ "start", "VM", 1, 1, verbs_run, "start a virtual machine" },
 	{ "stop", "VM", 1, 1, verbs_run, "stop a virtual machine" },
 	{ "restart", "VM", 1, 1, verbs_run, "restart a virtual machine" },
 	{ "migrate", "VM", 1, 1, verbs_run, "move a running virtual machine" },
-	{ "pause", "vm|vmi NAME", 2, 2, verbs_run, "hold a guest" },
-	{ "unpause", "vm|vmi NAME", 2, 2, verbs_run, "let a held guest go on" },
+	{ "pause", "vm|vmi NAME", 2, 2, verbs_run, "hold a guest", "vm|vmi" },
+	{ "unpause", "vm|vmi NAME", 2, 2, verbs_run, "let a held guest go on", "vm|vmi" },
 	{ "console", "VM", 1, 1, console_run, "connect to the serial console; ^] ends" },
+	{ "rollout", "status|diff VM", 2, 2, rollout_run, "what of its edits a running guest has",
+		"status|diff" },
 	{ "version", "", 0, 0, version_run, "versions of virtctl and of the server" },
 	{ NULL },
 };
@@ -41,7 +44,7 @@ static void usage(FILE *to)
 	      "COMMAND ...\n\n",
 		to);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(to, "  %-8s %-12s %s\n", c->name, c->args, c->help);
+		fprintf(to, "  %-8s %-14s %s\n", c->name, c->args, c->help);
 	fputs("\noptions:\n"
 	      "  -n, --namespace NS     namespace; that of the kubeconfig unless given\n"
 	      "      --kubeconfig FILE  how to reach the server; $KUBECONFIG unless given\n"
@@ -49,7 +52,10 @@ static void usage(FILE *to)
 	      "      --force            restart, stop: with --grace-period\n"
 	      "      --grace-period N   seconds the guest may take to shut down\n"
 	      "      --addedNodeSelector K=V  migrate: labels that the target node must have\n"
-	      "      --timeout MINUTES  console: how long to wait for the guest (5)\n"
+	      "      --timeout MINUTES  console: how long to wait for the guest (5);\n"
+	      "                         rollout status --watch: how long to wait at all\n"
+	      "  -w, --watch            rollout status: wait until nothing is on its way\n"
+	      "  -o, --output json      rollout: for programs\n"
 	      "      --dry-run          check only\n"
 	      "  -c, --client           version: virtctl's own\n",
 		to);
@@ -63,6 +69,7 @@ static const struct option longs[] = { { "namespace", required_argument, NULL, '
 	{ "grace-period", required_argument, NULL, OPT_GRACE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT }, { "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "addedNodeSelector", required_argument, NULL, OPT_SELECTOR }, { "client", no_argument, NULL, 'c' },
+	{ "watch", no_argument, NULL, 'w' }, { "output", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 
 static int bad(const char *text, const char *what)
@@ -82,6 +89,12 @@ static int option(struct virtctl *v, int o)
 	case 'c':
 		v->client_only = true;
 		return 0;
+	case 'w':
+		v->watch = true;
+		return 0;
+	case 'o':
+		v->output = optarg;
+		return str_eq(optarg, "json") ? 0 : bad("--output can be json", optarg);
 	case OPT_KUBECONFIG:
 		v->kubeconfig = optarg;
 		return 0;
@@ -102,6 +115,7 @@ static int option(struct virtctl *v, int o)
 			return bad("--grace-period is not a number of seconds", optarg);
 		return 0;
 	case OPT_TIMEOUT:
+		v->timeout_given = true;
 		v->timeout_minutes = strtod(optarg, &end);
 		if (!*optarg || *end || v->timeout_minutes < 0 || v->timeout_minutes > 1e6)
 			return bad("--timeout is not a number of minutes", optarg);
@@ -110,6 +124,17 @@ static int option(struct virtctl *v, int o)
 		fputs("try virtctl --help\n", stderr);
 		return -1;
 	}
+}
+
+static bool one_of(const char *word, const char *list)
+{
+	CLEANUP(mem_freep) char *copy = mem_strdup(list);
+	char *rest = copy;
+
+	for (char *item; (item = str_next(&rest, '|'));)
+		if (str_eq(item, word))
+			return true;
+	return false;
 }
 
 static int check(struct virtctl *v)
@@ -122,8 +147,10 @@ static int check(struct virtctl *v)
 		fprintf(stderr, "usage: virtctl %s %s\n", c->name, c->args);
 		return -1;
 	}
-	if (c->max_args == 2 && !str_eq(v->args[0], "vm") && !str_eq(v->args[0], "vmi"))
-		return bad("vm or vmi is expected before the name, not", v->args[0]);
+	if (c->first && !one_of(v->args[0], c->first)) {
+		CLEANUP(mem_freep) char *text = str_printf("%s is expected before the name, not", c->first);
+		return bad(text, v->args[0]);
+	}
 	/* KubeVirt's virtctl takes both or none. */
 	if (v->force != (v->grace_seconds >= 0))
 		return bad("--force and --grace-period go together", v->command);
@@ -134,7 +161,7 @@ int virtctl_parse(int argc, char **argv, struct virtctl *v)
 {
 	*v = (struct virtctl){ .grace_seconds = -1, .timeout_minutes = VIRTCTL_CONSOLE_TIMEOUT_MIN };
 	optind = 0; /* start afresh: tests parse many command lines */
-	for (int o; (o = getopt_long(argc, argv, "n:ch", longs, NULL)) != -1;) {
+	for (int o; (o = getopt_long(argc, argv, "n:cwo:h", longs, NULL)) != -1;) {
 		if (o == 'h') {
 			usage(stdout);
 			return 1;
@@ -196,5 +223,5 @@ int virtctl_main(int argc, char **argv)
 	kube_client_free(v.client);
 	loop_free(v.loop);
 	kube_config_done(&v.config);
-	return rc < 0 ? 1 : 0;
+	return rc >= 0 ? rc : v.trouble ? v.trouble : 1;
 }

@@ -66,7 +66,9 @@ static void bad_command_lines_are_refused(void **s)
 	static const char *const lines[] = { "virtctl", "virtctl fly a", "virtctl start", "virtctl start a b",
 		"virtctl pause a", "virtctl pause node a", "virtctl stop a --force",
 		"virtctl stop a --grace-period 3", "virtctl stop a --grace-period x --force",
-		"virtctl console a --timeout soon", "virtctl start a --fast" };
+		"virtctl console a --timeout soon", "virtctl start a --fast", "virtctl rollout a",
+		"virtctl rollout undo a", "virtctl rollout status", "virtctl rollout status a -o yaml",
+		"virtctl rollout status|diff a" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CLEANUP(mem_freep) char *keep = NULL;
 		struct virtctl v;
@@ -84,6 +86,11 @@ static void options_stand_anywhere(void **s)
 	assert_string_equal(v.kubeconfig, "/x");
 	assert_string_equal(v.args[0], "a");
 	assert_true(v.timeout_minutes == 0.5);
+	free(keep);
+	assert_int_equal(parse("virtctl rollout status -w --timeout 2 a -o json", &v, &keep), 0);
+	assert_true(v.watch && v.timeout_given && v.timeout_minutes == 2);
+	assert_string_equal(v.output, "json");
+	assert_string_equal(v.args[1], "a");
 }
 
 static void the_escape_ends_typed_input(void **s)
