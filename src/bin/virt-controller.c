@@ -13,6 +13,7 @@
 #include "kube/lease.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/synced.h"
 #include "kubevirt/health/health.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
@@ -23,12 +24,15 @@
 
 static const char usage[] =
 	"usage: virt-controller --launcher-image IMAGE [--port N] [--host ADDRESS] [--namespace NS]\n"
-	"                       [--kubeconfig FILE] [--identity NAME] [--verbose] [--version]\n";
+	"                       [--kubeconfig FILE] [--identity NAME] [--verbose] [--version]\n"
+	"                       [--additional-launcher-annotations-sync KEYS]\n"
+	"                       [--additional-launcher-labels-sync KEYS]\n";
 
 struct options {
 	const char *launcher_image, *host, *ns, *kubeconfig, *identity;
 	int port;
 	bool verbose;
+	struct synced_keys synced;
 };
 
 struct program {
@@ -147,6 +151,8 @@ static int options(int argc, char **argv, struct options *o)
 		{ "port", required_argument, NULL, 'p' }, { "host", required_argument, NULL, 'H' },
 		{ "namespace", required_argument, NULL, 'n' }, { "kubeconfig", required_argument, NULL, 'k' },
 		{ "identity", required_argument, NULL, 'i' }, { "verbose", no_argument, NULL, 'v' },
+		{ "additional-launcher-annotations-sync", required_argument, NULL, 'A' },
+		{ "additional-launcher-labels-sync", required_argument, NULL, 'L' },
 		{ "version", no_argument, NULL, 'V' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 } };
 	int64_t n;
@@ -162,6 +168,8 @@ static int options(int argc, char **argv, struct options *o)
 			*text = optarg;
 		} else if (c == 'p' && str_to_i64(optarg, 0, 65535, &n)) {
 			o->port = (int)n;
+		} else if (c == 'A' || c == 'L') {
+			synced_keys_add(c == 'A' ? &o->synced.annotations : &o->synced.labels, optarg);
 		} else if (c == 'v') {
 			o->verbose = true;
 		} else if (c == 'V') {
@@ -244,7 +252,9 @@ int main(int argc, char **argv)
 		log_error("%s", e.msg);
 		return 1;
 	}
-	p.vmi_env = (struct vmi_env){ .launcher_image = p.o.launcher_image,
+	p.vm_env.synced = &p.o.synced;
+	p.vmi_env = (struct vmi_env){ .synced = &p.o.synced,
+		.launcher_image = p.o.launcher_image,
 		.host_dir = env_or(KV_HOST_DIR_ENV, KV_HOST_DIR_DEFAULT) };
 	p.loop = loop_new();
 	if (start(&p, &config, &e) < 0) {
@@ -260,5 +270,6 @@ int main(int argc, char **argv)
 	kube_client_free(p.client);
 	loop_free(p.loop);
 	kube_config_done(&config);
+	synced_keys_done(&p.o.synced);
 	return p.status;
 }

@@ -643,6 +643,219 @@ static void placement_is_copied_to_the_instance(void **state)
 		"placement updated in template spec: spec.template.spec.nodeSelector.zone (none) -> \"a\"");
 }
 
+/* ---- metadata that follow: 14, 15 ---- */
+static void template_metadata(struct world *w, const char *metadata)
+{
+	CLEANUP(mem_freep) char *text = str_printf("{'spec':{'template':{'metadata':%s}}}", metadata);
+
+	assert_int_equal(user_merge(w, &kind_vm, "v0", NULL, text), 0);
+	world_run(w, SOON);
+}
+
+static void annotations_of_the_descheduler_follow(void **state)
+{
+	static const char evict[] = "descheduler.alpha.kubernetes.io/evict";
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	template_metadata(w, "{'annotations':{'descheduler.alpha.kubernetes.io/evict':'true','other':'x'}}");
+	assert_string_equal(meta_annotation(world_vmi(w, "v0"), evict), "true");
+	assert_string_equal(meta_annotation(obj_json(pod(w)), evict), "true");
+	assert_null(meta_annotation(world_vmi(w, "v0"), "other"));
+	assert_no_rr(w);
+	/* what does not reach the guest is not blocked by what waits for its restart */
+	edit(w, "{'hostname':'b'}");
+	template_metadata(w, "{'annotations':{'descheduler.alpha.kubernetes.io/evict':null}}");
+	assert_rr(w, "hostname");
+	assert_null(meta_annotation(world_vmi(w, "v0"), evict));
+	assert_null(meta_annotation(obj_json(pod(w)), evict));
+	/* an annotation of the VM itself, under either strategy */
+	user_config(w, STAGE);
+	user_merge(w, &kind_vm, "v0", NULL,
+		"{'metadata':{'annotations':{'kubevirt.io/skip-backup-hooks':'true'}}}");
+	template_metadata(w, "{'annotations':{'descheduler.alpha.kubernetes.io/evict':'true'}}");
+	assert_string_equal(meta_annotation(obj_json(pod(w)), ANN_SKIP_BACKUP_HOOKS), "true");
+	assert_null(meta_annotation(world_vmi(w, "v0"), evict)); /* decision 4 */
+	assert_rr(w, "spec.template.metadata.annotations");
+}
+
+static void keys_given_by_pattern_follow(void **state)
+{
+	struct world *w = *state;
+
+	synced_keys_add(&w->synced.annotations, "vendor.io/*,*");
+	synced_keys_add(&w->synced.labels, "tier");
+	run_vm(w, "1Gi");
+	template_metadata(
+		w, "{'annotations':{'vendor.io/a':'1','bare':'x'},'labels':{'tier':'t','app':'y'}}");
+	assert_string_equal(meta_annotation(obj_json(pod(w)), "vendor.io/a"), "1");
+	assert_null(meta_annotation(world_vmi(w, "v0"), "bare"));
+	assert_string_equal(meta_label(obj_json(pod(w)), "tier"), "t");
+	assert_string_equal(meta_label(obj_json(pod(w)), "app"), "x");
+	template_metadata(w, "{'annotations':{'vendor.io/a':'2','vendor.io/b':'3'},'labels':{'tier':null}}");
+	assert_string_equal(meta_annotation(obj_json(pod(w)), "vendor.io/a"), "2");
+	assert_string_equal(meta_annotation(obj_json(pod(w)), "vendor.io/b"), "3");
+	assert_null(meta_label(obj_json(pod(w)), "tier"));
+	assert_no_rr(w);
+}
+
+/* ---- the guest's identity: 16 ---- */
+static void an_identity_made_up_becomes_the_vms(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(mem_freep) char *uuid = NULL;
+	CLEANUP(mem_freep) char *own = NULL;
+
+	w->no_identity = true; /* a VM that was made before there was admission */
+	run_vm(w, "1Gi");
+	uuid = mem_strdup(vmi_text(w, "/spec/domain/firmware/uuid"));
+	assert_int_equal(strlen(uuid), 36);
+	assert_string_equal(json_at_str(world_vm(w, "v0"), "/spec/template/spec/domain/firmware/uuid"), uuid);
+	assert_no_rr(w);
+	/* our own write is no edit: the instance is as new as its VM */
+	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/observedGeneration")),
+		obj_generation(fake_api_get(w->api, &kind_vm, "default/v0")));
+	edit(w, "{'domain':{'firmware':{'uuid':'5d307ca9-b3ef-428c-8861-06e72d69f223'}}}");
+	assert_rr(w, "spec.template.spec.domain.firmware.uuid");
+	own = str_printf("{'domain':{'firmware':{'uuid':'%s'}}}", uuid);
+	edit(w, own);
+	assert_no_rr(w);
+}
+
+/* ---- the cluster's configuration: decisions 12, 13; rollout.md 7.3 ---- */
+#define RATIO "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxHotplugRatio':2,'maxCpuSockets':6}}}}"
+#define NO_RATIO "{'spec':{'configuration':{'liveUpdateConfiguration':null}}}"
+static const char *drift(struct world *w)
+{
+	return meta_annotation(world_vm(w, "v0"), ANN_CONFIGURATION_DRIFT);
+}
+
+static void changed_defaults_are_told(void **state)
+{
+	struct world *w = *state;
+	uint64_t writes;
+
+	run_vm(w, "1Gi");
+	assert_null(drift(w));
+	user_config(w, RATIO);
+	world_run(w, SOON);
+	assert_string_equal(drift(w), "spec.domain.memory.maxGuest \"4Gi\" -> \"2Gi\"; "
+				      "spec.domain.cpu.maxSockets 4 -> 6");
+	assert_int_equal(events(w, "ConfigurationDrift"), 1);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "4Gi");
+	memory(w, "3Gi"); /* within what it was started with */
+	assert_int_equal(guest(w)->memory, 3 * GI);
+	writes = fake_api_writes(w->api);
+	user_config(w, "{'spec':{'configuration':{'imagePullPolicy':'Always'}}}");
+	world_run(w, SOON);
+	assert_int_equal(fake_api_writes(w->api) - writes, 1); /* said once */
+	user_config(w, NO_RATIO);
+	world_run(w, SOON);
+	assert_null(drift(w));
+	user_config(w, RATIO);
+	world_run(w, SOON);
+	restart(w);
+	assert_null(drift(w));
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "6Gi"); /* 3Gi by now */
+}
+
+static void changed_defaults_are_rolled_out_on_demand(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	user_merge(w, &kind_vm, "v0", NULL,
+		"{'metadata':{'annotations':{'coracle.dev/rollout-configuration':'true'}}}");
+	user_config(w, "{'spec':{'configuration':{'evictionStrategy':'LiveMigrate'}}}");
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/evictionStrategy", "LiveMigrate"); /* live: nothing in the guest is touched */
+	user_config(w, RATIO);
+	world_run(w, SOON);
+	assert_rr(w, "the cluster's configuration was changed: spec.template.spec.domain.memory.maxGuest "
+		     "\"4Gi\" -> \"2Gi\"; spec.template.spec.domain.cpu.maxSockets 4 -> 6");
+	user_config(w, NO_RATIO);
+	world_run(w, SOON);
+	assert_no_rr(w);
+	/* for all VMs, but for those that do not want it */
+	user_config(w, "{'metadata':{'annotations':{'coracle.dev/rollout-configuration':'true'}}}");
+	user_merge(w, &kind_vm, "v0", NULL,
+		"{'metadata':{'annotations':{'coracle.dev/rollout-configuration':null}}}");
+	user_config(w, RATIO);
+	world_run(w, SOON);
+	assert_rr(w, "configuration");
+	user_merge(w, &kind_vm, "v0", NULL,
+		"{'metadata':{'annotations':{'coracle.dev/rollout-configuration':'false'}}}");
+	world_run(w, SOON);
+	assert_no_rr(w);
+}
+
+/* decision 12: started under Stage, with room, since a guest of 4Gi pays nothing for it; 16738: the strategy changes under a VM
+ * that runs, both ways */
+static void live_update_reaches_what_runs_already(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, STAGE);
+	w->vm_env.cpu_hotplug = true;
+	run_special(w, "'memory':{'guest':'4Gi'},'cpu':{'sockets':2}", "");
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "16Gi");
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/maxSockets")), 8);
+	edit(w, "{'domain':{'memory':{'guest':'6Gi'},'cpu':{'sockets':4}}}");
+	assert_rr(w, "spec.template.spec.domain.memory.guest");
+	assert_rr(w, "spec.template.spec.domain.cpu.sockets 2 -> 4");
+	assert_int_equal(guest(w)->memory, 4 * GI);
+	user_config(w, LIVE);
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, 6 * GI);
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 4);
+	user_config(w, STAGE);
+	memory(w, "8Gi");
+	assert_rr(w, "memory updated in template spec");
+	assert_int_equal(guest(w)->memory, 6 * GI);
+}
+
+/* ---- placement that is enforced: rollout.md 7.14 ---- */
+static void node_labels(struct world *w, const char *metadata_and_spec)
+{
+	fake_api_put(w->api, &kind_node, json_lit(metadata_and_spec));
+	world_run(w, SOON);
+}
+
+static void placement_is_enforced_on_demand(void **state)
+{
+	struct world *w = *state;
+
+	run_vm(w, "1Gi");
+	edit(w, "{'nodeSelector':{'zone':'a'}}");
+	assert_null(condition(w, COND_MIGRATION_REQUIRED, "status")); /* 74: the pod stays */
+	user_merge(w, &kind_vm, "v0", NULL,
+		"{'metadata':{'annotations':{'coracle.dev/enforce-placement':'true'}}}");
+	world_run(w, SOON);
+	assert_string_equal(condition(w, COND_MIGRATION_REQUIRED, "status"), "True");
+	assert_string_equal(condition(w, COND_MIGRATION_REQUIRED, "reason"), "PlacementNotSatisfied");
+	assert_no_rr(w);
+	node_labels(w, "{'metadata':{'name':'" WORLD_NODE
+		       "','labels':{'kubevirt.io/schedulable':'true','zone':'a'}}}");
+	assert_null(condition(w, COND_MIGRATION_REQUIRED, "status"));
+	edit(w, "{'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'"
+		"nodeSelectorTerms'"
+		":[{'matchExpressions':[{'key':'zone','operator':'NotIn','values':['a']}]}]}}}}");
+	assert_string_equal(condition(w, COND_MIGRATION_REQUIRED, "status"), "True");
+	edit(w, "{'affinity':null}");
+	assert_null(condition(w, COND_MIGRATION_REQUIRED, "status"));
+	node_labels(w,
+		"{'metadata':{'name':'" WORLD_NODE
+		"','labels':{'kubevirt.io/schedulable':'true','zone':'a'}},'spec':{'taints':[{'key':'gpu',"
+		"'effect':'NoSchedule'},{'key':'node.kubernetes.io/not-ready','effect':'NoSchedule'}]}}");
+	assert_non_null(strstr(condition(w, COND_MIGRATION_REQUIRED, "message"), "taint gpu"));
+	edit(w, "{'tolerations':[{'key':'gpu','operator':'Exists'}]}");
+	assert_null(condition(w, COND_MIGRATION_REQUIRED, "status"));
+	assert_int_equal(w->pods_made, 1);
+}
+
 /* ---- CPUs ---- */
 /* 1 and 30, decided completely; the launcher part is simulated by nobody, so HotVCPUChange stays */
 static void sockets_are_patched_where_launchers_can_take_them(void **state)
@@ -723,6 +936,13 @@ int main(void)
 		T(a_newer_value_overtakes),
 		T(memory_given_as_request_only_can_become_guest_memory),
 		T(placement_is_copied_to_the_instance),
+		T(annotations_of_the_descheduler_follow),
+		T(keys_given_by_pattern_follow),
+		T(an_identity_made_up_becomes_the_vms),
+		T(changed_defaults_are_told),
+		T(changed_defaults_are_rolled_out_on_demand),
+		T(live_update_reaches_what_runs_already),
+		T(placement_is_enforced_on_demand),
 		T(sockets_are_patched_where_launchers_can_take_them),
 		T(sockets_that_can_not_go_live_are_staged),
 		T(a_cpu_model_alone_asks_for_no_sockets),

@@ -63,7 +63,9 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 	struct world *w = arg;
 	struct kv_config config;
 	char uuid[40];
-	const struct defaults_in in = { .config = &config, .uuid = uuid, .serial = uuid };
+	const struct defaults_in in = {
+		.config = &config, .uuid = w->no_identity ? NULL : uuid, .serial = uuid
+	};
 
 	config_now(w, &config);
 	snprintf(uuid, sizeof(uuid), "00000000-0000-4000-8000-%012d", ++w->n_uuids);
@@ -134,6 +136,7 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 		.rng = { seed },
 		.vmi_env = {
 			.launcher_image = "coracle.dev/virt-launcher:v1", .host_dir = "/var/run/kubevirt" } };
+	w->vm_env.synced = w->vmi_env.synced = &w->synced;
 	w->api = fake_api_new(w->loop);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		add_kind(w, kinds[i], schemas ? NULL : bare_kind(i));
@@ -160,6 +163,7 @@ void world_done(struct world *w)
 	fake_api_free(w->api);
 	loop_free(w->loop);
 	str_done(&w->broken);
+	synced_keys_done(&w->synced);
 }
 
 /* ---- time ---- */

@@ -7,6 +7,7 @@
 #include "kube/fake_api.h"
 #include "kube/rng.h"
 #include "kubevirt/api/config.h"
+#include "kubevirt/api/synced.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/vmi.h"
@@ -45,12 +46,14 @@ struct world {
 	struct controller_set *set;
 	struct vm_env vm_env;
 	struct vmi_env vmi_env;
+	struct synced_keys synced;
 	struct node_env node_env;
 	struct rng rng;
 	struct guest guests[WORLD_GUESTS_MAX];
 	size_t n_guests;
 	struct node_faults faults;
 	bool trace;
+	bool no_identity;  /* admission gives VMs no UUID of their own */
 	struct str broken; /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/meta.h"
 #include "api/quantity.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -47,6 +48,13 @@ bool kv_arch_of(const struct kv_config *c, const char *text, enum kv_arch *ret)
 			return true;
 		}
 	return false;
+}
+
+bool kv_opted(const struct json *o, const char *annotation, bool deflt)
+{
+	const char *text = meta_annotation(o, annotation);
+
+	return str_eq(text, "true") || (deflt && !str_eq(text, "false"));
 }
 
 const char *rollout_name(enum rollout r)
@@ -209,6 +217,8 @@ void kv_config_from(const struct json *cr, struct kv_config *ret)
 	};
 	take_str(json_at(cr, "/status/defaultArchitecture"), &ret->default_arch);
 	take_str(json_at(conf, "/architectureConfiguration/defaultArchitecture"), &ret->default_arch);
+	ret->rollout_configuration = kv_opted(cr, ANN_ROLLOUT_CONFIGURATION, false);
+	ret->enforce_placement = kv_opted(cr, ANN_ENFORCE_PLACEMENT, false);
 	read_live_update(conf, ret);
 	read_guests(conf, ret);
 	read_architectures(conf, ret);

@@ -37,6 +37,9 @@ struct kv_config {
 	int64_t max_guest;         /* bytes; 0: not set */
 	const struct json *max_guest_json; /* as written, or NULL */
 
+	bool rollout_configuration,
+		enforce_placement; /* annotations of the CR: what VMs that do not say get */
+
 	unsigned workload_methods; /* enum kv_workload_update */
 	int64_t eviction_batch_size, eviction_batch_interval_ms;
 
@@ -72,6 +75,8 @@ const char *kv_arch_host(void);
 
 /* cr: the whole KubeVirt object; NULL gives the defaults. Never fails: values that validate.h refuses are taken as not set. */
 void kv_config_from(const struct json *cr, struct kv_config *ret);
+/* An opt-in: "true" or "false" in the annotation of an object, else deflt. */
+bool kv_opted(const struct json *o, const char *annotation, bool deflt);
 /* "Stage", "LiveUpdate" */
 const char *rollout_name(enum rollout r);
 /* Does a machine type match the permitted patterns (q35*, pc-q35*, ...)? ret_allowed (may be NULL) gets them as text:

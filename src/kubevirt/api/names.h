@@ -89,6 +89,13 @@
 #define ANN_CUSTOMIZER "kubevirt.io/customizer-identifier"
 #define ANN_TEST_MEMORY_FAIL "kubevirt.io/func-test-memory-hotplug-fail"
 #define ANN_TEST_LAUNCHER_FAIL "kubevirt.io/func-test-virt-launcher-fail-fast"
+#define ANN_SKIP_BACKUP_HOOKS "kubevirt.io/skip-backup-hooks"
+#define ANN_DESCHEDULER_EVICT "descheduler.alpha.kubernetes.io/evict"
+#define ANN_DESCHEDULER_PREFER_NO_EVICTION "descheduler.alpha.kubernetes.io/prefer-no-eviction"
+/* "true" on a VM, or on the KubeVirt object for all VMs that do not say "false" (docs/rollout.md) */
+#define ANN_ROLLOUT_CONFIGURATION "coracle.dev/rollout-configuration"
+#define ANN_ENFORCE_PLACEMENT "coracle.dev/enforce-placement"     /* copied to the instance */
+#define ANN_CONFIGURATION_DRIFT "coracle.dev/configuration-drift" /* on a VM: what it would get at a start */
 #define ANN_DEFAULT_CONTAINER "kubectl.kubernetes.io/default-container"
 #define ANN_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 

@@ -124,17 +124,46 @@ static bool only_seen(const struct vm_seen *s, const struct vm_turn *t)
 	return json_eq(json_root(d), was);
 }
 
+/* The guest's identity, made up at its start, becomes the VM's own (rollout.md 6.16). */
+static void keep_uuid(const struct vm_seen *s, struct json_doc *d, struct json *root)
+{
+	static const char path[] = "/spec/template/spec/domain/firmware/uuid";
+	const char *uuid = s->vmi ? json_at_str(obj_json(s->vmi), "/spec/domain/firmware/uuid") : NULL;
+
+	if (!str_empty(uuid) && str_empty(json_at_str(root, path)) &&
+		json_is_obj(json_at(root, "/spec/template/spec")))
+		json_put_str(d, root, path, uuid);
+}
+
+/* Decision 13. The annotation says what was told already. True: there is something new to tell. */
+static bool note_drift(const struct vm_seen *s, struct json_doc *d, struct json *root, char **ret)
+{
+	const char *told = meta_annotation(root, ANN_CONFIGURATION_DRIFT);
+
+	if (!rollout_drift(s, ret) || str_eq(told, *ret))
+		return false;
+	meta_set_annotation(d, root, ANN_CONFIGURATION_DRIFT, *ret);
+	return *ret != NULL;
+}
+
 static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
 {
 	struct json_doc *d = obj_draft(s->vm);
 	struct json *root = json_root(d), *spec = json_get(root, "spec");
+	CLEANUP(mem_freep) char *drift = NULL;
+	bool tell;
 
 	meta_set_finalizer(d, root, FINALIZER_VM, true);
+	keep_uuid(s, d, root);
+	tell = note_drift(s, d, root, &drift);
 	if (t->to_always && json_get(spec, "running"))
 		json_set_bool(d, spec, "running", true);
 	else if (t->to_always)
 		json_set_str(d, spec, "runStrategy", "Always");
 	plan_change(out, &kind_vm, s->vm, NULL, d);
+	if (tell)
+		plan_event(out, s->vm, false, "ConfigurationDrift",
+			"the cluster's configuration would give this machine at its next start: %s", drift);
 }
 
 static void turn_begin(const struct vm_seen *s, struct vm_turn *t)

@@ -18,7 +18,7 @@ struct vm_seen {
 	const struct obj *revisions[VM_REVISIONS_MAX];
 	size_t n_revisions;
 	const struct obj *revision; /* of these: how the instance was started; NULL: not known */
-	/* spec.template of the VM and of its start revision, instance type and preference applied: what rollout_*.c compare. NULL:
+	/* spec.template of the VM and of its start revision, instance type and preference applied: what is compared. NULL:
 	 * there is none, or it can not be expanded just now, and nothing is compared. */
 	const struct json *template, *start;
 	const struct kv_config *config;
@@ -90,6 +90,13 @@ void rollout_memory(const struct vm_seen *s, struct edits *r);
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_cpu(const struct vm_seen *s, struct edits *r);
 void rollout_placement(const struct vm_seen *s, struct edits *r);
+/* What the cluster's configuration would give an instance that is started now, and this one has not: under opt-in a change like
+ * others, else only told (decision 13). */
+void rollout_config(const struct vm_seen *s, struct edits *r);
+/* The same as text: "path old -> new; ...", NULL: none; caller frees. false: it can not be told now. */
+bool rollout_drift(const struct vm_seen *s, char **ret);
+/* Labels and annotations that follow an edit of the template, and of the VM (rollout.md 2.6). */
+void rollout_synced(const struct vm_seen *s, struct edits *r);
 bool rollout_live(const struct vm_seen *s);                         /* LiveUpdate in force */
 struct json *rollout_vmi(const struct vm_seen *s, struct edits *r); /* root of r->vmi, made on first use */
 void rollout_busy(struct edits *r, const char *reason, const char *message);

@@ -16,6 +16,9 @@ static void copy_map(struct json_doc *d, struct json *meta, const struct json *t
 		json_set_copy(d, meta, key, json_get(template_meta, key));
 }
 
+/* Of the VM itself; its instance follows them later on, too (rollout_meta.c). */
+static const char *const vm_keys[] = { ANN_SKIP_BACKUP_HOOKS, ANN_ENFORCE_PLACEMENT };
+
 struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 {
 	const struct json *template = json_at(obj_json(s->vm), "/spec/template");
@@ -30,6 +33,10 @@ struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 	json_set_str(d, meta, "namespace", obj_namespace(s->vm));
 	copy_map(d, meta, json_get(template, "metadata"), "labels");
 	copy_map(d, meta, json_get(template, "metadata"), "annotations");
+	for (size_t i = 0; i < ARRAY_LEN(vm_keys); i++)
+		if (meta_annotation(obj_json(s->vm), vm_keys[i]))
+			meta_set_annotation(
+				d, root, vm_keys[i], meta_annotation(obj_json(s->vm), vm_keys[i]));
 	meta_set_annotation(d, root, ANN_VM_GENERATION, generation);
 	meta_set_finalizer(d, root, FINALIZER_VM, true);
 	meta_add_owner(d, root, KV_API_VERSION, "VirtualMachine", obj_name(s->vm), obj_uid(s->vm), true);

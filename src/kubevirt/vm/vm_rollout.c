@@ -131,12 +131,22 @@ static void compare_metadata(const struct vm_seen *s, struct edits *r)
 }
 
 /* ---- the instance's idea of the VM's generation (rollout.md 2.1) ---- */
+static void on_other_than_uuid(
+	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
+{
+	if (live_class(dotted) != LIVE_NEUTRAL_UUID)
+		*(bool *)arg = true;
+}
+
 static bool same_template(const struct vm_seen *s)
 {
 	const struct json *was = s->start, *is = s->template;
 
-	return spec_same("", json_get(was, "spec"), json_get(is, "spec")) &&
-	       json_eq(json_get(was, "metadata"), json_get(is, "metadata"));
+	bool differs = false;
+
+	/* written into it by ourselves (vm.c) */
+	spec_diff("", json_get(was, "spec"), json_get(is, "spec"), on_other_than_uuid, &differs);
+	return !differs && json_eq(json_get(was, "metadata"), json_get(is, "metadata"));
 }
 
 static void raise_generation(const struct vm_seen *s, struct edits *r)
@@ -159,6 +169,9 @@ static void block_the_rest(struct edits *r)
 	for (size_t i = 0; i < r->n; i++)
 		r->items[i].staged = true;
 	json_doc_free(TAKE(r->vmi));
+	/* nor does it wait for anything but the restart */
+	r->busy_reason = NULL;
+	free(TAKE(r->busy_message));
 }
 
 void rollout_compute(const struct vm_seen *s, struct edits *ret)
@@ -172,9 +185,11 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	rollout_memory(s, ret);
 	compare_static(s, ret);
 	compare_metadata(s, ret);
+	rollout_config(s, ret);
 	block_the_rest(ret);
 	rollout_memory_cancel(s, ret);
 	raise_generation(s, ret);
+	rollout_synced(s, ret);
 }
 
 /* ---- the message (decision 7) ---- */

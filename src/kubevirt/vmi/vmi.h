@@ -5,8 +5,10 @@
 
 #include "kube/controller.h"
 
+struct synced_keys;
 struct vmi_env {
 	const char *launcher_image;
-	const char *host_dir; /* KUBEVIRT_HOST_DIR on the nodes */
+	const char *host_dir;             /* KUBEVIRT_HOST_DIR on the nodes */
+	const struct synced_keys *synced; /* as in struct vm_env */
 };
 extern const struct controller vmi_controller; /* env: struct vmi_env */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/synced.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
 /* ---- facts about the pod ---- */
@@ -78,6 +79,23 @@ static void plan_gate(const struct vmi_turn *t, struct plan *out)
 	plan_change(out, &kind_pod, pod, "status", d);
 }
 
+/* Labels and annotations that the instance took over while it runs. */
+static void plan_synced(const struct vmi_seen *s, struct plan *out)
+{
+	const struct json *from = json_get(obj_json(s->vmi), "metadata");
+	const struct obj *pod = s->pod;
+	struct json_doc *d;
+
+	if (!pod || obj_deleting(pod) || pod_ended(pod) ||
+		!synced_follow(s->env->synced, json_get(obj_json(pod), "metadata"), json_get(from, "labels"),
+			json_get(from, "annotations"), NULL, NULL))
+		return;
+	d = obj_draft(pod);
+	synced_follow(s->env->synced, json_get(obj_json(pod), "metadata"), json_get(from, "labels"),
+		json_get(from, "annotations"), d, json_root(d));
+	plan_change(out, &kind_pod, pod, NULL, d);
+}
+
 static void plan_delete_pods(const struct vmi_seen *s, struct plan *out)
 {
 	for (size_t i = 0; i < s->n_pods; i++) {
@@ -131,6 +149,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	vmi_conditions(&t);
 	vmi_hot_memory(&t, out);
 	vmi_hot_cpu(&t);
+	vmi_placement(&t);
 	/* virt-handler's promise is kept when the guest has ended and nothing of it is left. */
 	meta_set_finalizer(t.d, t.vmi, FINALIZER_VMI,
 		deleting ? meta_has_finalizer(t.vmi, FINALIZER_VMI) &&
@@ -144,6 +163,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	else if (vmi_phase_final(t.phase))
 		plan_late_pods(&t, out);
 	plan_gate(&t, out);
+	plan_synced(s, out);
 	plan_trouble(&t, out);
 	plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(t.d));
 }

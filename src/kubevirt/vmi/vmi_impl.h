@@ -19,6 +19,7 @@ struct vmi_seen {
 	const struct kv_config *config;
 	const struct vmi_env *env;
 	bool kvm;
+	const struct obj *node; /* that it runs on; NULL: none, or not known */
 	int64_t now;
 };
 struct vmi_turn {
@@ -34,6 +35,8 @@ void vmi_conditions(struct vmi_turn *t);
 /* HotMemoryChange, and the compute container's memory. */
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
 void vmi_hot_cpu(struct vmi_turn *t);
+/* MigrationRequired when the node does not satisfy the rules of placement, for those who want that (rollout.md 7.14). */
+void vmi_placement(struct vmi_turn *t);
 /* Facts about the pod that the instance repeats. */
 void vmi_pod_facts(struct vmi_turn *t);
 /* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */

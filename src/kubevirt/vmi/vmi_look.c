@@ -40,6 +40,7 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 		return;
 	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
 	look_pods(l, &s);
+	s.node = look_get(l, &kind_node, json_str_or(json_at(obj_json(s.vmi), "/status/nodeName"), ""));
 	s.kvm = any_node_offers_kvm(l);
 	vmi_decide_seen(&s, out);
 }
@@ -61,6 +62,19 @@ static void key_every_vmi(const struct look *l, const struct obj *o, key_emit_fn
 		emit(emit_arg, obj_key(vmi));
 }
 
+/* A node's labels or taints may have changed: of interest to those only who want its placement enforced. */
+static void key_placed_vmis(const struct look *l, const struct obj *o, key_emit_fn *emit, void *emit_arg)
+{
+	struct kv_config config;
+	const struct obj *vmi;
+
+	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
+	for (size_t i = 0; (vmi = cache_at(look_cache(l, &kind_vmi), i)); i++)
+		if (kv_opted(obj_json(vmi), ANN_ENFORCE_PLACEMENT, config.enforce_placement) &&
+			str_eq(json_at_str(obj_json(vmi), "/status/nodeName"), obj_name(o)))
+			emit(emit_arg, obj_key(vmi));
+}
+
 const struct controller vmi_controller = {
 	.name = "vmi",
 	.decide = vmi_decide,
@@ -72,6 +86,6 @@ const struct controller vmi_controller = {
 			.index = index_by_owner_uid,
 			.label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER },
 		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
-		{ .kind = &kind_node },
+		{ .kind = &kind_node, .keys = key_placed_vmis },
 	},
 };

@@ -39,5 +39,3 @@ bool fit_node(const struct obj *pod, const struct obj *node, const struct usage 
 bool fit_daemon(const struct json *pod_spec, const struct obj *node);
 /* Higher is better: free share of cpu and memory, preferred affinity. */
 int64_t fit_score(const struct obj *pod, const struct obj *node, const struct usage *used);
-/* A NodeSelector (nodeSelectorTerms) against a node. */
-bool node_selector_matches(const struct json *selector, const struct obj *node);
