@@ -12,7 +12,7 @@
 
 struct rollout_in {
 	const struct obj *vm;
-	const struct obj *vmi; /* NULL: it does not run */
+	const struct obj *vmi;      /* NULL: it does not run */
 	const struct obj *revision; /* how it was started, see rollout_revision(); NULL: not known */
 	/* spec.template of the VM, and of the VM in the start revision, both with instance type and preference applied. NULL: as
 	 * they stand in vm and revision (which is right for VMs without instance type and preference). */
