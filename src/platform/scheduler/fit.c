@@ -2,7 +2,6 @@
 #include "platform/scheduler/fit.h"
 
 #include "api/meta.h"
-#include "api/placement.h"
 #include "api/quantity.h"
 #include "api/selector.h"
 #include "base/mem.h"

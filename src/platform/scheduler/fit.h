@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/obj.h"
+#include "api/placement.h"
 #include "base/str.h"
 
 /* What bound pods take from a node. Amounts: milli-CPUs for cpu, whole units for all else. */

@@ -2,7 +2,6 @@
 #include "platform/scheduler/scheduler.h"
 
 #include "api/meta.h"
-#include "api/placement.h"
 #include "base/mem.h"
 #include "platform/controllers/kinds.h"
 #include "platform/scheduler/fit.h"
