@@ -454,6 +454,64 @@ static void memory_grows_and_shrinks_while_the_guest_runs(void **state)
 	assert_int_equal(exit_status(r, 5000), 0);
 }
 
+static unsigned online_cpus(struct rig *r)
+{
+	return (unsigned)ask_guest(r, "grep -c ^processor /proc/cpuinfo");
+}
+
+static void set_cpus(struct rig *r, unsigned sockets)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	int64_t start = time_mono_now();
+
+	json_set_root(d, json_new_obj(d));
+	json_set_i64(d, json_root(d), "sockets", sockets);
+	call(r, WIRE_set_cpus, json_root(d));
+	print_message("%u sockets: %lld ms %s\n", sockets, (long long)(time_mono_now() - start), r->text);
+}
+
+static void expect_cpus(struct rig *r, unsigned n)
+{
+	for (int i = 0; i < 40 && online_cpus(r) != n; i++)
+		settle(r, 50);
+	assert_int_equal(online_cpus(r), n);
+}
+
+/* qemu.md 16.27, 16.28, 16.29, 16.30; decision 20. Boots with two sockets, of which the second is one that was added before it
+ * ran. */
+static void cpus_are_added_while_the_guest_runs(void **state)
+{
+	struct rig *r = *state;
+	uint64_t up;
+
+	start_vm(r, "/vmi/spec/domain/cpu", "{'sockets':2,'cores':1,'threads':1,'maxSockets':6}");
+	assert_int_equal(json_i64(json_at(json_root(r->state), "/cpus/sockets")), 2);
+	log_in(r);
+	assert_int_equal(online_cpus(r), 2);
+	up = uptime_s(r);
+	for (int i = 0; i < 60 && !json_bool(json_at(json_root(r->state), "/guest/booted")); i++)
+		loop_step(r->loop, 100);
+	set_cpus(r, 3);
+	assert_int_equal(r->code, ERR_NONE);
+	assert_int_equal(json_i64(json_at(json_root(r->ok), "/sockets")), 3);
+	expect_cpus(r, 3);
+	set_cpus(r, 6);
+	assert_int_equal(r->code, ERR_NONE);
+	expect_cpus(r, 6);
+	settle(r, 100);
+	assert_int_equal(json_i64(json_at(json_root(r->state), "/cpus/unacknowledged")), 0);
+	set_cpus(r, 6); /* said again: nothing happens */
+	assert_int_equal(r->code, ERR_NONE);
+	set_cpus(r, 7);
+	assert_int_equal(r->code, ERR_INVALID);
+	set_cpus(r, 2); /* never under TCG */
+	assert_int_equal(r->code, ERR_INVALID);
+	expect_cpus(r, 6);
+	assert_true(uptime_s(r) >= up);
+	assert_int_equal(json_i64(json_at(json_root(r->state), "/cpus/sockets")), 6);
+	call_ok(r, WIRE_kill, NULL);
+}
+
 /* qemu.md 16.18 */
 static void impossible_sizes_are_refused_and_nothing_happens(void **state)
 {
@@ -747,6 +805,7 @@ int main(int argc, char **argv)
 			memory_grows_and_shrinks_while_the_guest_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			impossible_sizes_are_refused_and_nothing_happens, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(cpus_are_added_while_the_guest_runs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_asked_for_during_boot_arrives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_that_stays_offline_is_reported, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shrinking_gives_memory_back_to_the_host, set_up, tear_down),

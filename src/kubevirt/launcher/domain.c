@@ -95,7 +95,7 @@ static unsigned cpu_field(const struct json *cpu, const char *key)
 {
 	int64_t v = json_i64(json_get(cpu, key));
 
-	return v > 0 && v <= VM_CPUS_MAX ? (unsigned)v : 0;
+	return v <= 0 ? 0 : v > VM_CPUS_MAX ? VM_CPUS_MAX + 1 : (unsigned)v;
 }
 
 static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
@@ -103,6 +103,7 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 	const struct json *cpu = json_at(vmi, "/spec/domain/cpu");
 	const struct json *res = json_at(vmi, "/spec/domain/resources");
 	const char *model = json_get_str(cpu, "model");
+	unsigned long room;
 	int64_t milli = -1;
 
 	d->sockets = cpu_field(cpu, "sockets");
@@ -118,7 +119,12 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 	d->cores = d->cores ? d->cores : 1;
 	d->threads = d->threads ? d->threads : 1;
 	d->max_sockets = cpu_field(cpu, "maxSockets");
-	if (d->max_sockets < d->sockets)
+	d->fixed_cpus = str_eq(json_at_str(vmi, "/spec/architecture"), "arm64");
+	/* An automatic maximum may be more than QEMU can keep a place for (rollout.md 1.2: up to 512 CPUs). */
+	room = VM_CPUS_MAX / (d->cores * d->threads);
+	if (d->max_sockets > room)
+		d->max_sockets = room;
+	if (d->max_sockets < d->sockets || d->fixed_cpus)
 		d->max_sockets = d->sockets;
 	if ((uint64_t)d->max_sockets * d->cores * d->threads > VM_CPUS_MAX)
 		return err_set(e, ERR_INVALID,

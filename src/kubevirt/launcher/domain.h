@@ -59,6 +59,7 @@ struct domain {
 	const char *cpu_model;                 /* NULL: the accelerator's own default */
 	uint64_t memory, max_memory;           /* max_memory == memory: no room */
 	unsigned sockets, cores, threads, max_sockets;
+	bool fixed_cpus; /* this kind of machine takes none while it runs */
 	int grace_s;
 	bool start_paused, rng, serial_console, allow_emulation;
 	const char *accelerator; /* "kvm", "tcg", or NULL: probe */

@@ -120,6 +120,22 @@ static void room_is_what_was_reserved(void **state)
 	assert_true(unaligned->max_memory == unaligned->memory);
 }
 
+/* rollout.md 1.2: an automatic maximum may be as large as 512; the VM starts with what QEMU can keep places for */
+static void more_sockets_than_qemu_has_places_for_are_cut(void **state)
+{
+	CLEANUP(domain_freep)
+	struct domain *d =
+		read_ok("/spec/domain/cpu", "{'sockets':32,'cores':2,'threads':3,'maxSockets':85}", NULL);
+	CLEANUP(domain_freep)
+	struct domain *arm = read_ok("/spec/architecture", "'arm64'", NULL);
+
+	assert_int_equal(d->sockets, 32);
+	assert_int_equal(d->max_sockets, 42);
+	assert_false(d->fixed_cpus);
+	assert_true(arm->fixed_cpus);
+	assert_int_equal(arm->max_sockets, 1);
+}
+
 static void memory_and_cpus_may_come_from_resources(void **state)
 {
 	CLEANUP(json_doc_freep)
@@ -173,7 +189,8 @@ static void what_can_not_be_served_is_an_error_with_its_path(void **state)
 {
 	refused("/metadata/uid", NULL, "metadata.uid");
 	refused("/spec/domain/memory/guest", "'12'", "spec.domain.memory.guest");
-	refused("/spec/domain/cpu/cores", "200", "spec.domain.cpu");
+	refused("/spec/domain/cpu/cores", "300", "spec.domain.cpu");
+	refused("/spec/domain/cpu/sockets", "256", "spec.domain.cpu");
 	refused("/spec/domain/devices/disks/0/disk/bus", "'nvme'", "bus \"nvme\"");
 	refused("/spec/domain/devices/disks/0", "{'name':'ghost','disk':{}}", "no volume is named \"ghost\"");
 	refused("/spec/volumes/1", "{'name':'x','persistentVolumeClaim':{'claimName':'c'}}",
@@ -292,6 +309,7 @@ int main(void)
 		cmocka_unit_test(the_guides_vm_is_understood),
 		cmocka_unit_test(defaults_hold_where_nothing_is_said),
 		cmocka_unit_test(room_is_what_was_reserved),
+		cmocka_unit_test(more_sockets_than_qemu_has_places_for_are_cut),
 		cmocka_unit_test(memory_and_cpus_may_come_from_resources),
 		cmocka_unit_test(secrets_come_from_the_handler),
 		cmocka_unit_test(another_network_moves_guest_and_gateway),

@@ -92,6 +92,8 @@ static void conclude(struct launcher *l)
 	if (l->resize)
 		resize_set_qmp(l->resize, NULL);
 	nic_end(l);
+	if (l->cpus)
+		cpus_set_qmp(l->cpus, NULL);
 	spawn_done(l);
 	console_hang_up(l->console);
 	l->exit_status = l->end.phase == WIRE_PHASE_SUCCEEDED ? 0 : 1;
@@ -335,7 +337,39 @@ void guest_running(struct launcher *l)
 	balloon_fast(l);
 }
 
+/* ---- CPUs ---- */
+
+static void on_cpus_changed(void *arg)
+{
+	state_changed(arg);
+}
+
+void guest_cpus_new(struct launcher *l)
+{
+	static const struct cpus_ops ops = { .changed = on_cpus_changed };
+	const struct cpus_spec spec = { .cores = l->domain->cores,
+		.threads = l->domain->threads,
+		.max_sockets = l->domain->max_sockets,
+		.sockets = l->config->sockets,
+		.removable = l->config->accel == VM_KVM };
+
+	l->cpus = cpus_new(l->loop, &spec, &ops, l);
+	cpus_set_qmp(l->cpus, l->qmp);
+}
+
 /* ---- events ---- */
+
+static void on_ost(struct launcher *l, const struct json *data)
+{
+	if (l->cpus)
+		cpus_on_ost(l->cpus, data);
+}
+
+static void on_unplug_refused(struct launcher *l, const struct json *data)
+{
+	if (l->cpus)
+		cpus_on_refused(l->cpus, data);
+}
 
 static void on_shutdown(struct launcher *l, const struct json *data)
 {
@@ -375,6 +409,8 @@ static void on_reset(struct launcher *l, const struct json *data)
 	l->last_reset = now;
 	if (l->resize)
 		resize_look(l->resize); /* virtio-mem drops to nothing and comes back with the driver */
+	if (l->cpus)
+		cpus_on_reset(l->cpus);
 	if (again || l->prep.at != P_DONE)
 		return;
 	l->reboots++;
@@ -447,6 +483,8 @@ static void on_memory_size(struct launcher *l, const struct json *data)
 
 static void on_device_deleted(struct launcher *l, const struct json *data)
 {
+	if (l->cpus)
+		cpus_on_deleted(l->cpus, data);
 	const char *id = json_get_str(data, "device"); /* parts of a device have none */
 
 	if (id)
@@ -473,8 +511,10 @@ static const struct {
 	const char *name;
 	void (*fn)(struct launcher *l, const struct json *data);
 } events[] = {
+	{ "ACPI_DEVICE_OST", on_ost },
 	{ "BLOCK_IO_ERROR", on_io_error },
 	{ "DEVICE_DELETED", on_device_deleted },
+	{ "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
 	{ "MEMORY_DEVICE_SIZE_CHANGE", on_memory_size },
 	{ "RESET", on_reset },
 	{ "RESUME", on_resume },
@@ -509,6 +549,8 @@ static void on_closed(void *arg, const struct err *e)
 	if (l->resize)
 		resize_set_qmp(l->resize, NULL);
 	nic_end(l);
+	if (l->cpus)
+		cpus_set_qmp(l->cpus, NULL);
 	qmp_free(TAKE(l->qmp));
 	if (e->code != ERR_UNREACHABLE)
 		guest_finish(l, WIRE_PHASE_FAILED, "QemuCrashed", e->msg);

@@ -131,6 +131,7 @@ void launcher_free(struct launcher *l)
 	console_free(l->console);
 	wire_server_free(l->server);
 	resize_free(l->resize);
+	cpus_free(l->cpus);
 	loop_timer_free(l->push);
 	loop_timer_free(l->balloon);
 	loop_timer_free(l->space);

@@ -4,6 +4,7 @@
 
 #include "base/proc.h"
 #include "kubevirt/launcher/console.h"
+#include "kubevirt/launcher/cpus.h"
 #include "kubevirt/launcher/domain.h"
 #include "kubevirt/launcher/image.h"
 #include "kubevirt/launcher/launcher.h"
@@ -73,6 +74,7 @@ struct launcher {
 	bool plain_cpu;           /* -cpu host made QEMU abort */
 	struct qmp *qmp;
 	struct resize *resize;
+	struct cpus *cpus;
 	struct console *console;
 	struct guest_stats stats;
 	struct loop_timer *balloon, *stop_timer, *space;
@@ -103,6 +105,7 @@ char *last_line(const char *path, const char *name);
 /* guest.c: QEMU's events, its end, stopping */
 extern const struct qmp_ops guest_qmp_ops;
 void guest_running(struct launcher *l); /* set up, cont was answered */
+void guest_cpus_new(struct launcher *l);
 void guest_balloon_due(void *arg);
 void guest_space_due(void *arg);
 void guest_exited(void *arg, pid_t pid, int wait_status);

@@ -60,7 +60,7 @@ static void fill_config(struct launcher *l)
 	c->cpu = d->cpu_model ? d->cpu_model : l->plain_cpu ? KVM_PLAIN_CPU : NULL;
 	c->memory = d->memory;
 	c->max_memory = d->max_memory;
-	c->sockets = d->sockets;
+	c->sockets = d->fixed_cpus ? d->sockets : 1; /* the others are added before it runs (qemu.md 6) */
 	c->cores = d->cores;
 	c->threads = d->threads;
 	c->max_sockets = d->max_sockets;
@@ -356,6 +356,26 @@ bool prepare_retry(struct launcher *l, int wait_status)
 	return true;
 }
 
+static void go(struct launcher *l)
+{
+	if (l->domain->start_paused)
+		qmp_send_query_status(l->qmp, NULL, on_cont, l);
+	else
+		qmp_send_cont(l->qmp, NULL, on_cont, l);
+}
+
+static void on_cpus(void *arg, const struct err *e)
+{
+	struct launcher *l = arg;
+
+	if (l->prep.at != P_SETUP || (e && e->code == ERR_UNAVAILABLE))
+		return; /* QEMU has ended, and its exit says why */
+	if (e)
+		prepare_failed(l, "StartFailed", e);
+	else
+		go(l);
+}
+
 void prepare_qmp_ready(struct launcher *l)
 {
 	if (l->prep.at != P_GREETING)
@@ -367,8 +387,9 @@ void prepare_qmp_ready(struct launcher *l)
 			.value = BALLOON_FAST_S },
 		NULL, NULL);
 	nic_links_down(l);
-	if (l->domain->start_paused)
-		qmp_send_query_status(l->qmp, NULL, on_cont, l);
+	guest_cpus_new(l);
+	if (l->domain->sockets > l->config->sockets)
+		cpus_request(l->cpus, &(struct cpus_request){ .sockets = l->domain->sockets }, on_cpus, l);
 	else
-		qmp_send_cont(l->qmp, NULL, on_cont, l);
+		go(l);
 }

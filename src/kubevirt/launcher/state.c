@@ -73,6 +73,17 @@ static void put_memory(struct launcher *l, struct json_doc *d, struct json *o)
 	}
 }
 
+static void put_cpus(struct launcher *l, struct json_doc *d, struct json *k)
+{
+	json_set_i64(d, k, "sockets", l->cpus ? cpus_sockets(l->cpus) : l->domain->sockets);
+	json_set_i64(d, k, "cores", l->domain->cores);
+	json_set_i64(d, k, "threads", l->domain->threads);
+	json_set_i64(d, k, "maxSockets", l->domain->max_sockets);
+	json_set_bool(d, k, "changing", l->cpus && cpus_active(l->cpus));
+	json_set_str(d, k, "error", l->cpus ? cpus_error(l->cpus) : "");
+	json_set_i64(d, k, "unacknowledged", l->cpus ? cpus_unacknowledged(l->cpus) : 0);
+}
+
 static void put_devices(struct launcher *l, struct json_doc *d, struct json *o)
 {
 	const struct domain *dom = l->domain;
@@ -132,11 +143,7 @@ struct json_doc *state_json(struct launcher *l)
 	if (!l->domain)
 		return d;
 	put_memory(l, d, o);
-	k = json_need_obj(d, o, "cpus");
-	json_set_i64(d, k, "sockets", l->domain->sockets);
-	json_set_i64(d, k, "cores", l->domain->cores);
-	json_set_i64(d, k, "threads", l->domain->threads);
-	json_set_i64(d, k, "maxSockets", l->domain->max_sockets);
+	put_cpus(l, d, json_need_obj(d, o, "cpus"));
 	k = json_need_obj(d, o, "guest");
 	json_set_bool(d, k, "booted", l->booted);
 	json_set_bool(d, k, "agent", l->agent);

@@ -133,6 +133,43 @@ static void verb_set_link(struct launcher *l, const struct json *args, struct wi
 	nic_set_link(l, args, call);
 }
 
+/* ---- CPUs ---- */
+
+struct cpus_call {
+	struct launcher *l;
+	struct wire_call *call;
+};
+
+static void cpus_done(void *arg, const struct err *e)
+{
+	struct cpus_call *m = arg;
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+
+	if (e) {
+		wire_call_fail(m->call, e);
+	} else {
+		d = json_doc_new();
+		json_set_root(d, json_new_obj(d));
+		json_set_i64(d, json_root(d), "sockets", cpus_sockets(m->l->cpus));
+		wire_call_ok(m->call, json_root(d));
+	}
+	free(m);
+}
+
+static void verb_set_cpus(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	uint64_t sockets = json_u64(json_get(args, "sockets"));
+	const struct cpus_request r = { .sockets =
+						sockets > VM_CPUS_MAX ? VM_CPUS_MAX + 1 : (unsigned)sockets,
+		.may_remove = json_u64(json_get(args, "remove")) > 0,
+		.guest_runs = l->phase == WIRE_PHASE_RUNNING && l->booted };
+	struct cpus_call *m = MEM_NEW(struct cpus_call);
+
+	m->l = l;
+	m->call = call;
+	cpus_request(l->cpus, &r, cpus_done, m);
+}
+
 /* ---- simple QMP commands: the answer is QEMU's ---- */
 
 static void simple_done(void *arg, const struct json *ret, const struct err *e)

@@ -16,6 +16,8 @@ static const struct wire_arg args_plug_nic[] = { { "interface", WIRE_OBJ, true }
 static const struct wire_arg args_unplug_nic[] = { { "name", WIRE_STR, true }, { 0 } };
 static const struct wire_arg args_set_link[] = { { "name", WIRE_STR, true }, { "state", WIRE_STR, true },
 	{ 0 } };
+static const struct wire_arg args_set_cpus[] = { { "sockets", WIRE_UINT, true },
+	{ "remove", WIRE_UINT, false }, { 0 } };
 static const struct wire_arg args_shutdown[] = { { "graceSeconds", WIRE_UINT, false }, { 0 } };
 static const struct wire_arg args_console[] = { { "mode", WIRE_STR, false }, { 0 } };
 static const struct wire_arg args_none[] = { { 0 } };

@@ -26,6 +26,10 @@
  *                                   ok when the guest has let go and the tap is closed, or there is no such card. TIMEOUT
  *                                   after 30 s: the guest may still let go later, a state event tells. CONFLICT: not booted
  * -> {"id":13,"verb":"set-link","args":{"name":"extra","state":"down"}}       or "up"
+ * -> {"id":3,"verb":"set-cpus","args":{"sockets":2}}    "remove":1: CPUs may be taken away
+ * <- {"id":3,"ok":{"sockets":2}}    the machine has them, and a guest that runs has acknowledged them or said nothing for
+ *                                   3 s. Repeating it is ok and changes nothing
+ * <- {"id":3,"error":...}           as set-memory; INVALID also for what the guest keeps. How many there are: STATE
  * -> {"id":4,"verb":"pause"} {"id":5,"verb":"unpause"}              idempotent
  * -> {"id":6,"verb":"shutdown","args":{"graceSeconds":30}}
  *                                   power button until the grace ends, then kill. 0: kill. Absent: the VMI's own
@@ -45,7 +49,7 @@
  *   "accelerator":"tcg",
  *   "memory":{"guestAtBoot":1073741824,"requested":1073741824,"current":1073741824,"max":4294967296,
  *             "resizing":false,"error":"","offline":0,"guestTotal":952606720,"guestAvailable":901775360},
- *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4},
+ *   "cpus":{"sockets":1,"cores":1,"threads":1,"maxSockets":4,"changing":false,"error":"","unacknowledged":0},
  *   "guest":{"booted":true,"agent":false,"reboots":0},
  *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp","link":"up",
  *                "leaving":false}],
@@ -114,6 +118,7 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 	V(plug_nic, "plug-nic", WIRE_GUEST, 15000)     \
 	V(unplug_nic, "unplug-nic", WIRE_GUEST, 40000) \
 	V(set_link, "set-link", WIRE_GUEST, 5000)      \
+	V(set_cpus, "set-cpus", WIRE_GUEST, 75000)     \
 	V(pause, "pause", WIRE_GUEST, 5000)            \
 	V(unpause, "unpause", WIRE_GUEST, 5000)        \
 	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)     \
