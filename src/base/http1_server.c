@@ -6,6 +6,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
@@ -272,6 +273,14 @@ static void http1_stop(struct http_conn *c)
 	}
 }
 
+/* One that still shakes hands has sent nothing yet, but may be about to. */
+static void http1_retire(struct http_conn *c)
+{
+	if (c->state == CONN_HEAD && !http_bev_unread(c->bev) &&
+		SSL_is_init_finished(bufferevent_openssl_get_ssl(c->bev)))
+		http_conn_close(c, true);
+}
+
 static void http1_gone(struct http_conn *c)
 {
 	struct http_req *r = TAKE(c->req);
@@ -299,7 +308,7 @@ static void answered(struct http_conn *c, struct http_req *r, bool keep)
 {
 	c->req = NULL;
 	r->conn = NULL;
-	if (!keep || c->srv->stopping) {
+	if (!keep || c->srv->stopping || c->retired) {
 		http_conn_close(c, http_bev_unread(c->bev) > 0);
 		return;
 	}
@@ -323,7 +332,7 @@ static void add_head(const struct http_req *r, struct str *out, int status, cons
 static void http1_reply(struct http_conn *c, struct http_req *r, const struct http_answer *a)
 {
 	CLEANUP(str_done) struct str head = { 0 };
-	bool keep = r->head.keep_alive && !c->srv->stopping;
+	bool keep = r->head.keep_alive && !c->srv->stopping && !c->retired;
 	size_t len = a->no_body ? 0 : a->len;
 	struct evbuffer *out = output(c);
 
@@ -345,7 +354,7 @@ static void http1_stream(struct http_conn *c, struct http_req *r, int status, co
 	add_head(r, &head, status, type, r->gzip != NULL);
 	if (r->head.minor >= 1)
 		str_add(&head, "Transfer-Encoding: chunked\r\n");
-	else
+	if (r->head.minor < 1 || c->retired)
 		r->head.keep_alive = false;
 	str_add(&head, r->head.keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
 	MUST(bufferevent_write(c->bev, head.data, head.len) == 0);
@@ -418,6 +427,7 @@ const struct http_framing http1_framing = {
 	.eof = http1_eof,
 	.timeout = http1_timeout,
 	.stop = http1_stop,
+	.retire = http1_retire,
 	.gone = http1_gone,
 	.free = http1_free,
 	.reply = http1_reply,

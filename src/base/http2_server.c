@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 
 #define UNSENT_MAX (64 * 1024)
 #define UNSENT_LOW (16 * 1024)     /* more is fetched below that */
@@ -68,8 +67,7 @@ struct http2 {
 	int64_t head_since; /* a header block is open; 0: none */
 	int64_t sent_at;    /* the output last got smaller */
 	unsigned control;
-	void *frame; /* nghttp2's buffer for frames on their way out */
-	size_t frame_size;
+	bool framed; /* the session has the server's buffer for frames */
 	bool woken, settled, stopping;
 };
 
@@ -749,8 +747,6 @@ static void http2_timeout(struct http_conn *c)
 		return;
 	}
 	c->deadline = 0;
-	if (h2->frame && !nghttp2_session_want_write(h2->session))
-		(void)madvise(h2->frame, h2->frame_size, MADV_DONTNEED);
 	if (!h2->n_streams) {
 		goodbye(h2);
 		(void)pull(h2);
@@ -811,6 +807,13 @@ static void http2_stop(struct http_conn *c)
 	http_conn_leave(c);
 }
 
+static void http2_retire(struct http_conn *c)
+{
+	c->h2->stopping = true;
+	goodbye(c->h2);
+	wake(c->h2);
+}
+
 static void http2_gone(struct http_conn *c)
 {
 	struct http2 *h2 = c->h2;
@@ -840,6 +843,7 @@ const struct http_framing http2_framing = {
 	.eof = http2_eof,
 	.timeout = http2_timeout,
 	.stop = http2_stop,
+	.retire = http2_retire,
 	.gone = http2_gone,
 	.free = http2_free,
 	.reply = http2_reply,
@@ -855,31 +859,33 @@ const struct http_framing http2_framing = {
 
 /* ---- beginning ---- */
 
-/* nghttp2 makes a buffer for the largest frame at once, and keeps it. Idle connections are the many: it gets a mapping of
- * its own, whose pages go back when the connection has been quiet for a while. */
+/* nghttp2 makes a buffer for the largest frame at once, and keeps it. Idle connections are the many, and what it gives out it
+ * makes, whole, within one nghttp2_session_mem_send() and never looks at again; pull() copies it at once. So one buffer
+ * serves all sessions. (What is more than one frame, a head of many fields, goes into further buffers, which are the
+ * session's own and freed with it.) */
 #define FRAME_BUFFER_MIN (16 * 1024)
 
 static void *block_new(size_t size, void *arg)
 {
 	struct http2 *h2 = arg;
-	void *p;
+	struct http_server *s = h2->c->srv;
 
-	if (size < FRAME_BUFFER_MIN || h2->frame)
+	if (size < FRAME_BUFFER_MIN || h2->framed || (s->frame && size != s->frame_size))
 		return mem_alloc(size);
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	h2->frame = p;
-	h2->frame_size = size;
-	return p;
+	if (!s->frame) {
+		s->frame = mem_alloc(size);
+		s->frame_size = size;
+	}
+	h2->framed = true;
+	return s->frame;
 }
 
 static void block_free(void *p, void *arg)
 {
 	struct http2 *h2 = arg;
 
-	if (p && p == h2->frame)
-		(void)munmap(TAKE(h2->frame), h2->frame_size);
+	if (p && p == h2->c->srv->frame)
+		h2->framed = false;
 	else
 		free(p);
 }
@@ -893,14 +899,15 @@ static void *block_zeroed(size_t n, size_t size, void *arg)
 static void *block_resize(void *p, size_t size, void *arg)
 {
 	struct http2 *h2 = arg;
+	const struct http_server *s = h2->c->srv;
 	void *fresh;
 
 	if (!p)
 		return block_new(size, h2);
-	if (p != h2->frame)
+	if (p != s->frame)
 		return mem_realloc(p, size);
 	fresh = mem_alloc(size);
-	memcpy(fresh, p, size < h2->frame_size ? size : h2->frame_size);
+	memcpy(fresh, p, size < s->frame_size ? size : s->frame_size);
 	block_free(p, h2);
 	return fresh;
 }
@@ -950,5 +957,7 @@ void http2_start(struct http_conn *c)
 	bufferevent_setwatermark(c->bev, EV_WRITE, UNSENT_LOW, 0);
 	MUST(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
 	MUST(nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONN_WINDOW) == 0);
+	if (c->retired) /* while it was shaking hands */
+		http2_retire(c);
 	wake(h2);
 }

@@ -296,6 +296,66 @@ static void a_stopping_server_finishes_what_is_under_way(void **state)
 	assert_true(until_closed(f));
 }
 
+/* A CA is replaced: new requests go to a new connection, what is under way ends here. */
+static void connections_of_an_older_context_end_with_their_streams(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_server_spec spec = { f->server.cert_pem, f->server.key_pem, f->ca.cert_pem };
+	CLEANUP(tls_unrefp) struct tls_ctx *fresh = NULL, *again = NULL;
+	struct err e;
+
+	fresh = tls_server_new(&spec, &e);
+	again = tls_server_new(&spec, &e);
+	assert_true(fresh && again);
+	start_stream(f, "/watch");
+	http_server_set_tls(f->srv, fresh);
+	wait_ms(f, 50);
+	assert_int_equal(goaway(f), NGHTTP2_NO_ERROR);
+	assert_false(http2_tc_closed(f->h2));
+	str_clear(&f->body);
+	http_req_write(f->held, "one\n", 4);
+	while (f->body.len < 4)
+		loop_step(f->loop, 100);
+	http_req_end(f->held);
+	assert_true(until(f, &f->done, 1));
+	assert_int_equal(f->failed, ERR_NONE);
+	assert_true(until_closed(f));
+	use_h2(f, NULL);
+	call(f, "GET", "/x", NULL);
+	assert_int_equal(f->status, 200);
+	http_server_set_tls(f->srv, again); /* nothing under way */
+	assert_true(until_closed(f));
+	assert_int_equal(http_server_conns(f->srv), 0);
+}
+
+/* Frames of all connections are made in one place: they do not get into each other's. */
+static void answers_of_many_connections_stay_apart(void **state)
+{
+	struct fixture *f = *state;
+	struct http2_tc *other;
+	struct http2_tc_call *big;
+
+	start(f, "GET", "/big", NULL);
+	pause_call(f, true); /* with a part of it sent */
+	big = TAKE(f->h2_call);
+	other = TAKE(f->h2);
+	use_h2(f, NULL);
+	for (int i = 0; i < 20; i++) {
+		CLEANUP(mem_freep) char *path = str_printf("/%d-%0900d", i, i);
+
+		call(f, "GET", path, NULL);
+		assert_string_equal(str_cstr(&f->body), path);
+	}
+	start(f, "GET", "/big", NULL); /* both at once; their bodies come whole */
+	http2_tc_pause(big, false);
+	assert_true(until(f, &f->done, 22));
+	assert_int_equal(f->body.len, 2000000);
+	for (size_t i = 0; i < f->body.len; i++)
+		if (f->body.data[i] != (char)('a' + i % 1000000 % 23))
+			fail_msg("byte %zu is %d", i, f->body.data[i]);
+	http2_tc_free(other);
+}
+
 static void a_lost_connection_aborts_all_its_requests(void **state)
 {
 	struct fixture *f = *state;
@@ -368,6 +428,8 @@ int main(void)
 		H2(an_unread_answer_is_given_up),
 		H2(a_connection_over_the_ceiling_is_refused),
 		H2(a_stopping_server_finishes_what_is_under_way),
+		H2(connections_of_an_older_context_end_with_their_streams),
+		H2(answers_of_many_connections_stay_apart),
 		H2(a_lost_connection_aborts_all_its_requests),
 		H2(malformed_fields_reset_the_stream),
 		H2(bytes_that_are_no_frames_end_the_connection),

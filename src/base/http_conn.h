@@ -30,7 +30,9 @@ struct http_server {
 	struct http_conn *conns;   /* list */
 	struct loop_timer *resume; /* accepting again after running out of descriptors */
 	struct str scratch;        /* frames on their way into an output buffer */
-	int refs;                  /* one per connection or upgraded stream, and the owner's */
+	void *frame;               /* where HTTP/2 makes one, for all connections: see block_new() */
+	size_t frame_size;
+	int refs; /* one per connection or upgraded stream, and the owner's */
 	bool stopping;
 };
 
@@ -58,6 +60,7 @@ struct http_conn {
 	enum conn_state state;
 	int busy; /* calls out of it on the stack: freeing waits */
 	bool cert_known, dead, stopped, stuck;
+	bool retired;  /* shaken hands under an older context: ends with its current answer, or answers */
 	bool refusing; /* over the ceiling: its first request is refused */
 };
 
@@ -107,7 +110,8 @@ struct http_framing {
 	void (*timeout)(struct http_conn *c);
 	void (*stop)(
 		struct http_conn *c); /* the server stops: ends streams, closes when the rest is answered */
-	void (*gone)(struct http_conn *c); /* the connection is lost: tells its requests */
+	void (*retire)(struct http_conn *c); /* closes when all is answered; streams go on to their end */
+	void (*gone)(struct http_conn *c);   /* the connection is lost: tells its requests */
 	void (*free)(struct http_conn *c);
 	void (*reply)(struct http_conn *c, struct http_req *r, const struct http_answer *a);
 	void (*stream)(struct http_conn *c, struct http_req *r, int status, const char *type);

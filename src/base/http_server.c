@@ -29,6 +29,7 @@ static void server_unref(struct http_server *s)
 		return;
 	tls_unref(s->tls);
 	str_done(&s->scratch);
+	free(s->frame);
 	free(s);
 }
 
@@ -202,19 +203,19 @@ void http_body_arrived(struct http_server *s, struct http_req *r)
 
 static char *peer_name(const struct sockaddr *sa)
 {
-	char ip[INET6_ADDRSTRLEN] = "";
+	char ip[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 16] = "unix";
 
 	if (sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
 		inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-		return str_printf("%s:%d", ip, ntohs(in->sin_port));
+		(void)snprintf(text, sizeof(text), "%s:%d", ip, ntohs(in->sin_port));
 	}
 	if (sa->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)sa;
 		inet_ntop(AF_INET6, &in->sin6_addr, ip, sizeof(ip));
-		return str_printf("[%s]:%d", ip, ntohs(in->sin6_port));
+		(void)snprintf(text, sizeof(text), "[%s]:%d", ip, ntohs(in->sin6_port));
 	}
-	return mem_strdup("unix");
+	return mem_strdup(text);
 }
 
 static struct http_conn *conn_new(struct http_server *s, struct bufferevent *bev, bool h2)
@@ -383,9 +384,19 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_spe
 void http_server_set_tls(struct http_server *s, struct tls_ctx *tls)
 {
 	struct tls_ctx *old = s->tls;
+	struct http_conn *c, *next;
 
+	if (tls == old)
+		return;
 	s->tls = tls_ref(tls);
 	tls_unref(old);
+	for (c = s->conns; c; c = next) {
+		next = c->next;
+		if (!c->bev || c->retired || !bufferevent_openssl_get_ssl(c->bev))
+			continue;
+		c->retired = true;
+		c->framing->retire(c);
+	}
 }
 
 size_t http_server_conns(const struct http_server *s)

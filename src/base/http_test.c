@@ -499,18 +499,55 @@ static void certificates_are_replaced_under_running_connections(void **state)
 {
 	struct fixture *f = *state;
 	CLEANUP(tls_unrefp) struct tls_ctx *fresh = NULL;
+	CLEANUP(tls_unrefp) struct tls_ctx *t = client_tls(f->ca.cert_pem, NULL, NULL, NULL);
 	struct err e;
 
-	call_tls(f, f->ca.cert_pem, NULL, NULL);
+	use_client(f, t, 1);
+	start(f, "GET", "/hold", NULL);
+	assert_true(until(f, &f->requests, 1));
 	fresh = tls_server_new(&(struct tls_server_spec){ f->client.cert_pem, f->client.key_pem, NULL }, &e);
 	assert_non_null(fresh);
 	http_server_set_tls(f->srv, fresh);
-	call(f, "GET", "/who", NULL);
-	assert_int_equal(f->failed, ERR_NONE);
+	reply_text(f->held, "late"); /* what is under way is answered, and is the last there */
+	assert_true(until(f, &f->done, 1));
+	assert_int_equal(f->status, 200);
+	assert_true(has_header(f, "connection: close\n"));
+	call(f, "GET", "/who", NULL); /* on a new one, whose certificate this client does not believe */
+	assert_int_equal(f->failed, ERR_UNREACHABLE);
 	call_tls(f, f->ca.cert_pem, NULL, NULL);
 	assert_int_equal(f->failed, ERR_UNREACHABLE);
 	call_tls(f, f->other_ca.cert_pem, NULL, NULL);
 	assert_int_equal(f->failed, ERR_NONE);
+}
+
+/* A CA is replaced: nobody goes on under the old one, but what is being watched is watched to its end. */
+static void idle_connections_of_an_older_context_close_at_once(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(tls_unrefp) struct tls_ctx *fresh = NULL;
+	CLEANUP(tls_unrefp) struct tls_ctx *t = client_tls(f->ca.cert_pem, &f->client, NULL, NULL);
+	struct err e;
+
+	use_client(f, t, 2);
+	start_stream(f, "/watch");
+	call(f, "GET", "/who", NULL);
+	assert_int_equal(http_server_conns(f->srv), 2);
+	http_server_set_tls(f->srv, f->server_tls); /* no other one */
+	assert_int_equal(http_server_conns(f->srv), 2);
+	fresh = tls_server_new(
+		&(struct tls_server_spec){ f->server.cert_pem, f->server.key_pem, f->ca.cert_pem }, &e);
+	assert_non_null(fresh);
+	http_server_set_tls(f->srv, fresh);
+	assert_int_equal(http_server_conns(f->srv), 1);
+	str_clear(&f->body);
+	http_req_write(f->held, "one\n", 4);
+	while (f->body.len < 4)
+		loop_step(f->loop, 100);
+	http_req_end(f->held);
+	assert_true(until(f, &f->done, 2));
+	assert_int_equal(f->failed, ERR_NONE);
+	turns(f, 20);
+	assert_int_equal(http_server_conns(f->srv), 0);
 }
 
 static void large_bodies_streams_and_upgrades_work_over_tls(void **state)
@@ -657,6 +694,7 @@ int main(void)
 		TLS(a_server_of_another_ca_is_refused),
 		TLS(the_server_name_is_verified),
 		TLS(certificates_are_replaced_under_running_connections),
+		TLS(idle_connections_of_an_older_context_close_at_once),
 		TLS(large_bodies_streams_and_upgrades_work_over_tls),
 		TLS(an_upgrade_passes_through_a_proxy),
 		TLS(a_reset_with_bytes_unsent_ends_the_connection),

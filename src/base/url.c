@@ -49,10 +49,23 @@ void url_query_done(struct url_query *q)
 	*q = (struct url_query){ 0 };
 }
 
+/* Requests live long, as watches do: no more room than needed. */
+static void make_room(struct url_query *q, const char *text)
+{
+	size_t n = 1;
+
+	for (const char *p = text; (p = strchr(p, '&')); p++)
+		n++;
+	q->items = mem_alloc(n * sizeof(*q->items));
+	q->cap = n;
+}
+
 int url_query_parse(const char *text, struct url_query *ret, struct err *e)
 {
 	CLEANUP(url_query_done) struct url_query q = { 0 };
 
+	if (*text)
+		make_room(&q, text);
 	while (*text) {
 		size_t len = strcspn(text, "&");
 		const char *eq = memchr(text, '=', len);
@@ -63,7 +76,7 @@ int url_query_parse(const char *text, struct url_query *ret, struct err *e)
 			if (url_decode(text, name_len, true, &name, e) < 0 ||
 				(eq && url_decode(eq + 1, len - name_len - 1, true, &value, e) < 0))
 				return -1;
-			q.items = mem_grow(q.items, &q.cap, q.len + 1, sizeof(*q.items));
+			MUST(q.len < q.cap);
 			q.items[q.len++] = (struct http_header){ str_take(&name), str_take(&value) };
 		}
 		text += len;

@@ -241,6 +241,7 @@ int listopts_read(
 {
 	struct listopts o = { 0 };
 	CLEANUP(causes_done) struct causes c = { 0 };
+	struct str prefix = { 0 };
 	struct err e = { 0 };
 
 	if (parts_read(r, res, watch, &o, &c, &e) < 0) {
@@ -248,7 +249,9 @@ int listopts_read(
 		listopts_done(&o);
 		return -1;
 	}
-	o.prefix = i->ns && res->kind->namespaced ? str_printf("%s/", i->ns) : mem_strdup("");
+	if (i->ns && res->kind->namespaced)
+		str_addf(&prefix, "%s/", i->ns);
+	o.prefix = str_take(&prefix); /* watches by the thousand keep it: no more than it needs */
 	*ret = o;
 	return 0;
 }

@@ -36,7 +36,8 @@ struct watch {
 	uint64_t initial_rv;
 	struct rev_wait *wait;
 	struct convert *convert;
-	struct loop_timer *end, *last_bookmark;
+	struct loop_timer *end; /* before the last bookmark, then at the end */
+	bool last_bookmark;     /* is still to come */
 	int64_t stuck_since, bookmark_at;
 	struct watch *next, **prev;
 };
@@ -53,7 +54,6 @@ static void watch_free(struct watch *w)
 	server_wait_cancel(w->wait);
 	convert_cancel(w->convert);
 	loop_timer_free(w->end);
-	loop_timer_free(w->last_bookmark);
 	listopts_done(&w->o);
 	resource_unref(w->res);
 	free(w);
@@ -413,12 +413,15 @@ static void watch_bookmark(struct watch *w)
 
 static void watch_time_is_up(void *arg)
 {
-	watch_close(arg);
-}
+	struct watch *w = arg;
 
-static void watch_nearly_up(void *arg)
-{
-	watch_bookmark(arg);
+	if (!w->last_bookmark) {
+		watch_close(w);
+		return;
+	}
+	w->last_bookmark = false;
+	loop_timer_set(w->end, WATCH_LAST_BOOKMARK_MS);
+	watch_bookmark(w);
 }
 
 void server_watches_tick(struct apiserver *s, int64_t now_mono)
@@ -465,11 +468,8 @@ static void set_timers(struct watch *w)
 		ms = (WATCH_DEFAULT_S + extra % WATCH_DEFAULT_S) * 1000LL;
 	}
 	w->end = loop_timer_new(w->s->loop, watch_time_is_up, w);
-	loop_timer_set(w->end, ms);
-	if (w->o.bookmarks && ms > 2 * WATCH_LAST_BOOKMARK_MS) {
-		w->last_bookmark = loop_timer_new(w->s->loop, watch_nearly_up, w);
-		loop_timer_set(w->last_bookmark, ms - WATCH_LAST_BOOKMARK_MS);
-	}
+	w->last_bookmark = w->o.bookmarks && ms > 2 * WATCH_LAST_BOOKMARK_MS;
+	loop_timer_set(w->end, w->last_bookmark ? ms - WATCH_LAST_BOOKMARK_MS : ms);
 	w->bookmark_at = loop_mono_ms(w->s->loop) + WATCH_BOOKMARK_MS;
 }
 
