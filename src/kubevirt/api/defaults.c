@@ -229,7 +229,7 @@ static void default_disk(struct json_doc *d, struct json *disk, enum kv_arch arc
 	}
 }
 
-static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch arch)
+static void list_disks(struct json_doc *d, struct json *spec)
 {
 	struct json *devices = part(d, json_get(spec, "domain"), "devices");
 
@@ -243,7 +243,12 @@ static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch ar
 		json_set_str(d, disk, "name", name);
 		json_append(d, list_part(d, devices, "disks"), disk);
 	}
-	JSON_EACH (it, json_get(devices, "disks"))
+}
+
+static void default_disks(struct json_doc *d, struct json *spec, enum kv_arch arch)
+{
+	list_disks(d, spec);
+	JSON_EACH (it, json_at(spec, "/domain/devices/disks"))
 		default_disk(d, it.val, arch);
 }
 
@@ -263,13 +268,27 @@ static void default_network(struct json_doc *d, struct json *spec, const struct 
 	json_append(d, list_part(d, devices, "interfaces"), nic);
 }
 
-static void default_other_devices(struct json_doc *d, struct json *devices)
+static void list_input(struct json_doc *d, struct json *devices)
 {
 	if (json_bool(json_get(devices, "autoattachInputDevice")) && !json_len(json_get(devices, "inputs"))) {
 		struct json *input = json_new_obj(d);
 		json_set_str(d, input, "name", "default-0");
 		json_append(d, list_part(d, devices, "inputs"), input);
 	}
+}
+
+void vmi_default_devices(struct json_doc *d, struct json *spec, const struct kv_config *c)
+{
+	struct json *devices = part(d, part(d, spec, "domain"), "devices");
+
+	default_network(d, spec, c);
+	list_disks(d, spec);
+	list_input(d, devices);
+}
+
+static void default_other_devices(struct json_doc *d, struct json *devices)
+{
+	list_input(d, devices);
 	JSON_EACH (it, json_get(devices, "inputs")) {
 		need_str(d, it.val, "bus", "usb");
 		need_str(d, it.val, "type", "tablet");
@@ -328,8 +347,10 @@ void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaul
 	default_machine(d, domain, c, arch);
 	default_cpu(d, domain, c, arch);
 	default_guest_memory(d, domain);
-	default_max_sockets(d, domain, c, arch);
-	default_max_guest(d, domain, c, arch);
+	if (!in->for_vm) {
+		default_max_sockets(d, domain, c, arch);
+		default_max_guest(d, domain, c, arch);
+	}
 	default_firmware(d, domain, arch, in);
 	default_network(d, spec, c);
 	default_disks(d, spec, arch);

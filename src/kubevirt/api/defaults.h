@@ -11,6 +11,8 @@ struct defaults_in {
 	const struct kv_config *config;
 	/* Random UUIDs for firmware.uuid and firmware.serial. NULL: leave those fields alone. */
 	const char *uuid, *serial;
+	/* The spec stays in a VM: no maxima, which are written to instances alone (rollout.md 1.2). */
+	bool for_vm;
 };
 
 /* VirtualMachine. create: also what is only given at creation (firmware identity, PCI topology). */
@@ -19,6 +21,9 @@ void vm_default(struct json_doc *d, struct json *vm, bool create, const struct d
 void vmi_default_create(struct json_doc *d, struct json *vmi, const struct defaults_in *in);
 /* Only the spec part of it: spec is a VMI spec or a VM's template.spec. name, ns may be NULL. */
 void vmi_default_spec(struct json_doc *d, struct json *spec, const struct defaults_in *in);
+/* What is added by itself: disks for volumes that have none, the card on the pod network, the tablet. No buses and models yet, so
+ * that preferences can still choose them. */
+void vmi_default_devices(struct json_doc *d, struct json *spec, const struct kv_config *c);
 void vmim_default_create(struct json_doc *d, struct json *vmim);
 
 /* ---- shared arithmetic ---- */
