@@ -281,6 +281,7 @@ static void the_pod_of_an_ended_instance_does_not_stay_alive(void **state)
 	user_vm(w, "v0", "Manual", "1Gi");
 	request(w, "[{'action':'Start'}]");
 	w->faults.handler_down = true;
+	world_run(w, 200);
 	d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
 	vmi_enter_phase(d, json_root(d), VMI_FAILED, loop_wall_ms(w->loop));
 	fake_api_put(w->api, &kind_vmi, d);

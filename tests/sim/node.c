@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node of the simulated world: an agent that runs pods, a virt-handler that keeps to kubevirt/api/handoff.h, and
- * launchers whose guests do what guests do. Each step looks at everything there is; writes are whole and immediate. */
+/* The node of the simulated world: an agent that runs pods. Each step looks at everything there is; writes are whole and
+ * immediate. */
 #include "world.h"
 
 #include "api/meta.h"
@@ -137,7 +137,7 @@ static void agent_pod(struct world *w, const struct obj *pod)
 	} else if (str_eq(phase, "Pending")) {
 		pod_start(&e);
 	} else if (str_eq(phase, "Running") && g->state > GUEST_RUNS &&
-		   loop_wall_ms(w->loop) > g->ended_ms + LINGER_MS) {
+		   (g->released || loop_wall_ms(w->loop) > g->ended_ms + LINGER_MS)) {
 		pod_end(&e, g->state == GUEST_SHUT_DOWN);
 	} else if (str_eq(phase, "Running")) {
 		pod_resources(&e);
@@ -149,129 +149,17 @@ static void agent_pod(struct world *w, const struct obj *pod)
 	keep(&e, &kind_pod);
 }
 
-/* ---- virt-handler and the launchers ---- */
-static void put_bytes(struct one *e, const char *field, int64_t bytes)
-{
-	char text[QUANTITY_TEXT_MAX];
-
-	json_set_str(e->d, json_need_obj(e->d, e->status, "memory"), field, quantity_bytes_text(bytes, text));
-}
-
-static void guest_start(struct one *e, struct guest *g)
-{
-	struct world *w = e->w;
-
-	if (world_chance(w, w->faults.fail_start)) {
-		g->state = GUEST_CRASHED;
-		g->ended_ms = loop_wall_ms(w->loop);
-		return;
-	}
-	g->state = GUEST_RUNS;
-	g->ran = true;
-	g->boot = g->memory = vmi_guest_wanted(e->root);
-	g->max = vmi_guest_max(e->root);
-	put_bytes(e, "guestAtBoot", g->boot);
-	put_bytes(e, "guestRequested", g->boot);
-	put_bytes(e, "guestCurrent", g->boot);
-	vmi_enter_phase(e->d, e->root, VMI_RUNNING, loop_wall_ms(w->loop));
-}
-
-static const struct obj *pod_of(struct world *w, const char *uid)
-{
-	const struct obj *o;
-
-	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
-		if (str_eq(owner_uid(o), uid) && !obj_deleting(o))
-			return o;
-	return NULL;
-}
-
-static bool pod_gave(const struct obj *pod)
-{
-	const struct json *want =
-		json_get(compute_in(json_at(obj_json(pod), "/spec/containers"), NULL), "resources");
-	const struct json *have =
-		json_get(compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL), "resources");
-
-	return quantity_bytes(json_at(have, "/requests/memory")) >=
-	       quantity_bytes(json_at(want, "/requests/memory"));
-}
-
-/* It must have been asked for, too: the request covers the guest (the VMs of this world give no requests of their own). */
-static bool pod_covers(const struct obj *pod, int64_t bytes)
-{
-	const struct json *c = compute_in(json_at(obj_json(pod), "/status/containerStatuses"), NULL);
-
-	return quantity_bytes(json_at(c, "/resources/requests/memory")) >= bytes;
-}
-
-static void hot_memory(struct one *e, struct guest *g)
-{
-	struct world *w = e->w;
-	const struct json *c = vmi_cond(e->root, COND_HOT_MEMORY);
-	const struct obj *pod = pod_of(w, obj_uid(e->o));
-	int64_t wanted = vmi_guest_wanted(e->root);
-
-	if (!c || !str_eq(json_get_str(c, "status"), "True") ||
-		!str_eq(json_get_str(c, "reason"), HOT_MEMORY_IN_PLACE) || !pod)
-		return;
-	/* The condition may speak of an earlier value still: virt-controller has to say so first. */
-	if (vmi_hot_memory_target(e->root) != wanted || world_chance(w, w->faults.slow))
-		return;
-	if (wanted > g->memory && (!pod_gave(pod) || !pod_covers(pod, wanted)))
-		return;
-	if (wanted < g->boot || wanted > g->max)
-		world_broken(w, "the guest is told to take %lld, which it can not", (long long)wanted);
-	g->set_memory_calls++;
-	g->last_set = wanted;
-	if (wanted != g->memory && world_chance(w, w->faults.refuse)) {
-		cond(e, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, "the guest refused");
-	} else if (wanted != g->memory && world_chance(w, w->faults.partial)) {
-		g->memory += (wanted - g->memory) / 2;
-		put_bytes(e, "guestCurrent", g->memory);
-		cond(e, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, "the guest took a part of it");
-	} else {
-		g->memory = wanted;
-		put_bytes(e, "guestCurrent", wanted);
-		put_bytes(e, "guestRequested", wanted);
-		cond_remove(e->d, e->status, COND_HOT_MEMORY);
-	}
-	if (g->memory > g->boot && !pod_covers(pod, g->memory))
-		world_broken(w, "a guest has more memory than its pod");
-}
-
-static void handler_vmi(struct world *w, const struct obj *vmi)
-{
-	struct guest *g = world_guest(w, obj_uid(vmi));
-	struct one e;
-
-	if (vmi_is_final(obj_json(vmi)) || !str_eq(meta_label(obj_json(vmi), LABEL_NODE_NAME), WORLD_NODE))
-		return;
-	e = edit(w, vmi);
-	if (vmi_phase(e.root) == VMI_SCHEDULED && g->state == GUEST_NONE && !obj_deleting(vmi) &&
-		pod_of(w, obj_uid(vmi)))
-		guest_start(&e, g);
-	if (obj_deleting(vmi) && g->state == GUEST_RUNS) {
-		g->state = GUEST_SHUT_DOWN;
-		g->ended_ms = loop_wall_ms(w->loop);
-	}
-	if (g->state > GUEST_RUNS)
-		vmi_enter_phase(e.d, e.root, g->state == GUEST_SHUT_DOWN ? VMI_SUCCEEDED : VMI_FAILED,
-			loop_wall_ms(w->loop));
-	else if (vmi_phase(e.root) == VMI_RUNNING)
-		hot_memory(&e, g);
-	keep(&e, &kind_vmi);
-}
-
 void node_step(struct world *w)
 {
 	const struct obj *o;
 
+	if (w->faults.handler_down)
+		handler_kill(w);
+	else if (!w->handler)
+		handler_start(w);
 	/* Backwards: what is looked at may go. */
 	for (size_t i = fake_api_len(w->api, &kind_pod); i-- > 0;)
 		if ((o = fake_api_at(w->api, &kind_pod, i)))
 			agent_pod(w, o);
-	for (size_t i = fake_api_len(w->api, &kind_vmi); i-- > 0 && !w->faults.handler_down;)
-		if ((o = fake_api_at(w->api, &kind_vmi, i)))
-			handler_vmi(w, o);
+	launchers_step(w);
 }

@@ -154,11 +154,13 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 			 "'spec':{'configuration':{'developerConfiguration':{},"
 			 "'vmRolloutStrategy':'LiveUpdate'},'workloadUpdateStrategy':{}}}"));
 	world_start(w);
+	handler_start(w);
 }
 
 void world_done(struct world *w)
 {
 	world_kill(w);
+	handler_kill(w);
 	kube_client_free(w->user);
 	fake_api_free(w->api);
 	loop_free(w->loop);
@@ -219,7 +221,7 @@ bool world_quiet(struct world *w, int64_t ms)
 	pass(w, ms);
 	node_step(w);
 	pass(w, 1);
-	return fake_api_rv(w->api) == rv && controllers_idle(w->set);
+	return fake_api_rv(w->api) == rv && controllers_idle(w->set) && controllers_idle(w->handler);
 }
 
 /* ---- the person ---- */
@@ -288,6 +290,13 @@ static const struct json *found(struct world *w, const struct kind *k, const cha
 {
 	CLEANUP(mem_freep) char *key = kind_key("default", name);
 	const struct obj *o = fake_api_get(w->api, k, key);
+
+	return o ? obj_json(o) : NULL;
+}
+
+const struct json *world_vmi_by_key(struct world *w, const char *key)
+{
+	const struct obj *o = fake_api_get(w->api, &kind_vmi, key);
 
 	return o ? obj_json(o) : NULL;
 }

@@ -8,6 +8,7 @@
 #include "kube/rng.h"
 #include "kubevirt/api/config.h"
 #include "kubevirt/api/synced.h"
+#include "kubevirt/handler/guest.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/vmi.h"
@@ -19,14 +20,22 @@
 
 /* What a launcher does with its guest; the truth that the API only tells about. */
 enum guest_state { GUEST_NONE, GUEST_RUNS, GUEST_SHUT_DOWN, GUEST_CRASHED };
+/* What virt-handler knows of a launcher. */
+struct sim_link {
+	char *key; /* NULL: nothing */
+	struct guest_facts facts;
+	struct json_doc *state;
+};
 struct guest {
 	char uid[37]; /* of its instance */
 	enum guest_state state;
-	bool ran;
-	int64_t boot, max, memory; /* bytes */
+	bool ran, released, paused;
+	int64_t boot, max, memory, requested; /* bytes */
+	int64_t due_memory, due_ms;           /* being changed to that; 0: it is not */
+	int64_t sockets, cores, threads, max_sockets;
 	int set_memory_calls;
-	int64_t last_set;
 	int64_t ended_ms;
+	struct sim_link link;
 };
 
 /* What goes wrong on the node; chances in 1/1000 per occasion. */
@@ -44,6 +53,8 @@ struct world {
 	struct fake_api *api;
 	struct kube_client *client, *user; /* of virt-controller; of the person */
 	struct controller_set *set;
+	struct kube_client *handler_client;
+	struct controller_set *handler; /* NULL: it is down */
 	struct vm_env vm_env;
 	struct vmi_env vmi_env;
 	struct synced_keys synced;
@@ -85,6 +96,13 @@ const struct json *world_vm(struct world *w, const char *name); /* NULL: there i
 const struct json *world_vmi(struct world *w, const char *name);
 struct guest *world_guest(struct world *w, const char *uid); /* made on first use */
 
+const struct json *world_vmi_by_key(struct world *w, const char *key);
+
+/* handler.c */
+void handler_start(struct world *w);
+void handler_kill(struct world *w);
+void launchers_step(struct world *w);
+const struct obj *world_pod_of(struct world *w, const char *uid); /* that is not going */
 /* node.c */
 void node_step(struct world *w);
 /* check.c: what holds at every moment, and what holds when all is quiet */
