@@ -6,9 +6,21 @@
 # (deb822 or one-line) are read, the release's name is replaced, and the result is kept in an apt
 # directory of our own under build/apt. The system's sources, lists and pins are never touched.
 #
+# Packages of another architecture likewise: apt_arch ARCH makes what follows look at ARCH's lists only.
+#
 # Sourced after say.sh; needs $TOP.
 
 APT_ROOT=${APT_ROOT:-$TOP/build/apt}
+APT_ARCH=''
+
+apt_arch() {
+	APT_ARCH=$1
+	[ "$APT_ARCH" != "$(dpkg --print-architecture)" ] || APT_ARCH=''
+}
+# Where the lists of SUITE are kept; empty: the system's own
+apt_dir() {
+	[ "$1$APT_ARCH" = "$(own_suite)" ] || echo "$APT_ROOT/$1${APT_ARCH:+-$APT_ARCH}"
+}
 
 own_suite() (. /etc/os-release && printf '%s\n' "${VERSION_CODENAME:-}")
 
@@ -63,13 +75,14 @@ derive_sources() {
 # apt_in SUITE CMD...: apt-get (or apt-cache) looking at SUITE only. The own release is looked at
 # through the system's own lists.
 apt_in() {
-	local suite=$1 tool=$2
+	local suite=$1 tool=$2 d
 	shift 2
-	if [ "$suite" = "$(own_suite)" ]; then
+	d=$(apt_dir "$suite")
+	if [ -z "$d" ]; then
 		"$tool" "$@"
 		return
 	fi
-	local d=$APT_ROOT/$suite
+	set -- ${APT_ARCH:+-o "APT::Architecture=$APT_ARCH" -o "APT::Architectures=$APT_ARCH"} "$@"
 	# The sandbox user could not enter a source tree under /root; packages are verified by signature
 	"$tool" -o Dir::Etc::sourcelist="$d/sources.list" -o Dir::Etc::sourceparts="$d/none" \
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$d/none" \
@@ -80,8 +93,9 @@ apt_in() {
 
 # apt_update SUITE: fetch its lists
 apt_update() {
-	local suite=$1 d=$APT_ROOT/$1 try
-	if [ "$suite" != "$(own_suite)" ]; then
+	local suite=$1 d try
+	d=$(apt_dir "$suite")
+	if [ -n "$d" ]; then
 		mkdir -p "$d/none" "$d/lists/partial" "$d/cache/archives/partial"
 		derive_sources /etc/apt "$(own_suite)" "$suite" | sort -u >"$d/sources.list"
 		[ -s "$d/sources.list" ] || die "no configured package source serves $(own_suite)" \
@@ -96,9 +110,9 @@ apt_update() {
 }
 
 apt_have_lists() {
-	local d=$APT_ROOT/$1/lists
-	[ "$1" = "$(own_suite)" ] && d=/var/lib/apt/lists
-	compgen -G "$d/*_Packages*" >/dev/null
+	local d
+	d=$(apt_dir "$1")
+	compgen -G "${d:-/var/lib/apt}/lists/*_Packages*" >/dev/null
 }
 
 # apt_fetch SUITE DIR PKG...: leave SUITE's newest .deb of each PKG in DIR, whatever is installed. Lists that are missing, or too

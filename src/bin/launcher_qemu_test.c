@@ -513,6 +513,45 @@ static void cpus_are_added_while_the_guest_runs(void **state)
 }
 
 /* qemu.md 16.18 */
+/* rollout.md 7.6, 7.7: one guest that was started with a floor, and with room above its maximum */
+static void memory_goes_below_its_start_and_above_its_maximum(void **state)
+{
+	struct rig *r = *state;
+	uint64_t floor;
+
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = start_args("/vmi/metadata/annotations",
+		"{'coracle.dev/memory-floor':'1Gi','coracle.dev/memory-room':'4000Gi'}");
+
+	json_put_str(d, json_root(d), "/vmi/spec/domain/memory/guest", "1536Mi");
+	json_put_str(d, json_root(d), "/vmi/spec/domain/memory/maxGuest", "2Gi");
+	call(r, WIRE_start, json_root(d));
+	assert_int_equal(r->code, ERR_NONE);
+	wait_phase(r, "Running", 30000);
+	/* more room than a processor of 40 address bits has: less of it, and it is said */
+	assert_non_null(strstr(json_str_or(json_at(json_root(r->state), "/memory/note"), ""),
+		"4000Gi of room for memory were asked for, the guest's processor can address 960Gi"));
+	log_in(r);
+	for (int i = 0; i < 100 && memory_now(r, "current") != 3 * GI / 2; i++)
+		loop_step(r->loop, 100);
+	assert_true(memory_now(r, "current") == 3 * GI / 2 && memory_now(r, "guestAtBoot") == 3 * GI / 2);
+	set_memory(r, GI);
+	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
+	settle(r, 500);
+	floor = mem_total_kib(r);
+	assert_in_range(floor, 850 << 10, 1 << 20);
+	call_ok(r, WIRE_set_memory, "{'bytes':3221225472,'max':3221225472}");
+	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
+	settle(r, 500);
+	assert_int_equal(mem_total_kib(r) - floor, 2 << 20);
+	loop_step(r->loop, 10);
+	assert_true(memory_now(r, "max") == 3 * GI && memory_now(r, "current") == 3 * GI);
+	set_memory(r, GI);
+	assert_true(json_bool(json_at(json_root(r->ok), "/complete")));
+	settle(r, 500);
+	assert_int_equal(mem_total_kib(r), floor);
+}
+
 static void impossible_sizes_are_refused_and_nothing_happens(void **state)
 {
 	struct rig *r = *state;
@@ -806,6 +845,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			impossible_sizes_are_refused_and_nothing_happens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cpus_are_added_while_the_guest_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			memory_goes_below_its_start_and_above_its_maximum, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_asked_for_during_boot_arrives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_that_stays_offline_is_reported, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shrinking_gives_memory_back_to_the_host, set_up, tear_down),

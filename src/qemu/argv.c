@@ -17,9 +17,46 @@
 #define PORT_SLOT 2
 #define SATA_PORTS 6
 
-uint64_t vm_memory_room(const struct vm_config *c)
+/* ---- architectures ---- */
+
+static const struct {
+	const char *name, *binary, *machine_options, *emulated_cpu, *ram;
+} archs[] = {
+	[VM_X86_64] = { "amd64", "qemu-system-x86_64", "usb=off,vmport=off,dump-guest-core=off", "qemu64",
+		"pc.ram" },
+	[VM_AARCH64] = { "arm64", "qemu-system-aarch64", "usb=off,dump-guest-core=off", "cortex-a72",
+		"mach-virt.ram" },
+};
+
+const char *vm_binary(enum vm_arch a)
 {
-	return c->max_memory > c->memory ? c->max_memory - c->memory : 0;
+	return archs[a].binary;
+}
+
+const char *vm_arch_name(enum vm_arch a)
+{
+	return archs[a].name;
+}
+
+bool vm_arch_is_host(enum vm_arch a)
+{
+#if defined(__aarch64__)
+	return a == VM_AARCH64;
+#elif defined(__x86_64__)
+	return a == VM_X86_64;
+#else
+	return false;
+#endif
+}
+
+bool vm_arch_of(const char *text, enum vm_arch *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(archs); i++)
+		if (str_eq(archs[i].name, text)) {
+			*ret = (enum vm_arch)i;
+			return true;
+		}
+	return false;
 }
 
 /* ---- checks ---- */
@@ -42,7 +79,7 @@ static bool name_ok(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == n;
 }
 
-static int check_disk(const struct vm_disk *d, struct err *e)
+static int check_disk(const struct vm_disk *d, enum vm_arch arch, struct err *e)
 {
 	if (!name_ok(d->name))
 		return err_set(
@@ -54,6 +91,8 @@ static int check_disk(const struct vm_disk *d, struct err *e)
 			d->name, d->serial);
 	if (d->cdrom && d->bus == VM_VIRTIO)
 		return err_set(e, ERR_INVALID, "disk \"%s\": a CD-ROM needs bus sata or scsi", d->name);
+	if (arch == VM_AARCH64 && d->bus == VM_SATA)
+		return err_set(e, ERR_INVALID, "disk \"%s\": arm64 machines have no bus sata", d->name);
 	if (d->readonly && d->bus == VM_SATA && !d->cdrom)
 		return err_set(e, ERR_INVALID, "disk \"%s\": a SATA disk can not be read-only", d->name);
 	return 0;
@@ -88,6 +127,22 @@ int vm_nic_check(const struct vm_nic *n, struct err *e)
 	return 0;
 }
 
+static int check_memory(const struct vm_config *c, struct err *e)
+{
+	uint64_t block = vm_memory_block(c), room = vm_memory_room(c);
+
+	if (room % block || vm_memory_spare(c) % block || c->plugged % block ||
+		((room || c->hugepages) && c->memory % block))
+		return err_set(e, ERR_INVALID,
+			"room for memory of %llu bytes over %llu: both must be multiples of %lluMi",
+			(unsigned long long)room, (unsigned long long)c->memory,
+			(unsigned long long)(block >> 20));
+	if (c->plugged > room)
+		return err_set(e, ERR_INVALID, "%llu bytes of a room of %llu", (unsigned long long)c->plugged,
+			(unsigned long long)room);
+	return 0;
+}
+
 static int check_shape(const struct vm_config *c, struct err *e)
 {
 	uint64_t cpus = (uint64_t)c->max_sockets * c->cores * c->threads;
@@ -108,11 +163,7 @@ static int check_shape(const struct vm_config *c, struct err *e)
 	if (c->memory < (1u << 20) || c->memory % 1024)
 		return err_set(e, ERR_INVALID, "guest memory of %llu bytes: at least 1Mi, in whole KiB",
 			(unsigned long long)c->memory);
-	if (vm_memory_room(c) % VM_BLOCK_SIZE || (vm_memory_room(c) && c->memory % VM_BLOCK_SIZE))
-		return err_set(e, ERR_INVALID,
-			"room for memory of %llu bytes over %llu: both must be multiples of 2Mi",
-			(unsigned long long)vm_memory_room(c), (unsigned long long)c->memory);
-	return 0;
+	return check_memory(c, e);
 }
 
 int vm_config_check(const struct vm_config *c, struct err *e)
@@ -122,7 +173,7 @@ int vm_config_check(const struct vm_config *c, struct err *e)
 	int r = check_shape(c, e);
 
 	for (size_t i = 0; !r && i < c->n_disks; i++) {
-		r = check_disk(&c->disks[i], e);
+		r = check_disk(&c->disks[i], c->arch, e);
 		sata += c->disks[i].bus == VM_SATA;
 		if (!r && strv_has(&names, c->disks[i].name))
 			r = err_set(e, ERR_INVALID, "two disks are named \"%s\"", c->disks[i].name);
@@ -169,6 +220,8 @@ void vm_ports_of(const struct vm_config *c, struct vm_ports *ret)
 	for (size_t i = 0; i < c->n_nics; i++)
 		port_set(ret, ret->n++, "nic", c->nics[i].name);
 	ret->n = ret->n + spare > total ? ret->n + spare : total;
+	if (vm_memory_spare(c)) /* behind all others: places do not shift */
+		ret->owner[ret->n++] = vm_memory_id(1);
 }
 
 static int port_find(const struct vm_ports *p, const char *kind, const char *name)
@@ -238,6 +291,13 @@ static void add_escaped(struct str *s, const char *value)
 	}
 }
 
+static void add_object(struct strv *v, const char *option, struct json_doc *d /* taken */)
+{
+	strv_add(v, option);
+	strv_take(v, json_write(json_root(d), NULL));
+	json_doc_free(d);
+}
+
 static void add_memory(const struct vm_config *c, struct strv *v)
 {
 	uint64_t room = vm_memory_room(c);
@@ -246,21 +306,28 @@ static void add_memory(const struct vm_config *c, struct strv *v)
 
 	if (room)
 		opt2(v, "-m", "size=%lluM,maxmem=%lluM", boot,
-			(unsigned long long)((c->memory + room) >> 20));
+			(unsigned long long)((c->memory + room + vm_memory_spare(c)) >> 20));
 	else
 		opt2(v, "-m", "size=%llu%c", boot, mi ? 'M' : 'K');
+	if (c->hugepages) {
+		/* The name keeps it interchangeable with plain memory on the other end of a migration (qemu.md 7.6). */
+		opt2(v, "-object",
+			"memory-backend-file,id=%s,size=%llu%c,mem-path=%s,prealloc=on,"
+			"x-use-canonical-path-for-ramblock-id=off",
+			archs[c->arch].ram, boot, mi ? 'M' : 'K', c->hugepages);
+	}
 	opt2(v, "-smp", "%u,sockets=%u,cores=%u,threads=%u,maxcpus=%u", c->sockets * c->cores * c->threads,
 		c->max_sockets, c->cores, c->threads, c->max_sockets * c->cores * c->threads);
 }
 
 static void add_machine(const struct vm_config *c, struct strv *v)
 {
-	struct str name = { 0 };
+	struct str name = { 0 }, machine = { 0 };
 
 	str_add(&name, "guest=");
 	add_escaped(&name, c->name ? c->name : "vm");
 	str_add(&name, ",debug-threads=on");
-	opt(v, c->binary ? c->binary : "qemu-system-x86_64");
+	opt(v, c->binary ? c->binary : vm_binary(c->arch));
 	opt(v, "-name");
 	strv_take(v, str_take(&name));
 	opt2(v, "-uuid", "%s", c->uuid);
@@ -271,11 +338,18 @@ static void add_machine(const struct vm_config *c, struct strv *v)
 	if (c->only_migratable)
 		opt(v, "-only-migratable");
 	opt2(v, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	opt2(v, "-machine", "%s,usb=off,vmport=off,dump-guest-core=off%s", c->machine,
-		c->firmware_code ? ",pflash0=fw-code,pflash1=fw-vars" : "");
+	str_addf(&machine, "%s,%s", c->machine, archs[c->arch].machine_options);
+	if (c->arch == VM_AARCH64)
+		str_addf(&machine, ",gic-version=%s", c->accel == VM_KVM ? "host" : "3");
+	if (c->hugepages)
+		str_addf(&machine, ",memory-backend=%s", archs[c->arch].ram);
+	if (c->firmware_code)
+		str_add(&machine, ",pflash0=fw-code,pflash1=fw-vars");
+	opt(v, "-machine");
+	strv_take(v, str_take(&machine));
 	/* One accelerator only: a fallback list picks KVM wherever it opens (qemu.md 1) */
 	opt2(v, "-accel", "%s", c->accel == VM_KVM ? "kvm" : "tcg,thread=multi");
-	opt2(v, "-cpu", "%s", c->cpu ? c->cpu : c->accel == VM_KVM ? "host" : "qemu64");
+	opt2(v, "-cpu", "%s", c->cpu ? c->cpu : c->accel == VM_KVM ? "host" : archs[c->arch].emulated_cpu);
 	add_memory(c, v);
 	if (c->smbios)
 		opt2(v, "-smbios", "type=1,%s", c->smbios);
@@ -325,11 +399,8 @@ static void add_fixed_devices(const struct vm_config *c, const struct vm_ports *
 		opt2(v, "-device", "virtio-rng-pci,id=rngdev0,rng=rng0,bus=rp%d", PORT_RNG);
 	}
 	if (vm_memory_room(c)) {
-		opt2(v, "-object", "memory-backend-ram,id=vmem0,size=%lluM,reserve=off",
-			(unsigned long long)(vm_memory_room(c) >> 20));
-		opt2(v, "-device",
-			"virtio-mem-pci,id=vmem,bus=rp%d,memdev=vmem0,requested-size=0,block-size=2M",
-			PORT_MEM);
+		add_object(v, "-object", vm_memory_object(c, 0));
+		add_object(v, "-device", vm_memory_device(c, 0));
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -123,9 +124,12 @@ static void the_baseline_is_literally_this(void **state)
 		"-device",
 		"virtio-scsi-pci,id=scsi0,bus=rp2",
 		"-object",
-		"memory-backend-ram,id=vmem0,size=3072M,reserve=off",
+		"{\"qom-type\":\"memory-backend-ram\",\"id\":\"vmem0\",\"size\":3221225472,\"reserve\":"
+		"false}",
 		"-device",
-		"virtio-mem-pci,id=vmem,bus=rp4,memdev=vmem0,requested-size=0,block-size=2M",
+		"{\"driver\":\"virtio-mem-pci\",\"id\":\"vmem\",\"bus\":\"rp4\",\"memdev\":\"vmem0\","
+		"\"requested-size\":0,"
+		"\"block-size\":2097152}",
 		"-blockdev",
 		"{\"driver\":\"file\",\"node-name\":\"d-root.base.file\",\"filename\":\"/i/"
 		"disk.qcow2\",\"read-only\":true,"
@@ -201,6 +205,75 @@ static void without_room_there_is_no_maxmem_and_no_device(void **state)
 	expect(&c, "maxmem", false);
 	c.memory = 1000 * 1024;
 	expect(&c, "-m size=1000K ", true);
+}
+
+/* rollout.md 68: block 2Mi, or that of the pages behind it; 7.6, 7.7 */
+static void memory_devices_fit_what_is_asked_for(void **state)
+{
+	struct vm_config c = small();
+	struct json_doc *d;
+
+	c.plugged = GI / 2;
+	expect(&c, "\"requested-size\":536870912,\"block-size\":2097152}", true);
+	expect(&c, "vmem1", false);
+	c.room = 6 * GI;
+	assert_true(vm_memory_spare(&c) == 2 * GI);
+	expect(&c, "-m size=1024M,maxmem=6144M", true);
+	expect(&c, "vmem1", false); /* only its place */
+	expect(&c, "id=rp11,", true);
+	d = vm_memory_object(&c, 1);
+	assert_string_equal(json_get_str(json_root(d), "id"), "vmem1");
+	assert_int_equal(json_i64(json_get(json_root(d), "size")), 2 * GI);
+	json_doc_free(d);
+	d = vm_memory_device(&c, 1);
+	assert_string_equal(json_get_str(json_root(d), "bus"), "rp11");
+	assert_int_equal(json_i64(json_get(json_root(d), "requested-size")), 0);
+	json_doc_free(d);
+
+	c.hugepages = "/dev/hugepages";
+	c.block = GI;
+	c.plugged = 0;
+	expect(&c, "memory-backend=pc.ram", true);
+	expect(&c,
+		"-object memory-backend-file,id=pc.ram,size=1024M,mem-path=/dev/hugepages,prealloc=on,"
+		"x-use-canonical-path-for-ramblock-id=off",
+		true);
+	expect(&c, "\"block-size\":1073741824,\"prealloc\":true}", true);
+}
+
+/* qemu.md 13 */
+static void arm64_is_another_machine(void **state)
+{
+	struct vm_config c = small();
+	enum vm_arch a;
+
+	assert_true(vm_arch_of("arm64", &a) && a == VM_AARCH64);
+	assert_true(vm_arch_of("amd64", &a) && a == VM_X86_64);
+	assert_false(vm_arch_of("s390x", &a));
+	c.arch = VM_AARCH64;
+	c.machine = "virt-7.2";
+	c.firmware_code = "/c.fd";
+	c.firmware_vars = "/v.fd";
+	expect(&c,
+		"-machine virt-7.2,usb=off,dump-guest-core=off,gic-version=3,pflash0=fw-code,pflash1=fw-vars "
+		"-accel tcg,thread=multi -cpu cortex-a72 ",
+		true);
+	expect(&c, "qemu-system-aarch64 ", true);
+	expect(&c, "vmport", false);
+	c.accel = VM_KVM;
+	expect(&c, "gic-version=host", true);
+	expect(&c, "-cpu host", true);
+}
+
+/* A q35 whose processor has 40 bits starts with up to 975 GiB (QEMU 7.2, emulated). */
+static void the_room_ends_where_the_addresses_do(void **state)
+{
+	assert_true(vm_memory_limit(VM_X86_64, VM_TCG, NULL, 48) == 960 * GI);
+	assert_true(vm_memory_limit(VM_X86_64, VM_KVM, "EPYC", 48) == 960 * GI);
+	assert_true(vm_memory_limit(VM_X86_64, VM_KVM, NULL, 0) == 960 * GI);
+	assert_true(vm_memory_limit(VM_X86_64, VM_KVM, NULL, 39) == 448 * GI);
+	assert_true(vm_memory_limit(VM_X86_64, VM_KVM, "host", 48) > 200 * 1024 * GI);
+	assert_true(vm_memory_limit(VM_AARCH64, VM_TCG, NULL, 40) > 15 * 1024 * GI);
 }
 
 /* qemu.md 16.2 */
@@ -400,6 +473,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_baseline_is_literally_this),
 		cmocka_unit_test(without_room_there_is_no_maxmem_and_no_device),
+		cmocka_unit_test(memory_devices_fit_what_is_asked_for),
+		cmocka_unit_test(arm64_is_another_machine),
+		cmocka_unit_test(the_room_ends_where_the_addresses_do),
 		cmocka_unit_test(one_accelerator_only),
 		cmocka_unit_test(every_device_has_its_own_port_and_some_are_free),
 		cmocka_unit_test(a_full_machine_still_fits),

@@ -17,9 +17,11 @@
 #define VM_PORTS_MAX 128
 #define VM_CPUS_MAX 255
 #define VM_BLOCK_SIZE (2ull << 20) /* virtio-mem's granularity (qemu.md 5.1) */
+#define VM_MEM_DEVICES 2           /* of virtio-mem: one from boot, one for a maximum that was raised */
 #define VM_NAME_MAX 64             /* of a disk or NIC: they become ids */
 
 enum vm_accel { VM_TCG, VM_KVM };
+enum vm_arch { VM_X86_64, VM_AARCH64 };
 enum vm_format { VM_RAW, VM_QCOW2 };
 enum vm_bus { VM_VIRTIO, VM_SCSI, VM_SATA };
 
@@ -48,19 +50,26 @@ struct vm_nic {
 };
 
 struct vm_config {
-	const char *binary; /* NULL: qemu-system-x86_64 */
+	const char *binary; /* NULL: vm_binary(arch) */
 	const char *name, *uuid;
+	enum vm_arch arch;
 	const char *machine; /* versioned: pc-q35-7.2 */
 	enum vm_accel accel;
-	const char *cpu;             /* NULL: host under KVM, qemu64 under TCG */
+	const char *cpu;             /* NULL: host under KVM; under TCG qemu64, arm64 cortex-a72 */
 	uint64_t memory, max_memory; /* bytes; max_memory <= memory: no room, no maxmem (qemu.md 16.26) */
+	uint64_t plugged;      /* of the room, what the guest gets at boot: the rest of memory that can be
+	                              * taken back (rollout.md 7.6) */
+	uint64_t room;         /* above max_memory: address space and a port for a second device
+	                              * (rollout.md 7.7); else 0 or max_memory */
+	uint64_t block;        /* size of a page of huge ones; 0: VM_BLOCK_SIZE and ordinary pages */
+	const char *hugepages; /* where their file system is; NULL: ordinary pages */
 	unsigned sockets, cores, threads, max_sockets;
 	/* Descriptors QEMU inherits; listening sockets. -1: none of that. */
 	int fd_qmp, fd_rescue, fd_console, fd_agent;
 	const char *console_log;
 	bool rng;
 	const char *smbios;                        /* after "type=1,"; NULL: none */
-	const char *firmware_code, *firmware_vars; /* UEFI; NULL: SeaBIOS */
+	const char *firmware_code, *firmware_vars; /* UEFI; NULL: SeaBIOS (arm64 always has them) */
 	bool only_migratable, paused;              /* paused: -S */
 	const char *incoming;                      /* "defer" or NULL */
 	struct vm_disk disks[VM_DISKS_MAX];
@@ -95,6 +104,25 @@ void vm_argv(const struct vm_config *c, struct strv *ret);
 void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX]);
 /* Guest memory virtio-mem can add; 0: none. */
 uint64_t vm_memory_room(const struct vm_config *c);
+/* What a second device could add to that; 0: no room was reserved. */
+uint64_t vm_memory_spare(const struct vm_config *c);
+/* virtio-mem's granularity: that of the pages behind it. */
+uint64_t vm_memory_block(const struct vm_config *c);
+/* The device i as device_add takes it, and the object behind it; i is 0 or 1. Ids: vmem, vmem1. */
+const char *vm_memory_id(size_t i);
+struct json_doc;
+struct json_doc *vm_memory_object(const struct vm_config *c, size_t i);
+struct json_doc *vm_memory_device(const struct vm_config *c, size_t i);
+
+/* The most memory, maximum included, that the machine can address: by the width of its processor's addresses, less what
+ * firmware and PCI need (QEMU: "phys-bits too low"). host_bits: of the host's processor, 0 if not known. */
+uint64_t vm_memory_limit(enum vm_arch arch, enum vm_accel accel, const char *cpu, int host_bits);
+
+const char *vm_binary(enum vm_arch a);
+/* In Kubernetes' spelling: "amd64", "arm64"; false for others. */
+bool vm_arch_of(const char *text, enum vm_arch *ret);
+const char *vm_arch_name(enum vm_arch a);
+bool vm_arch_is_host(enum vm_arch a); /* of what this program was built for: others have no KVM here */
 
 /* The versioned name behind a machine alias, from the text of `-machine help`; ERR_NOT_FOUND. Caller frees. */
 int vm_machine_resolve(const char *help, const char *wanted, char **ret, struct err *e);

@@ -60,6 +60,14 @@
  * attempt: set with HotMemoryChange, in bytes. */
 #define ANN_HOT_MEMORY_TARGET "coracle.dev/hot-memory-target"
 
+/* What an owner may wish for in the template's annotations, quantities; read when the instance is made (docs/rollout.md).
+ * FLOOR: the guest can be shrunk to that: it boots with so much main memory, at least 1Gi, and gets the rest from a device.
+ * ROOM: maxGuest can be raised to that while it runs: address space and a port are kept for a second device. */
+#define ANN_MEMORY_FLOOR "coracle.dev/memory-floor"
+#define ANN_MEMORY_ROOM "coracle.dev/memory-room"
+/* Where the launcher finds huge pages: volume of medium HugePages in its pod. */
+#define HANDOFF_HUGEPAGES_DIR "/dev/hugepages"
+
 /* Launcher pod: how the two agree on the VM's directory on the node, by VMI uid. The pod has it as a hostPath volume of type
  * DirectoryOrCreate, mounted at KV_VM_DIR. Whoever comes first makes it; virt-handler gives it to
  * KV_LAUNCHER_UID (0700) as soon as the

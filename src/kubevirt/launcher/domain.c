@@ -2,6 +2,7 @@
 #include "kubevirt/launcher/domain.h"
 
 #include "api/quantity.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/launcher/b64.h"
 
 #include <arpa/inet.h>
@@ -34,7 +35,7 @@ static const char *keep(struct domain *d, const char *s)
 
 static int read_identity(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
 {
-	const char *machine = json_get_str(host, "machine");
+	const char *machine = json_get_str(host, "machine"), *arch = json_at_str(vmi, "/spec/architecture");
 	int64_t grace = DOMAIN_GRACE_S;
 
 	d->name = keep(d, json_at_str(vmi, "/metadata/name"));
@@ -49,7 +50,9 @@ static int read_identity(struct domain *d, const struct json *vmi, const struct 
 		machine = json_at_str(vmi, "/status/machine/type");
 	if (!machine)
 		machine = json_at_str(vmi, "/spec/domain/machine/type");
-	d->machine = keep(d, str_empty(machine) ? "q35" : machine);
+	if (arch && !vm_arch_of(arch, &d->arch))
+		return err_set(e, ERR_INVALID, "spec.architecture: %s guests can not be run", arch);
+	d->machine = keep(d, !str_empty(machine) ? machine : d->arch == VM_AARCH64 ? "virt" : "q35");
 	if (json_is_int(json_at(vmi, "/spec/terminationGracePeriodSeconds")))
 		grace = json_i64(json_at(vmi, "/spec/terminationGracePeriodSeconds"));
 	d->grace_s = grace < 0 ? 0 : grace > DOMAIN_GRACE_MAX_S ? DOMAIN_GRACE_MAX_S : (int)grace;
@@ -59,7 +62,7 @@ static int read_identity(struct domain *d, const struct json *vmi, const struct 
 	d->allow_emulation = json_bool(json_get(host, "allowEmulation"));
 	d->accelerator = keep(d, json_get_str(host, "accelerator"));
 	d->network = keep(d, json_get_str(host, "network"));
-	if (json_is_obj(json_at(vmi, "/spec/domain/firmware/bootloader/efi")))
+	if (d->arch != VM_AARCH64 && json_is_obj(json_at(vmi, "/spec/domain/firmware/bootloader/efi")))
 		return err_set(e, ERR_INVALID,
 			"spec.domain.firmware.bootloader.efi: this launcher boots by BIOS only");
 	return 0;
@@ -67,12 +70,60 @@ static int read_identity(struct domain *d, const struct json *vmi, const struct 
 
 /* ---- memory and CPUs ---- */
 
+/* A size that an annotation gives; 0: none. */
+static uint64_t annotated(const struct json *vmi, const char *name)
+{
+	const struct json *text = json_get(json_at(vmi, "/metadata/annotations"), name);
+	int64_t bytes = text ? quantity_bytes(text) : -1;
+
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+static int read_pages(struct domain *d, const struct json *vmi, struct err *e)
+{
+	const struct json *huge = json_at(vmi, "/spec/domain/memory/hugepages");
+	int64_t size = quantity_bytes(json_get(huge, "pageSize"));
+
+	d->block = VM_BLOCK_SIZE;
+	if (!json_is_obj(huge))
+		return 0;
+	if (size < (int64_t)MIB || (size & (size - 1)))
+		return err_set(e, ERR_INVALID,
+			"spec.domain.memory.hugepages.pageSize: \"%s\" is no page size",
+			json_str_or(json_get(huge, "pageSize"), ""));
+	d->hugepages = HANDOFF_HUGEPAGES_DIR;
+	if ((uint64_t)size > d->block)
+		d->block = (uint64_t)size;
+	if (d->memory % (uint64_t)size)
+		return err_set(e, ERR_INVALID,
+			"spec.domain.memory.guest: %lluMi are no whole number of huge pages of %lluMi",
+			(unsigned long long)(d->memory / MIB), (unsigned long long)((uint64_t)size / MIB));
+	return 0;
+}
+
+/* Room only where virtio-mem can use it: whole blocks on both sides (qemu.md 5.1, decisions 12). */
+static void read_room(struct domain *d, const struct json *vmi, int64_t max)
+{
+	uint64_t floor = annotated(vmi, ANN_MEMORY_FLOOR), room = annotated(vmi, ANN_MEMORY_ROOM);
+
+	d->base = d->max_memory = d->memory;
+	if (d->memory % d->block == 0) {
+		if (max > 0 && (uint64_t)max > d->memory)
+			d->max_memory = (uint64_t)max / d->block * d->block;
+		if (floor >= DOMAIN_FLOOR_MIN && floor < d->memory && floor % d->block == 0)
+			d->base = floor;
+	}
+	d->room = d->max_memory;
+	if (d->max_memory > d->base && room > d->room)
+		d->room = room / d->block * d->block;
+}
+
 static int read_memory(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
 {
 	static const char *const places[] = { "/spec/domain/memory/guest",
 		"/spec/domain/resources/requests/memory", "/spec/domain/resources/limits/memory" };
 	const struct json *max = json_at(vmi, "/spec/domain/memory/maxGuest");
-	int64_t guest = -1, room = -1;
+	int64_t guest = -1, room = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(places) && guest < 0; i++)
 		if (json_at(vmi, places[i]))
@@ -84,10 +135,9 @@ static int read_memory(struct domain *d, const struct json *vmi, const struct js
 		room = json_i64(json_get(host, "maxGuestBytes"));
 	else if (max)
 		room = quantity_bytes(max);
-	d->max_memory = d->memory;
-	/* Room only where virtio-mem can use it: whole blocks on both sides (qemu.md 5.1, decisions 12). */
-	if (room > guest && d->memory % VM_BLOCK_SIZE == 0)
-		d->max_memory = (uint64_t)room / VM_BLOCK_SIZE * VM_BLOCK_SIZE;
+	if (read_pages(d, vmi, e) < 0)
+		return -1;
+	read_room(d, vmi, room);
 	return 0;
 }
 
@@ -119,7 +169,7 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 	d->cores = d->cores ? d->cores : 1;
 	d->threads = d->threads ? d->threads : 1;
 	d->max_sockets = cpu_field(cpu, "maxSockets");
-	d->fixed_cpus = str_eq(json_at_str(vmi, "/spec/architecture"), "arm64");
+	d->fixed_cpus = d->arch == VM_AARCH64; /* qemu.md 13: no CPU hotplug there */
 	/* An automatic maximum may be more than QEMU can keep a place for (rollout.md 1.2: up to 512 CPUs). */
 	room = VM_CPUS_MAX / (d->cores * d->threads);
 	if (d->max_sockets > room)
@@ -137,7 +187,8 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 
 /* ---- disks ---- */
 
-static int read_bus(struct domain_disk *k, const struct json *disk, size_t i, struct err *e)
+static int read_bus(
+	struct domain_disk *k, const struct json *disk, size_t i, enum vm_arch arch, struct err *e)
 {
 	const struct json *dev = json_get(disk, "disk");
 	const char *bus;
@@ -149,7 +200,7 @@ static int read_bus(struct domain_disk *k, const struct json *disk, size_t i, st
 		dev = json_get(disk, "cdrom");
 	bus = json_get_str(dev, "bus");
 	if (str_empty(bus))
-		bus = "sata"; /* KubeVirt's default on amd64 */
+		bus = arch == VM_AARCH64 ? "virtio" : "sata"; /* KubeVirt's defaults */
 	k->readonly = json_bool_or(json_get(dev, "readonly"), k->cdrom);
 	if (!strcmp(bus, "virtio"))
 		k->bus = VM_VIRTIO;
@@ -258,11 +309,11 @@ static int add_disk(struct domain *d, const struct json *vmi, const struct json 
 			name ? name : "");
 	k->name = keep(d, name);
 	if (disk) {
-		if (read_bus(k, disk, i, e) < 0)
+		if (read_bus(k, disk, i, d->arch, e) < 0)
 			return -1;
 		k->serial = keep(d, k->serial);
 	} else {
-		k->bus = VM_SATA;
+		k->bus = d->arch == VM_AARCH64 ? VM_VIRTIO : VM_SATA;
 	}
 	if (read_volume(d, k, vol, host, e) < 0)
 		return err_wrap(e, "volume \"%s\"", name);

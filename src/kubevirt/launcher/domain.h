@@ -15,6 +15,7 @@
 #define DOMAIN_GRACE_MAX_S 86400
 #define DOMAIN_FORWARDS_MAX 128
 #define CONTAINER_DISK_DIR "/var/run/kubevirt/container-disks"
+#define DOMAIN_FLOOR_MIN (1ull << 30)
 
 enum volume_kind { VOL_CONTAINER_DISK, VOL_NO_CLOUD, VOL_CONFIG_DRIVE, VOL_EMPTY };
 
@@ -56,8 +57,14 @@ struct domain {
 	struct arena *arena;
 	const char *name, *ns, *uid, *full;    /* full: NS_NAME */
 	const char *uuid, *hostname, *machine; /* machine may be an alias */
-	const char *cpu_model;                 /* NULL: the accelerator's own default */
-	uint64_t memory, max_memory;           /* max_memory == memory: no room */
+	enum vm_arch arch;
+	const char *cpu_model;       /* NULL: the accelerator's own default */
+	uint64_t memory, max_memory; /* max_memory == memory: no room above */
+	uint64_t
+		base; /* main memory; less than memory: the rest comes by virtio-mem and can go (rollout.md 7.6) */
+	uint64_t room;  /* how far max_memory can be raised while it runs (rollout.md 7.7); else max_memory */
+	uint64_t block; /* of what is plugged: 2Mi, or the size of a huge page */
+	const char *hugepages; /* the file system of huge pages; NULL: ordinary ones */
 	unsigned sockets, cores, threads, max_sockets;
 	bool fixed_cpus; /* this kind of machine takes none while it runs */
 	int grace_s;

@@ -136,6 +136,66 @@ static void more_sockets_than_qemu_has_places_for_are_cut(void **state)
 	assert_int_equal(arm->max_sockets, 1);
 }
 
+/* rollout.md 7.6, 7.7: annotations of the owner; what does not fit is as if it were not there */
+static void floor_and_room_come_from_annotations(void **state)
+{
+	static const struct {
+		const char *annotations;
+		uint64_t base, room;
+	} rows[] = {
+		{ "{'coracle.dev/memory-floor':'1Gi'}", GI, 4 * GI },
+		{ "{'coracle.dev/memory-floor':'1Gi','coracle.dev/memory-room':'8Gi'}", GI, 8 * GI },
+		{ "{'coracle.dev/memory-room':'2Gi'}", 3 * GI / 2, 4 * GI }, /* not above the maximum */
+		{ "{'coracle.dev/memory-floor':'512Mi'}", 3 * GI / 2, 4 * GI },
+		{ "{'coracle.dev/memory-floor':'1025Mi'}", 3 * GI / 2, 4 * GI },
+		{ "{'coracle.dev/memory-floor':'2Gi'}", 3 * GI / 2, 4 * GI },
+		{ "{'coracle.dev/memory-floor':'much'}", 3 * GI / 2, 4 * GI },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_doc_freep)
+		struct json_doc *d = guide_with("/metadata/annotations", rows[i].annotations);
+		CLEANUP(domain_freep) struct domain *dom = NULL;
+		struct err e = { 0 };
+
+		json_put_str(d, json_root(d), "/spec/domain/memory/guest", "1536Mi");
+		assert_int_equal(domain_from_vmi(json_root(d), NULL, &dom, &e), 0);
+		assert_true(dom->memory == 3 * GI / 2 && dom->max_memory == 4 * GI);
+		assert_true(dom->base == rows[i].base && dom->room == rows[i].room);
+	}
+}
+
+/* rollout.md 68 */
+static void huge_pages_are_the_blocks(void **state)
+{
+	CLEANUP(domain_freep)
+	struct domain *small = read_ok("/spec/domain/memory/hugepages", "{'pageSize':'2Mi'}", NULL);
+	CLEANUP(domain_freep)
+	struct domain *large = read_ok("/spec/domain/memory/hugepages", "{'pageSize':'1Gi'}", NULL);
+
+	assert_true(small->block == 2 << 20 && large->block == GI);
+	assert_string_equal(large->hugepages, "/dev/hugepages");
+	refused("/spec/domain/memory/hugepages", "{'pageSize':'4Gi'}", "no whole number of huge pages");
+	refused("/spec/domain/memory/hugepages", "{'pageSize':'3Mi'}", "is no page size");
+}
+
+/* decision 8 */
+static void arm64_has_other_defaults(void **state)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = guide_with("/spec/architecture", "'arm64'");
+	CLEANUP(domain_freep) struct domain *dom = NULL;
+	struct err e = { 0 };
+
+	json_remove_at(json_root(d), "/spec/domain/machine");
+	json_remove_at(json_root(d), "/spec/domain/devices/disks");
+	assert_int_equal(domain_from_vmi(json_root(d), NULL, &dom, &e), 0);
+	assert_int_equal(dom->arch, VM_AARCH64);
+	assert_string_equal(dom->machine, "virt");
+	assert_int_equal(dom->disks[0].bus, VM_VIRTIO);
+	assert_int_equal(dom->max_sockets, 1); /* qemu.md 13 */
+	refused("/spec/architecture", "'s390x'", "s390x guests can not be run");
+}
+
 static void memory_and_cpus_may_come_from_resources(void **state)
 {
 	CLEANUP(json_doc_freep)
@@ -310,6 +370,9 @@ int main(void)
 		cmocka_unit_test(defaults_hold_where_nothing_is_said),
 		cmocka_unit_test(room_is_what_was_reserved),
 		cmocka_unit_test(more_sockets_than_qemu_has_places_for_are_cut),
+		cmocka_unit_test(floor_and_room_come_from_annotations),
+		cmocka_unit_test(huge_pages_are_the_blocks),
+		cmocka_unit_test(arm64_has_other_defaults),
 		cmocka_unit_test(memory_and_cpus_may_come_from_resources),
 		cmocka_unit_test(secrets_come_from_the_handler),
 		cmocka_unit_test(another_network_moves_guest_and_gateway),

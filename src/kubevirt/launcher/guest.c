@@ -328,7 +328,15 @@ void guest_running(struct launcher *l)
 {
 	static const struct resize_ops ops = { .changed = on_resize_changed };
 
-	l->resize = resize_new(l->loop, l->domain->memory, l->domain->max_memory, &ops, l);
+	const struct domain *d = l->domain;
+	const struct resize_spec spec = { .base = d->base,
+		.boot = d->memory,
+		.max = d->max_memory,
+		.room = d->room,
+		.block = d->block,
+		.config = l->config };
+
+	l->resize = resize_new(l->loop, &spec, &ops, l);
 	resize_set_qmp(l->resize, l->qmp);
 	l->started_wall = loop_wall_ms(l->loop);
 	l->user_paused = l->domain->start_paused;

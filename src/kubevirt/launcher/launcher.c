@@ -151,6 +151,7 @@ void launcher_free(struct launcher *l)
 	free(l->ports);
 	domain_free(l->domain);
 	free(l->machine);
+	free(l->firmware_vars);
 	free(l->dir);
 	free(l->socket);
 	free(l->qemu_bin);

@@ -63,7 +63,9 @@ struct launcher {
 	struct image images[VM_DISKS_MAX]; /* of container disks, by disk index */
 	char *files[VM_DISKS_MAX];         /* what QEMU opens */
 	size_t disk_at;
-	char *machine;
+	char *machine, *firmware_vars; /* the VM's own copy; NULL: none */
+	const char *firmware_code;
+	char room_note[160]; /* why there is less room than asked for; "": there is not */
 	struct strv argv, hostfwd[VM_NICS_MAX];
 
 	/* running */

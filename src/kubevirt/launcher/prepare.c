@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "kubevirt/launcher/firmware.h"
 #include "kubevirt/launcher/seed.h"
 #include "qemu/qmp_cmds.h"
 
@@ -16,7 +17,7 @@
 
 #define TOOL_LIMIT_MS 30000 /* qemu-img, qemu -machine help */
 #define BALLOON_PATH "/machine/peripheral/balloon0"
-#define QEMU_DEFAULT "qemu-system-x86_64"
+#define CPUINFO_MAX (1 << 20)
 #define KVM_PLAIN_CPU "kvm64" /* where -cpu host is not possible (qemu.md 1) */
 
 static const struct sm_state prep_states[] = {
@@ -58,9 +59,16 @@ static void fill_config(struct launcher *l)
 	c->uuid = d->uuid;
 	c->machine = l->machine;
 	c->cpu = d->cpu_model ? d->cpu_model : l->plain_cpu ? KVM_PLAIN_CPU : NULL;
-	c->memory = d->memory;
+	c->arch = d->arch;
+	c->memory = d->base;
 	c->max_memory = d->max_memory;
 	c->sockets = d->fixed_cpus ? d->sockets : 1; /* the others are added before it runs (qemu.md 6) */
+	c->plugged = d->memory - d->base;
+	c->room = d->room;
+	c->block = d->block;
+	c->hugepages = d->hugepages;
+	c->firmware_code = l->firmware_code;
+	c->firmware_vars = l->firmware_vars;
 	c->cores = d->cores;
 	c->threads = d->threads;
 	c->max_sockets = d->max_sockets;
@@ -112,10 +120,67 @@ static void fill_boot_order(struct vm_config *c)
 		c->disks[0].bootindex = 1;
 }
 
+/* "address sizes	: 46 bits physical, 48 bits virtual"; 0: the host does not say. */
+static int host_address_bits(void)
+{
+	CLEANUP(mem_freep) char *text = NULL;
+	const char *at;
+	size_t len;
+	int bits = 0;
+
+	if (file_read("/proc/cpuinfo", CPUINFO_MAX, &text, &len, NULL) < 0)
+		return 0;
+	at = strstr(text, "address sizes");
+	if (!at || sscanf(at, "address sizes : %d bits", &bits) != 1)
+		return 0;
+	return bits;
+}
+
+/* Room that the processor can not address keeps QEMU from starting; less of it does no harm. */
+static int fit_address_space(struct launcher *l, struct err *e)
+{
+	struct domain *d = l->domain;
+	uint64_t limit = vm_memory_limit(d->arch, l->config->accel, d->cpu_model, host_address_bits()) /
+			 d->block * d->block;
+
+	if (d->memory > limit)
+		return err_set(e, ERR_INVALID,
+			"spec.domain.memory.guest: %lluMi are more than the %lluMi that the guest's "
+			"processor can "
+			"address here",
+			(unsigned long long)(d->memory >> 20), (unsigned long long)(limit >> 20));
+	if (d->room <= limit)
+		return 0;
+	snprintf(l->room_note, sizeof(l->room_note),
+		"%lluGi of room for memory were asked for, the guest's processor can address %lluGi here",
+		(unsigned long long)(d->room >> 30), (unsigned long long)(limit >> 30));
+	log_warn("%s", l->room_note);
+	d->room = limit;
+	if (d->max_memory > limit)
+		d->max_memory = limit;
+	return 0;
+}
+
+static int firmware(struct launcher *l, struct err *e)
+{
+	const char *vars;
+
+	if (l->domain->arch != VM_AARCH64 || l->firmware_vars)
+		return 0;
+	if (firmware_find(l->domain->arch, &l->firmware_code, &vars, e) < 0)
+		return -1;
+	l->firmware_vars = file_join(l->dir, "firmware-vars.fd");
+	return firmware_copy_vars(vars, l->firmware_vars, e);
+}
+
 static void launch(struct launcher *l)
 {
 	struct err e;
 
+	if (fit_address_space(l, &e) < 0 || firmware(l, &e) < 0) {
+		prepare_failed(l, "PrepareFailed", &e);
+		return;
+	}
 	fill_config(l);
 	if (spawn_network(l, &e) < 0) {
 		prepare_failed(l, "PrepareFailed", &e);
@@ -239,6 +304,11 @@ static void disks_start(struct launcher *l)
 	next_disk(l);
 }
 
+static const char *qemu_of(const struct launcher *l)
+{
+	return l->qemu_bin ? l->qemu_bin : vm_binary(l->domain->arch);
+}
+
 static void on_machine_help(void *arg, const struct proc_result *r)
 {
 	struct launcher *l = arg;
@@ -246,8 +316,7 @@ static void on_machine_help(void *arg, const struct proc_result *r)
 	int ok = -1;
 
 	if (!proc_ok(r))
-		err_set(&e, ERR_SYSTEM, "asking %s for its machine types: %s",
-			l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT,
+		err_set(&e, ERR_SYSTEM, "asking %s for its machine types: %s", qemu_of(l),
 			r->e && r->e->code ? r->e->msg : "it failed");
 	else
 		ok = vm_machine_resolve(r->out, l->domain->machine, &l->machine, &e);
@@ -268,7 +337,7 @@ static bool versioned(const char *machine)
 
 static void machine_start(struct launcher *l)
 {
-	char *argv[] = { l->qemu_bin ? l->qemu_bin : QEMU_DEFAULT, "-machine", "help", NULL };
+	char *argv[] = { (char *)qemu_of(l), "-machine", "help", NULL };
 
 	sm_move(&l->prep, P_MACHINE);
 	if (versioned(l->domain->machine)) {
@@ -300,6 +369,10 @@ static void on_probe(void *arg, const struct accel_result *r)
 void prepare_start(struct launcher *l)
 {
 	const char *accel = l->domain->accelerator;
+
+	/* Another processor than the host's is always emulated. */
+	if (!vm_arch_is_host(l->domain->arch))
+		accel = "tcg";
 
 	l->prep = (struct sm){ prep_states, P_NEW };
 	l->config = MEM_NEW(struct vm_config);

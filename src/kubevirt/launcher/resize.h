@@ -5,12 +5,16 @@
  * the event that tells is up to a second late. So the size is polled: each 3 ms for 300 ms, then each 50 ms, until it
  * is reached or 30 s are over. Shrinking goes in steps of at most a quarter, because the driver takes every free page
  * it can get, and is refused where the guest's own numbers say that it would not fit. What was not reached is said,
- * not hidden. */
+ * not hidden.
+ *
+ * Up to VM_MEM_DEVICES devices: the first is there from boot; the second is plugged when the guest first needs more than the
+ * first can give, because its maximum was raised (rollout.md 7.7). They are filled in order and emptied in reverse. */
 #pragma once
 
 #include "base/err.h"
 #include "base/loop.h"
 #include "qemu/qmp.h"
+#include "qemu/vm_config.h"
 
 #define RESIZE_FAST_MS 300
 #define RESIZE_POLL_FAST_MS 3
@@ -27,20 +31,29 @@ struct guest_stats {
 	uint64_t total, available;
 };
 
+/* How a guest was started. Bytes. */
+struct resize_spec {
+	uint64_t base; /* main memory: can not be taken back */
+	uint64_t
+		boot; /* what it was started with; base, or more when the rest came by the first device (rollout.md 7.6) */
+	uint64_t max;  /* == base: no device */
+	uint64_t room; /* how far max can be raised; below max: not at all */
+	uint64_t block;
+	const struct vm_config *config; /* for the second device; borrowed. NULL: there is none */
+};
 /* Pure checks before anything is sent (qemu.md 16.18, 16.22). ERR_INVALID with numbers. */
-int resize_check(uint64_t boot, uint64_t max, uint64_t current, const struct guest_stats *s, uint64_t wanted,
-	struct err *e);
+int resize_check(const struct resize_spec *spec, uint64_t current, const struct guest_stats *s,
+	uint64_t wanted, struct err *e);
 /* The next size on the way from current down to wanted (all in guest bytes). */
-uint64_t resize_next_step(uint64_t boot, uint64_t current, uint64_t wanted);
+uint64_t resize_next_step(const struct resize_spec *spec, uint64_t current, uint64_t wanted);
 
 struct resize;
 struct resize_ops {
 	/* current, requested or the activity changed. */
 	void (*changed)(void *arg);
 };
-/* boot == max: no device; requests are refused. */
 struct resize *resize_new(
-	struct loop *l, uint64_t boot, uint64_t max, const struct resize_ops *ops, void *arg);
+	struct loop *l, const struct resize_spec *spec, const struct resize_ops *ops, void *arg);
 void resize_free(struct resize *r);
 /* NULL: QEMU is gone, a request that runs fails. Before the client is freed, or after it failed all its calls. */
 void resize_set_qmp(struct resize *r, struct qmp *q);
@@ -51,6 +64,9 @@ void resize_look(struct resize *r);
 /* complete: the wanted size is there. e: refused or interrupted; ERR_CONFLICT: a newer request took over. Called once. */
 typedef void resize_done_fn(void *arg, bool complete, const struct err *e);
 void resize_request(struct resize *r, uint64_t wanted, resize_done_fn *fn, void *arg);
+/* The maximum from now on, as far as there is room; lower than what is wanted now: that. Returns what it became. */
+uint64_t resize_set_max(struct resize *r, uint64_t max);
+uint64_t resize_max(const struct resize *r);
 
 uint64_t resize_current(const struct resize *r); /* guest memory now: boot + plugged */
 uint64_t resize_requested(const struct resize *r);

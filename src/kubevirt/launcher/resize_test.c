@@ -24,7 +24,11 @@ struct rig {
 	struct fake_qmp *fake;
 	struct qmp *qmp;
 	struct resize *resize;
-	uint64_t requested, plugged, floor; /* the guest never goes below floor */
+	uint64_t requested, plugged, floor;        /* the guest never goes below floor */
+	uint64_t second_requested, second_plugged; /* of the device that is added later */
+	bool refuse_second;
+	int objects, devices;
+	struct vm_config config;
 	int gets, gets_until_follow, sets, ready;
 	uint64_t set_log[64];
 	bool stuck;
@@ -33,23 +37,51 @@ struct rig {
 	char text[256], answer[64];
 };
 
+static bool second(const struct json *args)
+{
+	return str_eq(json_get_str(args, "path"), "/machine/peripheral/vmem1");
+}
+
+static void told(struct rig *r, const struct json *args, struct fake_answer *ret)
+{
+	uint64_t value = json_u64(json_get(args, "value"));
+
+	r->gets = 0;
+	if (second(args))
+		r->second_requested = value;
+	else
+		r->requested = value;
+	r->set_log[r->sets++ % 64] = r->requested + r->second_requested;
+	if (value % (2 * MI))
+		ret->error = "'requested-size' has to be multiples of 'block-size' (0x200000)";
+}
+
 static const char *qemu(void *arg, const char *cmd, const struct json *args, struct fake_answer *ret)
 {
 	struct rig *r = arg;
 
 	if (!strcmp(cmd, "qom-set")) {
-		r->requested = json_u64(json_get(args, "value"));
-		r->set_log[r->sets++ % 64] = r->requested;
-		r->gets = 0;
-		if (r->requested % (2 * MI))
-			ret->error = "'requested-size' has to be multiples of 'block-size' (0x200000)";
+		told(r, args, ret);
 		return NULL;
 	}
+	if (!strcmp(cmd, "object-add"))
+		r->objects++;
+	if (!strcmp(cmd, "object-del"))
+		r->objects--;
+	if (!strcmp(cmd, "device_add") && r->refuse_second) {
+		ret->error = "not enough space, currently 0x0 in use";
+		return NULL;
+	}
+	if (!strcmp(cmd, "device_add"))
+		r->devices++;
 	if (strcmp(cmd, "qom-get") != 0)
 		return NULL;
 	if (!r->stuck && ++r->gets > r->gets_until_follow)
 		r->plugged = r->requested > r->floor ? r->requested : r->floor;
-	snprintf(r->answer, sizeof(r->answer), "%llu", (unsigned long long)r->plugged);
+	if (!r->stuck)
+		r->second_plugged = r->second_requested;
+	snprintf(r->answer, sizeof(r->answer), "%llu",
+		(unsigned long long)(second(args) ? r->second_plugged : r->plugged));
 	return r->answer;
 }
 
@@ -81,22 +113,28 @@ static void on_done(void *arg, bool complete, const struct err *e)
 	str_copy(r->text, sizeof(r->text), e ? e->msg : "");
 }
 
-static void rig_open(struct rig *r, uint64_t boot, uint64_t max)
+static void rig_open_as(struct rig *r, const struct resize_spec *spec)
 {
 	static const struct qmp_ops qops = { .ready = on_ready, .closed = on_closed };
 	static const struct resize_ops rops = { on_changed };
 	int pair[2];
 
-	memset(r, 0, sizeof(*r));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	r->loop = loop_new();
 	r->fake = fake_qmp_new(r->loop, pair[0], qemu, r);
 	r->qmp = qmp_new(r->loop, pair[1], 0, &qops, r);
-	r->resize = resize_new(r->loop, boot, max, &rops, r);
+	r->resize = resize_new(r->loop, spec, &rops, r);
 	fake_qmp_greet(r->fake);
 	for (int i = 0; !r->ready && i < STEPS_MAX; i++)
 		loop_step(r->loop, 10);
 	resize_set_qmp(r->resize, r->qmp);
+}
+
+static void rig_open(struct rig *r, uint64_t boot, uint64_t max)
+{
+	*r = (struct rig){ 0 };
+	rig_open_as(
+		r, &(struct resize_spec){ .base = boot, .boot = boot, .max = max, .block = VM_BLOCK_SIZE });
 }
 
 static void rig_close(struct rig *r)
@@ -279,16 +317,132 @@ static void a_shrink_that_does_not_finish_is_taken_back(void **state)
 
 static void steps_are_pure_arithmetic(void **state)
 {
-	assert_true(resize_next_step(GI, 2 * GI, 3 * GI) == 3 * GI);
-	assert_true(resize_next_step(GI, 4 * GI, GI) == 3 * GI);
-	assert_true(resize_next_step(GI, 4 * GI, 3 * GI + 512 * MI) == 3 * GI + 512 * MI);
-	assert_true((resize_next_step(GI, 1234 * MI, GI) - GI) % (2 * MI) == 0);
+	const struct resize_spec spec = { .base = GI, .boot = GI, .max = 64 * GI, .block = VM_BLOCK_SIZE };
+	const struct resize_spec huge = { .base = GI, .boot = GI, .max = 64 * GI, .block = GI };
+
+	assert_true(resize_next_step(&spec, 2 * GI, 3 * GI) == 3 * GI);
+	assert_true(resize_next_step(&spec, 4 * GI, GI) == 3 * GI);
+	assert_true(resize_next_step(&spec, 4 * GI, 3 * GI + 512 * MI) == 3 * GI + 512 * MI);
+	assert_true((resize_next_step(&spec, 1234 * MI, GI) - GI) % (2 * MI) == 0);
 	for (uint64_t at = 64 * GI; at > GI;) {
-		uint64_t next = resize_next_step(GI, at, GI);
+		uint64_t next = resize_next_step(&spec, at, GI);
 
 		assert_true(next < at && next >= GI);
 		at = next;
 	}
+	for (uint64_t at = 8 * GI; at > GI;) {
+		uint64_t next = resize_next_step(&huge, at, GI);
+
+		assert_true(next < at && next >= GI && next % GI == 0);
+		at = next;
+	}
+}
+
+/* rollout.md 7.6: the main memory is smaller than what the guest was started with */
+static void a_guest_with_a_floor_shrinks_below_its_start(void **state)
+{
+	struct rig r = { .requested = GI, .plugged = GI };
+
+	rig_open_as(&r,
+		&(struct resize_spec){ .base = GI, .boot = 2 * GI, .max = 4 * GI, .block = VM_BLOCK_SIZE });
+	assert_true(resize_requested(r.resize) == 2 * GI);
+	resize_look(r.resize);
+	for (int i = 0; resize_current(r.resize) != 2 * GI && i < 1000; i++)
+		loop_step(r.loop, 5);
+	assert_true(resize_current(r.resize) == 2 * GI);
+	resize_request(r.resize, GI, on_done, &r);
+	wait_done(&r, 1);
+	assert_int_equal(r.complete, 1);
+	assert_true(resize_current(r.resize) == GI);
+	resize_request(r.resize, GI / 2, on_done, &r);
+	assert_int_equal(r.code, ERR_INVALID);
+	resize_request(r.resize, 4 * GI, on_done, &r);
+	wait_done(&r, 3);
+	assert_true(resize_current(r.resize) == 4 * GI);
+	rig_close(&r);
+}
+
+static void open_with_room(struct rig *r)
+{
+	*r = (struct rig){ .config = { .memory = GI, .max_memory = 2 * GI, .room = 4 * GI } };
+	rig_open_as(r, &(struct resize_spec){ .base = GI,
+			       .boot = GI,
+			       .max = 2 * GI,
+			       .room = 4 * GI,
+			       .block = VM_BLOCK_SIZE,
+			       .config = &r->config });
+}
+
+/* rollout.md 7.7, 69: a second device when the first is not enough, once */
+static void a_raised_maximum_brings_a_second_device(void **state)
+{
+	struct rig r;
+
+	open_with_room(&r);
+	resize_request(r.resize, 3 * GI, on_done, &r);
+	assert_int_equal(r.code, ERR_INVALID); /* not before the maximum is raised */
+	assert_true(resize_set_max(r.resize, 3 * GI) == 3 * GI);
+	resize_request(r.resize, 2 * GI, on_done, &r);
+	wait_done(&r, 2);
+	assert_int_equal(r.devices, 0); /* the first has that */
+	resize_request(r.resize, 3 * GI, on_done, &r);
+	wait_done(&r, 3);
+	assert_int_equal(r.complete, 2);
+	assert_int_equal(r.objects, 1);
+	assert_int_equal(r.devices, 1);
+	assert_true(resize_current(r.resize) == 3 * GI);
+	assert_true(r.requested == GI && r.second_requested == GI);
+	assert_true(resize_set_max(r.resize, 100 * GI) == 4 * GI); /* all there is */
+	resize_request(r.resize, 4 * GI, on_done, &r);
+	wait_done(&r, 4);
+	assert_int_equal(r.devices, 1);
+	/* emptied in reverse */
+	resize_request(r.resize, 3 * GI / 2, on_done, &r);
+	wait_done(&r, 5);
+	assert_true(r.requested == GI / 2 && r.second_requested == 0);
+	assert_true(resize_current(r.resize) == 3 * GI / 2);
+	assert_true(resize_set_max(r.resize, GI) == 3 * GI / 2); /* never below what is wanted */
+	rig_close(&r);
+}
+
+/* 67: what QEMU refuses is said, and leaves nothing behind */
+static void a_second_device_that_is_refused_leaves_nothing(void **state)
+{
+	struct rig r;
+
+	open_with_room(&r);
+	resize_set_max(r.resize, 4 * GI);
+	r.refuse_second = true;
+	resize_request(r.resize, 3 * GI, on_done, &r);
+	wait_done(&r, 1);
+	assert_int_equal(r.complete, 0);
+	assert_non_null(strstr(r.text, "not enough space"));
+	for (int i = 0; r.objects && i < 1000; i++)
+		loop_step(r.loop, 5);
+	assert_int_equal(r.objects, 0);
+	assert_true(resize_current(r.resize) == GI);
+	r.refuse_second = false;
+	resize_request(r.resize, 3 * GI, on_done, &r);
+	wait_done(&r, 2);
+	assert_true(resize_current(r.resize) == 3 * GI);
+	rig_close(&r);
+}
+
+/* A newer value while the second device is being plugged. */
+static void a_newer_request_overtakes_the_second_device(void **state)
+{
+	struct rig r;
+
+	open_with_room(&r);
+	resize_set_max(r.resize, 4 * GI);
+	resize_request(r.resize, 3 * GI, on_done, &r);
+	resize_request(r.resize, 4 * GI, on_done, &r);
+	assert_int_equal(r.code, ERR_CONFLICT);
+	wait_done(&r, 2);
+	assert_int_equal(r.complete, 1);
+	assert_int_equal(r.devices, 1);
+	assert_true(resize_current(r.resize) == 4 * GI);
+	rig_close(&r);
 }
 
 int main(void)
@@ -303,6 +457,10 @@ int main(void)
 		cmocka_unit_test(a_guest_that_ends_ends_the_request),
 		cmocka_unit_test(a_shrink_that_does_not_finish_is_taken_back),
 		cmocka_unit_test(steps_are_pure_arithmetic),
+		cmocka_unit_test(a_guest_with_a_floor_shrinks_below_its_start),
+		cmocka_unit_test(a_raised_maximum_brings_a_second_device),
+		cmocka_unit_test(a_second_device_that_is_refused_leaves_nothing),
+		cmocka_unit_test(a_newer_request_overtakes_the_second_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,8 @@ static void put_memory(struct launcher *l, struct json_doc *d, struct json *o)
 	json_set_i64(d, m, "guestAtBoot", (int64_t)l->domain->memory);
 	json_set_i64(d, m, "requested", (int64_t)resize_requested(l->resize));
 	json_set_i64(d, m, "current", (int64_t)resize_current(l->resize));
-	json_set_i64(d, m, "max", (int64_t)l->domain->max_memory);
+	json_set_i64(d, m, "max", (int64_t)resize_max(l->resize));
+	json_set_str(d, m, "note", l->room_note);
 	json_set_bool(d, m, "resizing", resize_active(l->resize));
 	json_set_str(d, m, "error", resize_error(l->resize));
 	json_set_i64(d, m, "offline", (int64_t)resize_offline(l->resize));

@@ -113,6 +113,8 @@ static void verb_set_memory(struct launcher *l, const struct json *args, struct 
 
 	m->l = l;
 	m->call = call;
+	if (json_get(args, "max"))
+		resize_set_max(l->resize, json_u64(json_get(args, "max")));
 	resize_request(l->resize, json_u64(json_get(args, "bytes")), memory_done, m);
 }
 

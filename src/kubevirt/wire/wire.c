@@ -10,7 +10,6 @@ static const char *const phase_names[WIRE_PHASE_MAX] = {
 };
 
 static const struct wire_arg args_start[] = { { "vmi", WIRE_OBJ, true }, { "host", WIRE_OBJ, false }, { 0 } };
-static const struct wire_arg args_set_memory[] = { { "bytes", WIRE_UINT, true }, { 0 } };
 static const struct wire_arg args_plug_nic[] = { { "interface", WIRE_OBJ, true },
 	{ "network", WIRE_OBJ, true }, { "mac", WIRE_STR, false }, { 0 } };
 static const struct wire_arg args_unplug_nic[] = { { "name", WIRE_STR, true }, { 0 } };
@@ -18,6 +17,8 @@ static const struct wire_arg args_set_link[] = { { "name", WIRE_STR, true }, { "
 	{ 0 } };
 static const struct wire_arg args_set_cpus[] = { { "sockets", WIRE_UINT, true },
 	{ "remove", WIRE_UINT, false }, { 0 } };
+static const struct wire_arg args_set_memory[] = { { "bytes", WIRE_UINT, true }, { "max", WIRE_UINT, false },
+	{ 0 } };
 static const struct wire_arg args_shutdown[] = { { "graceSeconds", WIRE_UINT, false }, { 0 } };
 static const struct wire_arg args_console[] = { { "mode", WIRE_STR, false }, { 0 } };
 static const struct wire_arg args_none[] = { { 0 } };

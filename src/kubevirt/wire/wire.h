@@ -13,7 +13,8 @@
  *                                   ok and changes nothing (handler restart). INVALID: a field that can not be served
  * <- {"event":"state","data":STATE} after every change, coalesced per turn; always the whole state
  * -> {"id":3,"verb":"set-memory","args":{"bytes":2147483648}}
- *                                   wanted guest memory in total, boot memory included
+ *                                   wanted guest memory in total, boot memory included. "max": the maximum from now on,
+ *                                   where room for more than that at start was reserved (ANN_MEMORY_ROOM)
  * <- {"id":3,"ok":{"requested":2147483648,"current":2147483648,"complete":true}}
  *                                   when reached; or after 30 s with what was reached and "complete":false
  * <- {"id":3,"error":{"code":"INVALID","message":"..."}}
@@ -55,6 +56,7 @@
  *                "leaving":false}],
  *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
  *   "startedAtMs":1767323045000}
+ * memory may have "note": why there is less room than was asked for.
  * Absent parts are unknown yet; memory is there once the guest has run. "max" equals "guestAtBoot" when no room was
  * reserved: set-memory above is then INVALID. "error": why the last set-memory failed. "offline": bytes plugged that the
  * guest's operating system does not use. "guestTotal" (MemTotal) and "guestAvailable": once the balloon driver reports.
