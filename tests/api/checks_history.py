@@ -70,3 +70,37 @@ def t100_the_past_is_whole_and_says_what_was_written():
         eq({o["metadata"]["name"]: o["data"]["n"] for o in items if o["metadata"]["name"].startswith(ours)}, at[rv])
     for name in now:
         c.k.delete(PATH + "/" + name)
+
+
+def t65b_watches_see_what_is_in_their_scope():
+    """Of everything, of a namespace, of one object; by the path or by field selectors; of namespaced and other kinds."""
+    other = "/api/v1/namespaces/default/configmaps"
+    every = "/api/v1/configmaps"
+    for path in (c.CM, other):
+        c.k.delete(path + "/scope-a")
+        c.k.delete(path + "/scope-b")
+    rv = c.k.get(c.CM).json["metadata"]["resourceVersion"]
+    q = "?resourceVersion=" + rv
+    name = "&fieldSelector=metadata.name%3Dscope-a"
+    scopes = [(every + q, "aAbB"), (c.CM + q, "ab"), (other + q, "AB"), (c.CM + q + name, "a"), (every + q + name, "aA"),
+              (every + q + "&fieldSelector=metadata.namespace%3D" + c.NS, "ab"),
+              (every + q + name + ",metadata.namespace%3Ddefault", "A"),
+              (every + q + "&fieldSelector=metadata.name%21%3Dscope-a", "bB"),
+              (c.CM + q + "&fieldSelector=metadata.namespace%3Ddefault", "")]
+    watches = [(c.k.watch(path), want) for path, want in scopes]
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    watches += [(c.k.watch(roles + q + "&fieldSelector=metadata.name%3Dscope-" + n), want) for n, want in ("nn", ("m", ""))]
+    for n in "ab":
+        for path in (c.CM, other):
+            status(c.k.post(path, {"metadata": {"name": "scope-" + n}}), 201)
+    status(c.k.post(roles, {"metadata": {"name": "scope-n"}}), 201)
+    for w, want in watches:
+        got = ""
+        for _ in want:
+            o = w.next()["object"]["metadata"]
+            letter = o["name"][-1]
+            got += letter.upper() if o.get("namespace") == "default" else letter
+        eq(got, want)
+        assert w.quiet(0.1)
+        w.close()
+    c.k.delete(roles + "/scope-n")

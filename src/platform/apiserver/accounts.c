@@ -136,8 +136,8 @@ struct accounts *accounts_new(struct apiserver *s)
 	a->secrets.change = secret_changed;
 	a->accounts.change = account_changed;
 	a->secrets.gone = a->accounts.gone = never_gone;
-	bucket_watch_add(server_bucket(s, "secrets"), &a->secrets);
-	bucket_watch_add(server_bucket(s, "serviceaccounts"), &a->accounts);
+	bucket_watch_add(server_bucket(s, "secrets"), &a->secrets, "");
+	bucket_watch_add(server_bucket(s, "serviceaccounts"), &a->accounts, "");
 	for (size_t i = 0; (o = bucket_at(server_bucket(s, "secrets"), i)); i++)
 		enqueue(a, o);
 	return a;

@@ -291,7 +291,7 @@ struct aggregator *aggregator_new(struct apiserver *s)
 		g->watches[i].change = i == 0 ? apiservice_changed : endpoint_changed;
 		g->watches[i].gone = never_gone;
 		g->watches[i].arg = g;
-		bucket_watch_add(server_bucket(s, followed[i]), &g->watches[i]);
+		bucket_watch_add(server_bucket(s, followed[i]), &g->watches[i], "");
 	}
 	for (size_t i = 0; (o = bucket_at(server_bucket(s, followed[0]), i)); i++)
 		remote_need(g, o);

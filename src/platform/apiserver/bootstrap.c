@@ -307,7 +307,7 @@ struct namespaces *namespaces_new(struct apiserver *s)
 	for (size_t i = 0; (o = bucket_at(b, i)); i++)
 		if (!obj_deleting(o))
 			furnish(s, obj_name(o));
-	bucket_watch_add(b, &n->watch);
+	bucket_watch_add(b, &n->watch, "");
 	return n;
 }
 

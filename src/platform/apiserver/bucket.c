@@ -2,6 +2,7 @@
 #include "platform/apiserver/bucket.h"
 
 #include "base/mem.h"
+#include "platform/apiserver/watchers.h"
 #include "store/revs.h"
 
 #include <string.h>
@@ -28,9 +29,7 @@ struct bucket {
 	const struct obj *sample; /* a deleted one, to tell others by what differs from it */
 	unsigned sample_uses;
 	bool unpacked; /* more of the history than its end may have texts or trees */
-	struct bucket_watch *watches, **watches_end; /* in the order added */
-	struct bucket_watch *walk;                   /* next one of a walk under way */
-	size_t n_watches;
+	struct watchers *watchers;
 };
 
 struct bucket *bucket_new(const char *storage)
@@ -38,7 +37,7 @@ struct bucket *bucket_new(const char *storage)
 	struct bucket *b = MEM_NEW(struct bucket);
 
 	b->storage = mem_strdup(storage);
-	b->watches_end = &b->watches;
+	b->watchers = watchers_new();
 	b->queued = revs_new();
 	return b;
 }
@@ -51,9 +50,9 @@ static void change_done(struct bucket_change *c)
 
 void bucket_end_watches(struct bucket *b)
 {
-	while (b->watches) {
-		struct bucket_watch *w = b->watches;
+	struct bucket_watch *w;
 
+	while ((w = watchers_any(b->watchers))) {
 		bucket_watch_remove(w);
 		w->gone(w);
 	}
@@ -64,6 +63,7 @@ void bucket_free(struct bucket *b)
 	if (!b)
 		return;
 	bucket_end_watches(b);
+	watchers_free(b->watchers);
 	for (size_t i = 0; i < b->n; i++)
 		obj_unref(b->objs[i]);
 	for (size_t i = 0; i < b->n_history; i++)
@@ -308,15 +308,6 @@ const struct bucket_change *bucket_change_at(const struct bucket *b, size_t i)
 }
 
 /* ---- changes ---- */
-static void tell(struct bucket *b, const struct bucket_change *c)
-{
-	for (struct bucket_watch *w = b->watches; w; w = b->walk) {
-		b->walk = w->next;
-		w->change(w, c);
-	}
-	b->walk = NULL;
-}
-
 void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now_ms)
 {
 	size_t i = bucket_seek(b, obj_key(o));
@@ -334,7 +325,7 @@ void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now
 	} else {
 		map_insert(b, i, o);
 	}
-	tell(b, &c);
+	watchers_tell(b->watchers, obj_key(c.obj), &c);
 	history_pack_next(b);
 	bucket_forget(b, now_ms);
 }
@@ -351,7 +342,7 @@ void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64
 	obj_unref(b->objs[i]);
 	b->n--;
 	memmove(&b->objs[i], &b->objs[i + 1], (b->n - i) * sizeof(*b->objs));
-	tell(b, &c);
+	watchers_tell(b->watchers, obj_key(c.obj), &c);
 	history_pack_next(b);
 	bucket_forget(b, now_ms);
 }
@@ -482,34 +473,17 @@ void bucket_each_at(
 }
 
 /* ---- watchers ---- */
-void bucket_watch_add(struct bucket *b, struct bucket_watch *w)
+void bucket_watch_add(struct bucket *b, struct bucket_watch *w, const char *scope)
 {
-	w->next = NULL;
-	w->prev = b->watches_end;
-	*b->watches_end = w;
-	b->watches_end = &w->next;
-	w->bucket = b;
-	b->n_watches++;
+	watchers_add(b->watchers, w, scope);
 }
 
 void bucket_watch_remove(struct bucket_watch *w)
 {
-	struct bucket *b = w->bucket;
-
-	if (!b)
-		return;
-	if (b->walk == w)
-		b->walk = w->next;
-	*w->prev = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-	else
-		b->watches_end = w->prev;
-	w->bucket = NULL;
-	b->n_watches--;
+	watchers_remove(w);
 }
 
 size_t bucket_watches(const struct bucket *b)
 {
-	return b->n_watches;
+	return watchers_len(b->watchers);
 }

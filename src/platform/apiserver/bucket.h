@@ -78,9 +78,10 @@ struct bucket_watch {
 	void (*change)(struct bucket_watch *w, const struct bucket_change *c); /* may remove itself */
 	void (*gone)(struct bucket_watch *w); /* the bucket ends; the watch is removed already */
 	struct bucket_watch *next, **prev;    /* private */
-	struct bucket *bucket;                /* NULL once removed */
+	struct watch_scope *scope;            /* NULL once removed */
 };
-void bucket_watch_add(struct bucket *b, struct bucket_watch *w);
+/* scope: of which keys it is told: "" all, "ns/" those of a namespace, or one whole key. */
+void bucket_watch_add(struct bucket *b, struct bucket_watch *w, const char *scope);
 void bucket_watch_remove(struct bucket_watch *w);
 void bucket_end_watches(struct bucket *b); /* gone() for each */
 size_t bucket_watches(const struct bucket *b);

@@ -8,14 +8,20 @@
 #include <malloc.h>
 #include <string.h>
 
-static struct obj *object(const char *name, uint64_t rev)
+static struct obj *object_in(const char *ns, const char *name, uint64_t rev)
 {
-	struct json_doc *d = json_lit("{'metadata':{'namespace':'n'}}");
+	struct json_doc *d = json_lit("{'metadata':{}}");
 	struct json *meta = json_get(json_root(d), "metadata");
 
+	json_set_str(d, meta, "namespace", ns);
 	json_set_str(d, meta, "name", name);
 	json_set_strf(d, meta, "resourceVersion", "%llu", (unsigned long long)rev);
 	return obj_from_doc(d);
+}
+
+static struct obj *object(const char *name, uint64_t rev)
+{
+	return object_in("n", name, rev);
 }
 
 static void put(struct bucket *b, const char *name, uint64_t rev, int64_t now)
@@ -139,7 +145,7 @@ static void watchers_may_leave_while_being_told(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		s[i].w.change = seen_change;
 		s[i].w.gone = seen_gone;
-		bucket_watch_add(b, &s[i].w);
+		bucket_watch_add(b, &s[i].w, "");
 	}
 	s[0].leave = true;
 	s[0].drop = &s[1]; /* the next one, which is about to be told */
@@ -150,6 +156,61 @@ static void watchers_may_leave_while_being_told(void **state)
 	assert_string_equal(str_cstr(&s[0].text), "0a ");
 	assert_string_equal(str_cstr(&s[1].text), "");
 	assert_string_equal(str_cstr(&s[2].text), "0a 1a 2a gone");
+	for (size_t i = 0; i < 3; i++)
+		str_done(&s[i].text);
+}
+
+static void watchers_are_told_of_their_scope_alone(void **state)
+{
+	static const char *const scopes[] = { "", "n/", "n/a", "m/", "n/a/", "a", "n/ab" };
+	static const char *const want[] = { "0a 0ab 0a 1a 2a gone", "0a 0ab 1a 2a gone", "0a 1a 2a gone",
+		"0a gone", "gone", "gone", "0ab gone" };
+	struct bucket *b = bucket_new("things");
+	struct seen s[ARRAY_LEN(scopes)] = { 0 };
+	CLEANUP(obj_unrefp) struct obj *elsewhere = object_in("m", "a", 3);
+
+	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+		s[i].w.change = seen_change;
+		s[i].w.gone = seen_gone;
+		bucket_watch_add(b, &s[i].w, scopes[i]);
+	}
+	put(b, "a", 1, 0);
+	put(b, "ab", 2, 0);
+	bucket_put(b, elsewhere, 3, 0);
+	put(b, "a", 4, 0);
+	assert_int_equal(bucket_watches(b), ARRAY_LEN(scopes));
+	take(b, "a", 5, 0);
+	bucket_free(b);
+	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+		assert_string_equal(str_cstr(&s[i].text), want[i]);
+		str_done(&s[i].text);
+	}
+}
+
+/* The last one of a scope takes it along; the next one makes it anew. */
+static void a_scope_may_end_while_it_is_told(void **state)
+{
+	struct bucket *b = bucket_new("things");
+	struct seen s[3] = { 0 };
+
+	for (size_t i = 0; i < 3; i++) {
+		s[i].w.change = seen_change;
+		s[i].w.gone = seen_gone;
+		s[i].leave = true;
+	}
+	bucket_watch_add(b, &s[0].w, "n/a");
+	s[0].drop = &s[1];
+	bucket_watch_add(b, &s[1].w, "n/a");
+	put(b, "a", 1, 0);
+	assert_int_equal(bucket_watches(b), 0);
+	put(b, "a", 2, 0);
+	bucket_watch_add(b, &s[2].w, "n/a");
+	put(b, "a", 3, 0);
+	assert_int_equal(bucket_watches(b), 0);
+	bucket_free(b);
+	assert_string_equal(str_cstr(&s[0].text), "0a ");
+	assert_string_equal(str_cstr(&s[1].text), "");
+	assert_string_equal(str_cstr(&s[2].text), "1a ");
 	for (size_t i = 0; i < 3; i++)
 		str_done(&s[i].text);
 }
@@ -316,6 +377,8 @@ int main(void)
 		cmocka_unit_test(queued_writes_are_seen_by_writers_only),
 		cmocka_unit_test(history_is_kept_by_age_and_number),
 		cmocka_unit_test(watchers_may_leave_while_being_told),
+		cmocka_unit_test(watchers_are_told_of_their_scope_alone),
+		cmocka_unit_test(a_scope_may_end_while_it_is_told),
 		cmocka_unit_test(any_past_is_right),
 		cmocka_unit_test(packed_history_is_what_was_written),
 		cmocka_unit_test(a_long_history_is_small),

@@ -326,7 +326,7 @@ static void cleaning_start(struct crds *c, const struct obj *crd)
 	k->bucket = server_bucket(c->s, storage);
 	k->watch.change = cleaning_changed;
 	k->watch.gone = cleaning_gone;
-	bucket_watch_add(k->bucket, &k->watch);
+	bucket_watch_add(k->bucket, &k->watch, "");
 	k->timer = loop_timer_new(c->s->loop, clean, k);
 	loop_timer_set(k->timer, 0);
 	c->cleanings = k;
@@ -419,7 +419,7 @@ struct crds *crds_new(struct apiserver *s)
 		cleaning_start(c, o);
 		obj_compact(o);
 	}
-	bucket_watch_add(b, &c->watch);
+	bucket_watch_add(b, &c->watch, "");
 	return c;
 }
 

@@ -78,7 +78,7 @@ static struct expirer *follow(struct expirer *list, struct apiserver *s, struct 
 	*x = (struct expirer){ .s = s, .bucket = b, .ttl_ms = r->def->ttl_seconds * 1000, .next = list };
 	x->watch = (struct bucket_watch){ .arg = x, .change = changed, .gone = never_gone };
 	x->timer = loop_timer_new(s->loop, expire, x);
-	bucket_watch_add(b, &x->watch);
+	bucket_watch_add(b, &x->watch, "");
 	if (bucket_len(b) > 0)
 		loop_timer_set(x->timer, 0);
 	return x;

@@ -200,7 +200,7 @@ struct policies *policies_new(struct apiserver *s)
 	for (size_t i = 0; i < 2; i++) {
 		p->watches[i].change = i == 0 ? policies_changed : bindings_changed;
 		p->watches[i].gone = never_gone;
-		bucket_watch_add(server_bucket(s, storages[i]), &p->watches[i]);
+		bucket_watch_add(server_bucket(s, storages[i]), &p->watches[i], "");
 	}
 	return p;
 }

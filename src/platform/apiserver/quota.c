@@ -249,7 +249,7 @@ static void follow(struct quotas *q, const char *storage)
 
 	while (f && !str_eq(f->storage, storage))
 		f = f->next;
-	if (f && f->watch.bucket)
+	if (f && f->watch.scope)
 		return;
 	if (!f) {
 		f = MEM_NEW(struct quota_follow);
@@ -258,7 +258,7 @@ static void follow(struct quotas *q, const char *storage)
 		f->watch.gone = objects_gone;
 		q->follows = f;
 	}
-	bucket_watch_add(server_bucket(q->s, storage), &f->watch);
+	bucket_watch_add(server_bucket(q->s, storage), &f->watch, "");
 }
 
 static void follow_quota(struct quotas *q, const struct obj *quota)
@@ -306,7 +306,7 @@ struct quotas *quotas_new(struct apiserver *s)
 	q->timer = loop_timer_new(s->loop, sync, q);
 	q->watch.change = quota_changed;
 	q->watch.gone = never_gone;
-	bucket_watch_add(server_bucket(s, STORAGE), &q->watch);
+	bucket_watch_add(server_bucket(s, STORAGE), &q->watch, "");
 	for (size_t i = 0; (o = bucket_at(server_bucket(s, STORAGE), i)); i++)
 		touch(q, obj_namespace(o));
 	return q;

@@ -104,7 +104,7 @@ struct roles *roles_new(struct apiserver *s)
 	r->watch.change = role_changed;
 	r->watch.gone = never_gone;
 	r->timer = loop_timer_new(s->loop, sync_all, r);
-	bucket_watch_add(server_bucket(s, STORAGE), &r->watch);
+	bucket_watch_add(server_bucket(s, STORAGE), &r->watch, "");
 	loop_timer_set(r->timer, 0);
 	return r;
 }

@@ -387,6 +387,7 @@ static void watch_changed(struct bucket_watch *bw, const struct bucket_change *c
 
 	if (w->state != WATCH_LIVE || c->rev <= w->pos)
 		return;
+	w->pos = c->rev - 1; /* what came before was not for it */
 	if (convert_remote(w->res)) {
 		w->state = WATCH_CATCH_UP;
 		watch_feed(w);
@@ -491,8 +492,24 @@ static void take_snapshot(struct watch *w)
 	w->state = WATCH_INITIAL;
 }
 
+/* What of the bucket it can ever be told about: most watches of 10,000 are of one namespace, or of one object, and none of
+ * the others is visited when that changes. */
+static void watch_scope(const struct watch *w, struct str *out)
+{
+	const char *ns = field_selector_value(w->o.fields, "metadata.namespace");
+	const char *name = field_selector_value(w->o.fields, "metadata.name");
+	bool namespaced = w->res->kind->namespaced;
+
+	str_add(out, w->o.prefix);
+	if (namespaced && !out->len && !str_empty(ns))
+		str_addf(out, "%s/", ns);
+	if (!str_empty(name) && (!namespaced || out->len))
+		str_add(out, name);
+}
+
 static void watch_run(struct watch *w)
 {
+	CLEANUP(str_done) struct str scope = { 0 };
 	bool any = !w->o.has_rv || w->o.rv == 0;
 
 	if (w->o.initial == 1 || (any && w->o.initial < 0))
@@ -501,7 +518,8 @@ static void watch_run(struct watch *w)
 		w->state = WATCH_CATCH_UP, w->pos = any ? server_revision(w->s) : w->o.rv;
 	request_stream(w->r, 200, is_protobuf(w) ? PROTOBUF_TYPE ";stream=watch" : "application/json");
 	request_on_drained(w->r, watch_drained, w);
-	bucket_watch_add(server_bucket_of(w->s, w->res), &w->bw);
+	watch_scope(w, &scope);
+	bucket_watch_add(server_bucket_of(w->s, w->res), &w->bw, str_cstr(&scope));
 	watch_feed(w);
 }
 

@@ -182,7 +182,7 @@ struct webhooks *webhooks_new(struct apiserver *s)
 	for (size_t i = 0; i < 2; i++) {
 		w->watches[i].change = i == 0 ? mutating_changed : validating_changed;
 		w->watches[i].gone = never_gone;
-		bucket_watch_add(server_bucket(s, storages[i]), &w->watches[i]);
+		bucket_watch_add(server_bucket(s, storages[i]), &w->watches[i], "");
 	}
 	return w;
 }
