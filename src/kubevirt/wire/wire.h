@@ -2,7 +2,8 @@
 /* kubevirt/wire/wire.h - what virt-handler and virt-launcher say to each other.
  *
  * One JSON object per line over launcher.sock (mode 0600, in the VM's directory, mode 0700, uid 107). Requests carry
- * an id of the client's choice, and say with "files" how many descriptors come with their first byte; replies may come in another order; events come in between. Every connection is equal:
+ * an id of the client's choice, and say with "files" how many descriptors come with their first byte; replies may come
+ * in another order; events come in between. Every connection is equal:
  * the handler, a test and a console may be connected at the same time.
  *
  * -> {"id":1,"verb":"hello"}

@@ -46,6 +46,14 @@ void ctr_kill_now(struct ctr *c);
 bool ctr_has_terminal(const struct ctr *c);
 pid_t shim_of(const char *ctr_dir); /* of an attempt; 0: gone */
 
+/* ---- networks.c: secondary networks (net/nad.h), at start and when the annotation changes while the pod runs ---- */
+void networks_init(struct pod *p); /* with the pod's directory, if there is one: what an earlier agent did */
+/* Goes on with what is to be done, and reports what is. False until a new pod has all of them. */
+bool networks_ready(struct pod *p);
+void networks_stop(struct pod *p); /* the pod ends: nothing is started any more */
+void networks_release(struct pod *p);
+void networks_done(struct pod *p);
+
 /* ---- env.c, bundle.c: from spec to the runtime's configuration ---- */
 /* NAME=VALUE list. ERR_NOT_FOUND: something it refers to is missing (CreateContainerConfigError). */
 int env_build(const struct ctr *c, const struct json *spec, struct strv *ret, struct err *e);

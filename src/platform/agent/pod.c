@@ -149,6 +149,7 @@ struct pod *pod_new(struct agent *a, const struct obj *o)
 		add_ctr(p, it.val, CTR_MAIN);
 	volumes_init(p);
 	tokens_init(p);
+	networks_init(p);
 	return p;
 }
 
@@ -170,6 +171,7 @@ void pod_free(struct pod *p)
 	kube_call_cancel(p->write);
 	kube_call_cancel(p->removal);
 	net_job_free(p->net_job);
+	networks_done(p);
 	loop_timer_free(p->sync);
 	loop_timer_free(p->later);
 	free(p->resize_message);
@@ -445,7 +447,7 @@ static void run_on(struct pod *p)
 		return;
 	if (!dir_ready(p))
 		return;
-	prepared = net_ready(p);
+	prepared = net_ready(p) && networks_ready(p);
 	prepared = volumes_ready(p) && prepared;
 	for (size_t i = 0; i < p->n_ctrs; i++)
 		if (!p->ctrs[i]->attempted)
@@ -467,6 +469,7 @@ static void release(struct pod *p)
 	if (p->cleaned)
 		return;
 	p->cleaned = true;
+	networks_release(p);
 	if (!pod_host_network(p))
 		net_detach(p->agent->net, p->uid, ns);
 	volumes_done(p);
@@ -484,6 +487,7 @@ static void wind_down(struct pod *p)
 			continue;
 	}
 	net_job_free(TAKE(p->net_job));
+	networks_stop(p);
 	stop_all(p, grace, true);
 	if (all_idle(p))
 		release(p);

@@ -147,6 +147,7 @@ struct pod {
 	struct net_job *net_job;
 	char *net_error;
 	int64_t net_retry;
+	struct pod_nets *nets; /* secondary networks: networks.c */
 	/* reporting */
 	struct loop_timer *sync, *later; /* now; at next_at (mono ms) */
 	int64_t next_at;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "platform/net/net_impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,25 +25,6 @@
 
 #define NET_HOSTS 65533 /* .0.2 onwards */
 #define CLAIM_MAX 4096
-#define ATTACH_TIMEOUT_MS 10000
-
-struct net {
-	struct loop *loop;
-	int n;
-	char bridge[IFNAMSIZ];
-	char bridge_ip[INET_ADDRSTRLEN], host_ip[INET_ADDRSTRLEN];
-	char **taken; /* by host number - 2: uid */
-	size_t next;
-};
-
-struct net_job {
-	struct net *net;
-	struct proc_run *run;
-	char veth[IFNAMSIZ];
-	char *path;
-	net_done_fn *fn;
-	void *arg;
-};
 
 /* ---- which N ---- */
 static char *claim_path(int n)
@@ -247,7 +229,7 @@ static void veth_name(const struct net *n, const char *uid, char ret[IFNAMSIZ])
 }
 
 /* The host's end: onto the bridge and up. */
-static int join_bridge(const struct net_job *j, struct err *e)
+int net_join_bridge(const struct net_job *j, struct err *e)
 {
 	CLEANUP(fd_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = { 0 };
@@ -255,10 +237,10 @@ static int join_bridge(const struct net_job *j, struct err *e)
 
 	if (fd < 0 || !index)
 		return err_sys(e, "interface %s", j->veth);
-	str_copy(r.ifr_name, sizeof(r.ifr_name), j->net->bridge);
+	str_copy(r.ifr_name, sizeof(r.ifr_name), j->bridge);
 	r.ifr_ifindex = (int)index;
 	if (ioctl(fd, SIOCBRADDIF, &r) < 0 && errno != EBUSY)
-		return err_sys(e, "putting %s on bridge %s", j->veth, j->net->bridge);
+		return err_sys(e, "putting %s on bridge %s", j->veth, j->bridge);
 	memset(&r, 0, sizeof(r));
 	str_copy(r.ifr_name, sizeof(r.ifr_name), j->veth);
 	if (ioctl(fd, SIOCGIFFLAGS, &r) < 0)
@@ -283,7 +265,7 @@ static void attach_done(void *arg, const struct proc_result *r)
 		err_set(&e, ERR_INTERNAL, "pod network: %.*s", (int)(r->err_len < 400 ? r->err_len : 400),
 			r->err);
 	else
-		join_bridge(j, &e);
+		net_join_bridge(j, &e);
 	net_job_free(j);
 	fn(fn_arg, e.code ? &e : NULL);
 }
@@ -297,6 +279,7 @@ struct net_job *net_attach(
 	int fd;
 
 	j->net = n;
+	str_copy(j->bridge, sizeof(j->bridge), n->bridge);
 	j->fn = fn;
 	j->arg = arg;
 	j->path = mem_strdup(path);
@@ -307,7 +290,7 @@ struct net_job *net_attach(
 	str_addf(&in, "addr add %s/16 dev eth0\nlink set lo up\nlink set eth0 up\nroute add default via %s\n",
 		ip, n->bridge_ip);
 	j->run = proc_run(n->loop, (char *const[]){ "unshare", opt, "ip", "-batch", "-", NULL }, in.data,
-		ATTACH_TIMEOUT_MS, attach_done, j);
+		NET_ATTACH_TIMEOUT_MS, attach_done, j);
 	return j;
 }
 
@@ -317,6 +300,7 @@ void net_job_free(struct net_job *j)
 		return;
 	proc_run_free(j->run);
 	free(j->path);
+	free(j->batch);
 	free(j);
 }
 
@@ -337,7 +321,7 @@ void net_detach(struct net *n, const char *pod_uid, const char *path)
 	sys = str_printf("/sys/class/net/%s", veth);
 	if (file_exists(sys))
 		proc_run_forget(proc_run(n->loop, (char *const[]){ "ip", "link", "del", veth, NULL }, NULL,
-			ATTACH_TIMEOUT_MS, link_gone, NULL));
+			NET_ATTACH_TIMEOUT_MS, link_gone, NULL));
 	for (size_t i = 0; i < NET_HOSTS; i++)
 		if (n->taken[i] && str_eq(n->taken[i], pod_uid)) {
 			free(n->taken[i]);
@@ -400,6 +384,7 @@ int net_remove_all(const char *data_dir, struct err *e)
 		if (!claimed_by(i, data_dir, &taken))
 			continue;
 		remove_links(i);
+		net_remove_bridges(i);
 		if (file_exists(sys) &&
 			proc_wait((char *const[]){ "ip", "link", "del", bridge, NULL }, NULL, e) < 0)
 			return -1;

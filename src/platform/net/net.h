@@ -37,6 +37,24 @@ void net_job_free(struct net_job *j);
 /* Unmounts the namespace and frees the address; the veth pair goes with it. Missing pieces are fine. */
 void net_detach(struct net *n, const char *pod_uid, const char *path);
 
+/* ---- secondary networks: another interface of a pod, on any bridge of the host (net/nad.h says which) ---- */
+#define NET_IFNAME_MAX 16
+struct net_link {
+	char ifname[NET_IFNAME_MAX]; /* in the pod */
+	char bridge
+		[NET_IFNAME_MAX]; /* on the host; made if it is not there, and then removed with the instance */
+	char mac[18];             /* "02:..." */
+	int mtu;                  /* 0: the kernel's */
+};
+/* As net_attach(), into a namespace that is there. What an interrupted attempt left is replaced. */
+struct net_job *net_plug(struct net *n, const char *pod_uid, const char *path, const struct net_link *l,
+	net_done_fn *fn, void *arg);
+/* Both ends; missing is fine. fn NULL: nobody waits, and NULL is returned. */
+struct net_job *net_unplug(
+	struct net *n, const char *pod_uid, const char *ifname, net_done_fn *fn, void *arg);
+/* The address of a pod's interface when nobody asked for one: always the same. */
+void net_make_mac(const char *pod_uid, const char *ifname, char ret[18]);
+
 /* A TCP socket (non-blocking, close-on-exec) that lives in the namespace `path`; NULL: the host's. -1 on failure. The calling
  * thread is in there for the time of the call. */
 int net_socket_in(const char *path, int family, struct err *e);

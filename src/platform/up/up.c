@@ -9,6 +9,7 @@
 #include "platform/apiserver/apiserver.h"
 #include "platform/controllers/controllers.h"
 #include "platform/controllers/kinds.h"
+#include "platform/net/nad.h"
 #include "platform/up/drain.h"
 #include "platform/up/install.h"
 #include "platform/up/prepare.h"
@@ -32,7 +33,7 @@ struct up {
 	struct agent *agent;
 	struct prepare *prepare;
 	struct install *install;
-	struct kube_call *uncordon;
+	struct kube_call *uncordon, *networks;
 	bool stopping;
 	size_t left;
 };
@@ -134,6 +135,27 @@ static void node_got(void *arg, const struct obj *o, const struct err *e)
 		u->admin, &pk_node, NULL, obj_name(o), NULL, KUBE_PATCH_MERGE, json_root(d), uncordoned, u);
 }
 
+static void networks_made(void *arg, const struct obj *o, const struct err *e)
+{
+	struct up *u = arg;
+
+	u->networks = NULL;
+	if (e && e->code != ERR_EXISTS)
+		log_warn("the kind NetworkAttachmentDefinition: %s", e->msg);
+}
+
+/* The node serves them, so the kind has to be there; one that somebody else put there is as good. */
+static void make_networks_kind(struct up *u)
+{
+	static const struct kind crd = { .group = "apiextensions.k8s.io",
+		.version = "v1",
+		.kind = "CustomResourceDefinition",
+		.plural = "customresourcedefinitions" };
+	CLEANUP(json_doc_freep) struct json_doc *d = nad_crd();
+
+	u->networks = kube_create(u->admin, &crd, NULL, json_root(d), networks_made, u);
+}
+
 static int start_node(struct up *u, struct err *e)
 {
 	struct agent_spec spec = { .data_dir = u->spec.data_dir,
@@ -152,6 +174,7 @@ static int start_node(struct up *u, struct err *e)
 		say(u, "%zu pod%s of an earlier run found", agent_pods(u->agent),
 			agent_pods(u->agent) == 1 ? "" : "s");
 	u->uncordon = kube_get(u->admin, &pk_node, NULL, agent_node_name(u->agent), node_got, u);
+	make_networks_kind(u);
 	return 0;
 }
 
@@ -345,6 +368,7 @@ void up_free(struct up *u)
 	prepare_free(u->prepare);
 	install_free(u->install);
 	kube_call_cancel(u->uncordon);
+	kube_call_cancel(u->networks);
 	platform_controllers_stop(u->controllers);
 	lease_free(u->lease);
 	loop_timer_free(u->lease_lost);
