@@ -631,6 +631,26 @@ static void shrinking_gives_memory_back_to_the_host(void **state)
 }
 
 /* qemu.md 16.11, 16.13, 16.24, 16.61 */
+/* rollout.md 5.1: real numbers of a real guest, which grow */
+static void what_the_guest_costs(struct rig *r)
+{
+	int64_t before, ms;
+
+	call_ok(r, WIRE_stats, NULL);
+	before = json_i64(json_at(json_root(r->ok), "/vcpus/0/ms"));
+	assert_true(before > 0);
+	assert_int_equal(json_len(json_at(json_root(r->ok), "/vcpus")), 1);
+	assert_true(json_i64(json_at(json_root(r->ok), "/userMs")) > 0);
+	assert_true(json_i64(json_at(json_root(r->ok), "/resident")) > 16 << 20);
+	assert_int_equal(json_i64(json_at(json_root(r->ok), "/balloon")), GI);
+	type(r, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo cou''nted\n");
+	expect(r, "counted", BOOT_LIMIT_MS);
+	call_ok(r, WIRE_stats, NULL);
+	ms = json_i64(json_at(json_root(r->ok), "/vcpus/0/ms"));
+	assert_true(ms > before);
+	assert_true(json_i64(json_at(json_root(r->ok), "/userMs")) >= ms / 2);
+}
+
 static void pause_reboot_and_identity(void **state)
 {
 	struct rig *r = *state;
@@ -639,6 +659,7 @@ static void pause_reboot_and_identity(void **state)
 
 	start_vm(r, NULL, NULL);
 	log_in(r);
+	what_the_guest_costs(r);
 	for (int i = 0; i < 2; i++) {
 		call_ok(r, WIRE_pause, NULL);
 		wait_phase(r, "Paused", 1000);

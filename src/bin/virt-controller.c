@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "api/meta.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/lease.h"
@@ -15,8 +14,11 @@
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/synced.h"
 #include "kubevirt/health/health.h"
+#include "kubevirt/health/metrics.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
+#include "kubevirt/vmi/facts.h"
+#include "kubevirt/vmi/fleet.h"
 #include "kubevirt/vmi/vmi.h"
 
 #define LEASE_NAME "virt-controller"
@@ -42,8 +44,8 @@ struct program {
 	struct cache *kubevirts; /* for health, which a standby tells as well */
 	struct health *health;
 	struct lease *lease;
-	struct controller_set *set; /* while leading */
-	struct cache *vmis;         /* of the set */
+	struct controller_set *set;            /* while leading */
+	struct cache *vms, *vmis, *migrations; /* of the set */
 	struct loop_timer *stop;
 	struct vm_env vm_env;
 	struct vmi_env vmi_env;
@@ -70,7 +72,9 @@ static void on_leading(void *arg)
 	controllers_add(p->set, &vm_controller, &p->vm_env);
 	controllers_add(p->set, &vmi_controller, &p->vmi_env);
 	controllers_add(p->set, &node_controller, &p->node_env);
+	p->vms = controllers_cache(p->set, &kind_vm);
 	p->vmis = controllers_cache(p->set, &kind_vmi);
+	p->migrations = controllers_cache(p->set, &kind_vmim);
 	controllers_start(p->set);
 }
 
@@ -87,35 +91,40 @@ static void on_lost(void *arg)
 }
 
 /* ---- metrics ---- */
-static size_t outdated(const struct cache *vmis)
+static struct fleet_list list_of(const struct cache *c)
 {
+	struct fleet_list l = { .items = mem_alloc((cache_len(c) + 1) * sizeof(l.items[0])) };
 	const struct obj *o;
-	size_t n = 0;
 
-	for (size_t i = 0; (o = cache_at(vmis, i)); i++) {
-		const struct json *conditions = json_at(obj_json(o), "/status/conditions");
-		n += meta_label(obj_json(o), LABEL_OUTDATED_LAUNCHER) != NULL ||
-		     cond_find(conditions, COND_HOT_CPU) || cond_is(conditions, COND_HOT_MEMORY, "True");
-	}
-	return n;
+	for (size_t i = 0; (o = cache_at(c, i)); i++)
+		l.items[l.n++] = o;
+	return l;
+}
+
+static void fleet(struct program *p, struct str *out)
+{
+	struct kv_config config;
+	struct fleet f = { .vms = list_of(p->vms),
+		.vmis = list_of(p->vmis),
+		.migrations = list_of(p->migrations),
+		.config = &config };
+
+	kv_config_cached(p->kubevirts, &config);
+	fleet_metrics(&f, out);
+	free(f.vms.items);
+	free(f.vmis.items);
+	free(f.migrations.items);
 }
 
 static void on_metrics(void *arg, struct str *out)
 {
 	struct program *p = arg;
 
-	str_addf(out,
-		"# HELP kubevirt_virt_controller_leading_status Whether this replica leads.\n"
-		"# TYPE kubevirt_virt_controller_leading_status "
-		"gauge\nkubevirt_virt_controller_leading_status %d\n",
-		p->set != NULL);
+	metric_family(out, "kubevirt_virt_controller_leading_status", "gauge", "Whether this replica leads.");
+	metric_i64(out, "kubevirt_virt_controller_leading_status", NULL, p->set != NULL);
 	if (!p->set)
 		return;
-	str_addf(out,
-		"# HELP kubevirt_vmi_number_of_outdated Instances with an old launcher or a live change "
-		"under way.\n"
-		"# TYPE kubevirt_vmi_number_of_outdated gauge\nkubevirt_vmi_number_of_outdated %zu\n",
-		outdated(p->vmis));
+	fleet(p, out);
 	controllers_metrics(p->set, out);
 }
 
@@ -138,7 +147,7 @@ static void on_signal(void *arg)
 	p->stopping = true;
 	log_info("ending");
 	controllers_free(TAKE(p->set));
-	p->vmis = NULL;
+	p->vms = p->vmis = p->migrations = NULL;
 	loop_timer_set(p->stop, STOP_MS);
 	lease_release(TAKE(p->lease), on_released, p);
 }

@@ -169,35 +169,6 @@ static void on_synced(void *arg)
 }
 
 /* ---- servers ---- */
-static void metrics(void *arg, struct str *out)
-{
-	static const struct {
-		const char *name, *help, *pointer;
-	} rows[] = {
-		{ "kubevirt_vmi_memory_domain_bytes", "Memory the guest has.", "/memory/current" },
-		{ "kubevirt_vmi_memory_available_bytes", "Memory the guest's system sees.",
-			"/memory/guestTotal" },
-		{ "kubevirt_vmi_memory_usable_bytes", "Memory the guest's system could give away.",
-			"/memory/guestAvailable" },
-	};
-	const struct handler *h = arg;
-	const struct obj *o;
-
-	controllers_metrics(h->controllers, out);
-	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
-		str_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", rows[r].name, rows[r].help, rows[r].name);
-		for (size_t i = 0; (o = cache_at(h->vmis, i)); i++) {
-			const struct guest_facts *f = links_facts(h->links, obj_uid(o));
-			const struct json *value = f ? json_at(f->state, rows[r].pointer) : NULL;
-
-			if (value)
-				str_addf(out, "%s{node=\"%s\",namespace=\"%s\",name=\"%s\"} %lld\n",
-					rows[r].name, h->spec.node, obj_namespace(o), obj_name(o),
-					(long long)json_i64(value));
-		}
-	}
-}
-
 static void told(struct handler *h, const char *which, int port, const struct err *e)
 {
 	if (e)
@@ -246,7 +217,7 @@ static void serve(struct handler *h)
 		.host = h->spec.host,
 		.port = h->spec.health_port,
 		.kubevirts = h->kubevirts,
-		.metrics = metrics,
+		.scrape = scrape_serve,
 		.listening = on_health,
 		.arg = h };
 

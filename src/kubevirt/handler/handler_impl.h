@@ -44,6 +44,8 @@ void start_guest(struct handler *h, const char *key, const struct json *args,
 void start_jobs_free(struct handler *h);
 /* rest.c: one request of virt-api. */
 void rest_serve(void *handler, struct http_req *r);
+/* scrape.c: GET /metrics; asks every launcher first. */
+void scrape_serve(void *handler, struct http_req *r);
 /* probe.c: starts both probes; the node controller is kicked when they have answered. */
 void probe_start(struct handler *h);
 void probe_free(struct handler *h);

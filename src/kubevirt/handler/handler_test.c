@@ -111,6 +111,16 @@ static enum wire_phase launcher_phase(void *arg)
 	return ((struct launcher *)arg)->phase;
 }
 
+static void launcher_stats(struct wire_call *call)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *d =
+		json_lit("{'vcpus':[{'id':0,'ms':1230},{'id':1,'ms':7}],'userMs':1500,'systemMs':250,"
+			 "'resident':4096,'balloon':1073741824,'guestTotal':5,'guestAvailable':4}");
+
+	wire_call_ok(call, json_root(d));
+}
+
 static void launcher_hello(struct launcher *l, struct wire_call *call)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = launcher_state(l);
@@ -167,6 +177,9 @@ static void launcher_verb(void *arg, enum wire_verb v, const struct json *args, 
 		l->held = call;
 		if (!l->hold_memory)
 			launcher_memory_answer(l);
+		return;
+	case WIRE_stats:
+		launcher_stats(call);
 		return;
 	case WIRE_pause:
 		launcher_says(l, WIRE_PHASE_PAUSED);
@@ -889,8 +902,24 @@ static void health_and_metrics_are_served(void **state)
 	assert_non_null(strstr(w->body.data, "\"config-resource-version\":\""));
 	assert_null(strstr(w->body.data, "\"config-resource-version\":\"\""));
 	assert_int_equal(status_of(w, NULL, "GET", "/metrics"), 200);
-	assert_non_null(strstr(w->body.data, "kubevirt_vmi_memory_domain_bytes{node=\"n1\",namespace="
-					     "\"default\",name=\"vm\"} 1073741824"));
+	/* rollout.md 5.1: from the launcher's last STATE, and from what it answers to the question */
+	static const char *const values[][2] = { { "kubevirt_vmi_memory_domain_bytes", "1073741824" },
+		{ "kubevirt_vmi_memory_available_bytes", "5" }, { "kubevirt_vmi_memory_usable_bytes", "4" },
+		{ "kubevirt_vmi_memory_actual_balloon_bytes", "1073741824" },
+		{ "kubevirt_vmi_memory_resident_bytes", "4096" },
+		{ "kubevirt_vmi_cpu_usage_seconds_total", "1.750" },
+		{ "kubevirt_vmi_cpu_user_usage_seconds_total", "1.500" },
+		{ "kubevirt_vmi_cpu_system_usage_seconds_total", "0.250" } };
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		CLEANUP(mem_freep)
+		char *line = str_printf("\n%s{node=\"n1\",namespace=\"default\",name=\"vm\"} %s\n",
+			values[i][0], values[i][1]);
+		if (!strstr(w->body.data, line))
+			fail_msg("no%sin\n%s", line, w->body.data);
+	}
+	assert_non_null(
+		strstr(w->body.data, "\nkubevirt_vmi_vcpu_seconds_total{node=\"n1\",namespace=\"default\","
+				     "name=\"vm\",id=\"1\",state=\"running\"} 0.007\n"));
 	assert_int_equal(status_of(w, NULL, "GET", "/other"), 404);
 }
 

@@ -57,3 +57,6 @@ void links_release(struct links *l, const char *uid);
  * the launcher is lost or forgotten before it answers. False: not connected, fn is not called. */
 typedef void links_done_fn(void *arg, const struct err *e);
 bool links_ask(struct links *l, const char *uid, enum wire_verb verb, links_done_fn *fn, void *arg);
+/* What its guest costs (wire.h, stats); fn as above, ok is NULL on failure and borrowed for the call. */
+typedef void links_answer_fn(void *arg, const struct json *ok, const struct err *e);
+bool links_stats(struct links *l, const char *uid, links_answer_fn *fn, void *arg);

@@ -10,8 +10,9 @@
 struct ask {
 	struct link *link;
 	struct ask *next;
-	int64_t bytes;     /* set-memory */
-	links_done_fn *fn; /* any other */
+	int64_t bytes;           /* set-memory */
+	links_answer_fn *answer; /* stats */
+	links_done_fn *fn;       /* any other */
 	void *arg;
 };
 struct link {

@@ -108,7 +108,9 @@ void ask_end(struct ask *a, const struct json *ok, const struct err *e)
 			*at = a->next;
 			break;
 		}
-	if (a->fn)
+	if (a->answer)
+		a->answer(a->arg, ok, e);
+	else if (a->fn)
 		a->fn(a->arg, e);
 	else
 		memory_done(a->link, a->bytes, ok, e);
@@ -204,5 +206,15 @@ bool links_ask(struct links *l, const char *uid, enum wire_verb verb, links_done
 	if (!k)
 		return false;
 	ask_send(k, verb, NULL, &(struct ask){ .fn = fn, .arg = arg });
+	return true;
+}
+
+bool links_stats(struct links *l, const char *uid, links_answer_fn *fn, void *arg)
+{
+	struct link *k = connected(l, uid);
+
+	if (!k)
+		return false;
+	ask_send(k, WIRE_stats, NULL, &(struct ask){ .answer = fn, .arg = arg });
 	return true;
 }

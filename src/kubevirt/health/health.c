@@ -77,6 +77,11 @@ static void probe_start(struct health *h, struct http_req *r)
 }
 
 /* ---- the server ---- */
+void health_reply_metrics(struct http_req *r, const struct str *text)
+{
+	http_req_reply(r, 200, METRICS_TYPE, str_cstr(text), text->len);
+}
+
 void health_serve(struct health *h, struct http_req *r)
 {
 	CLEANUP(json_doc_freep) struct json_doc *status = NULL;
@@ -89,9 +94,13 @@ void health_serve(struct health *h, struct http_req *r)
 		probe_start(h, r);
 		return;
 	} else if (str_eq(http_req_path(r), "/metrics")) {
+		if (h->spec.scrape) {
+			h->spec.scrape(h->spec.arg, r);
+			return;
+		}
 		if (h->spec.metrics)
 			h->spec.metrics(h->spec.arg, &out);
-		http_req_reply(r, 200, METRICS_TYPE, str_cstr(&out), out.len);
+		health_reply_metrics(r, &out);
 		return;
 	} else {
 		err_set(&e, ERR_NOT_FOUND, "there are /healthz and /metrics");

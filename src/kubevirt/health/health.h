@@ -17,11 +17,14 @@ struct health_spec {
 	int port;                                    /* 0: any */
 	const struct cache *kubevirts;               /* the oldest KubeVirt in ns counts */
 	void (*metrics)(void *arg, struct str *out); /* Prometheus text; may be NULL */
+	/* Instead of it: answers the request itself, at once or later, with health_reply_metrics(). */
+	void (*scrape)(void *arg, struct http_req *r);
 	/* The first listening, or why it failed; may be NULL. */
 	void (*listening)(void *arg, int port, const struct err *e);
 	void *arg;
 };
 struct health *health_new(const struct health_spec *spec);
 void health_free(struct health *h);
+void health_reply_metrics(struct http_req *r, const struct str *text);
 /* Answers one request of this kind; 404 for other paths. For servers of one's own. */
 void health_serve(struct health *h, struct http_req *r);

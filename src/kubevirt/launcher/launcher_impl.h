@@ -133,5 +133,9 @@ void nic_close_files(struct launcher *l); /* QEMU has them now */
 void nic_device_deleted(struct launcher *l, const char *id);
 void nic_end(struct launcher *l); /* QEMU is gone: before its client is freed */
 
+/* stats.c: answers the call. The times in a line of /proc/PID/stat, hz ticks a second; false: it is none. */
+void stats_answer(struct launcher *l, struct wire_call *call);
+bool stats_cpu_times(const char *stat, int64_t hz, int64_t *ret_user_ms, int64_t *ret_system_ms);
+
 /* verbs.c */
 void verbs_dispatch(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call);

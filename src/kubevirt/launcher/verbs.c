@@ -211,6 +211,12 @@ static void verb_reset(struct launcher *l, const struct json *args, struct wire_
 		qmp_send_system_reset(l->qmp, NULL, simple_done, call);
 }
 
+static void verb_stats(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	if (!without_qmp(l, call))
+		stats_answer(l, call);
+}
+
 /* ---- ending ---- */
 
 static void verb_shutdown(struct launcher *l, const struct json *args, struct wire_call *call)

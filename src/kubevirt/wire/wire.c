@@ -27,6 +27,7 @@ static const struct wire_arg args_none[] = { { 0 } };
 #define args_unpause args_none
 #define args_kill args_none
 #define args_reset args_none
+#define args_stats args_none
 #define args_release args_none
 
 const struct wire_verb_info wire_verbs[WIRE_VERB_MAX] = {

@@ -42,6 +42,11 @@
  *                                   (default) ends earlier takeover and shared consoles; "shared" joins; "listen" reads
  * -> {"id":10,"verb":"release"}     the final state was recorded: the launcher ends (exit status 0 after Succeeded, 1
  *                                   after Failed). Without it it ends after WIRE_LINGER_MS
+ * -> {"id":11,"verb":"stats"}       what the guest costs by now, for metrics; nothing is measured until it is asked
+ * <- {"id":11,"ok":{"vcpus":[{"id":0,"ms":1230}],"userMs":900,"systemMs":400,"resident":312475648,
+ *                   "balloon":1073741824,"guestTotal":952606720,"guestAvailable":901775360}}
+ *                                   ms: time each vCPU's thread has run; userMs, systemMs, resident: QEMU as a whole.
+ *                                   What can not be told is left out
  * <- {"event":"guest-reboot","data":{"count":1}}
  * <- {"event":"io-error","data":{"disk":"rootdisk","nospace":true,"message":"No space left on device"}}
  * <- {"event":"guest-agent","data":{"connected":true}}
@@ -127,6 +132,7 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)     \
 	V(kill, "kill", WIRE_ALWAYS, 5000)             \
 	V(reset, "reset", WIRE_GUEST, 5000)            \
+	V(stats, "stats", WIRE_GUEST, 2000)            \
 	V(console, "console", WIRE_QEMU, 5000)         \
 	V(release, "release", WIRE_FINAL, 5000)
 
