@@ -144,6 +144,15 @@ static void read_architectures(const struct json *conf, struct kv_config *c)
 	}
 }
 
+static enum kv_reference_policy read_policy(const struct json *conf)
+{
+	const char *text = json_at_str(conf, "/instancetype/referencePolicy");
+
+	return str_eq(text, "expandAll") ? KV_POLICY_EXPAND_ALL
+	       : str_eq(text, "expand")  ? KV_POLICY_EXPAND
+					 : KV_POLICY_REFERENCE;
+}
+
 static void read_live_update(const struct json *conf, struct kv_config *c)
 {
 	const struct json *live = json_get(conf, "liveUpdateConfiguration");
@@ -219,6 +228,7 @@ void kv_config_from(const struct json *cr, struct kv_config *ret)
 	take_str(json_at(conf, "/architectureConfiguration/defaultArchitecture"), &ret->default_arch);
 	ret->rollout_configuration = kv_opted(cr, ANN_ROLLOUT_CONFIGURATION, false);
 	ret->enforce_placement = kv_opted(cr, ANN_ENFORCE_PLACEMENT, false);
+	ret->reference_policy = read_policy(conf);
 	read_live_update(conf, ret);
 	read_guests(conf, ret);
 	read_architectures(conf, ret);

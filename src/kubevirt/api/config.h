@@ -15,6 +15,9 @@
 #define KV_EVICTION_BATCH_INTERVAL_MS 60000
 
 enum rollout { ROLLOUT_STAGE, ROLLOUT_LIVE_UPDATE };
+/* How VMs hold what their instance types and preferences gave them: by reference, or as plain fields of their own: new ones, or
+ * all of them. */
+enum kv_reference_policy { KV_POLICY_REFERENCE, KV_POLICY_EXPAND, KV_POLICY_EXPAND_ALL };
 enum kv_workload_update { KV_UPDATE_LIVE_MIGRATE = 1, KV_UPDATE_EVICT = 2 };
 
 struct kv_migration_config {
@@ -63,6 +66,7 @@ struct kv_config {
 	int64_t vmis_per_node;                   /* 110 */
 	const struct json *emulated_machines[3]; /* by enum kv_arch; NULL: the built-in list */
 	const char *machine_type[3];             /* by enum kv_arch */
+	enum kv_reference_policy reference_policy;
 	struct kv_migration_config migrations;
 };
 

@@ -12,6 +12,7 @@ FIELD_TABLE(matcher_status_fields, "InstancetypeStatusRef", "A named size or set
 	S("name", "Its name."), S("kind", "Its kind."),
 	O("controllerRevisionRef", "ControllerRevision that holds it."),
 	S("controllerRevisionRef.name", "Name of that."),
+	B("pinned", "The spec names the revision; once it does not, a fresh one is taken."),
 	S("inferFromVolume", "Volume that said which."), S("inferFromVolumeFailurePolicy", "Reject or Ignore."),
 );
 

@@ -15,7 +15,10 @@ struct check {
 	const char *at;          /* "spec" or "spec.template.spec" */
 	const struct kv_config *config;
 	struct causes *causes;
+	bool sized_elsewhere; /* an instance type that is not known yet gives the memory */
 };
+/* The spec of a VM's template. sized: by an instance type, so it need not say how large its guest is. */
+void vm_spec_validate(const struct json *spec, bool sized, const struct kv_config *c, struct causes *causes);
 /* The full name of a field below the spec; caller frees. */
 char *check_path(const struct check *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Adds a cause at field `sub` (below the spec). */

@@ -88,13 +88,7 @@ void vm_validate(
 	}
 	check_run_strategy(spec, causes);
 	check_template_meta(template, causes);
-	if (json_is_obj(json_get(spec, "instancetype")))
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec.instancetype",
-			"instance types are not available in this version");
-	if (json_is_obj(json_get(spec, "preference")))
-		cause_text(causes, REASON_NOT_SUPPORTED, "spec.preference",
-			"preferences are not available in this version");
-	vmi_spec_validate(json_get(template, "spec"), "spec.template.spec", c, causes);
+	vm_spec_validate(json_get(template, "spec"), json_is_obj(json_get(spec, "instancetype")), c, causes);
 	vm_live_update_validate(json_get(template, "spec"), c, causes);
 	check_data_volumes(spec, causes);
 	check_update_strategy(spec, causes);

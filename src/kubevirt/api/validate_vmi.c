@@ -229,7 +229,7 @@ static void check_memory(const struct check *k)
 			  *guest = json_at(domain, "/memory/guest");
 	int64_t r = quantity_bytes(request), l = quantity_bytes(limit), g = quantity_bytes(guest);
 
-	if (domain_guest_memory(domain) < 0)
+	if (domain_guest_memory(domain) < 0 && !k->sized_elsewhere)
 		check_refuse(k, REASON_REQUIRED, "domain.memory",
 			"no memory requested, at least one of '%s.domain.memory.guest', "
 			"'%s.domain.memory.hugepages.pageSize' or "
@@ -453,16 +453,29 @@ static void check_spec(const struct check *k)
 	check_dns(k);
 }
 
-void vmi_spec_validate(
-	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes)
+static void validate(
+	const struct json *spec, const char *at, bool sized, const struct kv_config *c, struct causes *causes)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(spec);
 	const struct defaults_in in = { .config = c };
-	struct check k = { .spec = json_root(d), .at = at, .config = c, .causes = causes };
+	struct check k = {
+		.spec = json_root(d), .at = at, .config = c, .causes = causes, .sized_elsewhere = sized
+	};
 
 	if (json_is_obj(json_root(d)))
 		vmi_default_spec(d, json_root(d), &in);
 	check_spec(&k);
+}
+
+void vmi_spec_validate(
+	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes)
+{
+	validate(spec, at, false, c, causes);
+}
+
+void vm_spec_validate(const struct json *spec, bool sized, const struct kv_config *c, struct causes *causes)
+{
+	validate(spec, "spec.template.spec", sized, c, causes);
 }
 
 /* What only a VM is asked, and only under LiveUpdate (rollout.md 4.1): KubeVirt looks at the sockets a second time; and a

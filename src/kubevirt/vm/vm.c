@@ -31,11 +31,12 @@ static void plan_let_go_orphan(const struct vm_seen *s, struct plan *out)
 		plan_let_go(s->foreign, out);
 }
 
-static void plan_start(const struct vm_seen *s, const struct vm_turn *t, struct plan *out)
+static void plan_start(
+	const struct vm_seen *s, const struct vm_turn *t, struct json_doc *revision, struct plan *out)
 {
 	CLEANUP(mem_freep) char *name = vm_revision_name(s->vm);
 
-	plan_ensure(out, &kind_controllerrevision, vm_revision_render(s->vm));
+	plan_ensure(out, &kind_controllerrevision, revision);
 	plan_create(out, &kind_vmi, vm_instance_render(s, t->paused));
 	plan_event(out, s->vm, false, "SuccessfulCreate",
 		"Started the virtual machine by creating the new virtual machine instance %s",
@@ -166,6 +167,19 @@ static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct p
 			"the cluster's configuration would give this machine at its next start: %s", drift);
 }
 
+/* What it names can not be found or does not fit: it is not started, and says why. */
+static void block_start(const struct vm_seen *s, struct vm_turn *t, struct plan *out)
+{
+	const struct json *told = json_at(obj_json(s->vm), "/status/conditions");
+
+	if (!s->types || !s->types->failure)
+		return;
+	if (t->act == ACT_START)
+		t->act = ACT_KEEP;
+	if (!str_eq(json_get_str(cond_find(told, COND_FAILURE), "message"), s->types->why.msg))
+		plan_event(out, s->vm, true, s->types->failure, "%s", s->types->why.msg);
+}
+
 static void turn_begin(const struct vm_seen *s, struct vm_turn *t)
 {
 	*t = (struct vm_turn){ .doc = obj_draft(s->vm) };
@@ -200,26 +214,35 @@ static void decide_going(const struct vm_seen *s, struct plan *out)
 
 static void decide_there(const struct vm_seen *s, struct plan *out)
 {
+	CLEANUP(json_doc_freep)
+	struct json_doc *revision = NULL; /* made from the status before that is given away */
 	struct edits r;
 	struct vm_turn t;
 
+	if (vm_types_rewrite(s, out))
+		return;
 	turn_begin(s, &t);
 	vm_run(s, &t);
 	rollout_compute(s, &r);
+	plan_main(s, &t, out);
+	block_start(s, &t, out);
+	if (t.act != ACT_STOP)
+		vm_types_keep(s, &t, out);
 	vm_status(s, &t, &r);
 
-	plan_main(s, &t, out);
 	plan_restart_events(s, &t, out);
 	plan_failed_start_event(s, &t, out);
 	plan_memory_event(s, out);
 	/* A guest that waits for its memory need not wait for that to be written */
 	if (t.act == ACT_KEEP && only_seen(s, &t))
 		plan_live(s, &r, out);
+	if (t.act == ACT_START)
+		revision = vm_revision_render(s->vm, t.status);
 	plan_change(out, &kind_vm, s->vm, "status", t.doc);
 	if (t.act == ACT_STOP)
 		plan_stop(s, out);
 	else if (t.act == ACT_START)
-		plan_start(s, &t, out);
+		plan_start(s, &t, TAKE(revision), out);
 	else
 		plan_live(s, &r, out);
 	if (s->vmi)

@@ -4,6 +4,7 @@
  * report (vm_status.c), and the plan (vm.c). */
 #pragma once
 
+#include "kubevirt/instancetype/instancetype.h"
 #include "kubevirt/vm/rollout.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/facts.h"
@@ -21,6 +22,7 @@ struct vm_seen {
 	/* spec.template of the VM and of its start revision, instance type and preference applied: what is compared. NULL:
 	 * there is none, or it can not be expanded just now, and nothing is compared. */
 	const struct json *template, *start;
+	const struct vm_types *types; /* NULL: nobody looked */
 	const struct kv_config *config;
 	const struct vm_env *env;
 	int64_t now; /* wall ms */
@@ -68,8 +70,31 @@ int64_t vm_backoff_delay_ms(int64_t failures, uint64_t random);
 /* ---- start revisions and instances (rollout.md 2.1) ---- */
 char *vm_revision_name(const struct obj *vm); /* caller frees */
 bool vm_revision_of(const struct obj *revision, const struct obj *vm, int64_t *ret_generation);
-struct json_doc *vm_revision_render(const struct obj *vm);
+/* status: with the references of this pass */
+struct json_doc *vm_revision_render(const struct obj *vm, const struct json *status);
 struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused);
+
+/* ---- instance type and preference (vm_types.c, rollout.md 3.7) ---- */
+struct vm_types {
+	struct json_doc *template, *start,
+		*launch; /* both applied; NULL: nothing to apply, or not possible now */
+	struct it_ref refs[IT_SIDES];
+	struct json_doc *
+		plain; /* the VM as it is to be without either, by the cluster's policy; NULL: it keeps them */
+	const char *failure; /* reason of VM condition Failure: it can not be started; NULL: it can */
+	struct err why;
+};
+/* Sets s->template, s->start and s->types. */
+void vm_types_look(struct vm_seen *s, struct it_lookup *l, struct vm_types *t);
+void vm_types_done(struct vm_types *t);
+/* True: this pass only rewrites the VM without instance type and preference. */
+bool vm_types_rewrite(const struct vm_seen *s, struct plan *out);
+/* Makes the revisions that are missing and refers to them in the status. */
+void vm_types_keep(const struct vm_seen *s, struct vm_turn *t, struct plan *out);
+/* Index 0 of the cache of VMs: what each names. And who names this object of kind k? */
+void vm_index_types(const struct obj *o, index_emit_fn *emit, void *emit_arg);
+void vm_keys_of_type(const struct kind *k, const struct cache *vms, const struct obj *o, key_emit_fn *emit,
+	void *emit_arg);
 
 /* ---- edits against what runs (rollout.md 2.3-2.6); struct edits: rollout.h ---- */
 /* What the VM controller acts on: changes that wait or go live now, and the instance as it should be. */
@@ -102,6 +127,7 @@ struct json *rollout_vmi(const struct vm_seen *s, struct edits *r); /* root of r
 void rollout_busy(struct edits *r, const char *reason, const char *message);
 
 /* ---- report (kubevirt-api.md 3.1, 3.2) ---- */
+#define VM_REFUSED "FailedCreate" /* reason of Failure */
 const char *vm_printable_status(const struct vm_seen *s, const struct vm_turn *t);
 void vm_status(const struct vm_seen *s, struct vm_turn *t, const struct edits *r);
 

@@ -21,7 +21,9 @@ static const char *const vm_keys[] = { ANN_SKIP_BACKUP_HOOKS, ANN_ENFORCE_PLACEM
 
 struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 {
-	const struct json *template = json_at(obj_json(s->vm), "/spec/template");
+	const struct json *template = s->types && s->types->launch
+					      ? json_root(s->types->launch)
+					      : json_at(obj_json(s->vm), "/spec/template");
 	struct json_doc *d =
 		json_lit("{'apiVersion':'" KV_API_VERSION "','kind':'VirtualMachineInstance','metadata':{}}");
 	struct json *root = json_root(d), *meta = json_get(root, "metadata"), *spec;
@@ -37,6 +39,7 @@ struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 		if (meta_annotation(obj_json(s->vm), vm_keys[i]))
 			meta_set_annotation(
 				d, root, vm_keys[i], meta_annotation(obj_json(s->vm), vm_keys[i]));
+	it_annotate(d, root, obj_json(s->vm));
 	meta_set_annotation(d, root, ANN_VM_GENERATION, generation);
 	meta_set_finalizer(d, root, FINALIZER_VM, true);
 	meta_add_owner(d, root, KV_API_VERSION, "VirtualMachine", obj_name(s->vm), obj_uid(s->vm), true);

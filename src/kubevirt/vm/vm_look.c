@@ -25,11 +25,14 @@ static void look_revisions(const struct look *l, struct vm_seen *s)
 	s->revision = rollout_revision(s->vm, s->vmi, s->revisions, s->n_revisions);
 }
 
-/* What the comparison is made of. */
-static void look_templates(struct vm_seen *s)
+/* Instance types, preferences and the revisions that hold them. */
+static const struct json *get_type(
+	struct it_lookup *lookup, const struct kind *k, const char *ns, const char *name)
 {
-	s->template = json_at(obj_json(s->vm), "/spec/template");
-	s->start = s->revision ? json_at(obj_json(s->revision), "/data/spec/template") : NULL;
+	CLEANUP(mem_freep) char *key = kind_key(k->namespaced ? ns : NULL, name);
+	const struct obj *o = look_get(lookup->arg, k, key);
+
+	return o ? obj_json(o) : NULL;
 }
 
 static void vm_decide(const struct look *l, const char *key, struct plan *out)
@@ -39,6 +42,8 @@ static void vm_decide(const struct look *l, const char *key, struct plan *out)
 		.vm = look_get(l, &kind_vm, key), .config = &config, .env = look_env(l), .now = look_now(l)
 	};
 	const struct obj *vmi = look_get(l, &kind_vmi, key);
+	struct it_lookup lookup = { .get = get_type, .arg = (void *)l };
+	struct vm_types types = { 0 };
 
 	if (!s.vm && !vmi)
 		return;
@@ -50,9 +55,10 @@ static void vm_decide(const struct look *l, const char *key, struct plan *out)
 	s.random = look_random(l);
 	if (s.vm) {
 		look_revisions(l, &s);
-		look_templates(&s);
+		vm_types_look(&s, &lookup, &types);
 	}
 	vm_decide_seen(&s, out);
+	vm_types_done(&types);
 }
 
 static void vm_refused(
@@ -73,14 +79,34 @@ static void key_every_vm(const struct look *l, const struct obj *o, key_emit_fn 
 		emit(emit_arg, obj_key(vm));
 }
 
+#define KEYS_OF(id)                                                                                       \
+	static void keys_of_##id(const struct look *l, const struct obj *o, key_emit_fn *emit, void *arg) \
+	{                                                                                                 \
+		vm_keys_of_type(&kind_##id, look_cache(l, &kind_vm), o, emit, arg);                       \
+	}
+KEYS_OF(instancetype)
+KEYS_OF(clusterinstancetype)
+KEYS_OF(preference)
+KEYS_OF(clusterpreference)
+
+static void keys_of_revision(const struct look *l, const struct obj *o, key_emit_fn *emit, void *arg)
+{
+	key_owner(l, o, emit, arg);
+	vm_keys_of_type(&kind_controllerrevision, look_cache(l, &kind_vm), o, emit, arg);
+}
+
 const struct controller vm_controller = {
 	.name = "vm",
 	.decide = vm_decide,
 	.refused = vm_refused,
 	.watches = {
-		{ .kind = &kind_vm, .keys = key_self },
+		{ .kind = &kind_vm, .keys = key_self, .index = vm_index_types },
 		{ .kind = &kind_vmi, .keys = key_self }, /* an instance has its VM's name */
-		{ .kind = &kind_controllerrevision, .keys = key_owner, .index = index_by_owner_uid },
+		{ .kind = &kind_controllerrevision, .keys = keys_of_revision, .index = index_by_owner_uid },
+		{ .kind = &kind_instancetype, .keys = keys_of_instancetype },
+		{ .kind = &kind_clusterinstancetype, .keys = keys_of_clusterinstancetype },
+		{ .kind = &kind_preference, .keys = keys_of_preference },
+		{ .kind = &kind_clusterpreference, .keys = keys_of_clusterpreference },
 		{ .kind = &kind_kubevirt, .keys = key_every_vm },
 	},
 };

@@ -34,9 +34,9 @@ static void fill_matcher(
 		json_set_str(d, matcher, "revisionName", name);
 }
 
-struct json_doc *vm_revision_render(const struct obj *vm)
+struct json_doc *vm_revision_render(const struct obj *vm, const struct json *status)
 {
-	const struct json *o = obj_json(vm), *status = json_get(o, "status");
+	const struct json *o = obj_json(vm);
 	struct json_doc *d =
 		json_lit("{'apiVersion':'apps/v1','kind':'ControllerRevision','metadata':{},'data':{}}");
 	struct json *root = json_root(d), *data = json_get(root, "data");

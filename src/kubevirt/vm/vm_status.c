@@ -6,8 +6,6 @@
 #include "kubevirt/api/names.h"
 #include "kubevirt/vm/vm_impl.h"
 
-#define REFUSED "FailedCreate"
-
 /* ---- printableStatus: first match wins ---- */
 struct facts {
 	const struct vm_seen *s;
@@ -172,22 +170,25 @@ void vm_report_refusal(const struct obj *vm, const struct err *e, int64_t now, s
 {
 	struct json_doc *d = obj_draft(vm);
 
-	cond_set(d, json_need_obj(d, json_root(d), "status"), COND_FAILURE, "True", REFUSED, e->msg, now);
+	cond_set(d, json_need_obj(d, json_root(d), "status"), COND_FAILURE, "True", VM_REFUSED, e->msg, now);
 	if (plan_change(out, &kind_vm, vm, "status", d))
-		plan_event(
-			out, vm, true, REFUSED, "Failed to create the virtual machine instance: %s", e->msg);
+		plan_event(out, vm, true, VM_REFUSED, "Failed to create the virtual machine instance: %s",
+			e->msg);
 }
 
 static void failure_condition(const struct vm_seen *s, struct vm_turn *t, const struct edits *r)
 {
 	const struct json *was = cond_find(json_get(t->status, "conditions"), COND_FAILURE);
 
-	if (s->foreign && !s->vmi && vm_run_table(t->strategy, INST_NONE) != ACT_KEEP)
-		cond_set(t->doc, t->status, COND_FAILURE, "True", REFUSED,
+	if (s->types && s->types->failure)
+		cond_set(t->doc, t->status, COND_FAILURE, "True", s->types->failure, s->types->why.msg,
+			s->now);
+	else if (s->foreign && !s->vmi && vm_run_table(t->strategy, INST_NONE) != ACT_KEEP)
+		cond_set(t->doc, t->status, COND_FAILURE, "True", VM_REFUSED,
 			"a VirtualMachineInstance of this name exists that does not belong to this "
 			"VirtualMachine",
 			s->now);
-	else if (t->act == ACT_START && was && str_eq(json_get_str(was, "reason"), REFUSED))
+	else if (t->act == ACT_START && was && str_eq(json_get_str(was, "reason"), VM_REFUSED))
 		return; /* until it is made */
 	else if (r->busy_reason)
 		cond_set(t->doc, t->status, COND_FAILURE, "True", r->busy_reason, r->busy_message, s->now);
