@@ -14,6 +14,9 @@ void vmi_spec_validate(
 	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes);
 /* A VM's template.spec: what LiveUpdate asks beyond the above; nothing under Stage. */
 void vm_live_update_validate(const struct json *spec, const struct kv_config *c, struct causes *causes);
+/* A write of a VM's status. vmi: its instance, NULL if there is none. */
+void vm_validate_status(
+	const struct json *vm, const struct json *old, const struct json *vmi, struct causes *causes);
 /* trusted: the user is one of KubeVirt's own service accounts. */
 void vmi_validate_create(
 	const struct json *vmi, const struct kv_config *c, bool trusted, struct causes *causes);

@@ -368,6 +368,48 @@ static void updates_of_an_instance(void **s)
 	}
 }
 
+/* 4.1, the last line */
+static void volume_requests_wait_for_a_migration(void **s)
+{
+	static const char none[] = "{'status':{}}",
+			  one[] = "{'status':{'volumeRequests':[{'removeVolumeOptions':{'name':'a'}}]}}",
+			  two[] = "{'status':{'volumeRequests':[{'removeVolumeOptions':{'name':'a'}},"
+				  "{'removeVolumeOptions':{'name':'b'}}]}}";
+	static const char still[] = "{'status':{'migrationState':{}}}",
+			  moving[] =
+				  "{'status':{'migrationState':{'startTimestamp':'2026-01-01T00:00:00Z'}}}",
+			  moved[] = "{'status':{'migrationState':{'startTimestamp':'2026-01-01T00:00:00Z',"
+				    "'endTimestamp':'2026-01-01T00:00:09Z'}}}";
+	static const struct {
+		const char *old, *new, *vmi;
+		size_t causes;
+	} rows[] = {
+		{ none, one, moving, 1 },
+		{ one, two, moving, 1 },
+		{ two, one, moving, 0 },
+		{ one, one, moving, 0 },
+		{ none, one, still, 0 },
+		{ none, one, moved, 0 },
+		{ none, one, NULL, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_doc_freep)
+		struct json_doc *old = json_lit(rows[i].old),
+				*new = json_lit(rows[i].new),
+				*vmi = rows[i].vmi ? json_lit(rows[i].vmi) : NULL;
+		struct causes got = { 0 };
+
+		vm_validate_status(json_root(new), json_root(old), vmi ? json_root(vmi) : NULL, &got);
+		assert_int_equal(got.len, rows[i].causes);
+		if (got.len) {
+			assert_string_equal(got.items[0].reason, "FieldValueNotSupported");
+			assert_string_equal(got.items[0].field, "spec");
+		}
+		causes_done(&got);
+	}
+}
+
 /* 1.3, 6.5 (the other half; one half is decision 2's): a gate in both lists */
 static void a_gate_in_both_lists(void **s)
 {
@@ -415,6 +457,7 @@ int main(void)
 		cmocka_unit_test(architectures_with_memory_hotplug),
 		cmocka_unit_test(defaults_are_the_instances),
 		cmocka_unit_test(updates_of_an_instance),
+		cmocka_unit_test(volume_requests_wait_for_a_migration),
 		cmocka_unit_test(a_gate_in_both_lists),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

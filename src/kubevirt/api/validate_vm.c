@@ -94,6 +94,32 @@ void vm_validate(
 	check_update_strategy(spec, causes);
 }
 
+/* Only what is new is refused: requests that were there go as they are done. */
+static bool asks_for_more(const struct json *requests, const struct json *before)
+{
+	JSON_EACH (it, requests) {
+		bool known = false;
+		JSON_EACH (was, before)
+			known = known || json_eq(it.val, was.val);
+		if (!known)
+			return true;
+	}
+	return false;
+}
+
+/* rollout.md 4.1 */
+void vm_validate_status(
+	const struct json *vm, const struct json *old, const struct json *vmi, struct causes *causes)
+{
+	const struct json *move = json_at(vmi, "/status/migrationState");
+	bool moving = json_get_str(move, "startTimestamp") && !json_get_str(move, "endTimestamp");
+
+	if (moving &&
+		asks_for_more(json_at(vm, "/status/volumeRequests"), json_at(old, "/status/volumeRequests")))
+		cause_text(causes, REASON_NOT_SUPPORTED, "spec",
+			"Cannot handle volume requests while VMI migration is in progress");
+}
+
 void vm_warnings(const struct json *vm, struct strv *warnings)
 {
 	if (json_is_bool(json_at(vm, "/spec/running")))

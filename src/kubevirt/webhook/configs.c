@@ -19,7 +19,9 @@ static void add_rule(struct json_doc *d, struct json *hook, const struct hook *h
 		json_append_str(d, json_need_arr(d, rule, "apiVersions"), "v1alpha3");
 	for (char *op; (op = str_next(&rest, ','));)
 		json_append_str(d, json_need_arr(d, rule, "operations"), op);
-	json_append_str(d, json_need_arr(d, rule, "resources"), h->kind->plural);
+	CLEANUP(mem_freep)
+	char *resource = str_printf("%s%s%s", h->kind->plural, h->sub ? "/" : "", h->sub ? h->sub : "");
+	json_append_str(d, json_need_arr(d, rule, "resources"), resource);
 	json_append(d, json_need_arr(d, hook, "rules"), rule);
 }
 
@@ -64,6 +66,12 @@ struct json *webhook_config_render(
 		json_set_str(d, hook, "sideEffects", "None");
 		json_set_i64(d, hook, "timeoutSeconds", HOOK_TIMEOUT_SECONDS);
 		add_rule(d, hook, h);
+		if (h->when) {
+			struct json *when = json_new_obj(d);
+			json_set_str(d, when, "name", "concerns-us");
+			json_set_str(d, when, "expression", h->when);
+			json_append(d, json_need_arr(d, hook, "matchConditions"), when);
+		}
 		json_append(d, list, hook);
 	}
 	return o;

@@ -103,6 +103,10 @@ static void got_vmi(void *arg, const struct obj *o, const struct err *e)
 		return;
 	}
 	h->vmi = o ? obj_ref(o) : NULL;
+	if (h->hook->needs == NEEDS_VMI) {
+		answer(h);
+		return;
+	}
 	review_vmi_name(json_root(h->review), &ns);
 	list(h, &kind_vmim, ns);
 }
@@ -131,6 +135,7 @@ void hooks_serve(struct virt_api *a, const struct hook *hook, struct http_req *r
 	case NEEDS_VMI_COUNT:
 		list(h, &kind_vmi, NULL);
 		return;
+	case NEEDS_VMI:
 	case NEEDS_VMI_AND_MIGRATIONS:
 		vmi = review_vmi_name(json_root(h->review), &ns);
 		if (str_empty(vmi) || str_empty(ns))

@@ -17,6 +17,10 @@ const struct hook hooks[] = {
 		NEEDS_NOTHING, HOOK_MUTATE_VMIM },
 	{ "/virtualmachines-validate", "virtualmachine-validator.kubevirt.io", HOOK_VALIDATING, &kind_vm,
 		"CREATE,UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_VM },
+	/* Asked only about what may be refused: the status of every VM is written all the time. */
+	{ "/status-validate", "virtualmachine-status-validator.kubevirt.io", HOOK_VALIDATING, &kind_vm,
+		"UPDATE", NEEDS_VMI, HOOK_VALIDATE_VM_STATUS, .sub = "status",
+		.when = "has(object.status) && has(object.status.volumeRequests)" },
 	{ "/virtualmachineinstances-validate-create", "virtualmachineinstances-create-validator.kubevirt.io",
 		HOOK_VALIDATING, &kind_vmi, "CREATE", NEEDS_NOTHING, HOOK_VALIDATE_VMI_CREATE },
 	{ "/virtualmachineinstances-validate-update", "virtualmachineinstances-update-validator.kubevirt.io",
@@ -45,6 +49,8 @@ const struct hook *hook_find(const char *path)
 const char *review_vmi_name(const struct json *review, const char **ret_ns)
 {
 	*ret_ns = json_at_str(review, "/request/namespace");
+	if (str_eq(json_at_str(review, "/request/object/kind"), kind_vm.kind))
+		return json_at_str(review, "/request/object/metadata/name");
 	return json_at_str(review, "/request/object/spec/vmiName");
 }
 
@@ -99,6 +105,9 @@ static void validate(enum hook_id id, const struct pass *p)
 	case HOOK_VALIDATE_VM:
 		vm_validate(p->object, p->old, c, p->causes);
 		vm_warnings(p->object, p->warnings);
+		break;
+	case HOOK_VALIDATE_VM_STATUS:
+		vm_validate_status(p->object, p->old, p->env->vmi, p->causes);
 		break;
 	case HOOK_VALIDATE_VMI_CREATE:
 		vmi_validate_create(p->object, c, p->trusted, p->causes);

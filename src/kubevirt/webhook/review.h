@@ -9,13 +9,19 @@
 #define REVIEW_CAUSES_SHOWN 10 /* in the message; all stand in details.causes */
 
 /* What must be looked up before the hook can answer. */
-enum review_needs { NEEDS_NOTHING, NEEDS_VMI_AND_MIGRATIONS, NEEDS_KUBEVIRT_COUNT, NEEDS_VMI_COUNT };
+enum review_needs {
+	NEEDS_NOTHING,
+	NEEDS_VMI,
+	NEEDS_VMI_AND_MIGRATIONS,
+	NEEDS_KUBEVIRT_COUNT,
+	NEEDS_VMI_COUNT
+};
 struct review_env {
 	const struct kv_config *config;
 	const char *install_ns;
 	const char *uuid, *serial; /* random texts for new VMs and VMIs */
 	/* by the hook's needs */
-	const struct json *vmi;        /* the VMI a migration names; NULL: there is none */
+	const struct json *vmi;        /* that of the VM, or the one a migration names; NULL: there is none */
 	const struct json *migrations; /* array: the VMIMs of its namespace */
 	size_t count;
 };
@@ -25,6 +31,7 @@ enum hook_id {
 	HOOK_MUTATE_VMI,
 	HOOK_MUTATE_VMIM,
 	HOOK_VALIDATE_VM,
+	HOOK_VALIDATE_VM_STATUS,
 	HOOK_VALIDATE_VMI_CREATE,
 	HOOK_VALIDATE_VMI_UPDATE,
 	HOOK_VALIDATE_VMIM_CREATE,
@@ -46,11 +53,13 @@ struct hook {
 	/* The request goes through while nobody answers. For the KubeVirt object alone: a wrong imageTag that keeps virt-api from
 	 * starting must be mendable. KubeVirt's operator answers these hooks itself and has no such trouble. */
 	bool may_be_missed;
+	const char *sub;  /* "status"; NULL: the resource itself */
+	const char *when; /* CEL: asked only if it holds; NULL: always */
 };
 extern const struct hook hooks[]; /* ends with a NULL path */
 const struct hook *hook_find(const char *path);
 
-/* Name of the VMI that the request's migration is about (NULL if it says none), and its namespace. */
+/* Name of the VMI that the request's VM or migration is about (NULL if it says none), and its namespace. */
 const char *review_vmi_name(const struct json *review, const char **ret_ns);
 /* The answer for a review; ERR_BAD_REQUEST if it is none. */
 int review_answer(const struct hook *h, const struct json *review, const struct review_env *env,

@@ -167,7 +167,10 @@ static void configurations_name_every_hook_once(void **s)
 			const struct hook *h = hook_find(json_at_str(it.val, "/clientConfig/service/path"));
 			assert_non_null(h);
 			assert_int_equal(h->side, side);
-			assert_string_equal(json_at_str(it.val, "/rules/0/resources/0"), h->kind->plural);
+			CLEANUP(mem_freep)
+			char *resource = str_printf("%s%s", h->kind->plural, h->sub ? "/status" : "");
+			assert_string_equal(json_at_str(it.val, "/rules/0/resources/0"), resource);
+			assert_true(str_eq(json_at_str(it.val, "/matchConditions/0/expression"), h->when));
 			assert_string_equal(json_at_str(it.val, "/sideEffects"), "None");
 			/* All must be asked, but for an edit of the KubeVirt object: that may be what brings virt-api back. */
 			bool edit = h->kind == &kind_kubevirt && !str_eq(h->operations, "DELETE");

@@ -470,6 +470,20 @@ static void webhooks_answer_reviews(void **state)
 				 "default'},'spec':{'vmiName':'gone'}}}}"),
 		200);
 	body_has(w, "the VMI \\\"default/gone\\\" does not exist");
+	/* rollout.md 4.1: the instance is looked at */
+	static const char request[] =
+		"{'request':{'uid':'u','operation':'UPDATE','namespace':'default','userInfo':{},"
+		"'object':{'kind':'VirtualMachine','metadata':{'name':'mv','namespace':'default'},"
+		"'status':{'volumeRequests':[{'removeVolumeOptions':{'name':'a'}}]}},"
+		"'oldObject':{'status':{}}}}";
+	assert_int_equal(ask(w, NULL, "POST", "/status-validate", request), 200);
+	body_has(w, "\"allowed\":true");
+	put(w, &kind_vmi,
+		"{'metadata':{'name':'mv','namespace':'default'},'spec':{'domain':{'devices':{}}},"
+		"'status':{'migrationState':{'startTimestamp':'2026-01-01T00:00:00Z'}}}");
+	assert_int_equal(ask(w, NULL, "POST", "/status-validate", request), 200);
+	body_has(w, "Cannot handle volume requests while VMI migration is in progress");
+	fake_api_remove(w->api, &kind_vmi, "default/mv");
 	static const char delete_kv[] = "{'request':{'uid':'u','operation':'DELETE','userInfo':{},'object':"
 					"null,'oldObject':{'metadata':{'name':'kubevirt'},"
 					"'spec':{'uninstallStrategy':'BlockUninstallIfWorkloadsExist'}}}}";
