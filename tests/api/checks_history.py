@@ -4,7 +4,7 @@ revision, however it is kept."""
 import random
 
 import conformance as c
-from conformance import eq, fresh, make, status
+from conformance import eq, fresh, has, make, status
 
 PATH = "/api/v1/namespaces/default/configmaps"
 WATCHERS, WRITES = 200, 300
@@ -104,3 +104,46 @@ def t65b_watches_see_what_is_in_their_scope():
         assert w.quiet(0.1)
         w.close()
     c.k.delete(roles + "/scope-n")
+
+
+def t71b_the_deprecated_paths_of_watches():
+    """/api/v1/watch/...: of everything, of a namespace, of one object; nothing but watches, and only for who may watch (2.7)."""
+    rv = c.k.get(c.CM).json["metadata"]["resourceVersion"]
+    q = "?resourceVersion=" + rv
+    of_ns = "/api/v1/watch/namespaces/%s/configmaps" % c.NS
+    a, b = fresh("old"), fresh("old")
+    paths = [("/api/v1/watch/configmaps", [a, b]), (of_ns, [a, b]), (of_ns + "/" + b, [b]), (of_ns + "/" + fresh("none"), [])]
+    watches = [(c.k.watch(p + q, param=""), want) for p, want in paths]
+    for name in (a, b):
+        status(c.k.post(c.CM, {"metadata": {"name": name}}), 201)
+    for w, want in watches:
+        eq([w.next()["object"]["metadata"]["name"] for _ in want], want)
+        assert w.quiet(0.1)
+        w.close()
+    old = "/apis/rbac.authorization.k8s.io/v1/watch/namespaces/%s/roles" % c.NS
+    w = c.k.watch(old + "?timeoutSeconds=1", param="")
+    eq(w.status, 200)
+    w.close()
+    status(c.k.post(of_ns, {"metadata": {"name": fresh("old")}}), 405)
+    status(c.k.delete(of_ns + "/" + a), 405)
+    status(c.k.get(c.CM + "/" + a), 200)
+    status(c.k.get(of_ns, headers={"Impersonate-User": "nobody"}), 403)
+    has(c.k.get(of_ns, headers={"Impersonate-User": "nobody"}).json["message"], 'cannot watch resource "configmaps"')
+
+
+def t49b_bindings_are_posted_to_the_namespace_too():
+    path = "/api/v1/namespaces/%s/bindings" % c.NS
+    name = fresh("bound")
+    status(c.k.post(c.PODS, {"metadata": {"name": name}, "spec": {"containers": [{"name": "a", "image": "a"}]}}), 201)
+    binding = {"metadata": {"name": name}, "target": {"kind": "Node", "name": "n1"}}
+    status(c.k.post(path, {"metadata": {"name": fresh("none")}, "target": {"kind": "Node", "name": "n1"}}), 404)
+    status(c.k.post(path, {"target": {"name": "n1"}}), 400)
+    status(c.k.post(path, {"metadata": {"name": name, "namespace": "other"}, "target": {"name": "n1"}}), 400)
+    status(c.k.post(path, {"metadata": {"name": name}}), 422)
+    status(c.k.get(path), 405)
+    status(c.k.post(path + "?dryRun=All", binding), 201)
+    assert "nodeName" not in c.k.get(c.PODS + "/" + name).json["spec"]
+    eq(status(c.k.post(path, binding), 201)["status"], "Success")
+    eq(c.k.get(c.PODS + "/" + name).json["spec"]["nodeName"], "n1")
+    has(status(c.k.post(path, binding), 409, "Conflict")["message"], "already assigned to node")
+    c.k.delete(c.PODS + "/" + name + "?gracePeriodSeconds=0")

@@ -127,6 +127,40 @@ def audit_lines(path):
     return [json.loads(line) for line in open(path)] if os.path.exists(path) else []
 
 
+def t00b_webhooks_and_policies_write_into_the_audit_log():
+    """response.auditAnnotations under the webhook's name; the action Audit of ValidatingAdmissionPolicies (5.1)."""
+    adm = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+
+    def answer(r):
+        uid = json.loads(r.body)["request"]["uid"]
+        return 200, {}, {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
+            "uid": uid, "allowed": True, "auditAnnotations": {"seen": "yes", "why": "it was there"}}}
+    with Slow("--audit-log=audit.log") as slow:
+        k, path = slow.k, os.path.join(slow.server.dir, "audit.log")
+        slow.backend.handler = answer
+        status(k.post(adm + "ies", {"metadata": {"name": "no-b"}, "spec": {
+            "matchConstraints": {"resourceRules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
+                                                    "resources": ["configmaps"]}]},
+            "validations": [{"expression": "!has(object.data) || !('b' in object.data)", "message": "no b"}]}}), 201)
+        status(k.post(adm + "ybindings", {"metadata": {"name": "no-b"}, "spec": {
+            "policyName": "no-b", "validationActions": ["Audit"]}}), 201)
+
+        def notes(name, data):
+            status(k.post(CM, {"metadata": {"name": name, "labels": {"slow": "yes"}}, "data": data}), 201)
+            (e,) = [e for e in audit_lines(path) if e["verb"] == "create" and e.get("objectRef", {}).get("resource") == "configmaps"
+                    and e["requestReceivedTimestamp"] > notes.last]
+            notes.last = e["requestReceivedTimestamp"]
+            return {k: v for k, v in e["annotations"].items() if "authorization" not in k}
+        notes.last = ""
+        by_hook = {"slow.coracle.dev/seen": "yes", "slow.coracle.dev/why": "it was there"}
+        eventually(lambda: notes("first" + str(time.monotonic_ns()), {"b": "1"}).keys() > by_hook.keys())
+        eq(notes("good", {"a": "1"}), by_hook)
+        got = notes("bad", {"b": "1"})
+        failure = json.loads(got.pop("validation.policy.admission.k8s.io/validation_failure"))
+        eq(got, by_hook)
+        eq(failure, [{"message": "no b", "policy": "no-b", "binding": "no-b", "validationActions": ["Audit"]}])
+
+
 def t00_the_audit_log_has_a_line_for_each_answer():
     if not c.OWN:
         raise c.Skip()

@@ -121,9 +121,9 @@ class Client:
 
 
 class Watch:
-    def __init__(self, client, path, timeout=10, headers=None):
+    def __init__(self, client, path, timeout=10, headers=None, param="watch=true"):
         sep = "&" if "?" in path else "?"
-        self.c, self.r = client.open("GET", path + sep + "watch=true", timeout=timeout, headers=headers)
+        self.c, self.r = client.open("GET", path + (param and sep + param), timeout=timeout, headers=headers)
         self.status = self.r.status
 
     def next(self):

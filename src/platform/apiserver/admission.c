@@ -2,11 +2,13 @@
 /* Calling webhooks: mutating ones one after the other, validating ones at once (kubernetes-api.md 5.1). */
 #include "platform/apiserver/admission.h"
 
+#include "platform/apiserver/audit.h"
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/callout.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/policy.h"
+#include "platform/apiserver/request_impl.h"
 #include "platform/apiserver/webhook.h"
 
 #include "api/patch.h"
@@ -39,6 +41,7 @@ struct admission {
 	struct obj *old; /* in the version of res */
 	struct json_doc *object, *options;
 	struct strv *warnings;
+	struct request **client;
 	struct turn *turns;
 	size_t n, at, left;
 	admission_fn *fn;
@@ -365,6 +368,17 @@ static bool apply_reply_patch(struct turn *t, const struct json *response)
 	return !json_eq(json_root(patched), object) && take_patched(t, TAKE(patched));
 }
 
+/* Under the webhook's name, as the keys of several webhooks would meet otherwise. */
+static void note_annotations(struct request *r, const struct hook *h, const struct json *notes)
+{
+	JSON_EACH (it, notes) {
+		CLEANUP(mem_freep) char *key = str_printf("%s/%s", h->name, it.key);
+
+		if (json_str(it.val))
+			audit_annotate(request_audit(r), key, json_str(it.val));
+	}
+}
+
 /* True: more has to be waited for. */
 static bool read_reply(struct turn *t, const char *body, size_t len)
 {
@@ -399,6 +413,8 @@ static bool read_reply(struct turn *t, const char *body, size_t len)
 		if (json_str(it.val))
 			strv_add(t->a->warnings, json_str(it.val));
 	}
+	if (t->a->client && *t->a->client)
+		note_annotations(*t->a->client, t->hook, json_get(r, "auditAnnotations"));
 	if (json_bool(json_get(r, "allowed")))
 		return apply_reply_patch(t, r);
 	refuse(t, json_get(r, "status"));
@@ -690,6 +706,7 @@ static struct admission *admission_new(
 	a->object = in->object ? json_doc_from(in->object) : NULL;
 	a->options = in->options ? json_doc_from(in->options) : NULL;
 	a->warnings = warnings;
+	a->client = in->client;
 	return a;
 }
 

@@ -15,6 +15,9 @@ struct admission_in {
 	const struct json *object;  /* in res' version; NULL for DELETE */
 	const struct json *options; /* DeleteOptions and so on, or NULL */
 	const char *options_kind;   /* "CreateOptions"; NULL: there are none (CONNECT) */
+	/* Whose line of the audit log takes what webhooks and policies have to say of it; *client NULL: gone. As long-lived as
+	 * warnings. NULL: nobody's */
+	struct request **client;
 };
 /* status: the Status to answer with if refused, else NULL. object: the object as the webhooks made it (taken by the callee;
  * NULL: unchanged). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups authentication.k8s.io and authorization.k8s.io: questions that are answered and not stored. The answers are made in
+/* What is posted and not stored: bindings, and the questions of authentication.k8s.io and authorization.k8s.io. The answers are made in
  * review.c. */
 #include "platform/apiserver/builtin.h"
 
@@ -69,7 +69,20 @@ FIELD_TABLE(rules_review_fields, "io.k8s.api.authorization.v1.SelfSubjectRulesRe
 	.group = "authentication.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
 #define AUTHZ(k, p, s) .group = "authorization.k8s.io", .version = "v1", .kind = k, .plural = p, .singular = s
 
+FIELD_TABLE(binding_fields, "io.k8s.api.core.v1.Binding", "Which node a pod shall run on.",
+	{ "target", F_REF, FIELD_REQUIRED, "The node.", .ref = &object_reference_fields });
+
 const struct resource_def builtin_review[] = {
+	/* what pods/binding takes, posted to the namespace */
+	{ .kind = { .group = "",
+		  .version = "v1",
+		  .kind = "Binding",
+		  .plural = "bindings",
+		  .singular = "binding",
+		  .namespaced = true,
+		  .fields = &binding_fields },
+		.verbs = VERB_CREATE,
+		.transient = true },
 	{ .kind = { AUTHN("TokenReview", "tokenreviews", "tokenreview"), .fields = &token_review_fields },
 		.verbs = VERB_CREATE,
 		.transient = true },
@@ -98,8 +111,6 @@ const struct resource_def builtin_review[] = {
 };
 
 /* ---- bodies of subresources ---- */
-FIELD_TABLE(binding_fields, "io.k8s.api.core.v1.Binding", "Which node a pod shall run on.",
-	{ "target", F_REF, FIELD_REQUIRED, "The node.", .ref = &object_reference_fields });
 FIELD_TABLE(eviction_fields, "io.k8s.api.policy.v1.Eviction", "A pod shall go, if its budget allows.",
 	ROW_OBJ("deleteOptions", "How to delete it."),
 	ROW_STR("deleteOptions.apiVersion", "API version of the options."),
@@ -119,6 +130,7 @@ FIELD_TABLE(scale_fields, "io.k8s.api.autoscaling.v1.Scale", "The size of an obj
 	ROW_STR("status.selector", "Labels of what is counted, as text."));
 
 const struct kind builtin_bodies[] = {
+	{ .group = "", .version = "v1", .kind = "Binding", .fields = &binding_fields },
 	{ .group = "", .version = "v1", .kind = "Binding", .fields = &binding_fields },
 	{ .group = "policy", .version = "v1", .kind = "Eviction", .fields = &eviction_fields },
 	{ .group = "autoscaling", .version = "v1", .kind = "Scale", .fields = &scale_fields },

@@ -101,6 +101,7 @@ void connect_admitted(
 		.sub = mem_strdup(i->sub),
 		.fn = fn };
 	request_on_abort(r, connect_aborted, c);
+	in.client = &c->r;
 	admit = admit_start(s, &in, &c->warnings, connect_answered, c);
 	if (admit)
 		c->admit = admit;

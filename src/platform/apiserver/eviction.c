@@ -262,6 +262,7 @@ void server_evict(struct apiserver *s, struct request *r, struct resource *res, 
 		.name = op->name,
 		.ns = op->ns,
 		.user = &op->user,
+		.client = &op->r,
 		.options_kind = "CreateOptions" };
 	struct admit *admit;
 

@@ -139,6 +139,7 @@ static void visit_enter(struct visit *v)
 	struct err e = { 0 };
 
 	v->note = audit_begin(v->s->audit, v->r);
+	request_set_audit(v->r, v->note);
 	reqinfo_read(v->r, &i);
 	request_set_label(v->r, i.verb, "");
 	if (impersonate(v->s, v->r, &e) < 0) {

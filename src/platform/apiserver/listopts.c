@@ -110,23 +110,30 @@ static bool selectable(const struct resource *res, struct field_selector *f, siz
 	return false;
 }
 
-static int selectors_read(struct request *r, const struct resource *res, struct listopts *o, struct err *e)
+static int selectors_read(struct request *r, const struct resource *res, const struct reqinfo *i,
+	struct listopts *o, struct err *e)
 {
 	const char *labels = request_query(r, "labelSelector"), *fields = request_query(r, "fieldSelector");
+	CLEANUP(mem_freep)
+	char *named = i->old_watch && i->name ? str_printf("metadata.name=%s%s%s", i->name,
+							str_empty(fields) ? "" : ",", fields ? fields : "")
+					      : NULL;
 	const char *path;
 
 	if (!str_empty(labels) && selector_parse_labels(labels, &o->labels, e) < 0) {
 		e->code = ERR_BAD_REQUEST;
 		return err_wrap(e, "unable to parse requirement");
 	}
+	if (named)
+		fields = named;
 	if (str_empty(fields))
 		return 0;
 	if (field_selector_parse(fields, &o->fields, e) < 0) {
 		e->code = ERR_BAD_REQUEST;
 		return -1;
 	}
-	for (size_t i = 0; field_selector_each(o->fields, &i, &path);)
-		if (!selectable(res, o->fields, i - 1, path))
+	for (size_t k = 0; field_selector_each(o->fields, &k, &path);)
+		if (!selectable(res, o->fields, k - 1, path))
 			return err_set(e, ERR_BAD_REQUEST,
 				"Unable to find \"%s/%s, Resource=%s\" that match label selector \"%s\","
 				" field selector \"%s\": field label not supported: %s",
@@ -209,8 +216,8 @@ static void check_list(const struct listopts *o, struct causes *c)
 			"resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 }
 
-static int parts_read(struct request *r, struct resource *res, bool watch, struct listopts *o,
-	struct causes *c, struct err *e)
+static int parts_read(struct request *r, struct resource *res, const struct reqinfo *i, bool watch,
+	struct listopts *o, struct causes *c, struct err *e)
 {
 	static const struct kind list_options = {
 		.group = "meta.k8s.io", .version = "v1", .kind = "ListOptions", .plural = "listoptions"
@@ -219,7 +226,7 @@ static int parts_read(struct request *r, struct resource *res, bool watch, struc
 
 	o->initial = request_query(r, "sendInitialEvents") ? query_true(r, "sendInitialEvents") : -1;
 	o->bookmarks = query_true(r, "allowWatchBookmarks");
-	if (selectors_read(r, res, o, e) < 0 || numbers_read(r, o, e) < 0)
+	if (selectors_read(r, res, i, o, e) < 0 || numbers_read(r, o, e) < 0)
 		return -1;
 	if (!watch && !str_empty(cont)) {
 		if (continue_read(cont, o, e) < 0)
@@ -244,7 +251,7 @@ int listopts_read(
 	struct str prefix = { 0 };
 	struct err e = { 0 };
 
-	if (parts_read(r, res, watch, &o, &c, &e) < 0) {
+	if (parts_read(r, res, i, watch, &o, &c, &e) < 0) {
 		request_fail(r, &e, e.code == ERR_INVALID ? NULL : res->kind, NULL, &c);
 		listopts_done(&o);
 		return -1;

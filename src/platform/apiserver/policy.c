@@ -3,7 +3,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/apiserver/audit.h"
 #include "platform/apiserver/policy_impl.h"
+#include "platform/apiserver/request_impl.h"
 
 #include <string.h>
 
@@ -222,7 +224,8 @@ struct asking {
 	const struct admission_in *in;
 	struct strv *warnings;
 	const struct bound *b;
-	char *message, *reason; /* of the first denial */
+	char *message, *reason;    /* of the first denial */
+	struct json_doc *failures; /* for the audit log; NULL: none */
 };
 
 static bool has_action(const struct bound *b, const char *action)
@@ -243,6 +246,40 @@ static void first_denial(struct asking *a, const char *message, const char *reas
 	a->reason = mem_strdup(str_empty(reason) ? "Invalid" : reason);
 }
 
+static void note_failure(struct asking *a, const struct denial *d)
+{
+	const struct json *b = obj_json(a->b->obj);
+	struct json *o;
+
+	if (!a->failures) {
+		a->failures = json_doc_new();
+		json_set_root(a->failures, json_new_arr(a->failures));
+	}
+	o = json_new_obj(a->failures);
+	json_set_str(a->failures, o, "message", d->message);
+	json_set_str(a->failures, o, "policy", obj_name(a->b->policy->obj));
+	json_set_str(a->failures, o, "binding", obj_name(a->b->obj));
+	json_set_copy(a->failures, o, "validationActions", json_at(b, "/spec/validationActions"));
+	json_append(a->failures, json_root(a->failures), o);
+}
+
+/* All of them in one annotation. */
+static void tell_failures(struct asking *a)
+{
+	CLEANUP(str_done) struct str text = { 0 };
+
+	if (!a->failures)
+		return;
+	json_write_to(json_root(a->failures), &text);
+	if (a->in->client && *a->in->client && request_audit(*a->in->client))
+		audit_annotate(request_audit(*a->in->client),
+			"validation.policy.admission.k8s.io/validation_failure", str_cstr(&text));
+	else /* nobody asked for an audit log */
+		log_info("apiserver: audit: user '%s', %s %s '%s': %s", a->in->user->name, a->in->operation,
+			a->in->res->kind->plural, a->in->name, str_cstr(&text));
+	json_doc_free(a->failures);
+}
+
 static void denied(void *arg, const struct denial *d)
 {
 	struct asking *a = arg;
@@ -252,9 +289,7 @@ static void denied(void *arg, const struct denial *d)
 			"Validation failed for ValidatingAdmissionPolicy '%s' with binding '%s': %s",
 			obj_name(a->b->policy->obj), obj_name(a->b->obj), d->message);
 	if (has_action(a->b, "Audit"))
-		log_info("apiserver: audit: policy '%s', binding '%s', user '%s', %s %s '%s': %s",
-			obj_name(a->b->policy->obj), obj_name(a->b->obj), a->in->user->name, a->in->operation,
-			a->in->res->kind->plural, a->in->name, d->message);
+		note_failure(a, d);
 	if (has_action(a->b, "Deny"))
 		first_denial(a, d->message, d->reason);
 }
@@ -434,6 +469,7 @@ int policies_ask(struct policies *p, const struct admission_in *in, struct strv 
 		.old = in->old ? obj_json(in->old) : NULL };
 	for (size_t i = 0; i < p->n; i++)
 		ask(&a, &p->bindings[i], &t);
+	tell_failures(&a);
 	if (!a.message)
 		return 0;
 	*ret_status = refusal(&a);

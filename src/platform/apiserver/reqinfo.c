@@ -47,6 +47,8 @@ static const char *verb_of(const struct request *r, const struct reqinfo *i)
 {
 	const char *m = request_method(r);
 
+	if (i->old_watch)
+		return str_eq(m, "GET") || str_eq(m, "HEAD") ? "watch" : "";
 	if (str_eq(m, "GET") || str_eq(m, "HEAD")) {
 		if (i->name)
 			return "get";
@@ -100,6 +102,13 @@ static bool parse_resource(struct reqinfo *i, const char *p)
 	return true;
 }
 
+/* What comes before the resource in the deprecated paths; no resource is called so. */
+static const char *skip_watch(struct reqinfo *i, const char *p)
+{
+	i->old_watch = str_starts(p, "/watch/");
+	return i->old_watch ? p + 6 : p;
+}
+
 static bool parse_path(struct reqinfo *i, const char *path)
 {
 	const char *p;
@@ -114,7 +123,7 @@ static bool parse_path(struct reqinfo *i, const char *path)
 		return false;
 	}
 	i->version = segment(&p);
-	return i->group && i->version && parse_resource(i, p);
+	return i->group && i->version && parse_resource(i, skip_watch(i, p));
 }
 
 /* resourceNames rules match a list or watch of one name. */

@@ -12,6 +12,7 @@ struct reqinfo {
 	char *group, *version, *plural; /* "" group: core */
 	char *ns, *name, *sub;          /* NULL if absent. sub: first segment */
 	char *sub_rest;                 /* what follows the first segment of sub, with its slash, or NULL */
+	bool old_watch; /* the deprecated /api/v1/watch/...: a watch of what follows, of name alone if given */
 };
 void reqinfo_read(const struct request *r, struct reqinfo *ret);
 void reqinfo_done(struct reqinfo *i);

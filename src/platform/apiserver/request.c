@@ -37,6 +37,7 @@ struct request {
 	void *end_arg;
 	int64_t started;
 	char *verb, *resource;
+	struct audit_note *audit;
 };
 
 /* ---- users ---- */
@@ -417,6 +418,16 @@ void request_set_label(struct request *r, const char *verb, const char *resource
 	free(r->resource);
 	r->verb = mem_strdup(verb);
 	r->resource = mem_strdup(resource);
+}
+
+void request_set_audit(struct request *r, struct audit_note *n)
+{
+	r->audit = n;
+}
+
+struct audit_note *request_audit(const struct request *r)
+{
+	return r->audit;
 }
 
 const char *request_label_verb(const struct request *r)

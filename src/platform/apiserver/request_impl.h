@@ -24,5 +24,9 @@ int64_t request_started_ms(const struct request *r);
 void request_set_label(struct request *r, const char *verb, const char *resource);
 const char *request_label_verb(const struct request *r);
 const char *request_label_resource(const struct request *r);
+/* Its line of the audit log, for who has something to add; NULL: none. Borrowed from whoever set it until the end. */
+struct audit_note;
+void request_set_audit(struct request *r, struct audit_note *n);
+struct audit_note *request_audit(const struct request *r);
 /* Called when the request is over in whatever way; its fields can still be read. */
 void request_on_end(struct request *r, void (*fn)(void *arg, struct request *r), void *arg);

@@ -213,7 +213,13 @@ void server_review(struct apiserver *s, struct request *r, struct resource *res,
 	char av[KIND_API_VERSION_MAX];
 	struct err e = { 0 };
 	CLEANUP(causes_done) struct causes c = { 0 };
-	int ret = body_decode(s, r, res, &d, NULL, &e);
+	int ret;
+
+	if (str_eq(plural, "bindings")) {
+		server_bind(s, r, res, i);
+		return;
+	}
+	ret = body_decode(s, r, res, &d, NULL, &e);
 
 	if (ret == 0 && !json_is_obj(json_root(d)))
 		ret = err_set(&e, ERR_BAD_REQUEST, "the body is no object");
@@ -397,6 +403,7 @@ void server_token_request(
 	};
 	request_on_abort(r, token_op_aborted, t);
 	in.object = json_root(d);
+	in.client = &t->r;
 	admit = admit_start(s, &in, &t->warnings, token_admitted, t);
 	if (admit)
 		t->admit = admit;

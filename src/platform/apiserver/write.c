@@ -352,6 +352,7 @@ static int call_webhooks(struct op *op, bool mutating)
 		.dry_run = op->dry_run,
 		.old = op->seen,
 		.object = object,
+		.client = &op->r,
 		.options_kind = *operation == 'C'   ? "CreateOptions"
 				: *operation == 'U' ? "UpdateOptions"
 						    : "DeleteOptions" };

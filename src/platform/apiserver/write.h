@@ -93,6 +93,7 @@ void server_evict(struct apiserver *s, struct request *r, struct resource *res, 
 struct op *action_new(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i,
 	enum op_kind kind);
 void action_done(struct op *op); /* answers and frees */
+void server_bind(struct apiserver *s, struct request *r, struct resource *bindings, const struct reqinfo *i);
 /* True if the request was one of these and is taken care of: binding, eviction, token. */
 bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

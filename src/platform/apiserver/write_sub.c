@@ -228,6 +228,39 @@ static void serve_binding(
 		op_run(op);
 }
 
+/* POST namespaces/NS/bindings: the pod is the one that the body names. */
+void server_bind(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
+{
+	CLEANUP(json_doc_freep) struct json_doc *body = NULL;
+	struct reqinfo of_pod = *i;
+	const char *ns;
+	struct err e = { 0 };
+	struct op *op;
+
+	if (body_decode(s, r, res, &body, NULL, &e) == 0) {
+		of_pod.name = (char *)json_at_str(json_root(body), "/metadata/name");
+		ns = json_at_str(json_root(body), "/metadata/namespace");
+		if (str_empty(of_pod.name))
+			err_set(&e, ERR_BAD_REQUEST, "name must be provided");
+		else if (str_empty(i->ns) || (!str_empty(ns) && !str_eq(ns, i->ns)))
+			err_set(&e, ERR_BAD_REQUEST,
+				"the namespace of the provided object does not match the namespace sent on "
+				"the request");
+	}
+	if (e.code != ERR_NONE) {
+		request_fail(r, &e, res->kind, of_pod.name, NULL);
+		return;
+	}
+	op = action_new(s, r, registry_find(s->registry, "", "v1", "pods"), &of_pod, OP_UPDATE);
+	free(op->sub);
+	op->sub = mem_strdup("binding");
+	op->input = TAKE(body);
+	if (op_read_options(op) < 0)
+		action_done(op);
+	else
+		op_run(op);
+}
+
 /* ---- dispatch ---- */
 bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
