@@ -71,6 +71,7 @@ static void apply_cpu(const struct apply *a)
 	const struct json *type = json_get(a->type, "cpu");
 	size_t before = a->conflicts->len;
 	struct it_topology t;
+	int64_t vcpus;
 
 	check_cpu(a);
 	if (a->conflicts->len > before)
@@ -82,7 +83,8 @@ static void apply_cpu(const struct apply *a)
 	take(a, cpu, "numa", type, "numa");
 	take(a, cpu, "realtime", type, "realtime");
 	take(a, cpu, "maxSockets", type, "maxSockets");
-	it_topology(json_i64(json_get(type, "guest")), a->preference, &t);
+	vcpus = json_i64(json_get(type, "guest"));
+	it_topology(vcpus > UINT32_MAX ? UINT32_MAX : vcpus, a->preference, &t);
 	json_set_i64(a->d, cpu, "sockets", t.sockets);
 	json_set_i64(a->d, cpu, "cores", t.cores);
 	json_set_i64(a->d, cpu, "threads", t.threads);
@@ -170,7 +172,7 @@ static void apply_annotations(const struct apply *a, struct json *template)
 {
 	const struct json *want = json_get(a->type, "annotations");
 
-	if (!json_len(want))
+	if (!json_is_obj(want))
 		return;
 	struct json *map = need(a, need(a, template, "metadata"), "annotations");
 	JSON_EACH (it, want) {

@@ -28,7 +28,7 @@ static void fill(struct json_doc *d, struct json *parent, const char *of, const 
 
 static void fill_one(struct json_doc *d, struct json *o, const char *key, const struct json *want)
 {
-	if (!open_field(want) && open_field(json_get(o, key)))
+	if (json_is_obj(o) && !open_field(want) && open_field(json_get(o, key)))
 		json_set_copy(d, o, key, want);
 }
 
@@ -53,8 +53,12 @@ static void cpu_features(struct json_doc *d, struct json *domain, const struct j
 /* ---- devices ---- */
 static void disk(struct json_doc *d, struct json *disk, const struct json *p)
 {
-	struct json *plain, *lun = json_get(disk, "lun"), *cdrom = json_get(disk, "cdrom");
+	struct json *plain, *lun, *cdrom;
 
+	if (!json_is_obj(disk))
+		return;
+	lun = json_get(disk, "lun");
+	cdrom = json_get(disk, "cdrom");
 	if (json_is_obj(cdrom) && !json_is_obj(json_get(disk, "disk"))) {
 		fill_one(d, cdrom, "bus", json_get(p, "preferredCdromBus"));
 		return;
@@ -200,7 +204,8 @@ static void apply_clock(struct json_doc *d, struct json *domain, const struct js
 	if (!json_is_obj(offset) && !json_is_obj(timer))
 		return;
 	struct json *clock = json_need_obj(d, domain, "clock");
-	if (json_is_null(json_get(clock, "utc")) && json_is_null(json_get(clock, "timezone")))
+	if (json_is_null(json_get(clock, "utc")) && json_is_null(json_get(clock, "timezone")) &&
+		json_is_obj(offset))
 		JSON_EACH (it, offset)
 			json_set_copy(d, clock, it.key, it.val);
 	fill_one(d, clock, "timer", timer);
@@ -208,7 +213,7 @@ static void apply_clock(struct json_doc *d, struct json *domain, const struct js
 
 static void apply_annotations(struct json_doc *d, struct json *template, const struct json *want)
 {
-	if (!json_len(want))
+	if (!json_is_obj(want))
 		return;
 	struct json *map = json_need_obj(d, json_need_obj(d, template, "metadata"), "annotations");
 	JSON_EACH (it, want)

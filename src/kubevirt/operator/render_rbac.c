@@ -18,6 +18,7 @@ enum role {
 	ROLE_EDIT,
 	ROLE_VIEW,
 	ROLE_DEFAULT,
+	ROLE_IT_VIEW,
 	ROLE_MAX
 };
 
@@ -34,11 +35,16 @@ static const struct {
 	[ROLE_EDIT] = { "kubevirt.io:edit", NULL, "rbac.authorization.k8s.io/aggregate-to-edit" },
 	[ROLE_VIEW] = { "kubevirt.io:view", NULL, "rbac.authorization.k8s.io/aggregate-to-view" },
 	[ROLE_DEFAULT] = { "kubevirt.io:default", NULL, NULL },
+	[ROLE_IT_VIEW] = { "instancetype.kubevirt.io:view", NULL, NULL },
 };
 
 #define VM_KINDS                                                                    \
 	"virtualmachines,virtualmachineinstances,virtualmachineinstancemigrations," \
 	"virtualmachineinstancereplicasets"
+#define IT_KINDS                                                                                    \
+	"virtualmachineinstancetypes,virtualmachineclusterinstancetypes,virtualmachinepreferences," \
+	"virtualmachineclusterpreferences"
+#define IT_CLUSTER_KINDS "virtualmachineclusterinstancetypes,virtualmachineclusterpreferences"
 #define VM_SUBS                                                                                         \
 	"virtualmachines/start,virtualmachines/stop,virtualmachines/restart,virtualmachines/addvolume," \
 	"virtualmachines/removevolume,virtualmachines/migrate,virtualmachines/portforward"
@@ -62,6 +68,9 @@ static const struct {
 	{ ROLE_API, "", "pods,nodes,namespaces,secrets,persistentvolumeclaims,configmaps,serviceaccounts",
 		READ },
 	{ ROLE_API, "apps", "controllerrevisions", READ },
+	/* which instance type suits a volume */
+	{ ROLE_API, "cdi.kubevirt.io", "datavolumes,datasources", "get" },
+	{ ROLE_API, "snapshot.storage.k8s.io", "volumesnapshots", "get" },
 	{ ROLE_API, "authorization.k8s.io", "subjectaccessreviews", "create" },
 	{ ROLE_API, "", "events", "create,patch,update" },
 	/* virt-controller */
@@ -111,18 +120,24 @@ static const struct {
 	{ ROLE_ADMIN, "kubevirt.io", VM_KINDS, WRITE ",deletecollection" },
 	{ ROLE_ADMIN, "subresources.kubevirt.io", VM_SUBS "," VMI_SUBS, "update" },
 	{ ROLE_ADMIN, "subresources.kubevirt.io", VMI_STREAMS "," VMI_READ_SUBS, "get" },
-	{ ROLE_ADMIN, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
-		WRITE },
+	{ ROLE_ADMIN, "subresources.kubevirt.io", "virtualmachines/expand-spec,virtualmachines/portforward",
+		"get" },
+	{ ROLE_ADMIN, "subresources.kubevirt.io", "expand-vm-spec", "update" },
+	{ ROLE_ADMIN, "instancetype.kubevirt.io", IT_KINDS, WRITE ",deletecollection" },
 	{ ROLE_EDIT, "kubevirt.io", VM_KINDS, WRITE },
 	{ ROLE_EDIT, "subresources.kubevirt.io", VM_SUBS "," VMI_SUBS, "update" },
 	{ ROLE_EDIT, "subresources.kubevirt.io", VMI_STREAMS "," VMI_READ_SUBS, "get" },
-	{ ROLE_EDIT, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
-		WRITE },
+	{ ROLE_EDIT, "subresources.kubevirt.io", "virtualmachines/expand-spec,virtualmachines/portforward",
+		"get" },
+	{ ROLE_EDIT, "subresources.kubevirt.io", "expand-vm-spec", "update" },
+	{ ROLE_EDIT, "instancetype.kubevirt.io", IT_KINDS, WRITE },
 	{ ROLE_VIEW, "kubevirt.io", VM_KINDS ",kubevirts", READ },
 	{ ROLE_VIEW, "subresources.kubevirt.io", VMI_READ_SUBS, "get" },
-	{ ROLE_VIEW, "instancetype.kubevirt.io", "virtualmachineinstancetypes,virtualmachinepreferences",
-		READ },
+	{ ROLE_VIEW, "subresources.kubevirt.io", "virtualmachines/expand-spec", "get" },
+	{ ROLE_VIEW, "subresources.kubevirt.io", "expand-vm-spec", "update" },
+	{ ROLE_VIEW, "instancetype.kubevirt.io", IT_KINDS, READ },
 	{ ROLE_DEFAULT, "subresources.kubevirt.io", "version,guestfs", "get,list" },
+	{ ROLE_IT_VIEW, "instancetype.kubevirt.io", IT_CLUSTER_KINDS, READ },
 };
 
 static struct json *words(struct json_doc *d, const char *text)
@@ -222,6 +237,15 @@ void render_rbac(const struct render_in *in, struct rendering *r)
 			"'apiGroup':'rbac.authorization.k8s.io','name':'system:authenticated'},{'kind':'"
 			"Group',"
 			"'apiGroup':'rbac.authorization.k8s.io','name':'system:unauthenticated'}]}"));
+	/* Everybody may choose among the cluster's types (kubevirt-api.md 10). */
+	render_add(r, &kind_clusterrolebinding, STAGE_RBAC,
+		render_lit(r->doc,
+			"{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRoleBinding',"
+			"'metadata':{'name':'instancetype.kubevirt.io:view'},'roleRef':{'apiGroup':"
+			"'rbac.authorization.k8s.io','kind':'ClusterRole','name':'instancetype.kubevirt.io:"
+			"view'},"
+			"'subjects':[{'kind':'Group','apiGroup':'rbac.authorization.k8s.io','name':"
+			"'system:authenticated'}]}"));
 	/* virt-api authenticates the aggregator by a ConfigMap of kube-system (kubernetes-api.md 5.4) */
 	render_add(r, &kind_rolebinding, STAGE_RBAC,
 		render_lit(r->doc,

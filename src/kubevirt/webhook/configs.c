@@ -14,7 +14,7 @@ static void add_rule(struct json_doc *d, struct json *hook, const struct hook *h
 	char *rest = list;
 
 	json_append_str(d, json_need_arr(d, rule, "apiGroups"), h->kind->group);
-	json_append_str(d, json_need_arr(d, rule, "apiVersions"), "v1");
+	json_append_str(d, json_need_arr(d, rule, "apiVersions"), h->kind->version);
 	if (str_eq(h->kind->group, KV_GROUP))
 		json_append_str(d, json_need_arr(d, rule, "apiVersions"), "v1alpha3");
 	for (char *op; (op = str_next(&rest, ','));)

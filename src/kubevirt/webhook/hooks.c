@@ -17,6 +17,7 @@ struct hook_call {
 	struct json_doc *migrations;
 	size_t count;
 	struct kube_call *kube;
+	struct fetch fetch;
 };
 
 static void hook_free(void *arg)
@@ -24,10 +25,17 @@ static void hook_free(void *arg)
 	struct hook_call *h = arg;
 
 	kube_call_cancel(h->kube);
+	fetch_done(&h->fetch);
 	json_doc_free(h->review);
 	json_doc_free(h->migrations);
 	obj_unref(h->vmi);
 	free(h);
+}
+
+static void failed(struct hook_call *h, const struct err *e)
+{
+	log_warn("%s: looking things up failed: %s", h->hook->path, e->msg);
+	reply_err(h->req, e);
 }
 
 static void answer(struct hook_call *h)
@@ -44,9 +52,14 @@ static void answer(struct hook_call *h)
 		.serial = serial,
 		.vmi = h->vmi ? obj_json(h->vmi) : NULL,
 		.migrations = h->migrations ? json_root(h->migrations) : NULL,
-		.count = h->count };
+		.count = h->count,
+		.lookup = &h->fetch.lookup };
 	if (review_answer(h->hook, json_root(h->review), &env, &d, &e) < 0) {
 		reply_err(h->req, &e);
+		return;
+	}
+	if (fetch_pending(&h->fetch)) {
+		json_doc_free(d);
 		return;
 	}
 	struct review_count *n = &h->api->reviews[h->hook->id];
@@ -58,10 +71,12 @@ static void answer(struct hook_call *h)
 	json_doc_free(d);
 }
 
-static void failed(struct hook_call *h, const struct err *e)
+static void fetched(void *arg, const struct err *e)
 {
-	log_warn("%s: looking things up failed: %s", h->hook->path, e->msg);
-	reply_err(h->req, e);
+	if (e)
+		failed(arg, e);
+	else
+		answer(arg);
 }
 
 static void listed(void *arg, struct obj *const *items, size_t n, uint64_t rv, const struct err *e)
@@ -119,6 +134,7 @@ void hooks_serve(struct virt_api *a, const struct hook *hook, struct http_req *r
 	struct err e;
 
 	*h = (struct hook_call){ .api = a, .req = r, .hook = hook };
+	fetch_init(&h->fetch, a, fetched, h);
 	http_req_set_ctx(r, h, hook_free);
 	h->review = json_parse(body, len, &e);
 	if (!h->review) {

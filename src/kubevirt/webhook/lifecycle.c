@@ -287,11 +287,24 @@ static int migrate(const struct lifecycle_in *in, struct lifecycle_out *out, str
 	return 0;
 }
 
+int lifecycle_expand(const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e)
+{
+	out->status = 200;
+	if (instancetype_expand_vm(in->vm, in->config, in->lookup, &out->made, e) < 0)
+		return -1;
+	out->reply =
+		out->made ? json_root(out->made) : in->vm; /* one that names nothing is its own expansion */
+	return 0;
+}
+
+/* What makes no sense in a VM that is there is the server's trouble, as KubeVirt tells it. */
 static int expand_spec(const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e)
 {
-	out->status = 200; /* without instance types a VM is its own expansion */
-	out->reply = in->vm;
-	return 0;
+	if (lifecycle_expand(in, out, e) == 0)
+		return 0;
+	if (e)
+		e->code = ERR_INTERNAL;
+	return -1;
 }
 
 /* ---- instances ---- */
@@ -396,6 +409,7 @@ void lifecycle_done(struct lifecycle_out *out)
 	for (size_t i = 0; i < out->n_steps; i++)
 		json_doc_free(out->steps[i].ops);
 	out->n_steps = 0;
+	json_doc_free(TAKE(out->made));
 }
 
 /* ---- streams ---- */

@@ -5,12 +5,15 @@
 
 #include "api/kind.h"
 #include "base/json.h"
+#include "kubevirt/instancetype/instancetype.h"
 
 struct lifecycle_in {
 	const char *ns, *name;
 	const struct json *vm;   /* NULL: there is none */
 	const struct json *vmi;  /* NULL: there is none */
 	const struct json *body; /* options; NULL: none */
+	const struct kv_config *config;
+	struct it_lookup *lookup; /* pending afterwards: fetch what it wants, and run again */
 };
 
 #define LIFECYCLE_STEPS_MAX 3
@@ -25,7 +28,8 @@ struct lifecycle_out {
 	struct lifecycle_step steps[LIFECYCLE_STEPS_MAX];
 	size_t n_steps;
 	const char *handler_verb; /* PUT to virt-handler before answering: "pause", ...; NULL: none */
-	const struct json *reply; /* body of success, borrowed from the input; NULL: empty */
+	const struct json *reply; /* body of success, borrowed from the input or from made; NULL: empty */
+	struct json_doc *made;
 	bool dry_run;
 };
 void lifecycle_done(struct lifecycle_out *out);
@@ -44,6 +48,9 @@ extern const struct lifecycle_verb lifecycle_verbs[]; /* ends with a NULL sub */
 int lifecycle_run(const struct lifecycle_verb *v, const struct lifecycle_in *in, struct lifecycle_out *out,
 	struct err *e);
 const struct lifecycle_verb *lifecycle_find(const char *resource, const char *sub, const char *method);
+
+/* The VM without instance type and preference, both applied: KubeVirt's expand-spec and expand-vm-spec. */
+int lifecycle_expand(const struct lifecycle_in *in, struct lifecycle_out *out, struct err *e);
 
 /* Where a console of this VMI can be had: its node. 400 "VMI is not running" while it is not, 409 when it has Failed
  * (kubevirt-api.md 2.3: clients repeat on 400 only). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kubevirt/webhook/review.h"
 
+#include "api/meta.h"
 #include "api/patch.h"
 #include "base/crypto.h"
 #include "base/mem.h"
@@ -35,6 +36,19 @@ const struct hook hooks[] = {
 		"UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_KUBEVIRT_UPDATE, true },
 	{ "/kubevirt-validate-delete", "kubevirt-validator.kubevirt.io", HOOK_OPERATOR, &kind_kubevirt,
 		"DELETE", NEEDS_VMI_COUNT, HOOK_VALIDATE_KUBEVIRT_DELETE },
+	{ "/virtualmachineinstancetypes-validate",
+		"virtualmachineinstancetype-validator.instancetype.kubevirt.io", HOOK_VALIDATING,
+		&kind_instancetype, "CREATE,UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_INSTANCETYPE },
+	{ "/virtualmachineclusterinstancetypes-validate",
+		"virtualmachineclusterinstancetype-validator.instancetype.kubevirt.io", HOOK_VALIDATING,
+		&kind_clusterinstancetype, "CREATE,UPDATE", NEEDS_NOTHING,
+		HOOK_VALIDATE_CLUSTERINSTANCETYPE },
+	{ "/virtualmachinepreferences-validate",
+		"virtualmachinepreference-validator.instancetype.kubevirt.io", HOOK_VALIDATING,
+		&kind_preference, "CREATE,UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_PREFERENCE },
+	{ "/virtualmachineclusterpreferences-validate",
+		"virtualmachineclusterpreference-validator.instancetype.kubevirt.io", HOOK_VALIDATING,
+		&kind_clusterpreference, "CREATE,UPDATE", NEEDS_NOTHING, HOOK_VALIDATE_CLUSTERPREFERENCE },
 	{ NULL },
 };
 
@@ -72,7 +86,7 @@ static void restore_status(struct json_doc *d, struct json *o, const struct json
 		json_remove(o, "status");
 }
 
-static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
+static int mutate(enum hook_id id, const struct pass *p, struct json_doc *d, struct err *e)
 {
 	const struct defaults_in in = {
 		.config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial
@@ -81,6 +95,8 @@ static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
 
 	switch (id) {
 	case HOOK_MUTATE_VM:
+		if (it_mutate_vm(d, o, p->old, p->env->lookup, p->causes, e) < 0)
+			return -1;
 		vm_default(d, o, p->create, &in);
 		break;
 	case HOOK_MUTATE_VMI:
@@ -95,6 +111,21 @@ static void mutate(enum hook_id id, const struct pass *p, struct json_doc *d)
 	default:
 		break;
 	}
+	return 0;
+}
+
+/* With instance type and preference applied to a copy; nothing is asked of a VM that stays as it is, or goes. */
+static void validate_vm(const struct pass *p)
+{
+	const struct json *spec = json_get(p->object, "spec");
+	CLEANUP(json_doc_freep) struct json_doc *expanded = NULL;
+
+	if (p->old && (json_get(meta_of(p->object), "deletionTimestamp") ||
+			      json_eq(spec, json_get(p->old, "spec"))))
+		return;
+	it_validate_vm(p->object, p->env->config, p->env->lookup, &expanded, p->causes);
+	if (!p->causes->len)
+		vm_validate(expanded ? json_root(expanded) : p->object, p->old, p->env->config, p->causes);
 }
 
 static void validate(enum hook_id id, const struct pass *p)
@@ -103,7 +134,7 @@ static void validate(enum hook_id id, const struct pass *p)
 
 	switch (id) {
 	case HOOK_VALIDATE_VM:
-		vm_validate(p->object, p->old, c, p->causes);
+		validate_vm(p);
 		vm_warnings(p->object, p->warnings);
 		break;
 	case HOOK_VALIDATE_VM_STATUS:
@@ -132,6 +163,14 @@ static void validate(enum hook_id id, const struct pass *p)
 		break;
 	case HOOK_VALIDATE_KUBEVIRT_DELETE:
 		kubevirt_validate_delete(p->old, p->env->count, p->causes);
+		break;
+	case HOOK_VALIDATE_INSTANCETYPE:
+	case HOOK_VALIDATE_CLUSTERINSTANCETYPE:
+		it_validate(p->object, IT_INSTANCETYPE, p->causes, p->warnings);
+		break;
+	case HOOK_VALIDATE_PREFERENCE:
+	case HOOK_VALIDATE_CLUSTERPREFERENCE:
+		it_validate(p->object, IT_PREFERENCE, p->causes, p->warnings);
 		break;
 	default:
 		break;
@@ -164,6 +203,17 @@ static void refuse(struct json_doc *d, struct json *response, const struct cause
 	json_set_i64(d, status, "code", 422);
 }
 
+/* One reason that is no cause: what the request asks for can not be had. */
+static void refuse_error(struct json_doc *d, struct json *response, const struct err *e)
+{
+	struct json *status = json_need_obj(d, response, "status");
+
+	json_set_str(d, status, "status", "Failure");
+	json_set_str(d, status, "message", e->msg);
+	json_set_str(d, status, "reason", err_reason(e->code));
+	json_set_i64(d, status, "code", err_http(e->code));
+}
+
 static void add_patch(
 	struct json_doc *d, struct json *response, const struct json *before, const struct json *after)
 {
@@ -186,6 +236,7 @@ int review_answer(const struct hook *h, const struct json *review, const struct 
 	const struct json *request = json_get(review, "request");
 	const char *uid = json_get_str(request, "uid"), *operation = json_get_str(request, "operation");
 	struct causes causes = { 0 };
+	struct err why;
 	CLEANUP(strv_done) struct strv warnings = { 0 };
 
 	if (str_empty(uid) || str_empty(operation))
@@ -209,12 +260,14 @@ int review_answer(const struct hook *h, const struct json *review, const struct 
 
 	if (h->side == HOOK_MUTATING && json_is_obj(p.object)) {
 		CLEANUP(json_doc_freep) struct json_doc *after = json_doc_from(p.object);
-		mutate(h->id, &p, after);
-		add_patch(d, response, p.object, json_root(after));
+		if (mutate(h->id, &p, after, &why) < 0)
+			refuse_error(d, response, &why);
+		else
+			add_patch(d, response, p.object, json_root(after));
 	} else if (h->side != HOOK_MUTATING) {
 		validate(h->id, &p);
 	}
-	json_set_bool(d, response, "allowed", causes.len == 0);
+	json_set_bool(d, response, "allowed", causes.len == 0 && !json_get(response, "status"));
 	if (causes.len)
 		refuse(d, response, &causes);
 	for (size_t i = 0; i < warnings.len; i++)

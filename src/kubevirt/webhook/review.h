@@ -5,6 +5,7 @@
 
 #include "api/kind.h"
 #include "kubevirt/api/config.h"
+#include "kubevirt/instancetype/instancetype.h"
 
 #define REVIEW_CAUSES_SHOWN 10 /* in the message; all stand in details.causes */
 
@@ -24,6 +25,8 @@ struct review_env {
 	const struct json *vmi;        /* that of the VM, or the one a migration names; NULL: there is none */
 	const struct json *migrations; /* array: the VMIMs of its namespace */
 	size_t count;
+	struct it_lookup *
+		lookup; /* of instance types and what belongs to them; pending afterwards: fetch, and ask again */
 };
 
 enum hook_id {
@@ -39,6 +42,10 @@ enum hook_id {
 	HOOK_VALIDATE_KUBEVIRT_CREATE,
 	HOOK_VALIDATE_KUBEVIRT_UPDATE,
 	HOOK_VALIDATE_KUBEVIRT_DELETE,
+	HOOK_VALIDATE_INSTANCETYPE,
+	HOOK_VALIDATE_CLUSTERINSTANCETYPE,
+	HOOK_VALIDATE_PREFERENCE,
+	HOOK_VALIDATE_CLUSTERPREFERENCE,
 	HOOK_ID_MAX
 };
 enum hook_side { HOOK_MUTATING, HOOK_VALIDATING, HOOK_OPERATOR };

@@ -39,6 +39,27 @@ struct virt_api {
 	bool listening;
 };
 
+/* fetch.c: what a pure decision wants to look up (it_lookup), by requests. */
+#define FETCH_MAX 16
+struct fetch {
+	struct virt_api *api;
+	struct it_lookup lookup;
+	struct fetched {
+		const struct kind *kind;
+		char *ns, *name;
+		struct obj *o; /* NULL: there is none */
+	} items[FETCH_MAX];
+	size_t n;
+	struct kube_call *kube;
+	void (*again)(void *arg, const struct err *e);
+	void *arg;
+};
+/* again: the decision has to be made again; or, with an error, can not be made. */
+void fetch_init(struct fetch *f, struct virt_api *a, void (*again)(void *arg, const struct err *e), void *arg);
+void fetch_done(struct fetch *f);
+/* After a decision. True: it lacks something, which is being fetched; else it holds. */
+bool fetch_pending(struct fetch *f);
+
 /* One request for a subresource, while it is looked into. Lives as the context of its http_req. */
 struct call {
 	struct virt_api *api;
@@ -49,6 +70,7 @@ struct call {
 	struct json_doc *body;
 	struct obj *vm, *vmi;
 	struct lifecycle_out out;
+	struct fetch fetch;
 	size_t step;
 	struct kube_call *kube;      /* in flight */
 	struct http_client *handler; /* to virt-handler */

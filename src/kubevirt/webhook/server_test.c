@@ -243,7 +243,7 @@ static struct tls_ctx *client_tls(struct world *w, const struct key_pair *kp)
 static int setup(void **state)
 {
 	static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_vmim, &kind_kubevirt,
-		&kind_secret, &kind_configmap, &kind_pod };
+		&kind_secret, &kind_configmap, &kind_pod, &kind_pvc, &kind_clusterinstancetype };
 	struct world *w = MEM_NEW(struct world);
 	struct key_pair api = { 0 }, handler = { 0 }, handler_client = { 0 }, proxy = { 0 };
 
@@ -499,6 +499,92 @@ static void webhooks_answer_reviews(void **state)
 	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate", "[]"), 400);
 }
 
+/* ---- instance types: what a decision lacks is fetched, and it is made again ---- */
+#define SMALL                                                                                                \
+	"{'metadata':{'name':'small','uid':'u1','generation':1},'spec':{'cpu':{'guest':2},'memory':{'guest'" \
+	":'1Gi'}}}"
+#define REVIEW(spec, template)                                                                          \
+	"{'request':{'uid':'u','operation':'CREATE','userInfo':{'username':'x'},'object':{'metadata':{" \
+	"'name':'a','namespace':'default'},'spec':{'runStrategy':'Always'," spec                        \
+	",'template':{'spec':" template "}}}}}"
+
+static void reviews_see_the_instance_type(void **state)
+{
+	struct world *w = *state;
+	put(w, &kind_clusterinstancetype, SMALL);
+	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate",
+				 REVIEW("'instancetype':{'name':'small'}",
+					 "{'domain':{'devices':{},'cpu':{'sockets':1}}}")),
+		200);
+	body_has(w, "\"allowed\":false");
+	body_has(w, "\"field\":\"spec.template.spec.domain.cpu.sockets\"");
+	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate",
+				 REVIEW("'instancetype':{'name':'small'}", "{'domain':{'devices':{}}}")),
+		200);
+	body_has(w, "\"allowed\":true");
+	assert_int_equal(ask(w, NULL, "POST", "/virtualmachines-validate",
+				 REVIEW("'instancetype':{'name':'none'}", "{'domain':{'devices':{}}}")),
+		200);
+	body_has(w, "\"allowed\":true");
+	/* the claim says which */
+	put(w, &kind_pvc,
+		"{'metadata':{'name':'c','namespace':'default','labels':{'instancetype.kubevirt.io/"
+		"default-instancetype':'small'}}}");
+	assert_int_equal(
+		ask(w, NULL, "POST", "/virtualmachines-mutate",
+			REVIEW("'instancetype':{'inferFromVolume':'v'}",
+				"{'domain':{'devices':{}},'volumes':[{'name':'v','persistentVolumeClaim':{"
+				"'claimName':'c'}}]}")),
+		200);
+	body_has(w, "\"allowed\":true");
+	assert_int_equal(
+		ask(w, NULL, "POST", "/virtualmachines-mutate",
+			REVIEW("'instancetype':{'inferFromVolume':'v'}",
+				"{'domain':{'devices':{}},'volumes':[{'name':'v','persistentVolumeClaim':{"
+				"'claimName':'none'}}]}")),
+		200);
+	body_has(w, "persistentvolumeclaims \\\"none\\\" not found");
+	body_has(w, "\"code\":400");
+}
+
+static void vms_are_expanded(void **state)
+{
+	struct world *w = *state;
+	put(w, &kind_clusterinstancetype, SMALL);
+	put(w, &kind_vm,
+		"{'metadata':{'name':'a','namespace':'default'},'spec':{'runStrategy':'Halted',"
+		"'instancetype':{'name':'small'},'template':{'spec':{'domain':{'devices':{}}}}}}");
+	assert_int_equal(ask(w, "kate", "GET", NS "virtualmachines/a/expand-spec", NULL), 200);
+	body_has(w, "\"guest\":\"1Gi\"");
+	body_has(w, "\"sockets\":2");
+	put(w, &kind_vm,
+		"{'metadata':{'name':'b','namespace':'default'},'spec':{'runStrategy':'Halted',"
+		"'instancetype':{'name':'none'},'template':{'spec':{'domain':{'devices':{}}}}}}");
+	assert_int_equal(ask(w, "kate", "GET", NS "virtualmachines/b/expand-spec", NULL), 500);
+	body_has(w, "\\\"none\\\" not found");
+
+#define BODY(ns, spec)                                                                                  \
+	"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{" ns "'name':'a'},'spec':{" \
+	"'runStrategy':'Always','instancetype':{'name':'small'},'template':{'spec':" spec "}}}"
+	assert_int_equal(
+		ask(w, "kate", "PUT", NS "expand-vm-spec", BODY("", "{'domain':{'devices':{}}}")), 200);
+	body_has(w, "\"guest\":\"1Gi\"");
+	assert_int_equal(ask(w, "kate", "PUT", NS "expand-vm-spec",
+				 BODY("", "{'domain':{'devices':{},'cpu':{'cores':2}}}")),
+		400);
+	body_has(w, "VM field(s) spec.template.spec.domain.cpu.cores conflicts with selected instance type");
+	assert_int_equal(ask(w, "kate", "PUT", NS "expand-vm-spec",
+				 BODY("'namespace':'other',", "{'domain':{'devices':{}}}")),
+		400);
+	body_has(w, "VM namespace must be empty or default");
+	assert_int_equal(ask(w, "kate", "PUT", NS "expand-vm-spec",
+				 BODY("", "{'domain':{'devices':{'disks':['x']}}}")),
+		400);
+	body_has(w, "Object is not a valid VirtualMachine");
+	body_has(w, "spec.template.spec.domain.devices.disks[0]");
+	assert_int_equal(ask(w, "kate", "PUT", NS "expand-vm-spec", "{'kind':'VirtualMachine'}"), 400);
+}
+
 /* ---- console ---- */
 
 struct terminal {
@@ -660,6 +746,8 @@ int main(void)
 		CASE(requests_are_queued_in_the_status),
 		CASE(pause_goes_to_the_node),
 		CASE(webhooks_answer_reviews),
+		CASE(reviews_see_the_instance_type),
+		CASE(vms_are_expanded),
 		CASE(console_reaches_the_guest),
 		CASE(ports_are_forwarded),
 		CASE(console_that_is_not_there_yet_is_400),

@@ -3,6 +3,9 @@
  * out in order, ask virt-handler if need be, answer. */
 #include <string.h>
 
+#include "api/fields.h"
+#include "api/meta.h"
+#include "api/schema.h"
 #include "api/status.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,6 +27,7 @@ static void call_free(void *arg)
 	json_doc_free(c->body);
 	obj_unref(c->vm);
 	obj_unref(c->vmi);
+	fetch_done(&c->fetch);
 	lifecycle_done(&c->out);
 	free(c->handler_ip);
 	free(c->version);
@@ -138,16 +142,36 @@ static void next_step(struct call *c)
 		s->create ? "application/json" : "application/json-patch+json", body, len, step_done, c);
 }
 
+static void decide(struct call *c);
+static void expand(struct call *c);
+
+static void fetched(void *arg, const struct err *e)
+{
+	struct call *c = arg;
+
+	if (e)
+		call_fail(c, e);
+	else if (c->verb)
+		decide(c);
+	else
+		expand(c);
+}
+
 static void decide(struct call *c)
 {
 	struct lifecycle_in in = { .ns = c->ns,
 		.name = c->name,
 		.vm = c->vm ? obj_json(c->vm) : NULL,
 		.vmi = c->vmi ? obj_json(c->vmi) : NULL,
-		.body = c->body ? json_root(c->body) : NULL };
+		.body = c->body ? json_root(c->body) : NULL,
+		.config = &c->api->config,
+		.lookup = &c->fetch.lookup };
 	struct err e;
+	int rc = lifecycle_run(c->verb, &in, &c->out, &e);
 
-	if (lifecycle_run(c->verb, &in, &c->out, &e) < 0)
+	if (fetch_pending(&c->fetch))
+		lifecycle_done(&c->out);
+	else if (rc < 0)
 		call_fail(c, &e);
 	else
 		next_step(c);
@@ -203,18 +227,63 @@ static void look(struct call *c)
 		after_vm(c);
 }
 
+/* Nobody has looked at this object yet: it is not on its way into the API server. */
+static void check_schema(const struct json *o, struct causes *causes)
+{
+	CLEANUP(json_doc_freep) struct json_doc *text = fields_kind_schema(kind_vm.fields);
+	struct schema *s = NULL;
+	struct causes none = { 0 };
+
+	MUST(schema_compile(json_root(text), "", &s, &none, NULL) == 0);
+	schema_validate(s, o, NULL, causes);
+	schema_free(s);
+}
+
+/* Answers, if it is not a VM of this namespace. */
+static bool is_vm(struct call *c, const struct json *o)
+{
+	static const char not_valid[] = "Object is not a valid VirtualMachine";
+	const char *ns = meta_str(o, "namespace");
+	struct causes causes = { 0 };
+	struct err e = { 0 };
+
+	if (json_is_obj(o))
+		check_schema(o, &causes);
+	if (causes.len || !str_eq(json_get_str(o, "kind"), kind_vm.kind) ||
+		!json_is_obj(json_at(o, "/spec/template/spec")) ||
+		!(json_is_null(json_get(o, "metadata")) || json_is_obj(json_get(o, "metadata"))))
+		err_set(&e, ERR_BAD_REQUEST, "%s", not_valid);
+	else if (*ns && !str_eq(ns, c->ns))
+		err_set(&e, ERR_BAD_REQUEST, "VM namespace must be empty or %s", c->ns);
+	if (e.code) {
+		CLEANUP(json_doc_freep) struct json_doc *d = status_from_err(&e, NULL, NULL, &causes);
+		reply_json(c->req, 400, json_root(d));
+	}
+	causes_done(&causes);
+	return !e.code;
+}
+
 /* expand-vm-spec: the object comes in the body. */
 static void expand(struct call *c)
 {
-	const struct json *o = c->body ? json_root(c->body) : NULL;
+	struct json *o = c->body ? json_root(c->body) : NULL;
+	struct lifecycle_in in = {
+		.ns = c->ns, .vm = o, .config = &c->api->config, .lookup = &c->fetch.lookup
+	};
 	struct err e;
 
-	if (!json_is_obj(json_get(o, "spec")) || !str_eq(json_get_str(o, "kind"), kind_vm.kind)) {
-		err_set(&e, ERR_BAD_REQUEST, "Object is not a valid VirtualMachine");
-		call_fail(c, &e);
+	if (!is_vm(c, o))
 		return;
+	json_put_str(c->body, o, "/metadata/namespace", c->ns);
+	int rc = lifecycle_expand(&in, &c->out, &e);
+	if (fetch_pending(&c->fetch)) {
+		lifecycle_done(&c->out);
+	} else if (rc < 0) {
+		e.code = ERR_BAD_REQUEST;
+		call_fail(c, &e);
+	} else {
+		finish(c);
 	}
-	reply_json(c->req, 200, o);
 }
 
 /* ---- the way in ---- */
@@ -286,6 +355,7 @@ void verbs_serve(struct virt_api *a, struct http_req *r)
 	a->subresource_requests++;
 	c->api = a;
 	c->req = r;
+	fetch_init(&c->fetch, a, fetched, c);
 	http_req_set_ctx(r, c, call_free);
 	if (!split_path(c, http_req_path(r))) {
 		err_set(&e, ERR_NOT_FOUND, "the server could not find the requested resource");
