@@ -15,8 +15,13 @@
 #define DIFF_TROUBLE 2
 #define STEP_MS 1000 /* how late the end of --timeout is noticed at most */
 
+#define TYPES_MAX 16 /* two names, their revisions now and at the start, and some to spare */
+
 /* All that the comparison looks at. */
 struct snapshot {
+	struct virtctl *v;
+	struct obj *types[TYPES_MAX]; /* found on the way */
+	size_t n_types;
 	struct obj *vm, *vmi, *revision;
 	struct json_doc *kubevirt;
 	struct kv_config config;
@@ -30,6 +35,8 @@ static void snapshot_done(struct snapshot *s)
 	obj_unref(s->vm);
 	obj_unref(s->vmi);
 	obj_unref(s->revision);
+	for (size_t i = 0; i < s->n_types; i++)
+		obj_unref(s->types[i]);
 	json_doc_free(s->kubevirt);
 	*s = (struct snapshot){ 0 };
 }
@@ -61,6 +68,25 @@ static int get_config(struct virtctl *v, struct snapshot *s, struct err *e)
 	return 0;
 }
 
+/* An instance type, a preference, or a revision of one. What can not be had is not there: nothing is compared then. */
+static const struct json *get_type(
+	struct it_lookup *l, const struct kind *k, const char *ns, const char *name)
+{
+	struct snapshot *s = l->arg;
+	struct obj *o = NULL;
+	struct err e;
+
+	for (size_t i = 0; i < s->n_types; i++)
+		if (str_eq(obj_name(s->types[i]), name) &&
+			str_eq(json_get_str(obj_json(s->types[i]), "kind"), k->kind))
+			return obj_json(s->types[i]);
+	if (s->n_types == TYPES_MAX ||
+		kube_get_wait(s->v->client, k, k->namespaced ? ns : NULL, name, &o, &e) < 0)
+		return NULL;
+	s->types[s->n_types++] = o;
+	return obj_json(o);
+}
+
 static bool is_ours(const struct obj *vmi, const struct obj *vm)
 {
 	return str_eq(json_get_str(meta_controller_ref(obj_json(vmi)), "uid"), obj_uid(vm));
@@ -79,9 +105,11 @@ static int snapshot_take(struct virtctl *v, struct snapshot *s, struct err *e)
 	revision = s->vmi ? json_at_str(obj_json(s->vmi), "/status/virtualMachineRevisionName") : NULL;
 	if (!str_empty(revision) && get(v, &kind_controllerrevision, revision, &s->revision, e) < 0)
 		return -1;
+	struct it_lookup types = { .get = get_type, .arg = s };
 	const struct rollout_in in = {
-		.vm = s->vm, .vmi = s->vmi, .revision = s->revision, .config = &s->config
+		.vm = s->vm, .vmi = s->vmi, .revision = s->revision, .types = &types, .config = &s->config
 	};
+	s->v = v;
 	rollout_list(&in, &s->edits);
 	s->view =
 		(struct rollout_view){ .vm = s->vm, .vmi = s->vmi, .config = &s->config, .edits = &s->edits };

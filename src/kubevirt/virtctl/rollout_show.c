@@ -172,8 +172,8 @@ void rollout_text(const struct rollout_view *v, struct str *out)
 		return;
 	}
 	if (!v->edits->known) {
-		str_add(out, "nothing to compare with: the instance is going, or how it was started is not "
-			     "known\n");
+		str_add(out, "nothing to compare with: the instance is going; or how it was started, or what "
+			     "its instance type says, can not be seen\n");
 		return;
 	}
 	add_section(v, CHANGE_LIVE, "live, the guest has it", out);

@@ -9,6 +9,7 @@
 #include "api/obj.h"
 #include "kubevirt/api/config.h"
 #include "kubevirt/api/live.h"
+#include "kubevirt/instancetype/instancetype.h"
 
 struct rollout_in {
 	const struct obj *vm;
@@ -17,6 +18,8 @@ struct rollout_in {
 	/* spec.template of the VM, and of the VM in the start revision, both with instance type and preference applied. NULL: as
 	 * they stand in vm and revision (which is right for VMs without instance type and preference). */
 	const struct json *template, *start;
+	/* Instead of the two: where instance types, preferences and their revisions are to be found. NULL: nowhere. */
+	struct it_lookup *types;
 	const struct kv_config *config;
 };
 

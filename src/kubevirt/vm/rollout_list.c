@@ -181,10 +181,13 @@ void rollout_list(const struct rollout_in *in, struct edits *ret)
 		.config = in->config,
 		.env = &env };
 	struct list_walk w = { .seen = &s, .r = ret };
+	CLEANUP(vm_types_done) struct vm_types types = { 0 };
 
-	if (!s.template)
+	if (in->types)
+		vm_types_look(&s, in->types, &types);
+	else if (!s.template)
 		s.template = json_at(obj_json(s.vm), "/spec/template");
-	if (!s.start && s.revision)
+	if (!in->types && !s.start && s.revision)
 		s.start = json_at(obj_json(s.revision), "/data/spec/template");
 	rollout_compute(&s, ret);
 	if (!ret->known)
