@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include "api/meta.h"
+#include "api/placement.h"
 #include "api/quantity.h"
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
@@ -103,6 +104,17 @@ static void pod_end(struct one *e, bool well)
 	json_set(e->d, c, "state", state);
 }
 
+/* The first that its rules allow; where none does, the first: the rest of the scheduler is not pretended. */
+static const char *node_for(struct world *w, const struct json *pod)
+{
+	const struct obj *o;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_node, i)); i++)
+		if (placement_selects(json_get(pod, "spec"), o))
+			return obj_name(o);
+	return WORLD_NODE;
+}
+
 static const char *owner_uid(const struct obj *o)
 {
 	return json_str_or(json_get(meta_controller_ref(obj_json(o)), "uid"), "");
@@ -130,7 +142,7 @@ static void agent_pod(struct world *w, const struct obj *pod)
 			cond(&e, COND_POD_SCHEDULED, "False", "Unschedulable",
 				"0/1 nodes are available: 1 Insufficient memory.");
 		} else {
-			json_put_str(e.d, e.root, "/spec/nodeName", WORLD_NODE);
+			json_put_str(e.d, e.root, "/spec/nodeName", node_for(w, e.root));
 			json_set_str(e.d, e.status, "phase", "Pending");
 			cond(&e, COND_POD_SCHEDULED, "True", NULL, NULL);
 		}
@@ -162,4 +174,5 @@ void node_step(struct world *w)
 		if ((o = fake_api_at(w->api, &kind_pod, i)))
 			agent_pod(w, o);
 	launchers_step(w);
+	migrations_step(w);
 }

@@ -14,6 +14,8 @@
 #define SETTLE_MS 1200000
 #define FAILURES_MAX 10
 
+#define CPUS false
+
 static const char *pick(struct world *w, const char *const *list, size_t n)
 {
 	return list[rng_below(&w->rng, n)];
@@ -34,6 +36,22 @@ static void edit(struct world *w, const char *vm, const char *fmt, const char *v
 	str_done(&text);
 }
 
+static void sim_vm(struct world *w, const char *name, const char *strategy, const char *memory)
+{
+	user_vm_with(w, name, strategy, memory, "'cpu':{'sockets':1,'cores':1,'threads':1},");
+}
+
+/* Two of them; one can be chosen by its zone alone, the other by not being that. */
+static void put_nodes(struct world *w)
+{
+	fake_api_put(w->api, &kind_node,
+		json_lit("{'metadata':{'name':'" WORLD_NODE
+			 "','labels':{'kubevirt.io/schedulable':'true','zone':'a'}}}"));
+	fake_api_put(w->api, &kind_node,
+		json_lit(
+			"{'metadata':{'name':'n2','labels':{'kubevirt.io/schedulable':'true','zone':'b'}}}"));
+}
+
 /* ---- what people and nodes do ---- */
 static void do_memory(struct world *w, const char *vm)
 {
@@ -43,18 +61,74 @@ static void do_bad_memory(struct world *w, const char *vm)
 {
 	user_memory(w, vm, PICK(w, "1041Mi", "8Gi", "512Mi", "5Gi"));
 }
-static void do_hostname(struct world *w, const char *vm)
-{
-	edit(w, vm, "{'spec':{'template':{'spec':{'hostname':'$'}}}}", PICK(w, "a", "b"));
-}
 static void do_labels(struct world *w, const char *vm)
 {
 	edit(w, vm, "{'spec':{'template':{'metadata':{'labels':{'app':'$'}}}}}", PICK(w, "x", "y"));
 }
-static void do_selector(struct world *w, const char *vm)
+static void do_static(struct world *w, const char *vm)
 {
-	edit(w, vm, "{'spec':{'template':{'spec':{'nodeSelector':$}}}}",
-		PICK(w, "null", "{'zone':'a'}", "{'zone':'b'}"));
+	edit_static(w, vm);
+}
+static void do_placement(struct world *w, const char *vm)
+{
+	edit_placement(w, vm);
+}
+static void do_revert(struct world *w, const char *vm)
+{
+	edit_revert(w, vm);
+}
+static void do_sockets(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'template':{'spec':{'domain':{'cpu':{'sockets':$}}}}}}",
+		PICK(w, "1", "2", "3", "4", "9"));
+}
+/* Both in one patch. */
+static void do_size(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'spec':{'template':{'spec':{'domain':$}}}}",
+		PICK(w, "{'cpu':{'sockets':1},'memory':{'guest':'1Gi'}}",
+			"{'cpu':{'sockets':2},'memory':{'guest':'2Gi'}}",
+			"{'cpu':{'sockets':4},'memory':{'guest':'3Gi'}}"));
+}
+static void do_descheduler(struct world *w, const char *vm)
+{
+	edit(w, vm,
+		"{'spec':{'template':{'metadata':{'annotations':{'descheduler.alpha.kubernetes.io/"
+		"evict':$}}}}}",
+		PICK(w, "'true'", "null"));
+}
+static void do_opt(struct world *w, const char *vm)
+{
+	edit(w, vm, "{'metadata':{'annotations':{$}}}",
+		PICK(w, "'coracle.dev/rollout-configuration':'true'",
+			"'coracle.dev/rollout-configuration':null", "'coracle.dev/enforce-placement':'true'",
+			"'coracle.dev/enforce-placement':null"));
+}
+static void do_defaults(struct world *w, const char *vm)
+{
+	user_config(w, PICK(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxHotplugRatio':2}}}}",
+			       "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'3Gi'}}}}",
+			       "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxCpuSockets':6}}}}",
+			       "{'spec':{'configuration':{'evictionStrategy':'LiveMigrate'}}}",
+			       "{'spec':{'configuration':{'evictionStrategy':null}}}",
+			       "{'spec':{'configuration':{'liveUpdateConfiguration':null}}}"));
+}
+static void do_move(struct world *w, const char *vm)
+{
+	const struct json *vmi = world_vmi(w, vm);
+
+	if (vmi)
+		world_guest(w, json_str_or(json_at(vmi, "/metadata/uid"), ""))->move_asked = true;
+}
+/* Programs die between two writes, too. */
+static void do_die(struct world *w, const char *vm)
+{
+	w->die_in = 1 + (int)rng_below(&w->rng, 8);
+	w->die_handler = world_chance(w, 400);
+}
+static void do_kill_handler(struct world *w, const char *vm)
+{
+	handler_kill(w);
 }
 static void do_strategy(struct world *w, const char *vm)
 {
@@ -86,7 +160,7 @@ static void do_delete(struct world *w, const char *vm)
 	user_delete(w, &kind_vm, vm);
 	if (world_chance(w, 500))
 		world_run(w, (int64_t)rng_below(&w->rng, 3000));
-	user_vm(w, vm, PICK(w, "Always", "Manual", "Halted"), "1Gi");
+	sim_vm(w, vm, PICK(w, "Always", "Manual", "Halted"), "1Gi");
 }
 /* Finalizers cut off by hand: what was below the VM must not stay. */
 static void do_force(struct world *w, const char *vm)
@@ -95,7 +169,7 @@ static void do_force(struct world *w, const char *vm)
 	user_merge(w, &kind_vm, vm, NULL, "{'metadata':{'finalizers':null}}");
 	world_run(w, (int64_t)rng_below(&w->rng, 500));
 	if (world_chance(w, 700))
-		user_vm(w, vm, "Always", "1Gi");
+		sim_vm(w, vm, "Always", "1Gi");
 }
 static void do_rollout(struct world *w, const char *vm)
 {
@@ -146,9 +220,18 @@ static const struct {
 } acts[] = {
 	{ 10, do_memory },
 	{ 3, do_bad_memory },
-	{ 3, do_hostname },
+	{ 4, do_sockets },
+	{ 4, do_size },
+	{ 6, do_static },
+	{ 4, do_revert },
 	{ 2, do_labels },
-	{ 3, do_selector },
+	{ 1, do_descheduler },
+	{ 4, do_placement },
+	{ 2, do_opt },
+	{ 2, do_defaults },
+	{ 2, do_move },
+	{ 4, do_die },
+	{ 2, do_kill_handler },
 	{ 3, do_strategy },
 	{ 2, do_restart },
 	{ 1, do_start },
@@ -206,10 +289,15 @@ static bool run_seed(uint64_t seed, bool trace)
 	w.trace = trace;
 	f = network(&w, seed);
 	fake_api_faults(w.api, &f);
-	w.faults = (struct node_faults){ .fail_start = 50, .partial = 100, .refuse = 100, .slow = 200 };
-	user_vm(&w, "v0", "Always", "1Gi");
+	w.faults = (struct node_faults){
+		.fail_start = 50, .partial = 100, .refuse = 100, .slow = 200, .fail_move = 300
+	};
+	w.migrates = true;
+	w.vm_env.cpu_hotplug = CPUS;
+	put_nodes(&w);
+	sim_vm(&w, "v0", "Always", "1Gi");
 	if (world_chance(&w, 300))
-		user_vm(&w, "v1", PICK(&w, "Manual", "RerunOnFailure", "Once", "Halted"), "2Gi");
+		sim_vm(&w, "v1", PICK(&w, "Manual", "RerunOnFailure", "Once", "Halted"), "2Gi");
 	world_run(&w, (int64_t)rng_below(&w.rng, 3000));
 	n = 4 + (int)rng_below(&w.rng, 16);
 	for (int i = 0; i < n; i++) {
@@ -220,6 +308,7 @@ static bool run_seed(uint64_t seed, bool trace)
 	/* Another seed: the server's uids come from it too, and none may come twice. */
 	fake_api_faults(w.api, &(struct fake_faults){ .seed = ~seed });
 	w.faults = (struct node_faults){ .no_room = w.faults.no_room };
+	w.die_in = 0;
 	if (!world_settle(&w, SETTLE_MS))
 		world_broken(&w, "it does not come to rest");
 	else if (!world_quiet(&w, 3600000))

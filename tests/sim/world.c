@@ -87,6 +87,12 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 			(w->faults.refuse_pods && kind_is(k, &kind_pod))))
 		return err_set(e, ERR_FORBIDDEN, "exceeded quota: q, requested: 1, used: 1, limited: 1");
 	trace_write(w, k, sub, o, old);
+	if (o && old && kind_is(k, &kind_vm))
+		check_status_written(w, o, old);
+	if (w->die_in && !w->person_busy && !--w->die_in) {
+		w->dying = true;
+		loop_stop(w->loop);
+	}
 	return c->len ? causes_to_err(c, k, meta_str(o, "name"), e) : 0;
 }
 
@@ -182,6 +188,15 @@ static void pass(struct world *w, int64_t ms)
 	loop_timer_set(t, ms);
 	loop_run(w->loop);
 	loop_timer_free(t);
+	if (!w->dying)
+		return;
+	w->dying = false;
+	if (w->die_handler) {
+		handler_kill(w); /* node_step() has it started again */
+	} else {
+		world_kill(w);
+		world_start(w);
+	}
 }
 
 void world_run(struct world *w, int64_t ms)
@@ -230,20 +245,43 @@ int user_create(struct world *w, const struct kind *k, const char *text, struct 
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(text);
 	CLEANUP(obj_unrefp) struct obj *o = NULL;
+	int rc;
 
-	return kube_create_wait(w->user, k, "default", json_root(d), &o, e);
+	w->person_busy = true;
+	rc = kube_create_wait(w->user, k, "default", json_root(d), &o, e);
+	w->person_busy = false;
+	return rc;
+}
+
+static int person(struct world *w, const struct kind *k, const char *ns, const char *name, const char *sub,
+	enum kube_patch type, const struct json *patch)
+{
+	CLEANUP(obj_unrefp) struct obj *o = NULL;
+	int rc;
+
+	w->person_busy = true;
+	rc = kube_patch_wait(w->user, k, ns, name, sub, type, patch, &o, NULL);
+	w->person_busy = false;
+	return rc;
 }
 
 static int merge(struct world *w, const struct kind *k, const char *ns, const char *name, const char *sub,
 	const char *text)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit(text);
-	CLEANUP(obj_unrefp) struct obj *o = NULL;
 
 	if (w->trace)
 		printf("# %6" PRId64 " person: %s %s %s\n", loop_wall_ms(w->loop) - WORLD_START_MS,
 			k->singular, name, text);
-	return kube_patch_wait(w->user, k, ns, name, sub, KUBE_PATCH_MERGE, json_root(d), &o, NULL);
+	return person(w, k, ns, name, sub, KUBE_PATCH_MERGE, json_root(d));
+}
+
+int user_ops(struct world *w, const struct kind *k, const char *name, const struct json *ops)
+{
+	if (w->trace)
+		printf("# %6" PRId64 " person: %s %s back to its start\n",
+			loop_wall_ms(w->loop) - WORLD_START_MS, k->singular, name);
+	return person(w, k, "default", name, NULL, KUBE_PATCH_JSON, ops);
 }
 
 int user_merge(struct world *w, const struct kind *k, const char *name, const char *sub, const char *text)
@@ -258,22 +296,33 @@ int user_config(struct world *w, const char *text)
 
 int user_delete(struct world *w, const struct kind *k, const char *name)
 {
-	return kube_delete_wait(w->user, k, "default", name, NULL, NULL);
+	int rc;
+
+	w->person_busy = true;
+	rc = kube_delete_wait(w->user, k, "default", name, NULL, NULL);
+	w->person_busy = false;
+	return rc;
 }
 
 void user_vm(struct world *w, const char *name, const char *strategy, const char *memory)
+{
+	user_vm_with(w, name, strategy, memory, "");
+}
+
+void user_vm_with(
+	struct world *w, const char *name, const char *strategy, const char *memory, const char *domain)
 {
 	CLEANUP(mem_freep)
 	char *text =
 		str_printf("{'apiVersion':'kubevirt.io/"
 			   "v1','kind':'VirtualMachine','metadata':{'name':'%s'},'spec':{'runStrategy':'%s',"
 			   "'template':{'metadata':{'labels':{'app':'x'}},'spec':{'hostname':'a','domain':{'"
-			   "memory':{'guest':'%s'},'devices':{"
+			   "memory':{'guest':'%s'},%s'devices':{"
 			   "'disks':[{'name':'root','disk':{'bus':'virtio'}}],'interfaces':[{'name':'default'"
 			   ",'masquerade':{}}]}},"
 			   "'networks':[{'name':'default','pod':{}}],'volumes':[{'name':'root','"
 			   "containerDisk':{'image':'registry/disk:v1'}}]}}}}",
-			name, strategy, memory);
+			name, strategy, memory, domain);
 
 	user_create(w, &kind_vm, text, NULL);
 }

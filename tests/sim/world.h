@@ -35,6 +35,8 @@ struct guest {
 	int64_t sockets, cores, threads, max_sockets;
 	int set_memory_calls;
 	int64_t ended_ms;
+	bool move_asked;  /* a person wants it moved */
+	int64_t moved_ms; /* when its move is over; 0: it does not move */
 	struct sim_link link;
 };
 
@@ -45,7 +47,7 @@ struct node_faults {
 	bool image_error;              /* and their image can not be had */
 	bool handler_down;             /* nothing is done for guests */
 	bool refuse_vmis, refuse_pods; /* by admission */
-	int fail_start, partial, refuse, slow;
+	int fail_start, partial, refuse, slow, fail_move;
 };
 
 struct world {
@@ -68,6 +70,10 @@ struct world {
 	struct str broken; /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;
+	bool migrates; /* what waits for a migration gets one, where that is allowed */
+	/* After so many writes of anybody one program dies, before it hears of its own; 0: none does. */
+	int die_in;
+	bool die_handler, dying, person_busy;
 	bool idle; /* nobody is in a hurry: the node looks less often */
 };
 
@@ -87,9 +93,13 @@ bool world_chance(struct world *w, int per_mille);
 /* A person's hands. Text like json_lit(); errors are the person's: they are returned and otherwise nothing. */
 int user_create(struct world *w, const struct kind *k, const char *text, struct err *e);
 int user_merge(struct world *w, const struct kind *k, const char *name, const char *sub, const char *text);
+int user_ops(struct world *w, const struct kind *k, const char *name, const struct json *ops);
 int user_delete(struct world *w, const struct kind *k, const char *name);
 int user_config(struct world *w, const char *text); /* merge patch of the KubeVirt CR */
 void user_vm(struct world *w, const char *name, const char *strategy, const char *memory);
+/* domain: further members of the domain, each with a comma behind */
+void user_vm_with(
+	struct world *w, const char *name, const char *strategy, const char *memory, const char *domain);
 void user_memory(struct world *w, const char *name, const char *memory);
 
 const struct json *world_vm(struct world *w, const char *name); /* NULL: there is none */
@@ -105,6 +115,15 @@ void launchers_step(struct world *w);
 const struct obj *world_pod_of(struct world *w, const char *uid); /* that is not going */
 /* node.c */
 void node_step(struct world *w);
+/* migrate.c */
+void migrations_step(struct world *w);
+/* fields.c: edits, and what must be said of them */
+void edit_static(struct world *w, const char *vm);
+void edit_placement(struct world *w, const char *vm);
+void edit_revert(struct world *w, const char *vm);
+const struct json *world_start_template(struct world *w, const struct json *vmi); /* NULL: lost */
+void check_edits(struct world *w, const char *name, const struct json *vm, const struct json *vmi);
 /* check.c: what holds at every moment, and what holds when all is quiet */
+void check_status_written(struct world *w, const struct json *vm, const struct json *old);
 void check_pod_created(struct world *w, const struct json *pod);
 void check_settled(struct world *w);

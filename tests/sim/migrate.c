@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Live migration as the simulated world has it: what virt-controller decided is taken, some time passes, and the guest is on the
+ * other node with everything its instance wants, or where and what it was. The rest of KubeVirt's migrations is not pretended. */
+#include "world.h"
+
+#include "api/meta.h"
+#include "api/placement.h"
+#include "api/quantity.h"
+#include "base/time.h"
+#include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/vmi/facts.h"
+#include "kubevirt/vmi/render.h"
+
+static bool waits_for_migration(const struct json *vmi)
+{
+	static const char *const types[] = { COND_HOT_MEMORY, COND_HOT_CPU };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (vmi_cond_is(vmi, types[i], "True") &&
+			str_eq(json_get_str(vmi_cond(vmi, types[i]), "reason"), HOT_MEMORY_NEEDS_MIGRATION))
+			return true;
+	return vmi_cond_is(vmi, COND_MIGRATION_REQUIRED, "True");
+}
+
+static void put_time(struct world *w, struct json_doc *d, const char *which)
+{
+	char at[TIME_TEXT_MAX];
+
+	json_set_str(d, json_need_obj(d, json_need_obj(d, json_root(d), "status"), "migrationState"), which,
+		time_rfc3339(loop_wall_ms(w->loop), at));
+}
+
+static void set_outcome(struct json_doc *d, const char *which)
+{
+	json_set_bool(d, json_at(json_root(d), "/status/migrationState"), which, true);
+}
+
+static void begin(struct world *w, const struct obj *vmi, struct guest *g)
+{
+	struct json_doc *d = obj_draft(vmi);
+
+	json_remove(json_get(json_root(d), "status"), "migrationState");
+	put_time(w, d, "startTimestamp");
+	g->moved_ms = loop_wall_ms(w->loop) + 200 + (int64_t)rng_below(&w->rng, 2000);
+	g->move_asked = false;
+	fake_api_put(w->api, &kind_vmi, d);
+}
+
+/* Decision 14: another node, else the same. */
+static const char *target_of(struct world *w, const struct json *vmi)
+{
+	const char *now = meta_label(vmi, LABEL_NODE_NAME);
+	const struct obj *o;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_node, i)); i++)
+		if (!str_eq(obj_name(o), now) && placement_selects(json_get(vmi, "spec"), o))
+			return obj_name(o);
+	return now;
+}
+
+/* The pod of the target takes the place of the other, which had its name here. */
+static void put_target_pod(
+	struct world *w, const struct obj *vmi, const struct kv_config *config, const char *node)
+{
+	const struct obj *pod = world_pod_of(w, obj_uid(vmi));
+	CLEANUP(json_doc_freep)
+	struct json_doc *made = launcher_pod_render(&(struct render_pod_in){ .vmi = vmi,
+		.config = config,
+		.launcher_image = w->vmi_env.launcher_image,
+		.host_dir = w->vmi_env.host_dir });
+	const struct json *resources =
+		json_get(compute_in(json_at(json_root(made), "/spec/containers"), NULL), "resources");
+	struct json_doc *d = obj_draft(pod);
+	struct json *root = json_root(d);
+
+	json_set_copy(d, (struct json *)compute_in(json_at(root, "/spec/containers"), NULL), "resources",
+		resources);
+	json_set_copy(d, (struct json *)compute_in(json_at(root, "/status/containerStatuses"), NULL),
+		"resources", resources);
+	json_put_str(d, root, "/spec/nodeName", node);
+	cond_remove(d, json_get(root, "status"), "PodResizePending");
+	fake_api_put(w->api, &kind_pod, d);
+}
+
+static void arrive(struct world *w, const struct obj *vmi, struct guest *g, const struct kv_config *config)
+{
+	const char *node = target_of(w, obj_json(vmi));
+	struct json_doc *d;
+	struct json *root, *status, *memory;
+	int64_t wanted = vmi_guest_wanted(obj_json(vmi));
+	char text[QUANTITY_TEXT_MAX];
+
+	put_target_pod(w, vmi, config, node);
+	d = obj_draft(vmi);
+	root = json_root(d);
+	status = json_get(root, "status");
+	memory = json_need_obj(d, status, "memory");
+	g->memory = g->requested = wanted;
+	g->sockets = json_i64(json_at(root, "/spec/domain/cpu/sockets"));
+	g->due_memory = 0;
+	g->link.facts.connected = false; /* another launcher */
+	g->link.facts.memory = (struct guest_memory){ 0 };
+	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(wanted, text));
+	json_set_str(d, memory, "guestRequested", text);
+	json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), "sockets", g->sockets);
+	cond_remove(d, status, COND_HOT_MEMORY);
+	cond_remove(d, status, COND_HOT_CPU);
+	meta_set_label(d, root, LABEL_NODE_NAME, node);
+	json_set_str(d, status, "nodeName", node);
+	set_outcome(d, "completed");
+	put_time(w, d, "endTimestamp");
+	fake_api_put(w->api, &kind_vmi, d);
+}
+
+static void fail(struct world *w, const struct obj *vmi)
+{
+	struct json_doc *d = obj_draft(vmi);
+
+	set_outcome(d, "completed");
+	set_outcome(d, "failed");
+	put_time(w, d, "endTimestamp");
+	fake_api_put(w->api, &kind_vmi, d);
+}
+
+void migrations_step(struct world *w)
+{
+	struct kv_config config;
+	const struct obj *o;
+
+	kv_config_from(obj_json(fake_api_at(w->api, &kind_kubevirt, 0)), &config);
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmi, i)); i++) {
+		struct guest *g = world_guest(w, obj_uid(o));
+		const struct json *vmi = obj_json(o);
+
+		if (vmi_phase(vmi) != VMI_RUNNING || g->state != GUEST_RUNS || !world_pod_of(w, obj_uid(o)))
+			continue;
+		if (!vmi_migrating(vmi)) {
+			bool wanted = (config.workload_methods & KV_UPDATE_LIVE_MIGRATE) &&
+				      waits_for_migration(vmi);
+			if (g->move_asked || (w->migrates && wanted && world_chance(w, 300)))
+				begin(w, o, g);
+		} else if (g->moved_ms && loop_wall_ms(w->loop) >= g->moved_ms) {
+			g->moved_ms = 0;
+			if (world_chance(w, w->faults.fail_move))
+				fail(w, o);
+			else
+				arrive(w, o, g, &config);
+		}
+	}
+}
