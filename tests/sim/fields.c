@@ -228,9 +228,11 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 	claim(&c, "domain.memory.guest", quantity_bytes(json_at(spec, "/domain/memory/guest")) != g->memory);
 	claim(&c, "domain.cpu.sockets", json_i64(json_at(spec, "/domain/cpu/sockets")) != g->sockets);
 	claim_drift(&c, vm, vmi, start, spec, &config);
-	if (config.rollout == ROLLOUT_STAGE &&
-		!str_eq(json_at_str(template, "/metadata/labels/app"), meta_label(vmi, "app")))
-		c.expected++;
+	if (config.rollout == ROLLOUT_STAGE) /* decision 4 */
+		c.expected +=
+			!same(json_at(started, "/metadata/labels"), json_at(template, "/metadata/labels")) ||
+			!same(json_at(started, "/metadata/annotations"),
+				json_at(template, "/metadata/annotations"));
 	if ((c.expected > 0) != (rr != NULL) || (rr && !str_eq(json_get_str(rr, "status"), "True")))
 		world_broken(w, "%s: RestartRequired is %s: %s", name, rr ? "there for nothing" : "missing",
 			c.message);

@@ -113,6 +113,8 @@ void world_start(struct world *w)
 
 void world_kill(struct world *w)
 {
+	if (!w->set)
+		return;
 	fake_api_disconnect(w->api, "virt-controller");
 	controllers_free(TAKE(w->set));
 	kube_client_free(TAKE(w->client));
@@ -193,7 +195,7 @@ static void pass(struct world *w, int64_t ms)
 	w->dying = false;
 	if (w->die_handler) {
 		handler_kill(w); /* node_step() has it started again */
-	} else {
+	} else if (w->set) {
 		world_kill(w);
 		world_start(w);
 	}
