@@ -198,6 +198,33 @@ const struct json *world_start_template(struct world *w, const struct json *vmi)
 	return o ? json_at(obj_json(o), "/data/spec/template") : NULL;
 }
 
+/* Decision 6: nothing further goes to the guest while something is staged. What was decided a moment before an edit may still
+ * arrive after it, and what the guest has already may be taken back at any time. */
+#define IN_FLIGHT_MS 2000
+void check_vmi_written(struct world *w, const struct json *vmi, const struct json *old)
+{
+	static const char *const live[] = { "/domain/memory/guest", "/domain/cpu/sockets", "/nodeSelector",
+		"/tolerations", "/affinity" };
+	const struct json *vm = world_vm(w, meta_str(vmi, "name")), *start = world_start_template(w, vmi);
+	const struct json *spec = json_at(vm, "/spec/template/spec");
+	const struct guest *g = world_guest(w, meta_str(vmi, "uid"));
+	bool staged = false;
+
+	if (!start || !vm || loop_wall_ms(w->loop) - w->edited_ms < IN_FLIGHT_MS)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(statics); i++)
+		staged = staged ||
+			 !same(json_at(json_get(start, "spec"), statics[i].at), json_at(spec, statics[i].at));
+	for (size_t i = 0; i < ARRAY_LEN(live) && staged; i++) {
+		if ((i == 0 && vmi_guest_wanted(vmi) == g->memory) ||
+			(i == 1 && json_i64(json_at(vmi, "/spec/domain/cpu/sockets")) == g->sockets))
+			continue;
+		if (!same(json_at(json_get(old, "spec"), live[i]), json_at(json_get(vmi, "spec"), live[i])))
+			world_broken(w, "%s: %s goes live while something is staged", meta_str(vmi, "name"),
+				live[i]);
+	}
+}
+
 /* rollout.md 7.1: the guest has what the spec says, or RestartRequired lists precisely the difference. */
 void check_edits(struct world *w, const char *name, const struct json *vm, const struct json *vmi)
 {
@@ -236,6 +263,13 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 	if ((c.expected > 0) != (rr != NULL) || (rr && !str_eq(json_get_str(rr, "status"), "True")))
 		world_broken(w, "%s: RestartRequired is %s: %s", name, rr ? "there for nothing" : "missing",
 			c.message);
+	/* An instance that wants something else would get it some day. */
+	if (quantity_bytes(json_at(spec, "/domain/memory/guest")) == g->memory &&
+		vmi_guest_wanted(vmi) != g->memory)
+		world_broken(w, "%s: the instance wants other memory than the VM and its guest", name);
+	if (json_i64(json_at(spec, "/domain/cpu/sockets")) == g->sockets &&
+		json_i64(json_at(vmi, "/spec/domain/cpu/sockets")) != g->sockets)
+		world_broken(w, "%s: the instance wants other sockets than the VM and its guest", name);
 	if (quantity_bytes(json_at(vmi, "/status/memory/guestCurrent")) != g->memory)
 		world_broken(w, "%s: guestCurrent is not what the guest has", name);
 	if (json_i64(json_at(vmi, "/status/currentCPUTopology/sockets")) != g->sockets)

@@ -149,6 +149,16 @@ static size_t events(struct world *w, const char *reason)
 	return n;
 }
 
+static void put_migration(struct world *w, const char *state)
+{
+	struct json_doc *d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
+	CLEANUP(json_doc_freep) struct json_doc *m = json_lit(state);
+
+	json_put(d, json_root(d), "/status/migrationState", json_copy(d, json_root(m)));
+	fake_api_put(w->api, &kind_vmi, d);
+	world_run(w, SOON);
+}
+
 /* ---- the comparison ---- */
 /* 2; decisions 1, 7 */
 static void under_stage_an_edit_waits(void **state)
@@ -282,6 +292,46 @@ static void a_start_leaves_a_revision(void **state)
 	assert_int_equal(fake_api_len(w->api, &kind_controllerrevision), 1);
 	assert_string_equal(obj_name(fake_api_at(w->api, &kind_controllerrevision, 0)), second);
 	assert_int_equal(guest(w)->boot, 2 * GI);
+}
+
+/* 11 as decision 6 has it: what waits for a restart holds everything back, whatever the reason */
+static void sockets_that_wait_hold_tolerations_back(void **state)
+{
+	struct world *w = *state;
+
+	w->vm_env.cpu_hotplug = true;
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':2}", "");
+	edit(w, "{'domain':{'cpu':{'sockets':9}}}"); /* H1 */
+	edit(w, "{'tolerations':[{'key':'k','operator':'Exists'}]}");
+	assert_rr(w, "CPU sockets updated in template spec to a value higher than what's available: "
+		     "spec.template.spec.domain.cpu.sockets 2 -> 9; spec.template.spec.tolerations");
+	assert_int_equal(json_len(json_at(world_vmi(w, "v0"), "/spec/tolerations")), 0);
+	/* nor is it a failure that the one would have to wait for a migration besides */
+	put_migration(w, "{'startTimestamp':'2023-11-14T22:13:20Z'}");
+	assert_null(condition(w, COND_FAILURE, "reason"));
+	edit(w, "{'domain':{'cpu':{'sockets':2}}}");
+	assert_no_rr(w);
+	assert_string_equal(condition(w, COND_FAILURE, "reason"), "TolerationsChangeError");
+	put_migration(w, "{'startTimestamp':'2023-11-14T22:13:20Z','endTimestamp':'2023-11-14T22:13:50Z'}");
+	assert_vmi(w, "/spec/tolerations/0/key", "k");
+}
+
+/* 1 and 3 as decision 1 has them; 4 */
+static void the_strategy_is_one_of_two(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, "{'spec':{'configuration':{'vmRolloutStrategy':null}}}");
+	w->vm_env.cpu_hotplug = true;
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':2,'maxSockets':8}", "");
+	edit(w, "{'domain':{'cpu':{'sockets':4}}}");
+	assert_rr(w, "spec.template.spec.domain.cpu.sockets 2 -> 4");
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
+	assert_int_equal(user_config(w, "{'spec':{'configuration':{'vmRolloutStrategy':'Foo'}}}"), -1);
+	user_config(w, LIVE);
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 4);
 }
 
 /* 21 */
@@ -438,16 +488,6 @@ static void a_guest_without_room_says_so(void **state)
 	assert_no_rr(w);
 	assert_vmi(w, "/spec/domain/memory/maxGuest", "8Gi");
 	assert_int_equal(guest(w)->boot, 2 * GI);
-}
-
-static void put_migration(struct world *w, const char *state)
-{
-	struct json_doc *d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
-	CLEANUP(json_doc_freep) struct json_doc *m = json_lit(state);
-
-	json_put(d, json_root(d), "/status/migrationState", json_copy(d, json_root(m)));
-	fake_api_put(w->api, &kind_vmi, d);
-	world_run(w, SOON);
 }
 
 /* 61, 76 */
@@ -918,6 +958,8 @@ int main(void)
 		T(a_long_list_is_cut),
 		T(what_is_staged_blocks_what_is_live),
 		T(a_start_leaves_a_revision),
+		T(sockets_that_wait_hold_tolerations_back),
+		T(the_strategy_is_one_of_two),
 		T(conditions_are_mirrored_but_those_of_the_instance),
 		T(quantities_count_by_value),
 		T(memory_grows_in_place_and_shrinks_to_its_start),

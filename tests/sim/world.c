@@ -89,6 +89,8 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 	trace_write(w, k, sub, o, old);
 	if (o && old && kind_is(k, &kind_vm))
 		check_status_written(w, o, old);
+	if (o && old && kind_is(k, &kind_vmi))
+		check_vmi_written(w, o, old);
 	if (w->die_in && !w->person_busy && !--w->die_in) {
 		w->dying = true;
 		loop_stop(w->loop);
@@ -262,6 +264,7 @@ static int person(struct world *w, const struct kind *k, const char *ns, const c
 	int rc;
 
 	w->person_busy = true;
+	w->edited_ms = loop_wall_ms(w->loop);
 	rc = kube_patch_wait(w->user, k, ns, name, sub, type, patch, &o, NULL);
 	w->person_busy = false;
 	return rc;

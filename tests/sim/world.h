@@ -70,7 +70,8 @@ struct world {
 	struct str broken; /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;
-	bool migrates; /* what waits for a migration gets one, where that is allowed */
+	int64_t edited_ms; /* when a person was there last */
+	bool migrates;     /* what waits for a migration gets one, where that is allowed */
 	/* After so many writes of anybody one program dies, before it hears of its own; 0: none does. */
 	int die_in;
 	bool die_handler, dying, person_busy;
@@ -122,6 +123,7 @@ void edit_static(struct world *w, const char *vm);
 void edit_placement(struct world *w, const char *vm);
 void edit_revert(struct world *w, const char *vm);
 const struct json *world_start_template(struct world *w, const struct json *vmi); /* NULL: lost */
+void check_vmi_written(struct world *w, const struct json *vmi, const struct json *old);
 void check_edits(struct world *w, const char *name, const struct json *vm, const struct json *vmi);
 /* check.c: what holds at every moment, and what holds when all is quiet */
 void check_status_written(struct world *w, const struct json *vm, const struct json *old);
