@@ -14,6 +14,8 @@
 static const struct {
 	const char *how, *limits;
 } live_text[LIVE_CLASS_MAX] = {
+	[LIVE_MEMORY_MAX] = { "live where room was reserved",
+		"annotation `coracle.dev/memory-room` at start; else staged" },
 	[LIVE_MEMORY] = { "live, in place",
 		"1Gi or more, multiples of 2Mi, from `guestAtBoot` to `maxGuest`" },
 	[LIVE_CPU_SOCKETS] = { "staged in this version",

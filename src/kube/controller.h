@@ -44,8 +44,9 @@ struct controller {
 	/* For plan_action(): starts it; done(done_arg, NULL or error) exactly once, possibly before returning. */
 	void (*action)(void *env, const struct intent *i, void (*done)(void *done_arg, const struct err *e),
 		void *done_arg);
-	/* Optional. The server refused to create an object (forbidden, invalid): plans what to report about it. Called at every
-	 * attempt; what it plans does not change when the next one is. */
+	/* Optional. The server refused to create an object (forbidden, invalid), or a write to a subresource (also: there is no
+	 * such thing here): plans what to report about it. Called at every attempt; what it plans does not change when the
+	 * next one is. */
 	void (*refused)(const struct look *l, const char *key, const struct intent *i, const struct err *e,
 		struct plan *out);
 	int workers; /* keys in flight at once; 0: 16 */

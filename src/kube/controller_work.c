@@ -278,13 +278,26 @@ static void relist(struct work *w, const struct intent *it)
 			cache_relist(w->ctrl->caches[i]);
 }
 
+/* A create that is not wanted; a subresource that is not wanted or not even there. Status is nobody's to refuse. */
+static bool is_refusal(const struct intent *it, const struct err *e)
+{
+	bool refused = e->code == ERR_FORBIDDEN || e->code == ERR_INVALID || e->code == ERR_BAD_REQUEST;
+
+	if (!it || it->type > INTENT_PATCH || str_eq(it->sub, "status"))
+		return false;
+	if (!it->sub)
+		return refused && it->type == INTENT_CREATE;
+	if (it->guarded && strstr(e->msg, PATCH_FAILED_TEXT))
+		return false;
+	return refused || e->code == ERR_NOT_FOUND || e->code == ERR_METHOD_NOT_ALLOWED;
+}
+
 /* One plan more. true: it is to be carried out. */
 static bool report_refusal(struct work *w, const struct intent *it, const struct err *e)
 {
-	bool refused = e->code == ERR_FORBIDDEN || e->code == ERR_INVALID || e->code == ERR_BAD_REQUEST;
 	struct plan *report;
 
-	if (!w->ctrl->def->refused || !refused || !it || it->type != INTENT_CREATE || it->sub)
+	if (!w->ctrl->def->refused || !is_refusal(it, e))
 		return false;
 	report = plan_new();
 	w->ctrl->def->refused(&w->ctrl->look, w->key, it, e, report);

@@ -112,9 +112,12 @@ static void take_memory(struct world *w, struct guest *g)
 	int64_t wanted = g->due_memory;
 	bool differs = wanted != g->memory;
 
-	if (wanted < g->boot || wanted > g->max)
+	if (wanted < g->floor || wanted > g->max)
 		world_broken(w, "the guest is told to take %" PRId64 ", which it can not", wanted);
-	if (differs && world_chance(w, w->faults.refuse)) {
+	if (differs && world_chance(w, w->faults.lost)) {
+		answer_memory(g, false, "no answer in time");
+		g->link.facts.memory.passing = g->link.facts.memory.done;
+	} else if (differs && world_chance(w, w->faults.refuse)) {
 		answer_memory(g, false, "the guest refused");
 	} else if (differs && world_chance(w, w->faults.partial)) {
 		g->memory += (wanted - g->memory) / 2;
@@ -128,13 +131,15 @@ static void take_memory(struct world *w, struct guest *g)
 	check_covered(w, g);
 }
 
-static void set_memory(struct world *w, struct guest *g, int64_t bytes)
+static void set_memory(struct world *w, struct guest *g, int64_t bytes, int64_t max)
 {
 	if (!g->link.facts.connected || g->state != GUEST_RUNS)
 		return;
 	/* Told again what it has been told, by one who knows that. */
 	if (g->memory == bytes && g->requested == bytes && !g->due_memory)
 		world_broken(w, "the guest is told twice to take %" PRId64, bytes);
+	if (max > g->max && max <= g->room)
+		g->max = max;
 	g->set_memory_calls++;
 	g->link.facts.memory = (struct guest_memory){ .busy = true, .target = bytes };
 	g->due_memory = bytes;
@@ -169,7 +174,9 @@ static void guest_start_it(struct world *w, struct guest *g, const struct json *
 	g->state = GUEST_RUNS;
 	g->ran = true;
 	g->boot = g->memory = g->requested = bytes > 0 ? bytes : vmi_guest_wanted(vmi);
-	g->max = vmi_guest_max(vmi);
+	g->max = vmi_guest_limit(vmi);
+	g->floor = vmi_guest_floor(vmi);
+	g->room = vmi_guest_room(vmi);
 	g->sockets = field(vmi, "/spec/domain/cpu/sockets");
 	g->cores = field(vmi, "/spec/domain/cpu/cores");
 	g->threads = field(vmi, "/spec/domain/cpu/threads");
@@ -315,7 +322,7 @@ static void act(
 		if (vmi && str_eq(meta_str(vmi, "uid"), g->uid))
 			guest_start_it(w, g, vmi, json_i64(json_get(args, "bytes")));
 	} else if (str_eq(i->action, GUEST_SET_MEMORY)) {
-		set_memory(w, g, json_i64(json_get(args, "bytes")));
+		set_memory(w, g, json_i64(json_get(args, "bytes")), json_i64(json_get(args, "max")));
 	} else if (str_eq(i->action, GUEST_MEMORY_SEEN)) {
 		f->memory = (struct guest_memory){ 0 };
 	} else if (str_eq(i->action, GUEST_SHUTDOWN)) {

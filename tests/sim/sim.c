@@ -207,6 +207,7 @@ static void do_guest_ends(struct world *w, const char *vm)
 static void do_node(struct world *w, const char *vm)
 {
 	w->faults.no_room = world_chance(w, 300);
+	w->faults.no_resize = world_chance(w, 100);
 	w->faults.unschedulable = world_chance(w, 100);
 	w->faults.image_error = world_chance(w, 100);
 	w->faults.handler_down = world_chance(w, 150);
@@ -290,7 +291,7 @@ static bool run_seed(uint64_t seed, bool trace)
 	f = network(&w, seed);
 	fake_api_faults(w.api, &f);
 	w.faults = (struct node_faults){
-		.fail_start = 50, .partial = 100, .refuse = 100, .slow = 200, .fail_move = 300
+		.fail_start = 50, .partial = 100, .refuse = 100, .slow = 200, .fail_move = 300, .lost = 100
 	};
 	w.migrates = true;
 	w.vm_env.cpu_hotplug = CPUS;

@@ -86,6 +86,8 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 		((w->faults.refuse_vmis && kind_is(k, &kind_vmi)) ||
 			(w->faults.refuse_pods && kind_is(k, &kind_pod))))
 		return err_set(e, ERR_FORBIDDEN, "exceeded quota: q, requested: 1, used: 1, limited: 1");
+	if (w->faults.no_resize && str_eq(sub, "resize"))
+		return err_set(e, ERR_NOT_FOUND, "the server could not find the requested resource");
 	trace_write(w, k, sub, o, old);
 	if (o && old && kind_is(k, &kind_vm))
 		check_status_written(w, o, old);

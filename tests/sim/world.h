@@ -30,6 +30,7 @@ struct guest {
 	char uid[37]; /* of its instance */
 	enum guest_state state;
 	bool ran, released, paused;
+	int64_t floor, room; /* bytes: it can not be shrunk below; its maximum can be raised to that */
 	int64_t boot, max, memory, requested; /* bytes */
 	int64_t due_memory, due_ms;           /* being changed to that; 0: it is not */
 	int64_t sockets, cores, threads, max_sockets;
@@ -47,7 +48,9 @@ struct node_faults {
 	bool image_error;              /* and their image can not be had */
 	bool handler_down;             /* nothing is done for guests */
 	bool refuse_vmis, refuse_pods; /* by admission */
+	bool no_resize;                /* the API server has no pods/resize */
 	int fail_start, partial, refuse, slow, fail_move;
+	int lost; /* a launcher does not answer in time, and the guest takes nothing */
 };
 
 struct world {

@@ -37,6 +37,8 @@
  *   Under that reason virt-controller also removes the condition, when G is what the guest has already.
  *   A False condition about another value than G becomes True again at 2, even if G = guestRequested: a guest that took a part
  *   has to give it back. While a change is under way the pod asks for what G needs, but never for less than it was granted.
+ *   The API server does not resize pods: the same, by ANN_RESIZE_REFUSED.
+ *   A failed growth that the guest completes by itself later is ended at 5 as if it had not failed.
  *   A newer G while one is under way starts again at 2; virt-handler sends the newest value (the launcher drops the older). */
 #pragma once
 
@@ -60,11 +62,20 @@
  * attempt: set with HotMemoryChange, in bytes. */
 #define ANN_HOT_MEMORY_TARGET "coracle.dev/hot-memory-target"
 
+/* An attempt that failed for a passing reason (the launcher did not answer) is repeated a few times, with pauses
+ * (rollout.md 7.12): "TARGET COUNT NEXT", bytes, attempts so far, wall ms of the next one. By virt-handler; gone when the change is over. */
+#define ANN_HOT_MEMORY_FAILURES "coracle.dev/hot-memory-failures"
+#define HOT_MEMORY_ATTEMPTS_MAX 5
+/* The API server would not resize the pod for this target, "TARGET REASON": pods/resize is missing there, or refuses.
+ * By the VMI controller; another target is another attempt. */
+#define ANN_RESIZE_REFUSED "coracle.dev/resize-refused"
+
 /* What an owner may wish for in the template's annotations, quantities; read when the instance is made (docs/rollout.md).
  * FLOOR: the guest can be shrunk to that: it boots with so much main memory, at least 1Gi, and gets the rest from a device.
  * ROOM: maxGuest can be raised to that while it runs: address space and a port are kept for a second device. */
 #define ANN_MEMORY_FLOOR "coracle.dev/memory-floor"
 #define ANN_MEMORY_ROOM "coracle.dev/memory-room"
+#define MEMORY_FLOOR_MIN (1ll << 30)
 /* Where the launcher finds huge pages: volume of medium HugePages in its pod. */
 #define HANDOFF_HUGEPAGES_DIR "/dev/hugepages"
 

@@ -27,6 +27,7 @@ const char *live_class_name(enum live_class c)
 	static const char *const text[LIVE_CLASS_MAX] = {
 		[LIVE_RESTART] = "restart",
 		[LIVE_MEMORY] = "memory",
+		[LIVE_MEMORY_MAX] = "maximum of memory",
 		[LIVE_CPU_SOCKETS] = "cpu",
 		[LIVE_PLACEMENT] = "placement",
 		[LIVE_VOLUMES] = "volumes",

@@ -7,6 +7,7 @@
 enum live_class {
 	LIVE_RESTART = 0,  /* staged: RestartRequired */
 	LIVE_MEMORY,       /* domain.memory.guest: resized in place (4.2, 3.3) */
+	LIVE_MEMORY_MAX,   /* domain.memory.maxGuest: raised in place where room was reserved (7.7) */
 	LIVE_CPU_SOCKETS,  /* domain.cpu.sockets (3.2) */
 	LIVE_PLACEMENT,    /* nodeSelector, affinity, tolerations: copied, the next target obeys (3.4) */
 	LIVE_VOLUMES,      /* volumes: live if hotpluggable, see 2.3.1 */

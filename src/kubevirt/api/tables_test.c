@@ -231,8 +231,8 @@ static void live_class_is_that_of_the_nearest_row(void **s)
 		enum live_class class;
 	} rows[] = {
 		{ "domain.memory.guest", LIVE_MEMORY },
-		{ "domain.memory.maxGuest", LIVE_RESTART },
 		{ "domain.memory", LIVE_RESTART },
+		{ "domain.memory.maxGuest", LIVE_MEMORY_MAX },
 		{ "domain.cpu.sockets", LIVE_CPU_SOCKETS },
 		{ "domain.cpu.cores", LIVE_RESTART },
 		{ "domain.resources.requests.memory", LIVE_RESTART },

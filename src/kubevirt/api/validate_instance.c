@@ -4,6 +4,7 @@
 
 #include "api/meta.h"
 #include "api/quantity.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
 
 /* ---- the object ---- */
@@ -35,6 +36,14 @@ static bool both_set_and_differ(const struct json *a, const struct json *b)
 	return !json_eq(a, b);
 }
 
+/* Room for a larger maximum was reserved when it was started (rollout.md 7.7). */
+static bool within_room(const struct json *vmi, const struct json *old)
+{
+	const struct json *room = json_get(json_at(old, "/metadata/annotations"), ANN_MEMORY_ROOM);
+
+	return room && quantity_bytes(json_at(vmi, "/spec/domain/memory/maxGuest")) <= quantity_bytes(room);
+}
+
 void vmi_validate_update(const struct json *vmi, const struct json *old, bool trusted, struct causes *causes)
 {
 	if (!json_eq(json_get(vmi, "spec"), json_get(old, "spec")) && !trusted) {
@@ -46,7 +55,8 @@ void vmi_validate_update(const struct json *vmi, const struct json *old, bool tr
 		cause_text(causes, REASON_INVALID, "spec.domain.cpu.maxSockets",
 			"CPU topology maxSockets changed");
 	if (both_set_and_differ(json_at(vmi, "/spec/domain/memory/maxGuest"),
-		    json_at(old, "/spec/domain/memory/maxGuest")))
+		    json_at(old, "/spec/domain/memory/maxGuest")) &&
+		!(trusted && within_room(vmi, old)))
 		cause_text(causes, REASON_INVALID, "spec.domain.memory.maxGuest", "Memory maxGuest changed");
 	for (size_t i = 0; reserved_labels[i] && !trusted; i++)
 		if (!str_eq(meta_label(vmi, reserved_labels[i]), meta_label(old, reserved_labels[i]))) {

@@ -14,6 +14,7 @@ struct guest_memory {
 	bool busy;         /* asked, not answered */
 	bool done;         /* answered, not yet reported ("memory-seen") */
 	bool complete;     /* of an answer: the guest has the size */
+	bool passing;      /* of an error: it says nothing about the size, another attempt may do */
 	int64_t target;    /* bytes */
 	int64_t current;   /* of an answer; 0: it did not say */
 	const char *error; /* of an answer: why it was refused; NULL */
@@ -45,7 +46,7 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 #define GUEST_DETACH "detach" /* stop connecting: the launcher has ended for good */
 #define GUEST_FORGET "forget" /* disconnect, remove the directory */
 #define GUEST_START "start"   /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
-#define GUEST_SET_MEMORY "set-memory"   /* "bytes" */
+#define GUEST_SET_MEMORY "set-memory"   /* "bytes"; "max": spec.domain.memory.maxGuest, if it has one */
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */
 #define GUEST_SHUTDOWN "shutdown"       /* "graceSeconds" */
 #define GUEST_KILL "kill"
@@ -60,6 +61,7 @@ void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vm
 struct guest_memory_step {
 	bool seen;     /* report the result as seen */
 	int64_t set;   /* ask for this size; 0: no */
+	int64_t again; /* look again then, wall ms; 0: no */
 	char *failure; /* for an event; freed by the caller */
 };
 void guest_memory(

@@ -156,6 +156,17 @@ static void end(const struct guest_view *v, struct plan *out, bool succeeded, co
 }
 
 /* ---- a running guest ---- */
+static void set_memory(const struct guest_view *v, struct plan *out, int64_t bytes)
+{
+	struct json_doc *d = act_args(v);
+	int64_t max = quantity_bytes(json_at(obj_json(v->vmi), "/spec/domain/memory/maxGuest"));
+
+	json_set_i64(d, json_root(d), "bytes", bytes);
+	if (max > 0)
+		json_set_i64(d, json_root(d), "max", max);
+	plan_action(out, GUEST_SET_MEMORY, v->key, d);
+}
+
 static void run(const struct guest_view *v, struct plan *out)
 {
 	bool first = !str_eq(phase_of(obj_json(v->vmi)), "Running");
@@ -171,6 +182,9 @@ static void run(const struct guest_view *v, struct plan *out)
 	if (first) {
 		plan_event(out, v->vmi, false, "Created", "VirtualMachineInstance defined.");
 		plan_event(out, v->vmi, false, "Started", "VirtualMachineInstance started.");
+		if (!str_empty(json_at_str(v->facts->state, "/memory/note")))
+			plan_event(out, v->vmi, true, "LessRoomForMemory", "%.*s", MESSAGE_MAX,
+				json_at_str(v->facts->state, "/memory/note"));
 	}
 	if (step.failure)
 		plan_event(out, v->vmi, true, "MemoryHotplugFailed", "failed to update guest memory: %s",
@@ -178,7 +192,9 @@ static void run(const struct guest_view *v, struct plan *out)
 	if (step.seen)
 		act(v, out, GUEST_MEMORY_SEEN);
 	if (step.set)
-		act_number(v, out, GUEST_SET_MEMORY, "bytes", step.set);
+		set_memory(v, out, step.set);
+	if (step.again)
+		plan_again_at(out, step.again);
 	free(step.failure);
 }
 

@@ -3,6 +3,8 @@
  * 10 to 12. */
 #include "kubevirt/handler/guest.h"
 
+#include <inttypes.h>
+
 #include "api/meta.h"
 #include "api/quantity.h"
 #include "base/mem.h"
@@ -10,6 +12,7 @@
 #include "kubevirt/api/names.h"
 
 #define PERCENT 100
+#define RETRY_MS 1000   /* doubled by each further failure */
 #define BOOT_MS 300000  /* so long a guest may take until its driver serves requests */
 #define MESSAGE_MAX 800 /* events hold 1024 bytes */
 
@@ -65,6 +68,7 @@ static void finish(const struct guest_view *v, struct json_doc *d, struct json *
 	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(guest, text));
 	json_set_str(d, memory, "guestRequested", text);
 	cond_remove(d, status, COND_HOT_MEMORY);
+	meta_set_annotation(d, vmi, ANN_HOT_MEMORY_FAILURES, NULL);
 }
 
 static void give_up(const struct guest_view *v, struct json_doc *d, struct json *vmi, char *why /* taken */,
@@ -78,6 +82,7 @@ static void give_up(const struct guest_view *v, struct json_doc *d, struct json 
 		json_set_str(d, json_need_obj(d, status, "memory"), "guestCurrent",
 			quantity_bytes_text(current, text));
 	cond_set(d, status, COND_HOT_MEMORY, "False", HOT_MEMORY_FAILED, why, v->now);
+	meta_set_annotation(d, vmi, ANN_HOT_MEMORY_FAILURES, NULL);
 	ret->failure = why;
 }
 
@@ -100,6 +105,61 @@ static bool still_booting(const struct guest_view *v)
 	return !json_bool(json_at(v->facts->state, "/guest/booted")) && v->now - since < BOOT_MS;
 }
 
+/* ---- attempts (rollout.md 7.12) ---- */
+struct attempts {
+	int64_t count, next; /* failed so far; wall ms of the next one */
+};
+
+static struct attempts attempts_of(const struct json *vmi, int64_t target)
+{
+	const char *given = meta_annotation(vmi, ANN_HOT_MEMORY_FAILURES);
+	CLEANUP(mem_freep) char *text = given ? mem_strdup(given) : NULL;
+	struct attempts a = { 0 };
+	int64_t about;
+	char *rest = text;
+
+	if (!rest || !str_to_i64(str_next(&rest, ' '), 0, INT64_MAX, &about) || about != target || !rest)
+		return a;
+	if (!str_to_i64(str_next(&rest, ' '), 0, HOT_MEMORY_ATTEMPTS_MAX, &a.count) || !rest ||
+		!str_to_i64(rest, 0, INT64_MAX, &a.next))
+		return (struct attempts){ 0 };
+	return a;
+}
+
+/* One more has failed, for a reason that may pass. False: that was the last. */
+static bool put_off(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t target,
+	struct guest_memory_step *ret)
+{
+	struct attempts a = attempts_of(vmi, target);
+	CLEANUP(mem_freep) char *text = NULL, *message = NULL;
+
+	if (++a.count >= HOT_MEMORY_ATTEMPTS_MAX)
+		return false;
+	a.next = v->now + (RETRY_MS << (a.count - 1));
+	text = str_printf("%" PRId64 " %" PRId64 " %" PRId64, target, a.count, a.next);
+	message = str_printf("attempt %" PRId64 " of %d: %.*s", a.count, HOT_MEMORY_ATTEMPTS_MAX, MESSAGE_MAX,
+		v->facts->memory.error ? v->facts->memory.error : "");
+	meta_set_annotation(d, vmi, ANN_HOT_MEMORY_FAILURES, text);
+	cond_set(d, json_need_obj(d, vmi, "status"), COND_HOT_MEMORY, "True", HOT_MEMORY_IN_PLACE, message,
+		v->now);
+	ret->again = a.next;
+	return true;
+}
+
+/* It was written off, and the guest took it all the same: later, when it had booted or found memory. */
+static bool came_late(
+	const struct guest_view *v, const struct json *cond, const struct json *vmi, int64_t guest)
+{
+	const struct json *told = json_get(v->facts->state, "memory");
+	const char *target = meta_annotation(vmi, ANN_HOT_MEMORY_TARGET);
+	int64_t about = 0;
+
+	return str_eq(json_get_str(cond, "status"), "False") && target &&
+	       str_to_i64(target, 0, INT64_MAX, &about) && about == guest && !v->facts->memory.busy &&
+	       !v->facts->memory.done && json_i64(json_get(told, "current")) == guest &&
+	       json_i64(json_get(told, "requested")) == guest && !json_bool(json_get(told, "resizing"));
+}
+
 /* A result is about the wanted size: that settles it. */
 static void settle(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest,
 	struct guest_memory_step *ret)
@@ -108,7 +168,7 @@ static void settle(const struct guest_view *v, struct json_doc *d, struct json *
 		finish(v, d, vmi, guest);
 	else if (!v->facts->memory.error && still_booting(v))
 		ret->set = guest;
-	else
+	else if (!v->facts->memory.passing || !put_off(v, d, vmi, guest, ret))
 		give_up(v, d, vmi, shortfall(&v->facts->memory), ret);
 }
 
@@ -122,7 +182,11 @@ void guest_memory(
 	int64_t current = json_i64(json_get(told, "current")),
 		requested = json_i64(json_get(told, "requested"));
 
+	struct attempts attempts = attempts_of(vmi, guest);
+
 	ret->seen = m->done;
+	if (came_late(v, cond, vmi, guest))
+		finish(v, d, vmi, guest);
 	if (!str_eq(json_get_str(cond, "status"), "True") ||
 		!str_eq(json_get_str(cond, "reason"), HOT_MEMORY_IN_PLACE))
 		return;
@@ -147,5 +211,9 @@ void guest_memory(
 	/* Room first, then the guest; the other way round when it shrinks. */
 	if (guest > current && !guest_pod_covers(v, vmi, guest))
 		return;
+	if (attempts.next > v->now) {
+		ret->again = attempts.next;
+		return;
+	}
 	ret->set = guest;
 }

@@ -111,7 +111,8 @@ static void guests_action(
 	else if (str_eq(i->action, GUEST_DETACH))
 		links_detach(h->links, uid);
 	else if (str_eq(i->action, GUEST_SET_MEMORY))
-		links_set_memory(h->links, uid, json_i64(json_get(args, "bytes")));
+		links_set_memory(
+			h->links, uid, json_i64(json_get(args, "bytes")), json_i64(json_get(args, "max")));
 	else if (str_eq(i->action, GUEST_MEMORY_SEEN))
 		links_memory_seen(h->links, uid);
 	else if (str_eq(i->action, GUEST_SHUTDOWN))

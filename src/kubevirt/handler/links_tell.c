@@ -94,6 +94,7 @@ static void memory_done(struct link *k, int64_t bytes, const struct json *ok, co
 	/* Without launcher there is no result: asked again when it is back. */
 	m->done = !e || e->code != ERR_UNREACHABLE;
 	m->complete = ok && json_bool(json_get(ok, "complete"));
+	m->passing = e && (e->code == ERR_TIMEOUT || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT);
 	memory_answered(k, ok);
 	m->current = json_i64(json_at(k->facts.state, "/memory/current"));
 	free(k->memory_error);
@@ -133,7 +134,7 @@ static void ask_send(struct link *k, enum wire_verb v, const struct json *args, 
 	wire_client_call(k->client, v, args, ask_answered, a);
 }
 
-void links_set_memory(struct links *l, const char *uid, int64_t bytes)
+void links_set_memory(struct links *l, const char *uid, int64_t bytes, int64_t max)
 {
 	struct link *k = connected(l, uid);
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
@@ -144,6 +145,8 @@ void links_set_memory(struct links *l, const char *uid, int64_t bytes)
 	d = json_doc_new();
 	args = json_new_obj(d);
 	json_set_i64(d, args, "bytes", bytes);
+	if (max > 0)
+		json_set_i64(d, args, "max", max);
 	k->facts.memory = (struct guest_memory){ .busy = true, .target = bytes };
 	log_info("%s: guest memory to %lld MiB", k->key, (long long)(bytes >> 20));
 	ask_send(k, WIRE_set_memory, args, &(struct ask){ .bytes = bytes });

@@ -110,7 +110,7 @@ static void read_room(struct domain *d, const struct json *vmi, int64_t max)
 	if (d->memory % d->block == 0) {
 		if (max > 0 && (uint64_t)max > d->memory)
 			d->max_memory = (uint64_t)max / d->block * d->block;
-		if (floor >= DOMAIN_FLOOR_MIN && floor < d->memory && floor % d->block == 0)
+		if (floor >= (uint64_t)MEMORY_FLOOR_MIN && floor < d->memory && floor % d->block == 0)
 			d->base = floor;
 	}
 	d->room = d->max_memory;

@@ -15,7 +15,6 @@
 #define DOMAIN_GRACE_MAX_S 86400
 #define DOMAIN_FORWARDS_MAX 128
 #define CONTAINER_DISK_DIR "/var/run/kubevirt/container-disks"
-#define DOMAIN_FLOOR_MIN (1ull << 30)
 
 enum volume_kind { VOL_CONTAINER_DISK, VOL_NO_CLOUD, VOL_CONFIG_DRIVE, VOL_EMPTY };
 

@@ -8,13 +8,14 @@
 #include "kubevirt/vm/vm_impl.h"
 
 #define PATH "spec.template.spec.domain.memory.guest"
+#define PATH_MAX_GUEST "spec.template.spec.domain.memory.maxGuest"
 #define M "memory updated in template spec"
 #define NOT_SUPPORTED "memory hotplug not supported, "
 
 struct memory_case {
 	const struct vm_seen *seen;
 	const struct json *vmi, *domain; /* the VM's domain */
-	int64_t wanted, max, at_boot;
+	int64_t wanted, max, at_boot, floor;
 };
 
 /* H7's texts are made of a fixed part and the failing check; meanings are static, so here they all are. */
@@ -56,7 +57,7 @@ static const char *first_refusal(const struct memory_case *m)
 	why = memory_hotplug_check(m->domain, json_at_str(m->vmi, "/spec/architecture"), m->wanted, m->max);
 	if (why)
 		return unsupported(why); /* H7; it shadows H9 */
-	if (m->wanted < m->at_boot)
+	if (m->wanted < m->floor)
 		return M " to a value lower than what the VM started with"; /* H8 */
 	if (m->wanted > m->max)
 		return M " to a value higher than what's available"; /* H9 */
@@ -124,6 +125,40 @@ static bool is_what_the_guest_has(const struct memory_case *m)
 	return m->wanted == vmi_guest_current(m->vmi);
 }
 
+/* ---- the maximum (rollout.md 7.7) ---- */
+bool rollout_memory_max_goes(const struct vm_seen *s)
+{
+	const struct json *vmi = obj_json(s->vmi), *domain = json_at(s->template, "/spec/domain");
+	int64_t is = quantity_bytes(json_at(domain, "/memory/maxGuest"));
+
+	if (is < 0 || vmi_guest_max(vmi) < 0)
+		return false;
+	if (is == vmi_guest_max(vmi))
+		return vmi_guest_room(vmi) >= 0; /* there already, whatever it was at the start */
+	return rollout_live(s) && is <= vmi_guest_room(vmi) && is % domain_memory_block(domain) == 0 &&
+	       is >= vmi_guest_at_boot(vmi);
+}
+
+void rollout_memory_max(const struct vm_seen *s, struct edits *r)
+{
+	const struct json *vmi = obj_json(s->vmi), *is = json_at(s->template, "/spec/domain/memory/maxGuest");
+	char text[QUANTITY_TEXT_MAX];
+	int64_t bytes = quantity_bytes(is);
+
+	if (!rollout_memory_max_goes(s) || bytes == vmi_guest_max(vmi))
+		return;
+	rollout_add(r, PATH_MAX_GUEST, json_at(vmi, "/spec/domain/memory/maxGuest"), is, LIVE_MEMORY_MAX);
+	if (vmi_migrating(vmi))
+		rollout_busy(
+			r, "HotPlugMemoryError", "the maximum of memory waits for the end of a migration");
+	else if (vmi_phase(vmi) == VMI_RUNNING) {
+		struct json *draft = rollout_vmi(s, r);
+
+		json_put_str(r->vmi, draft, "/spec/domain/memory/maxGuest", quantity_bytes_text(bytes, text));
+	}
+}
+
+/* ---- the size ---- */
 static struct memory_case case_of(const struct vm_seen *s)
 {
 	const struct json *vmi = obj_json(s->vmi), *domain = json_at(s->template, "/spec/domain");
@@ -132,8 +167,10 @@ static struct memory_case case_of(const struct vm_seen *s)
 		.vmi = vmi,
 		.domain = domain,
 		.wanted = quantity_bytes(json_at(domain, "/memory/guest")),
-		.max = vmi_guest_max(vmi),
-		.at_boot = vmi_guest_at_boot(vmi) };
+		.max = rollout_memory_max_goes(s) ? quantity_bytes(json_at(domain, "/memory/maxGuest"))
+						  : vmi_guest_limit(vmi),
+		.at_boot = vmi_guest_at_boot(vmi),
+		.floor = vmi_guest_floor(vmi) };
 }
 
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)

@@ -110,6 +110,9 @@ void spec_diff(const char *at, const struct json *a, const struct json *b, spec_
 bool spec_same(const char *at, const struct json *a, const struct json *b);
 /* The live fields: each adds its change, staged or with its part of r->vmi. */
 void rollout_memory(const struct vm_seen *s, struct edits *r);
+/* maxGuest: can it be brought to the instance, or is it there (else it is compared with the start)? */
+bool rollout_memory_max_goes(const struct vm_seen *s);
+void rollout_memory_max(const struct vm_seen *s, struct edits *r);
 /* A change that was on its way and is not wanted any more, while the guest still has what is wanted: taken back, whatever else is
  * staged and under either strategy, for it would come true some day. */
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r);

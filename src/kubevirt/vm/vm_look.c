@@ -66,7 +66,7 @@ static void vm_refused(
 {
 	const struct obj *vm = look_get(l, &kind_vm, key);
 
-	if (vm)
+	if (vm && !i->sub)
 		vm_report_refusal(vm, e, look_now(l), out);
 }
 

@@ -76,6 +76,8 @@ static bool left_to_live(const struct static_walk *w, enum live_class class, con
 		return w->both_cpu;
 	case LIVE_MEMORY:
 		return w->guest;
+	case LIVE_MEMORY_MAX:
+		return rollout_memory_max_goes(w->seen);
 	case LIVE_NEUTRAL_UUID: /* persisted from the instance: no change */
 		return str_eq(
 			json_str(is), json_at_str(obj_json(w->seen->vmi), "/spec/domain/firmware/uuid"));
@@ -182,6 +184,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	ret->known = true;
 	rollout_cpu(s, ret);
 	rollout_placement(s, ret);
+	rollout_memory_max(s, ret);
 	rollout_memory(s, ret);
 	compare_static(s, ret);
 	compare_metadata(s, ret);

@@ -4,6 +4,7 @@
 #include "api/meta.h"
 #include "api/quantity.h"
 #include "base/time.h"
+#include "kubevirt/api/defaults.h"
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
 
@@ -107,6 +108,39 @@ int64_t vmi_guest_max(const struct json *vmi)
 int64_t vmi_guest_at_boot(const struct json *vmi)
 {
 	return quantity_bytes(json_at(vmi, "/status/memory/guestAtBoot"));
+}
+
+static int64_t annotated(const struct json *vmi, const char *name)
+{
+	const struct json *text = json_get(json_at(vmi, "/metadata/annotations"), name);
+
+	return text ? quantity_bytes(text) : -1;
+}
+
+/* As the launcher reads them (kubevirt/launcher/domain.c): what does not fit is as if it were not there. */
+int64_t vmi_guest_floor(const struct json *vmi)
+{
+	int64_t boot = vmi_guest_at_boot(vmi), floor = annotated(vmi, ANN_MEMORY_FLOOR);
+	int64_t block = domain_memory_block(json_at(vmi, "/spec/domain"));
+
+	return floor >= MEMORY_FLOOR_MIN && floor < boot && floor % block == 0 && boot % block == 0 ? floor
+												    : boot;
+}
+
+int64_t vmi_guest_limit(const struct json *vmi)
+{
+	int64_t max = vmi_guest_max(vmi), boot = vmi_guest_at_boot(vmi);
+
+	if (max >= 0)
+		return max;
+	return vmi_guest_floor(vmi) < boot ? boot : -1;
+}
+
+int64_t vmi_guest_room(const struct json *vmi)
+{
+	int64_t room = annotated(vmi, ANN_MEMORY_ROOM), max = vmi_guest_max(vmi);
+
+	return max >= 0 && room >= max ? room : -1;
 }
 
 int64_t vmi_guest_requested(const struct json *vmi)

@@ -45,6 +45,12 @@ bool vmi_migrating(const struct json *vmi);
 int64_t vmi_guest_wanted(const struct json *vmi);  /* spec.domain.memory.guest */
 int64_t vmi_guest_max(const struct json *vmi);     /* spec.domain.memory.maxGuest */
 int64_t vmi_guest_at_boot(const struct json *vmi); /* status.memory... */
+/* The least it can be shrunk to: guestAtBoot, or less where it was started with a floor (ANN_MEMORY_FLOOR). */
+int64_t vmi_guest_floor(const struct json *vmi);
+/* The most it can grow to: maxGuest; without that guestAtBoot where there is a floor below it; -1: its memory is fixed. */
+int64_t vmi_guest_limit(const struct json *vmi);
+int64_t vmi_guest_room(
+	const struct json *vmi); /* how far maxGuest can be raised (ANN_MEMORY_ROOM); -1: not at all */
 int64_t vmi_guest_requested(const struct json *vmi);
 int64_t vmi_guest_current(const struct json *vmi);
 /* The value that the present HotMemoryChange is about; without the annotation, what is wanted. */

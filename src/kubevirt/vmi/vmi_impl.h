@@ -41,6 +41,8 @@ void vmi_placement(struct vmi_turn *t);
 void vmi_pod_facts(struct vmi_turn *t);
 /* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */
 void vmi_report_refusal(const struct obj *vmi, const struct err *e, int64_t now, struct plan *out);
+/* It would not resize the launcher pod either: for this size that is not tried again (handoff.h, ANN_RESIZE_REFUSED). */
+void vmi_report_no_resize(const struct obj *vmi, const char *pod, const struct err *e, struct plan *out);
 void vmi_decide_seen(const struct vmi_seen *s, struct plan *out);
 
 /* ---- the pod ---- */

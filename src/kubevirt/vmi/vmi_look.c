@@ -6,6 +6,8 @@
 #include "kubevirt/api/names.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
+#include <string.h>
+
 /* The launcher that counts: one that is not going, else any. */
 static void look_pods(const struct look *l, struct vmi_seen *s)
 {
@@ -50,7 +52,9 @@ static void vmi_refused(
 {
 	const struct obj *vmi = look_get(l, &kind_vmi, key);
 
-	if (vmi)
+	if (vmi && str_eq(i->sub, "resize"))
+		vmi_report_no_resize(vmi, strrchr(i->key, '/') ? strrchr(i->key, '/') + 1 : i->key, e, out);
+	else if (vmi && !i->sub)
 		vmi_report_refusal(vmi, e, look_now(l), out);
 }
 

@@ -2,6 +2,7 @@
 /* A change of memory in place: handoff.h, rollout.md 3.3 and 7.4, decisions 10, 11. All levels, no edges: a pass derives the
  * condition and the pod's memory from what the instance wants, what virt-handler has said, and what the node has given. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "api/meta.h"
 #include "api/quantity.h"
@@ -91,6 +92,29 @@ static void plan_resize(const struct hot *h, struct size to, struct plan *out)
 	plan_change(out, &kind_pod, pod, "resize", d);
 }
 
+/* Why the API server would not resize the pod for what is wanted now; NULL: nothing of the kind is known. */
+static const char *refused(const struct hot *h)
+{
+	const char *text = meta_annotation(h->t->vmi, ANN_RESIZE_REFUSED);
+	CLEANUP(mem_freep) char *target = str_printf("%" PRId64 " ", h->wanted);
+
+	return text && str_starts(text, target) ? text + strlen(target) : NULL;
+}
+
+void vmi_report_no_resize(const struct obj *vmi, const char *pod, const struct err *e, struct plan *out)
+{
+	struct json_doc *d;
+	CLEANUP(mem_freep) char *text = NULL;
+
+	if (e->code == ERR_NOT_FOUND && strstr(e->msg, pod))
+		return; /* it is the pod that is gone */
+	d = obj_draft(vmi);
+	text = str_printf("%" PRId64 " %.200s", vmi_guest_wanted(obj_json(vmi)), e->msg);
+	meta_set_annotation(d, json_root(d), ANN_RESIZE_REFUSED, text);
+	if (plan_change(out, &kind_vmi, vmi, NULL, d))
+		plan_event(out, vmi, true, "PodResizeRefused", "Resizing the launcher pod: %s", e->msg);
+}
+
 /* Why it can not be done on this node; NULL: it can, as far as is known. Caller frees. */
 static char *obstacle(const struct hot *h)
 {
@@ -101,6 +125,8 @@ static char *obstacle(const struct hot *h)
 		return mem_strdup("the feature gate InPlaceHotplug is off");
 	if (h->need.hugepage_size)
 		return mem_strdup("memory of huge pages can not grow in place");
+	if (refused(h))
+		return str_printf("the API server does not resize the pod (%s)", refused(h));
 	/* The node's answer to what the pod asks for now, not to an earlier wish. */
 	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)))
 		return str_printf("the node has no room (%s%s%s)",
@@ -118,11 +144,25 @@ static const char *pod_trouble(const struct hot *h)
 	return str_eq(json_get_str(c, "reason"), "Error") ? json_get_str(c, "message") : NULL;
 }
 
+/* What stands in the condition while it is under way here: the pod's trouble, else what virt-handler says of its attempts. */
+static const char *told(const struct hot *h)
+{
+	const struct json *c = vmi_cond(h->t->vmi, COND_HOT_MEMORY);
+	const char *trouble = pod_trouble(h);
+
+	if (!trouble && meta_annotation(h->t->vmi, ANN_HOT_MEMORY_FAILURES) &&
+		str_eq(json_get_str(c, "reason"), HOT_MEMORY_IN_PLACE))
+		return json_get_str(c, "message");
+	return trouble;
+}
+
 static void set_condition(const struct hot *h, const char *reason, const char *message)
 {
 	CLEANUP(mem_freep) char *target = str_printf("%" PRId64, h->wanted);
 
 	cond_set(h->t->d, h->t->status, COND_HOT_MEMORY, "True", reason, message, h->t->s->now);
+	/* rollout.md 3.3, 2.: for whoever renders the target of a migration */
+	meta_set_label(h->t->d, h->t->vmi, LABEL_MEMORY_OVERHEAD_RATIO, h->t->s->config->overhead_ratio_text);
 	meta_set_annotation(h->t->d, h->t->vmi, ANN_HOT_MEMORY_TARGET, target);
 }
 
@@ -144,7 +184,7 @@ static void under_way(const struct hot *h, const char *reason_now, struct plan *
 		set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
 		return;
 	}
-	set_condition(h, HOT_MEMORY_IN_PLACE, pod_trouble(h));
+	set_condition(h, HOT_MEMORY_IN_PLACE, told(h));
 	/* First the pod, then the guest; the other way round when it shrinks. */
 	plan_resize(h, wished(h), out);
 }
@@ -159,13 +199,18 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 	};
 
 	if (t->phase != VMI_RUNNING || obj_deleting(s->vmi) || !s->pod || obj_deleting(s->pod) ||
-		vmi_guest_max(t->vmi) < 0 || h.wanted < 0 || h.requested < 0 || vmi_migrating(t->vmi) ||
+		vmi_guest_limit(t->vmi) < 0 || h.wanted < 0 || h.requested < 0 || vmi_migrating(t->vmi) ||
 		!read_pod(&h))
 		return;
 	if (str_eq(status, "False") && vmi_hot_memory_target(t->vmi) == h.wanted)
 		return; /* tried, and it failed: another value is another try (H4) */
+	if (!str_eq(status, "True"))
+		meta_set_label(t->d, t->vmi, LABEL_MEMORY_OVERHEAD_RATIO, NULL);
 	if (!c && h.wanted == h.requested) {
-		if (!h.need.hugepage_size && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+		if (!refused(&h))
+			meta_set_annotation(t->d, t->vmi, ANN_RESIZE_REFUSED, NULL);
+		if (!h.need.hugepage_size && !refused(&h) &&
+			gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
 			plan_resize(&h, needed(&h), out);
 		return;
 	}
