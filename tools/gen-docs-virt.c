@@ -11,36 +11,25 @@
 #include "qemu/qmp_cmds.h"
 
 /* ---- which field is live ---- */
-static const struct {
-	const char *how, *limits;
-} live_text[LIVE_CLASS_MAX] = {
-	[LIVE_MEMORY_MAX] = { "live where room was reserved",
-		"annotation `coracle.dev/memory-room` at start; else staged" },
-	[LIVE_MEMORY] = { "live, in place",
-		"1Gi or more, multiples of 2Mi, from `guestAtBoot` to `maxGuest`" },
-	[LIVE_CPU_SOCKETS] = { "staged in this version",
-		"RestartRequired says so; KubeVirt adds sockets live" },
-	[LIVE_PLACEMENT] = { "copied to the instance", "the pod stays where it is; its successor obeys" },
-	[LIVE_VOLUMES] = { "staged in this version", "KubeVirt plugs hotpluggable volumes live" },
-	[LIVE_DISKS] = { "staged in this version", "as volumes" },
-	[LIVE_NICS] = { "staged in this version", "KubeVirt plugs bridge and SR-IOV cards live" },
-	[LIVE_NEUTRAL_UUID] = { "no change", "when it is the UUID that the guest has; else staged" },
-};
-
 static void on_live_field(void *arg, const char *path, const struct field *f)
 {
 	struct str *out = arg;
+	const struct live_text *t;
 
-	if (f->live)
-		str_addf(
-			out, "| `%s` | %s | %s |\n", path, live_text[f->live].how, live_text[f->live].limits);
+	if (!f->live)
+		return;
+	t = live_class_text((enum live_class)f->live);
+	str_addf(out, "| `%s` | %s | %s | %s |\n", path, t->by, t->limits, t->otherwise);
 }
 
 static void live_fields(struct str *out, const char *top)
 {
-	str_add(out, "| below `spec.template.spec` | under LiveUpdate | limits |\n|---|---|---|\n");
+	const struct live_text *t = live_class_text(LIVE_RESTART);
+
+	str_add(out, "| below `spec.template.spec` | under LiveUpdate | limits | beyond them "
+		     "|\n|---|---|---|---|\n");
 	fields_visit(&vmi_spec_fields, on_live_field, out);
-	str_add(out, "| every other field | staged | RestartRequired |\n");
+	str_addf(out, "| every other field | %s | %s | %s |\n", t->by, t->limits, t->otherwise);
 }
 
 /* ---- gates ---- */

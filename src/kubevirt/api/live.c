@@ -37,3 +37,26 @@ const char *live_class_name(enum live_class c)
 	};
 	return c < LIVE_CLASS_MAX ? text[c] : "restart";
 }
+
+#define STAGED "RestartRequired"
+
+const struct live_text *live_class_text(enum live_class c)
+{
+	static const struct live_text text[LIVE_CLASS_MAX] = {
+		[LIVE_RESTART] = { "the next start", "", STAGED },
+		[LIVE_MEMORY] = { "resized in place: the pod, then the guest's virtio-mem device",
+			"1Gi or more, multiples of 2Mi, from `guestAtBoot` to `maxGuest`", STAGED },
+		[LIVE_MEMORY_MAX] = { "raised in place",
+			"as far as room was reserved at the start: annotation "
+			"`coracle.dev/memory-room`",
+			STAGED },
+		[LIVE_CPU_SOCKETS] = { "the next start, in this version", "", STAGED },
+		[LIVE_PLACEMENT] = { "copied to the instance",
+			"the pod stays where it is; its successor obeys", "while a migration runs it waits" },
+		[LIVE_VOLUMES] = { "the next start, in this version", "", STAGED },
+		[LIVE_DISKS] = { "the next start, in this version", "", STAGED },
+		[LIVE_NICS] = { "the next start, in this version", "", STAGED },
+		[LIVE_NEUTRAL_UUID] = { "no change", "when it is the UUID that the guest has", STAGED },
+	};
+	return &text[c < LIVE_CLASS_MAX ? c : LIVE_RESTART];
+}

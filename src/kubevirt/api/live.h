@@ -19,4 +19,10 @@ enum live_class {
 /* Class of a dotted path below template.spec ("domain.memory.guest", "volumes.0.name", "nodeSelector.zone"): that of the
  * nearest row above it that has one. */
 enum live_class live_class(const char *dotted_path);
+/* What docs/rollout.md says of a class: how a change gets to the guest under LiveUpdate, within which limits, and what becomes
+ * of it beyond them. To be kept in step with what is done: the page is made from it (tools/gen-docs). */
+struct live_text {
+	const char *by, *limits, *otherwise;
+};
+const struct live_text *live_class_text(enum live_class c);
 const char *live_class_name(enum live_class c); /* "memory", for logs and docs */

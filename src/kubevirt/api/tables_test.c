@@ -253,6 +253,14 @@ static void live_class_is_that_of_the_nearest_row(void **s)
 			fail_msg("%s: %s", rows[i].path, live_class_name(live_class(rows[i].path)));
 }
 
+static void every_class_is_described(void **s)
+{
+	for (int c = 0; c <= LIVE_CLASS_MAX; c++) {
+		const struct live_text *t = live_class_text((enum live_class)c);
+		assert_true(t->by && *t->by && t->limits && t->otherwise && *t->otherwise);
+	}
+}
+
 static void gate_names_are_distinct(void **s)
 {
 	for (int g = 0; g < GATE_MAX; g++) {
@@ -272,6 +280,7 @@ int main(void)
 		cmocka_unit_test(what_users_write_is_kept),
 		cmocka_unit_test(kubevirt_cr_takes_both_batch_spellings_and_null_strategy),
 		cmocka_unit_test(live_class_is_that_of_the_nearest_row),
+		cmocka_unit_test(every_class_is_described),
 		cmocka_unit_test(gate_names_are_distinct),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
