@@ -96,7 +96,8 @@ void it_validate_vm(const struct json *vm, const struct kv_config *c, struct it_
 	it_apply(d, template, TEMPLATE_SPEC, type, preference, &conflicts);
 	for (size_t i = 0; i < conflicts.len; i++)
 		cause_text(causes, "FieldValueInvalid", conflicts.items[i], IT_CONFLICT, conflicts.items[i]);
-	if (!conflicts.len)
+	/* A type that is not there yet will be looked at when it is. */
+	if (!conflicts.len && (type || !it_matcher(vm, IT_INSTANCETYPE)))
 		check_requirements(type, preference, json_get(template, "spec"), c, causes);
 	if (!causes->len)
 		*ret = TAKE(d);

@@ -141,6 +141,9 @@ static void what_can_not_be_found_is_not_refused(void **state)
 	assert_int_equal(s.causes.len, 0);
 	assert_null(s.after);
 	done(&s);
+	s = validate("'instancetype':{'name':'none'},'preference':{'name':'needs1Gi'}", BARE);
+	assert_int_equal(s.causes.len, 0);
+	done(&s);
 }
 
 /* 92 */

@@ -26,6 +26,7 @@ static const struct command {
 	{ "console", "VM", 1, 1, console_run, "connect to the serial console; ^] ends" },
 	{ "rollout", "status|diff VM", 2, 2, rollout_run, "what of its edits a running guest has",
 		"status|diff" },
+	{ "expand", "", 0, 0, expand_run, "a VM with its instance type and preference applied" },
 	{ "version", "", 0, 0, version_run, "versions of virtctl and of the server" },
 	{ NULL },
 };
@@ -55,13 +56,24 @@ static void usage(FILE *to)
 	      "      --timeout MINUTES  console: how long to wait for the guest (5);\n"
 	      "                         rollout status --watch: how long to wait at all\n"
 	      "  -w, --watch            rollout status: wait until nothing is on its way\n"
-	      "  -o, --output json      rollout: for programs\n"
+	      "  -o, --output json      rollout: for programs; expand: json or yaml (yaml)\n"
+	      "      --vm VM            expand: one that is there\n"
+	      "  -f, --file FILE        expand: one that is not; - is standard input\n"
 	      "      --dry-run          check only\n"
 	      "  -c, --client           version: virtctl's own\n",
 		to);
 }
 
-enum { OPT_KUBECONFIG = 256, OPT_PAUSED, OPT_FORCE, OPT_GRACE, OPT_TIMEOUT, OPT_DRY_RUN, OPT_SELECTOR };
+enum {
+	OPT_KUBECONFIG = 256,
+	OPT_PAUSED,
+	OPT_FORCE,
+	OPT_GRACE,
+	OPT_TIMEOUT,
+	OPT_DRY_RUN,
+	OPT_SELECTOR,
+	OPT_VM
+};
 
 static const struct option longs[] = { { "namespace", required_argument, NULL, 'n' },
 	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
@@ -70,6 +82,7 @@ static const struct option longs[] = { { "namespace", required_argument, NULL, '
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT }, { "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "addedNodeSelector", required_argument, NULL, OPT_SELECTOR }, { "client", no_argument, NULL, 'c' },
 	{ "watch", no_argument, NULL, 'w' }, { "output", required_argument, NULL, 'o' },
+	{ "vm", required_argument, NULL, OPT_VM }, { "file", required_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 
 static int bad(const char *text, const char *what)
@@ -94,7 +107,15 @@ static int option(struct virtctl *v, int o)
 		return 0;
 	case 'o':
 		v->output = optarg;
-		return str_eq(optarg, "json") ? 0 : bad("--output can be json", optarg);
+		return str_eq(optarg, "json") || str_eq(optarg, "yaml")
+			       ? 0
+			       : bad("--output can be json or yaml", optarg);
+	case 'f':
+		v->file = optarg;
+		return 0;
+	case OPT_VM:
+		v->vm = optarg;
+		return 0;
 	case OPT_KUBECONFIG:
 		v->kubeconfig = optarg;
 		return 0;
@@ -151,6 +172,10 @@ static int check(struct virtctl *v)
 		CLEANUP(mem_freep) char *text = str_printf("%s is expected before the name, not", c->first);
 		return bad(text, v->args[0]);
 	}
+	if (str_eq(v->command, "expand") && !v->vm == !v->file)
+		return bad("either --vm or --file is needed", v->command);
+	if (str_eq(v->output, "yaml") && !str_eq(v->command, "expand"))
+		return bad("--output can be json", v->output);
 	/* KubeVirt's virtctl takes both or none. */
 	if (v->force != (v->grace_seconds >= 0))
 		return bad("--force and --grace-period go together", v->command);
@@ -161,7 +186,7 @@ int virtctl_parse(int argc, char **argv, struct virtctl *v)
 {
 	*v = (struct virtctl){ .grace_seconds = -1, .timeout_minutes = VIRTCTL_CONSOLE_TIMEOUT_MIN };
 	optind = 0; /* start afresh: tests parse many command lines */
-	for (int o; (o = getopt_long(argc, argv, "n:cwo:h", longs, NULL)) != -1;) {
+	for (int o; (o = getopt_long(argc, argv, "n:cwo:f:h", longs, NULL)) != -1;) {
 		if (o == 'h') {
 			usage(stdout);
 			return 1;

@@ -19,7 +19,8 @@ struct virtctl {
 	int64_t grace_seconds;  /* -1: not given */
 	double timeout_minutes; /* console, rollout status --watch */
 	bool timeout_given, watch;
-	const char *output;        /* "json"; NULL: for people */
+	const char *output;        /* "json", expand: or "yaml"; NULL: for people */
+	const char *vm, *file;     /* expand */
 	const char *node_selector; /* migrate: k=v[,k=v] */
 	/* made from it */
 	struct loop *loop;
@@ -40,8 +41,8 @@ int verbs_request(const struct virtctl *v, const char *ns, struct str *path, str
 virtctl_fn verbs_run, version_run;
 /* An answer that is no success: its Status as an error. */
 int virtctl_check_status(int status, const struct str *body, struct err *e);
-/* rollout.c */
-virtctl_fn rollout_run;
+/* rollout.c, expand.c */
+virtctl_fn rollout_run, expand_run;
 /* Warns on stderr if the server's major.minor is another than ours. */
 void version_compare(struct virtctl *v);
 bool version_differs(const char *ours, const char *theirs);

@@ -68,7 +68,8 @@ static void bad_command_lines_are_refused(void **s)
 		"virtctl stop a --grace-period 3", "virtctl stop a --grace-period x --force",
 		"virtctl console a --timeout soon", "virtctl start a --fast", "virtctl rollout a",
 		"virtctl rollout undo a", "virtctl rollout status", "virtctl rollout status a -o yaml",
-		"virtctl rollout status|diff a" };
+		"virtctl rollout status|diff a", "virtctl expand", "virtctl expand --vm a --file b",
+		"virtctl expand a", "virtctl start a -o yaml" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CLEANUP(mem_freep) char *keep = NULL;
 		struct virtctl v;
@@ -87,6 +88,12 @@ static void options_stand_anywhere(void **s)
 	assert_string_equal(v.args[0], "a");
 	assert_true(v.timeout_minutes == 0.5);
 	free(keep);
+	assert_int_equal(parse("virtctl expand -f x.yaml -o yaml", &v, &keep), 0);
+	assert_string_equal(v.file, "x.yaml");
+	mem_freep(&keep);
+	assert_int_equal(parse("virtctl expand --vm a", &v, &keep), 0);
+	assert_string_equal(v.vm, "a");
+	mem_freep(&keep);
 	assert_int_equal(parse("virtctl rollout status -w --timeout 2 a -o json", &v, &keep), 0);
 	assert_true(v.watch && v.timeout_given && v.timeout_minutes == 2);
 	assert_string_equal(v.output, "json");
