@@ -59,7 +59,10 @@ static int get_config(struct virtctl *v, struct snapshot *s, struct err *e)
 		    v->client, "GET", "/apis/kubevirt.io/v1/kubevirts", NULL, NULL, 0, &status, &body, e) < 0)
 		return -1;
 	if (virtctl_check_status(status, &body, e) < 0)
-		return err_wrap(e, "The rollout strategy stands in the KubeVirt object");
+		return err_wrap(e,
+			"The rollout strategy stands in the KubeVirt object, which has to be seen for this "
+			"(ClusterRole kubevirt.io:view, for the whole cluster); without it there is the VM's "
+			"condition RestartRequired");
 	list = json_parse(str_cstr(&body), body.len, e);
 	if (!list)
 		return -1;
