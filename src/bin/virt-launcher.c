@@ -5,7 +5,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "kubevirt/api/names.h"
+#include "kubevirt/launcher/attach.h"
 #include "kubevirt/launcher/launcher.h"
+#include "kubevirt/launcher/place.h"
+#include "kubevirt/wire/wire.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -17,8 +21,10 @@
 #define DIR_WAIT_MS 30000 /* for virt-handler to make the directory ours (kubevirt/api/handoff.h) */
 
 struct options {
+	char **rest; /* behind --place, --attach */
+	size_t n_rest;
 	const char *dir, *socket, *qemu, *kvm;
-	bool allow_emulation, debug, version, help;
+	bool allow_emulation, place, attach, debug, version, help;
 };
 
 static const struct option_row {
@@ -32,6 +38,10 @@ static const struct option_row {
 		offsetof(struct options, allow_emulation) },
 	{ "--qemu", "PATH", "the QEMU to use (qemu-system-x86_64)", offsetof(struct options, qemu) },
 	{ "--kvm", "PATH", "the KVM device (/dev/kvm)", offsetof(struct options, kvm) },
+	{ "--place", NULL, "make disk images instead: pairs PATH BYTES follow",
+		offsetof(struct options, place) },
+	{ "--attach", NULL, "offer a disk to the launcher of --dir instead: ID FILE BYTES [ro] follow",
+		offsetof(struct options, attach) },
 	{ "--debug", NULL, "log more", offsetof(struct options, debug) },
 	{ "--version", NULL, "print the version", offsetof(struct options, version) },
 	{ "--help", NULL, "print this", offsetof(struct options, help) },
@@ -52,6 +62,11 @@ static bool parse(int argc, char **argv, struct options *o)
 		const struct option_row *row = rows;
 		size_t len = strcspn(argv[i], "=");
 
+		if ((o->place || o->attach) && argv[i][0] != '-') {
+			o->rest = argv + i;
+			o->n_rest = (size_t)(argc - i);
+			return true;
+		}
 		while (row < rows + ARRAY_LEN(rows) &&
 			(strlen(row->name) != len || strncmp(row->name, argv[i], len) != 0))
 			row++;
@@ -85,6 +100,39 @@ static void await_dir(const char *dir)
 	}
 }
 
+/* The init container of a launcher pod: kubevirt/launcher/place.h. */
+static int place(const struct options *o)
+{
+	struct err e;
+
+	for (size_t i = 0; i + 1 < o->n_rest; i += 2) {
+		uint64_t size;
+
+		if (!str_to_u64(o->rest[i + 1], &size))
+			err_set(&e, ERR_BAD_REQUEST, "\"%s\" is no number of bytes", o->rest[i + 1]);
+		else if (place_disk(o->rest[i], size, KV_LAUNCHER_UID, &e) == 0)
+			continue;
+		log_error("%s", e.msg);
+		return 1;
+	}
+	return 0;
+}
+
+/* An attachment pod: kubevirt/launcher/attach.h. */
+static int attach(const struct options *o)
+{
+	CLEANUP(mem_freep)
+	char *socket = o->socket ? mem_strdup(o->socket) : str_printf("%s/%s", o->dir, WIRE_SOCKET);
+	struct attach_spec s = { .socket = socket, .uid = KV_LAUNCHER_UID };
+
+	if (o->n_rest < 3 || !str_to_u64(o->rest[2], &s.size))
+		return usage(stderr);
+	s.id = o->rest[0];
+	s.file = o->rest[1];
+	s.readonly = o->n_rest > 3 && str_eq(o->rest[3], "ro");
+	return attach_run(&s);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .dir = DEFAULT_DIR };
@@ -102,6 +150,10 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_init("virt-launcher", o.debug ? LOG_DEBUG : LOG_INFO);
+	if (o.place)
+		return place(&o);
+	if (o.attach)
+		return attach(&o);
 	await_dir(o.dir);
 	loop = loop_new();
 	if (launcher_new(loop,

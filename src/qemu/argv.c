@@ -84,7 +84,9 @@ static int check_disk(const struct vm_disk *d, enum vm_arch arch, struct err *e)
 	if (!name_ok(d->name))
 		return err_set(
 			e, ERR_INVALID, "disk name \"%s\" can not be a device id", d->name ? d->name : "");
-	if (!d->file || (d->file[0] != '/'))
+	if (d->empty && !d->cdrom)
+		return err_set(e, ERR_INVALID, "disk \"%s\": only a CD-ROM drive can be empty", d->name);
+	if (!d->empty && (!d->file || d->file[0] != '/'))
 		return err_set(e, ERR_INVALID, "disk \"%s\": its file must be an absolute path", d->name);
 	if (d->serial && !plain(d->serial, 256))
 		return err_set(e, ERR_INVALID, "disk \"%s\": serial \"%s\" has characters QEMU can not take",
@@ -404,104 +406,47 @@ static void add_fixed_devices(const struct vm_config *c, const struct vm_ports *
 	}
 }
 
-/* QEMU takes 31 characters, the first a letter, and we need ".base.file" behind it. */
-#define NODE_NAME_KEEP 19
-
-void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX])
-{
-	uint32_t h = 2166136261u; /* FNV-1a: the same on both ends of a migration */
-
-	if (strlen(disk) <= NODE_NAME_KEEP) {
-		snprintf(ret, VM_NODE_NAME_MAX, "d-%s", disk);
-		return;
-	}
-	for (const char *p = disk; *p; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	snprintf(ret, VM_NODE_NAME_MAX, "d-%.*s-%08x", NODE_NAME_KEEP - 9, disk, h);
-}
-
-/* {"driver":"file",...}: the protocol node below `name`. */
-static void add_file_node(struct strv *v, const char *name, const char *suffix, const char *file,
-	bool block_device, bool readonly)
-{
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	struct json *o = json_new_obj(d);
-
-	json_set_str(d, o, "driver", block_device ? "host_device" : "file");
-	json_set_strf(d, o, "node-name", "%s%s.file", name, suffix);
-	json_set_str(d, o, "filename", file);
-	if (readonly) {
-		json_set_bool(d, o, "read-only", true);
-		json_set_bool(d, o, "auto-read-only", false);
-	} else {
-		json_set_str(d, o, "discard", "unmap");
-	}
-	strv_add(v, "-blockdev");
-	strv_take(v, json_write(o, NULL));
-}
-
-static void add_format_node(
-	struct strv *v, const char *name, const char *suffix, enum vm_format f, bool readonly, bool has_base)
-{
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	struct json *o = json_new_obj(d);
-
-	json_set_str(d, o, "driver", f == VM_QCOW2 ? "qcow2" : "raw");
-	json_set_strf(d, o, "node-name", "%s%s", name, suffix);
-	json_set_strf(d, o, "file", "%s%s.file", name, suffix);
-	if (has_base)
-		json_set_strf(d, o, "backing", "%s.base", name);
-	else if (f == VM_QCOW2)
-		json_set(d, o, "backing",
-			json_new_null(d)); /* never follow a name that an image brings along */
-	if (readonly)
-		json_set_bool(d, o, "read-only", true);
-	else
-		json_set_str(d, o, "discard", "unmap");
-	strv_add(v, "-blockdev");
-	strv_take(v, json_write(o, NULL));
-}
-
 struct lanes {
 	unsigned scsi, sata;
 };
 
+static void add_node(void *arg, const struct json *o)
+{
+	strv_add(arg, "-blockdev");
+	strv_take(arg, json_write(o, NULL));
+}
+
+/* "driver,key=value,...": the other spelling of the same. */
+static void add_device(struct strv *v, const struct json *o)
+{
+	struct str s = { 0 };
+
+	JSON_EACH (it, o) {
+		if (!str_eq(it.key, "driver"))
+			str_addf(&s, ",%.*s=", (int)it.key_len, it.key);
+		if (json_is_bool(it.val))
+			str_add(&s, json_bool(it.val) ? "on" : "off");
+		else if (json_is_str(it.val))
+			str_add(&s, json_str(it.val));
+		else
+			str_addf(&s, "%lld", (long long)json_i64(it.val));
+	}
+	strv_add(v, "-device");
+	strv_take(v, str_take(&s));
+}
+
 static void add_disk(
 	const struct vm_disk *d, const struct vm_ports *ports, struct lanes *lane, struct strv *v)
 {
-	struct str s = { 0 };
-	char node[VM_NODE_NAME_MAX];
+	CLEANUP(json_doc_freep) struct json_doc *doc = json_doc_new();
+	char bus[16];
 
-	vm_node_name(d->name, node);
-	if (d->base) {
-		add_file_node(v, node, ".base", d->base, false, true);
-		add_format_node(v, node, ".base", d->base_format, true, false);
-	}
-	add_file_node(v, node, "", d->file, d->block_device, d->readonly);
-	add_format_node(v, node, "", d->format, d->readonly, d->base != NULL);
-	switch (d->bus) {
-	case VM_VIRTIO:
-		str_addf(&s, "virtio-blk-pci,id=disk-%s,drive=%s,bus=rp%zu,write-cache=on", d->name, node,
-			port_of(ports, "disk", d->name));
-		break;
-	case VM_SCSI:
-		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=scsi0.0,channel=0,scsi-id=0,lun=%u%s",
-			d->cdrom ? "scsi-cd" : "scsi-hd", d->name, node, lane->scsi++,
-			d->cdrom ? "" : ",write-cache=on");
-		break;
-	case VM_SATA:
-		/* q35's own controller at 00:1f.2 is bus ide */
-		str_addf(&s, "%s,id=disk-%s,drive=%s,bus=ide.%u%s", d->cdrom ? "ide-cd" : "ide-hd", d->name,
-			node, lane->sata++, d->cdrom ? "" : ",write-cache=on");
-		break;
-	}
-	if (d->bootindex)
-		str_addf(&s, ",bootindex=%d", d->bootindex);
-	if (d->serial)
-		str_addf(&s, ",serial=%s", d->serial);
-	str_add(&s, ",werror=stop,rerror=stop");
-	strv_add(v, "-device");
-	strv_take(v, str_take(&s));
+	vm_disk_nodes(d, add_node, v);
+	snprintf(bus, sizeof(bus), "rp%zu", d->bus == VM_VIRTIO ? port_of(ports, "disk", d->name) : 0);
+	add_device(v, vm_disk_device(doc, d, bus,
+			      d->bus == VM_SCSI   ? lane->scsi++
+			      : d->bus == VM_SATA ? lane->sata++
+						  : 0));
 }
 
 static void add_nic(const struct vm_nic *n, const struct vm_ports *ports, struct strv *v)
@@ -543,10 +488,7 @@ void vm_argv(const struct vm_config *c, struct strv *ret)
 	vm_ports_of(c, ports);
 	add_machine(c, ret);
 	if (c->firmware_code) {
-		add_file_node(ret, "fw-code", "", c->firmware_code, false, true);
-		add_file_node(ret, "fw-vars", "", c->firmware_vars, false, false);
-		add_format_node(ret, "fw-code", "", VM_RAW, true, false);
-		add_format_node(ret, "fw-vars", "", VM_RAW, false, false);
+		vm_firmware_nodes(c, add_node, ret);
 	}
 	add_channels(c, ret);
 	add_fixed_devices(c, ports, ret);

@@ -227,6 +227,19 @@ void qmp_send_file(struct qmp *q, const char *name, int fd, qmp_reply_fn *fn, vo
 	qmp_submit(q, c);
 }
 
+void qmp_send_fdset(struct qmp *q, uint64_t set, int fd, qmp_reply_fn *fn, void *arg)
+{
+	const struct qmp_cmd_info *info = &qmp_cmds[QMP_add_fd];
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *args = json_new_obj(d);
+	struct call *c;
+
+	json_set_i64(d, args, "fdset-id", (int64_t)set);
+	c = qmp_queue(q, info->wire, args, info->limit_ms, fn, arg);
+	c->fd = fd;
+	qmp_submit(q, c);
+}
+
 static void qmp_first_reply(void *arg, const struct json *ret, const struct err *e)
 {
 	struct qmp *q = arg;

@@ -38,3 +38,5 @@ void qmp_send(
 	struct qmp *q, const char *cmd, const struct json *args, int limit_ms, qmp_reply_fn *fn, void *arg);
 /* getfd: QEMU gets the descriptor (taken) under that name, for netdev_add and the like. */
 void qmp_send_file(struct qmp *q, const char *name, int fd, qmp_reply_fn *fn, void *arg);
+/* add-fd: QEMU opens it (taken) as "/dev/fdset/SET"; remove_fd() when that has been done. */
+void qmp_send_fdset(struct qmp *q, uint64_t set, int fd, qmp_reply_fn *fn, void *arg);

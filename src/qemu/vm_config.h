@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #include <stdint.h>
@@ -25,17 +26,24 @@ enum vm_arch { VM_X86_64, VM_AARCH64 };
 enum vm_format { VM_RAW, VM_QCOW2 };
 enum vm_bus { VM_VIRTIO, VM_SCSI, VM_SATA };
 
+enum vm_cache { VM_CACHE_DEFAULT, VM_CACHE_NONE, VM_CACHE_WRITETHROUGH, VM_CACHE_WRITEBACK };
+
 struct vm_disk {
 	const char *name;
 	enum vm_bus bus;
 	bool cdrom, readonly;
-	const char *file;
+	bool empty;       /* a CD-ROM drive without a medium: no file */
+	const char *file; /* or "/dev/fdset/N" */
 	enum vm_format format;
 	const char *base; /* backing file, read-only; NULL: none */
 	enum vm_format base_format;
 	bool block_device; /* file is one */
+	bool base_device;  /* base is one */
 	int bootindex;     /* 0: none */
 	const char *serial;
+	enum vm_cache cache;
+	const char *error_policy; /* stop, ignore, report, enospc; NULL: stop */
+	bool shareable;           /* others may write it too */
 };
 
 enum vm_netdev { VM_NET_STREAM_FD, VM_NET_SLIRP, VM_NET_TAP_FD };
@@ -91,8 +99,8 @@ enum { PORT_SERIAL, PORT_BALLOON, PORT_SCSI, PORT_RNG, PORT_MEM, PORT_FIRST_DISK
 int vm_config_check(const struct vm_config *c, struct err *e);
 /* As vm_argv() places them, spare ports included. */
 void vm_ports_of(const struct vm_config *c, struct vm_ports *ret);
-/* For what is plugged later. Device id: "KIND-NAME". The index of the port that is its own from now on; -1: none is free. It is
- * given back when the guest has let go of the device, not before. */
+/* For what is plugged later. Device id: "KIND-NAME". The index of the port that is its own from now on; -1: none
+ * is free. It is given back when the guest has let go of the device, not before. */
 int vm_port_take(struct vm_ports *p, const char *kind, const char *name);
 void vm_port_give(struct vm_ports *p, const char *kind, const char *name);
 /* A NIC by itself; part of vm_config_check(). */
@@ -102,6 +110,13 @@ void vm_argv(const struct vm_config *c, struct strv *ret);
 /* The name of a disk's top block node; long disk names are shortened with a hash. */
 #define VM_NODE_NAME_MAX 32
 void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX]);
+/* What of a disk goes to QEMU by -blockdev or blockdev-add, the lowest node first. o is borrowed for the call. */
+typedef void vm_node_fn(void *arg, const struct json *o);
+void vm_disk_nodes(const struct vm_disk *d, vm_node_fn *fn, void *arg);
+void vm_firmware_nodes(const struct vm_config *c, vm_node_fn *fn, void *arg);
+/* For -device or device_add: members in QEMU's own spelling, "driver" first. bus: root port, of a virtio disk.
+ * lun: on the SCSI bus, or the SATA port. */
+struct json *vm_disk_device(struct json_doc *doc, const struct vm_disk *d, const char *bus, unsigned lun);
 /* Guest memory virtio-mem can add; 0: none. */
 uint64_t vm_memory_room(const struct vm_config *c);
 /* What a second device could add to that; 0: no room was reserved. */

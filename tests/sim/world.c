@@ -11,7 +11,7 @@
 #include "kubevirt/api/validate.h"
 
 static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt };
-static const struct kind *const plain_kinds[] = { &kind_pod, &kind_node, &kind_event,
+static const struct kind *const plain_kinds[] = { &kind_pod, &kind_pvc, &kind_node, &kind_event,
 	&kind_controllerrevision, &kind_instancetype, &kind_clusterinstancetype, &kind_preference,
 	&kind_clusterpreference };
 

@@ -41,6 +41,7 @@ FIELD_TABLE(volume_fields, "Volume", "A named source of data for a disk or file 
 	S("hostDisk.type", "Disk (must exist) or DiskOrCreate.", MUSTHAVE),
 	Q("hostDisk.capacity", "Size, if it is to be made."),
 	B("hostDisk.shared", "The path is on storage that all nodes share."),
+	B("hostDisk.hotpluggable", "The volume may come and go while the guest runs; Coracle's own."),
 	O("configMap", "Files of a ConfigMap, as a read-only disk or file system."),
 	S("configMap.name", "Name of the ConfigMap."),
 	B("configMap.optional", "It need not exist."),

@@ -86,3 +86,28 @@
 #define HANDOFF_VM_DIR_FMT "%s/vms/%s" /* KUBEVIRT_HOST_DIR, VMI uid */
 /* Mount point of container disk volume NAME in the compute container: HOST.containerDisks in kubevirt/wire/wire.h. */
 #define HANDOFF_CONTAINER_DISK_FMT "/var/run/kubevirt/container-disks/%s"
+/* Of any other volume NAME that the pod has: a claim (with disk.img in it), the directory of a hostDisk, files
+ * of a ConfigMap...: HOST.disks in kubevirt/wire/wire.h. A claim of volumeMode Block is a device instead. What
+ * has to be made or given to KV_LAUNCHER_UID first, an init container does as root. */
+#define HANDOFF_DISK_FMT "/var/run/kubevirt-private/vmi-disks/%s"
+#define HANDOFF_BLOCK_FMT "/dev/vmi-%s"
+
+/* A volume that is plugged. Written by, in status.volumeStatus[] of the VMI (rollout.md 3.5):
+ *   Pending        virt-controller   the claim is not there, or its attachment pod is not made yet
+ *   Bound          virt-controller   the attachment pod hp-volume-* is made; hotplugVolume.attachPodName
+ *   AttachedToNode virt-controller   it runs: hotplugVolume.attachPodUID. From here on the node's virt-handler owns phase
+ *   MountedToPod   virt-handler      the launcher has it, and was asked to give it to the guest
+ *   Ready          virt-handler      the guest has it: target, size
+ *   Detaching      virt-controller   it is no more in spec.volumes, or is another one there now
+ *   UnMountedFromPod virt-handler    guest and QEMU have let go of it (also: never had it)
+ * then virt-controller deletes the pod, and with the pod gone the entry: only then is a volume of the same name brought again.
+ * A pod is never deleted while the guest may have its volume. The pod offers the open disk to the launcher (offer-disk in
+ * kubevirt/wire/wire.h, over its socket in the VM's directory); the launcher knows the volume by the pod's name. */
+#define HANDOFF_ATTACH_PREFIX "hp-volume-"
+#define VOLUME_PENDING "Pending"
+#define VOLUME_BOUND "Bound"
+#define VOLUME_ATTACHED "AttachedToNode"
+#define VOLUME_MOUNTED "MountedToPod"
+#define VOLUME_READY "Ready"
+#define VOLUME_DETACHING "Detaching"
+#define VOLUME_UNMOUNTED "UnMountedFromPod"

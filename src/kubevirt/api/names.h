@@ -18,6 +18,7 @@
 #define KV_VIRT_CONTROLLER "virt-controller"
 #define KV_VIRT_HANDLER "virt-handler"
 #define KV_VIRT_LAUNCHER "virt-launcher"
+#define KV_HOTPLUG_DISK "hotplug-disk" /* attachment pods */
 #define KV_SA_OPERATOR "kubevirt-operator"
 #define KV_SA_API "kubevirt-apiserver"
 #define KV_SA_CONTROLLER "kubevirt-controller"

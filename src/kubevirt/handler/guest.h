@@ -48,6 +48,8 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 #define GUEST_START "start"   /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
 #define GUEST_SET_MEMORY "set-memory"   /* "bytes"; "max": spec.domain.memory.maxGuest, if it has one */
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */
+#define GUEST_PLUG_DISK "plug-disk"     /* "args": the verb's */
+#define GUEST_UNPLUG_DISK "unplug-disk" /* likewise */
 #define GUEST_SHUTDOWN "shutdown"       /* "graceSeconds" */
 #define GUEST_KILL "kill"
 #define GUEST_RELEASE "release"
@@ -68,3 +70,17 @@ void guest_memory(
 	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret);
 /* Does the pod, as the node reports it, hold a guest of that size? */
 bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest);
+/* What follows once the VMI was written: events and actions. guest_later_plan() empties it. */
+struct guest_late {
+	bool warning;
+	const char *reason, *action; /* static; action NULL: an event */
+	char *text;
+	struct json_doc *args;
+};
+struct guest_later {
+	struct guest_late *items;
+	size_t n, cap;
+};
+void guest_later_plan(const struct guest_view *v, struct guest_later *l, struct plan *out);
+/* guest_volumes.c: volumes that are plugged and unplugged. */
+void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_later *out);

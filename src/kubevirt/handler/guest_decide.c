@@ -171,6 +171,7 @@ static void run(const struct guest_view *v, struct plan *out)
 {
 	bool first = !str_eq(phase_of(obj_json(v->vmi)), "Running");
 	struct guest_memory_step step = { 0 };
+	struct guest_later later = { 0 };
 	struct json_doc *d = obj_draft(v->vmi);
 	struct json *vmi = json_root(d);
 
@@ -178,6 +179,7 @@ static void run(const struct guest_view *v, struct plan *out)
 	guest_status(v, d, vmi);
 	if (!obj_deleting(v->vmi))
 		guest_memory(v, d, vmi, &step);
+	guest_volumes(v, d, vmi, &later);
 	plan_change(out, &kind_vmi, v->vmi, NULL, d);
 	if (first) {
 		plan_event(out, v->vmi, false, "Created", "VirtualMachineInstance defined.");
@@ -195,6 +197,7 @@ static void run(const struct guest_view *v, struct plan *out)
 		set_memory(v, out, step.set);
 	if (step.again)
 		plan_again_at(out, step.again);
+	guest_later_plan(v, &later, out);
 	free(step.failure);
 }
 

@@ -115,6 +115,10 @@ static void guests_action(
 			h->links, uid, json_i64(json_get(args, "bytes")), json_i64(json_get(args, "max")));
 	else if (str_eq(i->action, GUEST_MEMORY_SEEN))
 		links_memory_seen(h->links, uid);
+	else if (str_eq(i->action, GUEST_PLUG_DISK))
+		links_tell(h->links, uid, WIRE_plug_disk, json_get(args, "args"));
+	else if (str_eq(i->action, GUEST_UNPLUG_DISK))
+		links_tell(h->links, uid, WIRE_unplug_disk, json_get(args, "args"));
 	else if (str_eq(i->action, GUEST_SHUTDOWN))
 		links_shutdown(h->links, uid, json_i64(json_get(args, "graceSeconds")));
 	else if (str_eq(i->action, GUEST_KILL))

@@ -169,6 +169,14 @@ static void told(void *arg, const struct json *ok, const struct err *e)
 		log_warn("%s: %s", k->key, e->msg);
 }
 
+void links_tell(struct links *l, const char *uid, enum wire_verb verb, const struct json *args)
+{
+	struct link *k = connected(l, uid);
+
+	if (k)
+		wire_client_call(k->client, verb, args, told, k);
+}
+
 void links_shutdown(struct links *l, const char *uid, int64_t grace_seconds)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();

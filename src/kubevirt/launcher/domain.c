@@ -3,7 +3,6 @@
 
 #include "api/quantity.h"
 #include "kubevirt/api/handoff.h"
-#include "kubevirt/launcher/b64.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -185,156 +184,12 @@ static int read_cpus(struct domain *d, const struct json *vmi, struct err *e)
 	return 0;
 }
 
-/* ---- disks ---- */
-
-static int read_bus(
-	struct domain_disk *k, const struct json *disk, size_t i, enum vm_arch arch, struct err *e)
-{
-	const struct json *dev = json_get(disk, "disk");
-	const char *bus;
-
-	k->cdrom = json_is_obj(json_get(disk, "cdrom"));
-	if (json_get(disk, "lun"))
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu].lun: not supported", i);
-	if (k->cdrom)
-		dev = json_get(disk, "cdrom");
-	bus = json_get_str(dev, "bus");
-	if (str_empty(bus))
-		bus = arch == VM_AARCH64 ? "virtio" : "sata"; /* KubeVirt's defaults */
-	k->readonly = json_bool_or(json_get(dev, "readonly"), k->cdrom);
-	if (!strcmp(bus, "virtio"))
-		k->bus = VM_VIRTIO;
-	else if (!strcmp(bus, "scsi"))
-		k->bus = VM_SCSI;
-	else if (!strcmp(bus, "sata"))
-		k->bus = VM_SATA;
-	else
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: bus \"%s\" is not supported",
-			i, bus);
-	k->serial = json_get_str(disk, "serial");
-	k->boot_order = (int)json_i64(json_get(disk, "bootOrder"));
-	return 0;
-}
-
-/* A text of the volume: inline, base64, or from the Secret whose content the handler sent. */
-static int read_text(struct domain *d, const struct json *src, const char *plain, const char *base64,
-	const struct json *files, const char *file_key, const char **ret, size_t *ret_len, struct err *e)
-{
-	const char *text = json_get_str(files, file_key);
-	size_t len;
-
-	if (!text)
-		text = json_get_str(src, plain);
-	if (text) {
-		*ret = keep(d, text);
-		*ret_len = strlen(text);
-		return 0;
-	}
-	text = json_get_str(src, base64);
-	if (!text)
-		return 0;
-	len = strlen(text);
-	*ret = arena_alloc(d->arena, len + 1);
-	if (!b64_text((char *)*ret, text, len, ret_len))
-		return err_set(e, ERR_INVALID, "%s is not base64", base64);
-	return 0;
-}
-
-static int read_cloud_init(struct domain *d, struct domain_disk *k, const struct json *src,
-	const struct json *files, struct err *e)
-{
-	if (read_text(d, src, "userData", "userDataBase64", files, "userdata", &k->user_data,
-		    &k->user_data_len, e) < 0 ||
-		read_text(d, src, "networkData", "networkDataBase64", files, "networkdata", &k->network_data,
-			&k->network_data_len, e) < 0)
-		return -1;
-	return 0;
-}
-
-static int read_volume(struct domain *d, struct domain_disk *k, const struct json *vol,
-	const struct json *host, struct err *e)
-{
-	const struct json *src, *files = json_get(json_get(host, "files"), k->name);
-	const char *dir;
-
-	if ((src = json_get(vol, "containerDisk"))) {
-		k->kind = VOL_CONTAINER_DISK;
-		dir = json_get_str(json_get(host, "containerDisks"), k->name);
-		k->image_dir =
-			dir ? keep(d, dir) : arena_printf(d->arena, "%s/%s", CONTAINER_DISK_DIR, k->name);
-		k->image_path = keep(d, json_get_str(src, "path"));
-		return 0;
-	}
-	if ((src = json_get(vol, "cloudInitNoCloud"))) {
-		k->kind = VOL_NO_CLOUD;
-		return read_cloud_init(d, k, src, files, e);
-	}
-	if ((src = json_get(vol, "cloudInitConfigDrive"))) {
-		k->kind = VOL_CONFIG_DRIVE;
-		return read_cloud_init(d, k, src, files, e);
-	}
-	if ((src = json_get(vol, "emptyDisk"))) {
-		int64_t size = quantity_bytes(json_get(src, "capacity"));
-
-		k->kind = VOL_EMPTY;
-		if (size < (int64_t)MIB)
-			return err_set(e, ERR_INVALID, "emptyDisk.capacity: at least 1Mi is needed");
-		k->capacity = (uint64_t)size / MIB * MIB;
-		return 0;
-	}
-	JSON_EACH (it, vol)
-		if (strcmp(it.key, "name") != 0)
-			return err_set(e, ERR_INVALID, "volumes of type %s are not supported", it.key);
-	return err_set(e, ERR_INVALID, "the volume has no source");
-}
-
 static const struct json *by_name(const struct json *list, const char *name)
 {
 	JSON_EACH (it, list)
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return it.val;
 	return NULL;
-}
-
-static int add_disk(struct domain *d, const struct json *vmi, const struct json *host, const char *name,
-	const struct json *disk, size_t i, struct err *e)
-{
-	const struct json *vol = by_name(json_at(vmi, "/spec/volumes"), name);
-	struct domain_disk *k = &d->disks[d->n_disks];
-
-	if (d->n_disks >= VM_DISKS_MAX)
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks: more than %d", VM_DISKS_MAX);
-	if (!vol)
-		return err_set(e, ERR_INVALID, "spec.domain.devices.disks[%zu]: no volume is named \"%s\"", i,
-			name ? name : "");
-	k->name = keep(d, name);
-	if (disk) {
-		if (read_bus(k, disk, i, d->arch, e) < 0)
-			return -1;
-		k->serial = keep(d, k->serial);
-	} else {
-		k->bus = d->arch == VM_AARCH64 ? VM_VIRTIO : VM_SATA;
-	}
-	if (read_volume(d, k, vol, host, e) < 0)
-		return err_wrap(e, "volume \"%s\"", name);
-	d->n_disks++;
-	return 0;
-}
-
-static int read_disks(struct domain *d, const struct json *vmi, const struct json *host, struct err *e)
-{
-	const struct json *disks = json_at(vmi, "/spec/domain/devices/disks");
-
-	JSON_EACH (it, disks)
-		if (add_disk(d, vmi, host, json_get_str(it.val, "name"), it.val, it.i, e) < 0)
-			return -1;
-	JSON_EACH (it, json_at(vmi, "/spec/volumes")) {
-		const char *name = json_get_str(it.val, "name");
-
-		if (name && !by_name(disks, name) && add_disk(d, vmi, host, name, NULL, it.i, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 /* ---- interfaces ---- */
@@ -526,7 +381,7 @@ int domain_from_vmi(const struct json *vmi, const struct json *host, struct doma
 
 	d->arena = a;
 	if (read_identity(d, vmi, host, e) < 0 || read_memory(d, vmi, host, e) < 0 ||
-		read_cpus(d, vmi, e) < 0 || read_disks(d, vmi, host, e) < 0 ||
+		read_cpus(d, vmi, e) < 0 || domain_read_disks(d, vmi, host, e) < 0 ||
 		read_nics(d, vmi, host, e) < 0) {
 		arena_free(a);
 		return -1;

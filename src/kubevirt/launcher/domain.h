@@ -16,7 +16,17 @@
 #define DOMAIN_FORWARDS_MAX 128
 #define CONTAINER_DISK_DIR "/var/run/kubevirt/container-disks"
 
-enum volume_kind { VOL_CONTAINER_DISK, VOL_NO_CLOUD, VOL_CONFIG_DRIVE, VOL_EMPTY };
+enum volume_kind {
+	VOL_CONTAINER_DISK,
+	VOL_NO_CLOUD,
+	VOL_CONFIG_DRIVE,
+	VOL_EMPTY,
+	VOL_CLAIM,     /* the disk itself is used */
+	VOL_EPHEMERAL, /* a claim under an overlay */
+	VOL_HOST_DISK,
+	VOL_FILES, /* a ConfigMap, Secret, ...: the files of a directory, as a read-only disk */
+	VOL_NONE   /* a CD-ROM drive without a medium */
+};
 
 struct domain_disk {
 	const char *name, *serial;
@@ -24,9 +34,16 @@ struct domain_disk {
 	bool cdrom, readonly;
 	int boot_order; /* 0: none */
 	enum volume_kind kind;
-	const char *image_dir;  /* VOL_CONTAINER_DISK: where the image is mounted, or the disk file itself */
+	const char *
+		image_dir; /* VOL_CONTAINER_DISK: where the image is mounted, or the disk file itself; VOL_FILES */
 	const char *image_path; /* path inside the image; NULL: the only file under /disk */
 	uint64_t capacity;      /* VOL_EMPTY: bytes, whole MiB */
+	const char *file;       /* VOL_CLAIM, VOL_EPHEMERAL, VOL_HOST_DISK: the disk image */
+	const char *device;     /* a claim: the block device that it is instead, if there is one */
+	const char *label;      /* VOL_FILES: of the file system; NULL: none was given */
+	enum vm_cache cache;
+	const char *error_policy; /* as struct vm_disk has it */
+	bool shareable;
 	/* the cloud-init kinds */
 	const char *user_data, *network_data;
 	size_t user_data_len, network_data_len;
@@ -86,5 +103,9 @@ int domain_read_tap_nic(struct domain *d, const struct json *interface, const st
 	const char *mac, struct domain_nic *ret, struct err *e);
 struct domain_nic *domain_nic_find(struct domain *d, const char *name); /* NULL: none */
 void domain_nic_remove(struct domain *d, const char *name);
+/* The part that domain_disks.c reads. */
+int domain_read_disks(struct domain *d, const struct json *vmi, const struct json *host, struct err *e);
+/* One disk that is plugged later: as the VMI names it. Strings live in d's arena. */
+int domain_read_plugged(struct domain *d, const struct json *disk, struct domain_disk *ret, struct err *e);
 void domain_free(struct domain *d); /* closes what descriptors it holds */
 void domain_freep(struct domain **d);

@@ -253,8 +253,7 @@ static void what_can_not_be_served_is_an_error_with_its_path(void **state)
 	refused("/spec/domain/cpu/sockets", "256", "spec.domain.cpu");
 	refused("/spec/domain/devices/disks/0/disk/bus", "'nvme'", "bus \"nvme\"");
 	refused("/spec/domain/devices/disks/0", "{'name':'ghost','disk':{}}", "no volume is named \"ghost\"");
-	refused("/spec/volumes/1", "{'name':'x','persistentVolumeClaim':{'claimName':'c'}}",
-		"persistentVolumeClaim");
+	refused("/spec/volumes/1", "{'name':'x','downwardMetrics':{}}", "downwardMetrics");
 	refused("/spec/volumes/1", "{'name':'x','emptyDisk':{'capacity':'10'}}", "emptyDisk.capacity");
 	refused("/spec/volumes/1/cloudInitNoCloud/userDataBase64", "'***'", "base64");
 	refused("/spec/networks/0", "{'name':'default','multus':{'networkName':'n'}}", "binding bridge");

@@ -95,6 +95,7 @@ static void conclude(struct launcher *l)
 	if (l->cpus)
 		cpus_set_qmp(l->cpus, NULL);
 	spawn_done(l);
+	plug_end(l);
 	console_hang_up(l->console);
 	l->exit_status = l->end.phase == WIRE_PHASE_SUCCEEDED ? 0 : 1;
 	phase_set(l, l->end.phase, l->end.reason, l->end.message);
@@ -441,6 +442,8 @@ static const char *disk_of_node(const struct launcher *l, const char *node)
 		if (str_eq(own, node))
 			return l->domain->disks[i].name;
 	}
+	if (plug_of_node(l, node))
+		return plug_of_node(l, node);
 	return node;
 }
 
@@ -495,8 +498,10 @@ static void on_device_deleted(struct launcher *l, const struct json *data)
 		cpus_on_deleted(l->cpus, data);
 	const char *id = json_get_str(data, "device"); /* parts of a device have none */
 
-	if (id)
-		nic_device_deleted(l, id);
+	if (!id)
+		return;
+	nic_device_deleted(l, id);
+	plug_device_deleted(l, id);
 }
 
 static void on_port(struct launcher *l, const struct json *data)

@@ -9,6 +9,7 @@ struct image {
 	char *path; /* real path; image_done() frees */
 	enum vm_format format;
 	uint64_t virtual_size;
+	bool block_device;
 };
 void image_done(struct image *i);
 

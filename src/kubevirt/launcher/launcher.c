@@ -128,6 +128,7 @@ void launcher_free(struct launcher *l)
 		resize_set_qmp(l->resize, NULL);
 	nic_end(l);
 	spawn_done(l);
+	plug_end(l);
 	console_free(l->console);
 	wire_server_free(l->server);
 	resize_free(l->resize);

@@ -73,6 +73,8 @@ struct launcher {
 	struct loop_child *qemu_child, *passt_child[VM_NICS_MAX];
 	struct vm_ports *ports;   /* who sits where; from the start of QEMU on */
 	struct nic_job *nic_jobs; /* nic.c */
+	struct plug *plugs;       /* plug.c */
+	uint64_t fdsets;          /* numbers given out */
 	bool plain_cpu;           /* -cpu host made QEMU abort */
 	struct qmp *qmp;
 	struct resize *resize;
@@ -96,6 +98,13 @@ void state_push_due(void *arg);
 void prepare_start(struct launcher *l);
 void prepare_cancel(struct launcher *l);
 void prepare_failed(struct launcher *l, const char *reason, const struct err *e);
+
+void prepare_launch(struct launcher *l); /* the disks are there */
+
+/* disks.c: images made and found, then handed to the config */
+void disks_make(struct launcher *l); /* ends in prepare_launch() or prepare_failed() */
+void disks_fill(struct launcher *l);
+#define TOOL_LIMIT_MS 30000 /* qemu-img, qemu -machine help */
 
 /* spawn.c: sockets, passt, QEMU */
 int spawn_network(struct launcher *l, struct err *e);
@@ -136,6 +145,15 @@ void nic_end(struct launcher *l); /* QEMU is gone: before its client is freed */
 /* stats.c: answers the call. The times in a line of /proc/PID/stat, hz ticks a second; false: it is none. */
 void stats_answer(struct launcher *l, struct wire_call *call);
 bool stats_cpu_times(const char *stat, int64_t hz, int64_t *ret_user_ms, int64_t *ret_system_ms);
+
+/* plug.c: volumes that come and go */
+void plug_offer(struct launcher *l, const struct json *args, struct wire_call *call);
+void plug_plug(struct launcher *l, const struct json *args, struct wire_call *call);
+void plug_unplug(struct launcher *l, const struct json *args, struct wire_call *call);
+void plug_device_deleted(struct launcher *l, const char *id);
+const char *plug_of_node(const struct launcher *l, const char *node); /* name of the volume; NULL: none */
+void plug_state(const struct launcher *l, struct json_doc *d, struct json *o);
+void plug_end(struct launcher *l); /* QEMU is gone: after its client was freed, or had failed its calls */
 
 /* verbs.c */
 void verbs_dispatch(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call);

@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TOOL_LIMIT_MS 30000 /* qemu-img, qemu -machine help */
 #define BALLOON_PATH "/machine/peripheral/balloon0"
 #define CPUINFO_MAX (1 << 20)
 #define KVM_PLAIN_CPU "kvm64" /* where -cpu host is not possible (qemu.md 1) */
@@ -81,30 +80,7 @@ static void fill_config(struct launcher *l)
 	c->smbios = "manufacturer=KubeVirt,product=None,family=KubeVirt";
 	c->only_migratable = true;
 	c->paused = true;
-	for (size_t i = 0; i < d->n_disks; i++) {
-		const struct domain_disk *k = &d->disks[i];
-
-		c->disks[i] = (struct vm_disk){ .name = k->name,
-			.bus = k->bus,
-			.cdrom = k->cdrom,
-			.readonly = k->readonly,
-			.file = l->files[i],
-			.bootindex = k->boot_order,
-			.serial = k->serial };
-		c->disks[i].format = VM_RAW;
-		if (k->kind == VOL_EMPTY || k->kind == VOL_CONTAINER_DISK)
-			c->disks[i].format = VM_QCOW2;
-		if (k->kind == VOL_CONTAINER_DISK) {
-			c->disks[i].base = l->images[i].path;
-			c->disks[i].base_format = l->images[i].format;
-		}
-		/* A seed disk that the guest may write would differ from the next start's; a SATA disk can not be
-		 * read-only. */
-		if ((k->kind == VOL_NO_CLOUD || k->kind == VOL_CONFIG_DRIVE) &&
-			(k->bus != VM_SATA || k->cdrom))
-			c->disks[i].readonly = true;
-	}
-	c->n_disks = d->n_disks;
+	disks_fill(l);
 }
 
 /* Without bootOrder the first disk boots, as KubeVirt has it. */
@@ -173,7 +149,7 @@ static int firmware(struct launcher *l, struct err *e)
 	return firmware_copy_vars(vars, l->firmware_vars, e);
 }
 
-static void launch(struct launcher *l)
+void prepare_launch(struct launcher *l)
 {
 	struct err e;
 
@@ -199,109 +175,13 @@ static void launch(struct launcher *l)
 		prepare_failed(l, "StartFailed", &e);
 }
 
-/* ---- disks ---- */
-
-static void next_disk(struct launcher *l);
-
-static void on_disk_made(void *arg, const struct proc_result *r)
-{
-	struct launcher *l = arg;
-	const char *name = l->domain->disks[l->disk_at].name;
-	CLEANUP(mem_freep) char *text = NULL;
-	struct err e;
-
-	if (!proc_ok(r)) {
-		text = mem_strndup(r->err ? r->err : "", r->err ? strcspn(r->err, "\n") : 0);
-		err_set(&e, ERR_SYSTEM, "volume \"%s\": qemu-img: %s", name,
-			r->e && r->e->code ? r->e->msg : text);
-		proc_run_free(TAKE(l->run));
-		prepare_failed(l, "PrepareFailed", &e);
-		return;
-	}
-	proc_run_free(TAKE(l->run));
-	l->disk_at++;
-	next_disk(l);
-}
-
-static void make_overlay(struct launcher *l, const struct image *base, const char *file)
-{
-	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", "-F",
-		base->format == VM_QCOW2 ? "qcow2" : "raw", "-b", base->path, (char *)file, NULL };
-
-	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_disk_made, l);
-}
-
-static void make_empty(struct launcher *l, uint64_t capacity, const char *file)
-{
-	char size[32];
-	char *argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", (char *)file, size, NULL };
-
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)capacity);
-	l->run = proc_run(l->loop, argv, NULL, TOOL_LIMIT_MS, on_disk_made, l);
-}
-
-static int make_seed(struct launcher *l, const struct domain_disk *k, const char *file, struct err *e)
-{
-	CLEANUP(str_done) struct str img = { 0 };
-
-	if (seed_image(l->domain, k, &img, e) < 0 || file_write(file, img.data, img.len, 0600, e) < 0)
-		return -1;
-	l->images[l->disk_at].virtual_size = img.len;
-	return 0;
-}
-
-/* Starts the current disk; 1: it is awaited, 0: it is there, -1. */
-static int make_disk(struct launcher *l, struct err *e)
-{
-	const struct domain_disk *k = &l->domain->disks[l->disk_at];
-	struct image *img = &l->images[l->disk_at];
-	bool qcow2 = k->kind == VOL_CONTAINER_DISK || k->kind == VOL_EMPTY;
-
-	free(l->files[l->disk_at]);
-	l->files[l->disk_at] = str_printf("%s/disk-%s.%s", l->dir, k->name, qcow2 ? "qcow2" : "img");
-	switch (k->kind) {
-	case VOL_CONTAINER_DISK:
-		image_done(img);
-		if (image_find(k->image_dir, k->image_path, img, e) < 0)
-			return -1;
-		make_overlay(l, img, l->files[l->disk_at]);
-		return 1;
-	case VOL_EMPTY:
-		img->virtual_size = k->capacity;
-		make_empty(l, k->capacity, l->files[l->disk_at]);
-		return 1;
-	case VOL_NO_CLOUD:
-	case VOL_CONFIG_DRIVE:
-		return make_seed(l, k, l->files[l->disk_at], e);
-	}
-	return 0;
-}
-
-static void next_disk(struct launcher *l)
-{
-	struct err e;
-
-	for (; l->disk_at < l->domain->n_disks; l->disk_at++) {
-		int r = make_disk(l, &e);
-
-		if (r > 0)
-			return;
-		if (r < 0) {
-			err_wrap(&e, "volume \"%s\"", l->domain->disks[l->disk_at].name);
-			prepare_failed(l, "PrepareFailed", &e);
-			return;
-		}
-	}
-	launch(l);
-}
-
 /* ---- machine type ---- */
 
 static void disks_start(struct launcher *l)
 {
 	sm_move(&l->prep, P_DISK);
 	state_changed(l);
-	next_disk(l);
+	disks_make(l);
 }
 
 static const char *qemu_of(const struct launcher *l)

@@ -111,10 +111,13 @@ static void put_devices(struct launcher *l, struct json_doc *d, struct json *o)
 	list = json_need_arr(d, o, "disks");
 	for (size_t i = 0; i < dom->n_disks; i++) {
 		const struct domain_disk *n = &dom->disks[i];
-		struct json *k = json_new_obj(d);
+		struct json *k;
 		bool vd = n->bus == VM_VIRTIO;
 		unsigned at = letter[vd ? 0 : n->cdrom ? 1 : 2]++;
 
+		if (n->kind == VOL_NONE)
+			continue; /* a drive; its medium is among the volumes */
+		k = json_new_obj(d);
 		json_set_str(d, k, "name", n->name);
 		if (n->cdrom)
 			json_set_strf(d, k, "target", "sr%u", at);
@@ -150,6 +153,7 @@ struct json_doc *state_json(struct launcher *l)
 	json_set_bool(d, k, "agent", l->agent);
 	json_set_i64(d, k, "reboots", l->reboots);
 	put_devices(l, d, o);
+	plug_state(l, d, o);
 	if (l->started_wall)
 		json_set_i64(d, o, "startedAtMs", l->started_wall);
 	return d;

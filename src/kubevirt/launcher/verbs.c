@@ -135,6 +135,23 @@ static void verb_set_link(struct launcher *l, const struct json *args, struct wi
 	nic_set_link(l, args, call);
 }
 
+/* ---- volumes ---- */
+
+static void verb_offer_disk(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	plug_offer(l, args, call);
+}
+
+static void verb_plug_disk(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	plug_plug(l, args, call);
+}
+
+static void verb_unplug_disk(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	plug_unplug(l, args, call);
+}
+
 /* ---- CPUs ---- */
 
 struct cpus_call {

@@ -19,8 +19,6 @@
 #define LABEL_VALUE_MAX 63
 #define ID_HEAD 54 /* of a name too long for a label */
 #define POD_NAME_MAX 253
-#define LAUNCHER "/usr/libexec/coracle/virt-launcher"
-#define VM_DIR_VOLUME "vm-dir"
 
 char *launcher_pod_name(const struct obj *vmi)
 {
@@ -156,10 +154,10 @@ static void containers(struct pod_draft *p, const struct pod_resources *r)
 	const char *pull = p->in->config->image_pull_policy;
 	CLEANUP(json_doc_freep)
 	struct json_doc *compute =
-		json_lit("{'name':'compute','command':['" LAUNCHER "','--dir','" KV_VM_DIR "'],"
+		json_lit("{'name':'compute','command':['" RENDER_LAUNCHER "','--dir','" KV_VM_DIR "'],"
 			 "'securityContext':{'runAsUser':107,'runAsGroup':107,'runAsNonRoot':true,'"
 			 "allowPrivilegeEscalation':false,"
-			 "'capabilities':{'drop':['ALL']}},'volumeMounts':[{'name':'" VM_DIR_VOLUME
+			 "'capabilities':{'drop':['ALL']}},'volumeMounts':[{'name':'" RENDER_VM_DIR_VOLUME
 			 "','mountPath':'" KV_VM_DIR "'}]}");
 	json_append(p->d, list, json_copy(p->d, json_root(compute)));
 	p->compute = json_item(list, 0);
@@ -168,66 +166,6 @@ static void containers(struct pod_draft *p, const struct pod_resources *r)
 	resources(p, r);
 	probe(p, "readinessProbe", "readinessProbe");
 	probe(p, "livenessProbe", "livenessProbe");
-}
-
-/* ---- volumes ---- */
-static void vm_dir_volume(struct pod_draft *p, struct json *volumes)
-{
-	CLEANUP(json_doc_freep)
-	struct json_doc *v = json_lit("{'name':'" VM_DIR_VOLUME "','hostPath':{'type':'DirectoryOrCreate'}}");
-	struct json *volume = json_copy(p->d, json_root(v));
-
-	json_set_strf(p->d, json_get(volume, "hostPath"), "path", HANDOFF_VM_DIR_FMT, p->in->host_dir,
-		obj_uid(p->in->vmi));
-	json_append(p->d, volumes, volume);
-}
-
-/* Volume names of a pod are labels of 63 characters at most and so are ours: numbered, not prefixed. */
-static void container_disk(struct pod_draft *p, struct json *volumes, const struct json *given, size_t i)
-{
-	const struct json *disk = json_get(given, "containerDisk");
-	struct json *volume = json_new_obj(p->d), *image = json_new_obj(p->d), *mount = json_new_obj(p->d);
-
-	json_set_strf(p->d, volume, "name", "containerdisk-%zu", i);
-	json_set_str(p->d, image, "reference", json_get_str(disk, "image"));
-	if (json_get_str(disk, "imagePullPolicy"))
-		json_set_str(p->d, image, "pullPolicy", json_get_str(disk, "imagePullPolicy"));
-	json_set(p->d, volume, "image", image);
-	json_append(p->d, volumes, volume);
-	json_set_strf(p->d, mount, "name", "containerdisk-%zu", i);
-	json_set_strf(p->d, mount, "mountPath", HANDOFF_CONTAINER_DISK_FMT,
-		json_str_or(json_get(given, "name"), ""));
-	json_set_bool(p->d, mount, "readOnly", true);
-	json_append(p->d, json_get(p->compute, "volumeMounts"), mount);
-}
-
-static void pull_secret(struct pod_draft *p, const struct json *disk)
-{
-	const char *secret = json_get_str(disk, "imagePullSecret");
-	struct json *list, *ref;
-
-	if (str_empty(secret))
-		return;
-	list = json_need_arr(p->d, p->pod, "imagePullSecrets");
-	JSON_EACH (it, list)
-		if (str_eq(json_get_str(it.val, "name"), secret))
-			return;
-	ref = json_new_obj(p->d);
-	json_set_str(p->d, ref, "name", secret);
-	json_append(p->d, list, ref);
-}
-
-static void volumes(struct pod_draft *p)
-{
-	struct json *list = json_need_arr(p->d, p->pod, "volumes");
-
-	vm_dir_volume(p, list);
-	JSON_EACH (it, json_get(p->spec, "volumes")) {
-		if (!json_get(it.val, "containerDisk"))
-			continue;
-		container_disk(p, list, it.val, it.i);
-		pull_secret(p, json_get(it.val, "containerDisk"));
-	}
 }
 
 /* ---- placement and the rest ---- */
@@ -292,6 +230,6 @@ struct json_doc *launcher_pod_render(const struct render_pod_in *in)
 	metadata(&p, &r);
 	pod_spec(&p);
 	containers(&p, &r);
-	volumes(&p);
+	render_volumes(in, d, p.pod, p.compute);
 	return d;
 }

@@ -90,7 +90,12 @@ static void synchronized(struct vmi_turn *t)
 
 	if (!w)
 		w = stuck(json_get(status, "containerStatuses"));
-	if (w && t->phase <= VMI_SCHEDULING)
+	if (t->phase <= VMI_PENDING && !t->s->n_pods && vmi_missing_claim(t->s)) {
+		CLEANUP(mem_freep)
+		char *text = str_printf("PVC %s/%s does not exist, waiting for it to appear",
+			obj_namespace(t->s->vmi), vmi_missing_claim(t->s));
+		set(t, COND_SYNCHRONIZED, "False", "FailedPvcNotFound", text);
+	} else if (w && t->phase <= VMI_SCHEDULING)
 		set(t, COND_SYNCHRONIZED, "False", json_get_str(w, "reason"), json_get_str(w, "message"));
 	else if (!keeps_reason(t))
 		cond_remove(t->d, t->status, COND_SYNCHRONIZED);
@@ -126,6 +131,23 @@ static const char *bound_disk(const struct json *vmi)
 	return NULL;
 }
 
+/* With what is known of it once the instance runs; one that can be plugged is no obstacle of its own, but its claim is. */
+static const char *bound_claim(const struct json *vmi)
+{
+	JSON_EACH (it, json_at(vmi, "/status/volumeStatus")) {
+		const struct json *info = json_get(it.val, "persistentVolumeClaimInfo");
+		bool shared = false;
+
+		JSON_EACH (mode, json_get(info, "accessModes"))
+			shared = shared || str_eq(json_str(mode.val), "ReadWriteMany");
+		if (info && !shared)
+			return "cannot migrate VMI: a PVC is not shared, live migration requires that all "
+			       "PVCs must "
+			       "be shared (using ReadWriteMany access mode)";
+	}
+	return NULL;
+}
+
 static const char *host_device(const struct json *vmi)
 {
 	const struct json *devices = json_at(vmi, "/spec/domain/devices");
@@ -148,6 +170,7 @@ static const struct {
 	{ "HostDeviceNotLiveMigratable", host_device },
 	{ "SEVNotLiveMigratable", encrypted },
 	{ "DisksNotLiveMigratable", bound_disk },
+	{ "DisksNotLiveMigratable", bound_claim },
 };
 
 static void migratable(struct vmi_turn *t)

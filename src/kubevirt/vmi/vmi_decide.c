@@ -49,16 +49,25 @@ void vmi_pod_facts(struct vmi_turn *t)
 }
 
 /* ---- what is done to the pod ---- */
+struct render_pod_in vmi_render_in(const struct vmi_seen *s)
+{
+	return (struct render_pod_in){ .vmi = s->vmi,
+		.config = s->config,
+		.launcher_image = s->env->launcher_image,
+		.host_dir = s->env->host_dir,
+		.kvm = s->kvm,
+		.claim = s->claim,
+		.claim_arg = s->claim_arg };
+}
+
 static void plan_pod(const struct vmi_seen *s, struct plan *out)
 {
 	CLEANUP(mem_freep) char *name = launcher_pod_name(s->vmi);
+	const struct render_pod_in in = vmi_render_in(s);
 
-	plan_ensure(out, &kind_pod,
-		launcher_pod_render(&(struct render_pod_in){ .vmi = s->vmi,
-			.config = s->config,
-			.launcher_image = s->env->launcher_image,
-			.host_dir = s->env->host_dir,
-			.kvm = s->kvm }));
+	if (vmi_missing_claim(s))
+		return; /* a claim that comes is another look */
+	plan_ensure(out, &kind_pod, launcher_pod_render(&in));
 	plan_event(out, s->vmi, false, "SuccessfulCreate", "Created virtual machine pod %s", name);
 }
 
@@ -150,6 +159,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	vmi_hot_memory(&t, out);
 	vmi_hot_cpu(&t);
 	vmi_placement(&t);
+	vmi_volumes(&t, out);
 	/* virt-handler's promise is kept when the guest has ended and nothing of it is left. */
 	meta_set_finalizer(t.d, t.vmi, FINALIZER_VMI,
 		deleting ? meta_has_finalizer(t.vmi, FINALIZER_VMI) &&

@@ -8,6 +8,7 @@
 #include "kubevirt/vmi/vmi.h"
 
 #define VMI_PODS_MAX 8
+#define VMI_ATTACHMENTS_MAX 256
 /* An instance that has ended has its launcher told so by virt-handler; when that does not happen, the pod goes after this. */
 #define VMI_FINAL_POD_MS 60000
 
@@ -15,7 +16,12 @@ struct vmi_seen {
 	const struct obj *vmi;
 	const struct obj *pods[VMI_PODS_MAX]; /* of this instance, in name order */
 	size_t n_pods;
-	const struct obj *pod; /* the launcher that counts, NULL: none */
+	const struct obj *pod;                              /* the launcher that counts, NULL: none */
+	const struct obj *attachments[VMI_ATTACHMENTS_MAX]; /* its attachment pods */
+	size_t n_attachments;
+	/* A claim of its namespace; NULL: there is none. No function: claims are not known. */
+	const struct obj *(*claim)(const void *claim_arg, const char *name);
+	const void *claim_arg;
 	const struct kv_config *config;
 	const struct vmi_env *env;
 	bool kvm;
@@ -37,6 +43,11 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
 void vmi_hot_cpu(struct vmi_turn *t);
 /* MigrationRequired when the node does not satisfy the rules of placement, for those who want that (rollout.md 7.14). */
 void vmi_placement(struct vmi_turn *t);
+/* status.volumeStatus as far as it is ours, and the attachment pods of volumes that are plugged (handoff.h). */
+void vmi_volumes(struct vmi_turn *t, struct plan *out);
+/* The first claim that the launcher pod needs and that is not there; NULL: none. */
+const char *vmi_missing_claim(const struct vmi_seen *s);
+struct render_pod_in vmi_render_in(const struct vmi_seen *s);
 /* Facts about the pod that the instance repeats. */
 void vmi_pod_facts(struct vmi_turn *t);
 /* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */

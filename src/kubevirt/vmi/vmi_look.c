@@ -2,8 +2,10 @@
 /* What a pass of the VMI controller looks at. */
 #include "api/meta.h"
 #include "api/quantity.h"
+#include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
 #include <string.h>
@@ -14,11 +16,31 @@ static void look_pods(const struct look *l, struct vmi_seen *s)
 	const struct cache *c = look_cache(l, &kind_pod);
 	const struct obj *o;
 
-	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vmi), i)) && s->n_pods < VMI_PODS_MAX; i++) {
+	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vmi), i)); i++) {
+		if (str_eq(meta_label(obj_json(o), LABEL_APP), KV_HOTPLUG_DISK)) {
+			if (s->n_attachments < VMI_ATTACHMENTS_MAX)
+				s->attachments[s->n_attachments++] = o;
+			continue;
+		}
+		if (s->n_pods >= VMI_PODS_MAX)
+			continue;
 		s->pods[s->n_pods++] = o;
 		if (!s->pod || (obj_deleting(s->pod) && !obj_deleting(o)))
 			s->pod = o;
 	}
+}
+
+struct claim_look {
+	const struct look *l;
+	const char *ns;
+};
+
+static const struct obj *find_claim(const void *arg, const char *name)
+{
+	const struct claim_look *c = arg;
+	CLEANUP(mem_freep) char *key = name ? kind_key(c->ns, name) : NULL;
+
+	return key ? look_get(c->l, &kind_pvc, key) : NULL;
 }
 
 static bool any_node_offers_kvm(const struct look *l)
@@ -43,6 +65,9 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
 	look_pods(l, &s);
 	s.node = look_get(l, &kind_node, json_str_or(json_at(obj_json(s.vmi), "/status/nodeName"), ""));
+	const struct claim_look claims = { l, obj_namespace(s.vmi) };
+	s.claim = find_claim;
+	s.claim_arg = &claims;
 	s.kvm = any_node_offers_kvm(l);
 	vmi_decide_seen(&s, out);
 }
@@ -79,6 +104,22 @@ static void key_placed_vmis(const struct look *l, const struct obj *o, key_emit_
 			emit(emit_arg, obj_key(vmi));
 }
 
+static void key_users_of_claim(
+	const struct look *l, const struct obj *claim, key_emit_fn *emit, void *emit_arg)
+{
+	const struct obj *vmi;
+
+	for (size_t i = 0; (vmi = cache_at(look_cache(l, &kind_vmi), i)); i++) {
+		if (!str_eq(obj_namespace(vmi), obj_namespace(claim)))
+			continue;
+		JSON_EACH (it, json_at(obj_json(vmi), "/spec/volumes"))
+			if (str_eq(volume_claim(it.val), obj_name(claim))) {
+				emit(emit_arg, obj_key(vmi));
+				break;
+			}
+	}
+}
+
 const struct controller vmi_controller = {
 	.name = "vmi",
 	.decide = vmi_decide,
@@ -88,8 +129,9 @@ const struct controller vmi_controller = {
 		{ .kind = &kind_pod,
 			.keys = key_owner,
 			.index = index_by_owner_uid,
-			.label_selector = LABEL_APP "=" KV_VIRT_LAUNCHER },
+			.label_selector = LABEL_APP " in (" KV_VIRT_LAUNCHER "," KV_HOTPLUG_DISK ")" },
 		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
 		{ .kind = &kind_node, .keys = key_placed_vmis },
+		{ .kind = &kind_pvc, .keys = key_users_of_claim },
 	},
 };

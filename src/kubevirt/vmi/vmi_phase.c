@@ -3,6 +3,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
 #define IN(p) (1u << VMI_##p)
@@ -102,7 +103,11 @@ static void skeletons(struct vmi_turn *t)
 	if (!json_len(json_get(t->status, "volumeStatus")) && json_len(json_at(t->vmi, "/spec/volumes"))) {
 		list = json_need_arr(t->d, t->status, "volumeStatus");
 		JSON_EACH (it, json_at(t->vmi, "/spec/volumes")) {
-			struct json *volume = json_new_obj(t->d);
+			struct json *volume;
+
+			if (volume_hotpluggable(it.val))
+				continue; /* its entry begins with its way to the node */
+			volume = json_new_obj(t->d);
 			json_set_str(t->d, volume, "name", json_get_str(it.val, "name"));
 			json_set_str(t->d, volume, "target", "");
 			json_append(t->d, list, volume);

@@ -19,6 +19,10 @@ static const struct wire_arg args_set_cpus[] = { { "sockets", WIRE_UINT, true },
 	{ "remove", WIRE_UINT, false }, { 0 } };
 static const struct wire_arg args_set_memory[] = { { "bytes", WIRE_UINT, true }, { "max", WIRE_UINT, false },
 	{ 0 } };
+static const struct wire_arg args_offer_disk[] = { { "id", WIRE_STR, true }, { 0 } };
+static const struct wire_arg args_plug_disk[] = { { "id", WIRE_STR, true }, { "disk", WIRE_OBJ, true },
+	{ 0 } };
+static const struct wire_arg args_unplug_disk[] = { { "id", WIRE_STR, true }, { 0 } };
 static const struct wire_arg args_shutdown[] = { { "graceSeconds", WIRE_UINT, false }, { 0 } };
 static const struct wire_arg args_console[] = { { "mode", WIRE_STR, false }, { 0 } };
 static const struct wire_arg args_none[] = { { 0 } };

@@ -28,6 +28,16 @@
  *                                   ok when the guest has let go and the tap is closed, or there is no such card. TIMEOUT
  *                                   after 30 s: the guest may still let go later, a state event tells. CONFLICT: not booted
  * -> {"id":13,"verb":"set-link","args":{"name":"extra","state":"down"}}       or "up"
+ * -> {"id":14,"verb":"offer-disk","files":1,"args":{"id":"hp-volume-1f.."}}
+ *                                   by an attachment pod: the open disk of a volume that is to be plugged
+ *                                   (SCM_RIGHTS). Kept, shown in STATE "volumes". Offering it again is ok
+ * -> {"id":15,"verb":"plug-disk","args":{"id":"hp-volume-1f..","disk":DISK}}
+ *                                   of the VMI's spec. ok at once, the rest shows in STATE; repeating it changes
+ *                                   nothing. A CD-ROM drive of that name, with or without a medium, gets it as its
+ *                                   medium. NOT_FOUND: not offered
+ * -> {"id":16,"verb":"unplug-disk","args":{"id":"hp-volume-1f.."}}
+ *                                   ok at once, also for one that is not there. Waits for a guest that boots. Then
+ *                                   guest, QEMU and launcher let go, and it vanishes from STATE
  * -> {"id":3,"verb":"set-cpus","args":{"sockets":2}}    "remove":1: CPUs may be taken away
  * <- {"id":3,"ok":{"sockets":2}}    the machine has them, and a guest that runs has acknowledged them or said nothing for
  *                                   3 s. Repeating it is ok and changes nothing
@@ -61,8 +71,11 @@
  *   "interfaces":[{"name":"default","mac":"02:..","guestIP":"10.0.2.2","masquerade":true,"backend":"slirp","link":"up",
  *                "leaving":false}],
  *   "disks":[{"name":"containerdisk","target":"vda","size":33554432}],
+ *   "volumes":[{"id":"hp-volume-1f..","name":"data","phase":"offered","target":"","size":1073741824,"error":""}],
  *   "startedAtMs":1767323045000}
  * memory may have "note": why there is less room than was asked for.
+ * phase of a volume: offered, plugging, ready, unplugging. "error": what the last attempt came to; it is made
+ * again when the error has gone, after 10 s; of unplugging, that the guest takes longer than 30 s.
  * Absent parts are unknown yet; memory is there once the guest has run. "max" equals "guestAtBoot" when no room was
  * reserved: set-memory above is then INVALID. "error": why the last set-memory failed. "offline": bytes plugged that the
  * guest's operating system does not use. "guestTotal" (MemTotal) and "guestAvailable": once the balloon driver reports.
@@ -75,6 +88,7 @@
  *    "machine":"pc-q35-7.2",                                else status.machine.type, else spec.domain.machine.type
  *    "maxGuestBytes":4294967296,                            room; else domain.memory.maxGuest; else none
  *    "containerDisks":{"VOLUME":"/dir or file"},            else /var/run/kubevirt/container-disks/VOLUME
+ *    "disks":{"VOLUME":"/dir"},                             claims, hostDisks, files: else as kubevirt/api/handoff.h says
  *    "files":{"VOLUME":{"userdata":"text","networkdata":"text"}},   contents of Secrets named by volumes
  *    "taps":["extra"],                                      secondary networks: names, in the order of the request's "files"
  *    "macs":{"extra":"02:..."},                             their cards' addresses, else interfaces[].macAddress
@@ -119,21 +133,24 @@ bool wire_phase_parse(const char *name, enum wire_phase *ret);
 #define WIRE_QEMU (WIRE_GUEST | WIRE_IN(STARTING) | WIRE_IN(STOPPING))
 
 /* id, on the wire, phases in which it is legal, the client's time limit in ms. Arguments: wire.c. */
-#define WIRE_VERBS(V)                                  \
-	V(hello, "hello", WIRE_ALWAYS, 5000)           \
-	V(start, "start", WIRE_ALWAYS, 5000)           \
-	V(set_memory, "set-memory", WIRE_GUEST, 40000) \
-	V(plug_nic, "plug-nic", WIRE_GUEST, 15000)     \
-	V(unplug_nic, "unplug-nic", WIRE_GUEST, 40000) \
-	V(set_link, "set-link", WIRE_GUEST, 5000)      \
-	V(set_cpus, "set-cpus", WIRE_GUEST, 75000)     \
-	V(pause, "pause", WIRE_GUEST, 5000)            \
-	V(unpause, "unpause", WIRE_GUEST, 5000)        \
-	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)     \
-	V(kill, "kill", WIRE_ALWAYS, 5000)             \
-	V(reset, "reset", WIRE_GUEST, 5000)            \
-	V(stats, "stats", WIRE_GUEST, 2000)            \
-	V(console, "console", WIRE_QEMU, 5000)         \
+#define WIRE_VERBS(V)                                   \
+	V(hello, "hello", WIRE_ALWAYS, 5000)            \
+	V(start, "start", WIRE_ALWAYS, 5000)            \
+	V(set_memory, "set-memory", WIRE_GUEST, 40000)  \
+	V(plug_nic, "plug-nic", WIRE_GUEST, 15000)      \
+	V(unplug_nic, "unplug-nic", WIRE_GUEST, 40000)  \
+	V(set_link, "set-link", WIRE_GUEST, 5000)       \
+	V(set_cpus, "set-cpus", WIRE_GUEST, 75000)      \
+	V(offer_disk, "offer-disk", WIRE_ALWAYS, 5000)  \
+	V(plug_disk, "plug-disk", WIRE_GUEST, 5000)     \
+	V(unplug_disk, "unplug-disk", WIRE_GUEST, 5000) \
+	V(pause, "pause", WIRE_GUEST, 5000)             \
+	V(unpause, "unpause", WIRE_GUEST, 5000)         \
+	V(shutdown, "shutdown", WIRE_ALWAYS, 5000)      \
+	V(kill, "kill", WIRE_ALWAYS, 5000)              \
+	V(reset, "reset", WIRE_GUEST, 5000)             \
+	V(stats, "stats", WIRE_GUEST, 2000)             \
+	V(console, "console", WIRE_QEMU, 5000)          \
 	V(release, "release", WIRE_FINAL, 5000)
 
 enum wire_verb {

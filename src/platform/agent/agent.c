@@ -185,7 +185,7 @@ static void content_changed(void *arg, const struct obj *old, const struct obj *
 	for (size_t i = 0; i < a->by_uid.len; i++) {
 		struct pod *p = a->by_uid.items[i].val;
 
-		if (!str_eq(obj_namespace(p->obj), ns) || p->finished)
+		if ((!str_empty(ns) && !str_eq(obj_namespace(p->obj), ns)) || p->finished)
 			continue;
 		p->mount_retry = 0;
 		for (size_t j = 0; j < p->n_ctrs; j++)
@@ -222,7 +222,7 @@ static void start_watches(struct agent *a)
 	a->configmaps = content(a, &pk_configmap, content_changed);
 	a->secrets = content(a, &pk_secret, content_changed);
 	a->pvcs = content(a, &pk_pvc, content_changed);
-	a->pvs = content(a, &pk_pv, NULL);
+	a->pvs = content(a, &pk_pv, content_changed);
 	a->nodes = cache_new(a->client, &pk_node, &(struct cache_opts){ .field_selector = me });
 	a->pods = cache_new(a->client, &pk_pod, &(struct cache_opts){ .field_selector = on_node });
 	cache_on_change(a->pods, pod_changed, a);

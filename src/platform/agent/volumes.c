@@ -123,10 +123,12 @@ static int claim(struct pod *p, struct vol *v, const struct json *spec, struct e
 		return err_set(e, ERR_NOT_FOUND, "persistentvolumeclaim \"%s\" not found", name);
 	pv_name = json_at_str(obj_json(pvc), "/spec/volumeName");
 	if (str_empty(pv_name) || !str_eq(json_at_str(obj_json(pvc), "/status/phase"), "Bound"))
-		return err_set(e, ERR_UNAVAILABLE, "persistentvolumeclaim \"%s\" is not bound", name);
+		return err_set(e, ERR_TIMEOUT, "persistentvolumeclaim \"%s\" is not bound", name);
 	pv = cache_get(p->agent->pvs, pv_name);
-	path = pv ? json_at_str(obj_json(pv), "/spec/hostPath/path") : NULL;
-	if (pv && !path)
+	if (!pv) /* told of by another watch: on its way */
+		return err_set(e, ERR_TIMEOUT, "persistentvolume \"%s\" not found", pv_name);
+	path = json_at_str(obj_json(pv), "/spec/hostPath/path");
+	if (!path)
 		path = json_at_str(obj_json(pv), "/spec/local/path");
 	if (!path)
 		return err_set(
