@@ -15,6 +15,7 @@
 #include "kubevirt/api/synced.h"
 #include "kubevirt/health/health.h"
 #include "kubevirt/health/metrics.h"
+#include "kubevirt/migration/migration.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/facts.h"
@@ -72,6 +73,8 @@ static void on_leading(void *arg)
 	controllers_add(p->set, &vm_controller, &p->vm_env);
 	controllers_add(p->set, &vmi_controller, &p->vmi_env);
 	controllers_add(p->set, &node_controller, &p->node_env);
+	controllers_add(p->set, &updater_controller, NULL);
+	controllers_add(p->set, &vmim_controller, NULL);
 	p->vms = controllers_cache(p->set, &kind_vm);
 	p->vmis = controllers_cache(p->set, &kind_vmi);
 	p->migrations = controllers_cache(p->set, &kind_vmim);

@@ -13,17 +13,6 @@
 #include "kubevirt/vmi/facts.h"
 #include "kubevirt/vmi/render.h"
 
-static bool waits_for_migration(const struct json *vmi)
-{
-	static const char *const types[] = { COND_HOT_MEMORY, COND_HOT_CPU };
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (vmi_cond_is(vmi, types[i], "True") &&
-			str_eq(json_get_str(vmi_cond(vmi, types[i]), "reason"), HOT_MEMORY_NEEDS_MIGRATION))
-			return true;
-	return vmi_cond_is(vmi, COND_MIGRATION_REQUIRED, "True");
-}
-
 static void put_time(struct world *w, struct json_doc *d, const char *which)
 {
 	char at[TIME_TEXT_MAX];
@@ -37,15 +26,29 @@ static void set_outcome(struct json_doc *d, const char *which)
 	json_set_bool(d, json_at(json_root(d), "/status/migrationState"), which, true);
 }
 
-static void begin(struct world *w, const struct obj *vmi, struct guest *g)
+static void put_phase(struct world *w, const struct obj *vmim, const char *phase)
+{
+	struct json_doc *d = obj_draft(vmim);
+	struct json *status = json_need_obj(d, json_root(d), "status"), *stamp = json_new_obj(d);
+	char at[TIME_TEXT_MAX];
+
+	json_set_str(d, status, "phase", phase);
+	json_set_str(d, stamp, "phase", phase);
+	json_set_str(d, stamp, "phaseTransitionTimestamp", time_rfc3339(loop_wall_ms(w->loop), at));
+	json_append(d, json_need_arr(d, status, "phaseTransitionTimestamps"), stamp);
+	fake_api_put(w->api, &kind_vmim, d);
+}
+
+static void begin(struct world *w, const struct obj *vmi, struct guest *g, const struct obj *vmim)
 {
 	struct json_doc *d = obj_draft(vmi);
 
 	json_remove(json_get(json_root(d), "status"), "migrationState");
 	put_time(w, d, "startTimestamp");
+	json_set_str(d, json_at(json_root(d), "/status/migrationState"), "migrationUid", obj_uid(vmim));
 	g->moved_ms = loop_wall_ms(w->loop) + 200 + (int64_t)rng_below(&w->rng, 2000);
-	g->move_asked = false;
 	fake_api_put(w->api, &kind_vmi, d);
+	put_phase(w, vmim, "Running");
 }
 
 /* Decision 14: another node, else the same. */
@@ -124,23 +127,47 @@ static void fail(struct world *w, const struct obj *vmi)
 	fake_api_put(w->api, &kind_vmi, d);
 }
 
+static size_t siblings(struct world *w, const struct obj *vmim, const struct obj **ret)
+{
+	const char *vmi = json_at_str(obj_json(vmim), "/spec/vmiName");
+	const struct obj *o;
+	size_t n = 0;
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmim, i)) && n < MIGRATIONS_SEEN_MAX; i++)
+		if (o != vmim && str_eq(json_at_str(obj_json(o), "/spec/vmiName"), vmi))
+			ret[n++] = o;
+	return n;
+}
+
+/* One that may begin now. */
+static const struct obj *next_of(struct world *w, const char *vmi)
+{
+	const struct obj *o, *others[MIGRATIONS_SEEN_MAX];
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmim, i)); i++)
+		if (str_eq(json_at_str(obj_json(o), "/spec/vmiName"), vmi) && !obj_deleting(o) &&
+			str_eq(json_at_str(obj_json(o), "/status/phase"), "Pending") &&
+			vmim_not_before(o, others, siblings(w, o, others)) <= loop_wall_ms(w->loop))
+			return o;
+	return NULL;
+}
+
 void migrations_step(struct world *w)
 {
 	struct kv_config config;
-	const struct obj *o;
+	const struct obj *o, *vmim;
 
 	kv_config_from(obj_json(fake_api_at(w->api, &kind_kubevirt, 0)), &config);
-	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmi, i)); i++) {
+	for (size_t i = 0; w->migrates && (o = fake_api_at(w->api, &kind_vmi, i)); i++) {
 		struct guest *g = world_guest(w, obj_uid(o));
 		const struct json *vmi = obj_json(o);
 
 		if (vmi_phase(vmi) != VMI_RUNNING || g->state != GUEST_RUNS || !world_pod_of(w, obj_uid(o)))
 			continue;
 		if (!vmi_migrating(vmi)) {
-			bool wanted = (config.workload_methods & KV_UPDATE_LIVE_MIGRATE) &&
-				      waits_for_migration(vmi);
-			if (g->move_asked || (w->migrates && wanted && world_chance(w, 300)))
-				begin(w, o, g);
+			vmim = next_of(w, obj_name(o));
+			if (vmim && world_chance(w, 300))
+				begin(w, o, g, vmim);
 		} else if (g->moved_ms && loop_wall_ms(w->loop) >= g->moved_ms) {
 			g->moved_ms = 0;
 			if (world_chance(w, w->faults.fail_move))

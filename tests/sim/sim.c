@@ -115,10 +115,13 @@ static void do_defaults(struct world *w, const char *vm)
 }
 static void do_move(struct world *w, const char *vm)
 {
-	const struct json *vmi = world_vmi(w, vm);
+	CLEANUP(mem_freep)
+	char *text = str_printf(
+		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstanceMigration','metadata':{"
+		"'generateName':'move-'},'spec':{'vmiName':'%s'}}",
+		vm);
 
-	if (vmi)
-		world_guest(w, json_str_or(json_at(vmi, "/metadata/uid"), ""))->move_asked = true;
+	user_create(w, &kind_vmim, text, NULL);
 }
 /* Programs die between two writes, too. */
 static void do_die(struct world *w, const char *vm)

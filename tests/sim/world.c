@@ -10,7 +10,7 @@
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/validate.h"
 
-static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt };
+static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt, &kind_vmim };
 static const struct kind *const plain_kinds[] = { &kind_pod, &kind_pvc, &kind_node, &kind_event,
 	&kind_controllerrevision, &kind_instancetype, &kind_clusterinstancetype, &kind_preference,
 	&kind_clusterpreference };
@@ -78,6 +78,8 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 		vmi_default_create(d, o, &in);
 		w->vmis_made++;
 	}
+	if (o && !old && kind_is(k, &kind_vmim))
+		vmim_default_create(d, o);
 	if (o && !old && kind_is(k, &kind_pod)) {
 		w->pods_made++;
 		check_pod_created(w, o);
@@ -112,6 +114,8 @@ void world_start(struct world *w)
 	controllers_add(w->set, &vm_controller, &w->vm_env);
 	controllers_add(w->set, &vmi_controller, &w->vmi_env);
 	controllers_add(w->set, &node_controller, &w->node_env);
+	controllers_add(w->set, &updater_controller, NULL);
+	controllers_add(w->set, &vmim_controller, NULL);
 	controllers_start(w->set);
 }
 
@@ -165,7 +169,8 @@ void world_init(struct world *w, uint64_t seed, bool schemas)
 	fake_api_put(w->api, &kind_kubevirt,
 		json_lit("{'metadata':{'namespace':'kubevirt','name':'kubevirt','generation':1},"
 			 "'spec':{'configuration':{'developerConfiguration':{},"
-			 "'vmRolloutStrategy':'LiveUpdate'},'workloadUpdateStrategy':{}}}"));
+			 "'vmRolloutStrategy':'LiveUpdate'},'workloadUpdateStrategy':{}},"
+			 "'status':{'phase':'Deployed'}}"));
 	world_start(w);
 	handler_start(w);
 }

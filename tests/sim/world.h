@@ -9,6 +9,7 @@
 #include "kubevirt/api/config.h"
 #include "kubevirt/api/synced.h"
 #include "kubevirt/handler/guest.h"
+#include "kubevirt/migration/migration.h"
 #include "kubevirt/node/node.h"
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/vmi.h"
@@ -36,7 +37,6 @@ struct guest {
 	int64_t sockets, cores, threads, max_sockets;
 	int set_memory_calls;
 	int64_t ended_ms;
-	bool move_asked;  /* a person wants it moved */
 	int64_t moved_ms; /* when its move is over; 0: it does not move */
 	struct sim_link link;
 };
