@@ -15,8 +15,9 @@
 PREFIX ?= /usr/local
 BUILD := build/release
 GUEST := build/guest/disk.qcow2
+GUEST_ARM64 := build/guest-arm64/disk.qcow2
 
-.PHONY: all build test demo guest-image bench soak fmt install clean
+.PHONY: all build test demo guest-image guest-image-arm64 bench soak fmt install clean
 
 all: build
 
@@ -35,6 +36,13 @@ guest-image: $(GUEST)
 $(GUEST): $(wildcard guest/build.sh guest/files/* scripts/lib/apt.sh)
 	@scripts/setup run demo
 	@guest/build.sh
+
+# The same guest for arm64: tests only, and emulated
+guest-image-arm64: $(GUEST_ARM64)
+
+$(GUEST_ARM64): $(wildcard guest/build.sh guest/files/* scripts/lib/apt.sh)
+	@scripts/setup run demo
+	@guest/build.sh --arch arm64
 
 bench: build
 	@scripts/setup demo

@@ -22,7 +22,7 @@
 #define VM_NAME_MAX 64             /* of a disk or NIC: they become ids */
 
 enum vm_accel { VM_TCG, VM_KVM };
-enum vm_arch { VM_X86_64, VM_AARCH64 };
+enum vm_arch { VM_X86_64, VM_AARCH64, VM_ARCH_MAX };
 enum vm_format { VM_RAW, VM_QCOW2 };
 enum vm_bus { VM_VIRTIO, VM_SCSI, VM_SATA };
 

@@ -63,6 +63,8 @@
 #define LABEL_POD_MEMORY_REQUESTS "kubevirt.io/vmi-pod-memory-resource-requests"
 #define LABEL_MEMORY_OVERHEAD_RATIO "kubevirt.io/memory-hotplug-overhead-ratio"
 #define LABEL_VOLUME_UPDATE_MIGRATION "kubevirt.io/volume-update-migration"
+#define LABEL_ARCH "kubernetes.io/arch"
+#define LABEL_EMULATES_PREFIX "coracle.dev/emulates-" /* + arm64: this node, of another one, runs such guests */
 #define LABEL_MACHINE_TYPE_PREFIX "machine-type.node.kubevirt.io/"
 #define LABEL_CPU_MODEL_PREFIX "cpu-model.node.kubevirt.io/"
 #define LABEL_CPU_FEATURE_PREFIX "cpu-feature.node.kubevirt.io/"

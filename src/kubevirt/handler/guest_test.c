@@ -675,6 +675,15 @@ static void the_node_is_marked_and_beats(void **state)
 	assert_int_equal(next, NOW + 60000);
 	node_run(&s, NOW + 60000);
 	assert_string_equal(meta_annotation(json_root(s.after), ANN_HEARTBEAT), "2026-01-02T03:05:05Z");
+	/* decision 8, docs/decisions/0008: other architectures, when their QEMU has been found */
+	assert_null(meta_label(json_root(s.after), "coracle.dev/emulates-arm64"));
+	strv_add(&s.facts.emulates, "arm64");
+	node_run(&s, NOW + 1000);
+	assert_string_equal(meta_label(json_root(s.after), "coracle.dev/emulates-arm64"), "true");
+	node_take(&s);
+	strv_done(&s.facts.emulates);
+	node_run(&s, NOW + 1000);
+	assert_null(meta_label(json_root(s.after), "coracle.dev/emulates-arm64"));
 	s.facts.stopping = true;
 	node_run(&s, NOW + 1000);
 	assert_string_equal(meta_label(json_root(s.after), LABEL_SCHEDULABLE), "false");

@@ -12,6 +12,7 @@
 #include "kubevirt/handler/node.h"
 #include "kubevirt/health/certs.h"
 #include "kubevirt/health/health.h"
+#include "qemu/vm_config.h"
 
 struct start_job;
 struct handler {
@@ -25,6 +26,7 @@ struct handler {
 	struct node_facts node;
 	struct accel_probe *probe;
 	struct proc_run *machines;
+	enum vm_arch machines_of; /* which QEMU is being asked */
 	bool kvm_known, machines_known;
 	loop_fn *stopped;
 	void *stopped_arg;

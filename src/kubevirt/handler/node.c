@@ -49,6 +49,21 @@ static void put_machines(const struct node_view *v, struct json_doc *d, struct j
 	}
 }
 
+static void put_emulated(const struct node_view *v, struct json_doc *d, struct json *node)
+{
+	static const char prefix[] = LABEL_EMULATES_PREFIX;
+	struct json *labels = json_need_obj(d, json_need_obj(d, node, "metadata"), "labels");
+
+	for (struct json_iter it = json_iter(labels); json_next(&it);)
+		if (str_starts(it.key, prefix) && !strv_has(&v->facts->emulates, it.key + strlen(prefix)))
+			json_iter_remove(&it);
+	for (size_t i = 0; i < v->facts->emulates.len; i++) {
+		CLEANUP(mem_freep) char *key = str_printf("%s%s", prefix, v->facts->emulates.items[i]);
+
+		meta_set_label(d, node, key, "true");
+	}
+}
+
 /* Is it time for another sign of life? */
 static bool beat_due(const struct node_view *v, int64_t *ret_next)
 {
@@ -77,6 +92,7 @@ static void plan_main(const struct node_view *v, struct plan *out)
 	meta_set_label(d, node, LABEL_CPU_MANAGER, "false");
 	meta_set_label(d, node, LABEL_NODE_CPU_MANAGER_OLD, "false");
 	meta_set_annotation(d, node, ANN_NODE_ACCELERATOR, f->kvm.verdict == ACCEL_USABLE ? "kvm" : "tcg");
+	put_emulated(v, d, node);
 	put_machines(v, d, node);
 	if (!f->stopping && (beat_due(v, &next) || changed))
 		meta_set_annotation(d, node, ANN_HEARTBEAT, time_rfc3339(v->now, text));

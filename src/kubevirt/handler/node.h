@@ -18,7 +18,8 @@
 struct node_facts {
 	bool known; /* both probes have answered */
 	struct accel_result kvm;
-	struct strv machines; /* types QEMU knows; empty: no QEMU */
+	struct strv machines; /* types QEMU knows, of all its architectures; empty: no QEMU */
+	struct strv emulates; /* architectures beside the node's own that guests can have here */
 	bool stopping;        /* orderly shutdown */
 };
 struct node_view {

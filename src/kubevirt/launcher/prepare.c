@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "kubevirt/launcher/firmware.h"
 #include "kubevirt/launcher/seed.h"
+#include "qemu/firmware.h"
 #include "qemu/qmp_cmds.h"
 
 #include <signal.h>
@@ -141,7 +141,7 @@ static int firmware(struct launcher *l, struct err *e)
 {
 	const char *vars;
 
-	if (l->domain->arch != VM_AARCH64 || l->firmware_vars)
+	if (!firmware_needed(l->domain->arch) || l->firmware_vars)
 		return 0;
 	if (firmware_find(l->domain->arch, &l->firmware_code, &vars, e) < 0)
 		return -1;

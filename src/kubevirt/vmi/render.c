@@ -133,7 +133,7 @@ static void resources(struct pod_draft *p, const struct pod_resources *r)
 		set_bytes(p, "limits", name, r->hugepages);
 	}
 	/* Without it anywhere, and with emulation, the guest runs under TCG (handoff.h). */
-	if (p->in->kvm && !p->in->config->use_emulation) {
+	if (p->in->kvm && !p->in->foreign && !p->in->config->use_emulation) {
 		set_resource(p, "requests", RESOURCE_KVM, "1");
 		set_resource(p, "limits", RESOURCE_KVM, "1");
 	}
@@ -178,7 +178,8 @@ static void copy(struct pod_draft *p, const char *field)
 static void node_selector(struct pod_draft *p)
 {
 	struct json *s = json_need_obj(p->d, p->pod, "nodeSelector");
-	const char *machine = json_at_str(p->spec, "/domain/machine/type");
+	const char *machine = json_at_str(p->spec, "/domain/machine/type"),
+		   *arch = json_get_str(p->spec, "architecture");
 
 	JSON_EACH (it, p->in->config->node_selectors)
 		json_set_copy(p->d, s, it.key, it.val);
@@ -189,8 +190,12 @@ static void node_selector(struct pod_draft *p)
 		CLEANUP(mem_freep) char *key = str_printf("%s%s", LABEL_MACHINE_TYPE_PREFIX, machine);
 		json_set_str(p->d, s, key, "true");
 	}
-	if (json_get_str(p->spec, "architecture"))
-		json_set_str(p->d, s, "kubernetes.io/arch", json_get_str(p->spec, "architecture"));
+	if (arch && p->in->foreign) {
+		CLEANUP(mem_freep) char *key = str_printf("%s%s", LABEL_EMULATES_PREFIX, arch);
+		json_set_str(p->d, s, key, "true");
+	} else if (arch) {
+		json_set_str(p->d, s, LABEL_ARCH, arch);
+	}
 	if (json_bool(json_at(p->spec, "/domain/cpu/dedicatedCpuPlacement")))
 		json_set_str(p->d, s, LABEL_CPU_MANAGER, "true");
 }

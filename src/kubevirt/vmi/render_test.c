@@ -95,8 +95,8 @@ static void cpus_are_shared_unless_dedicated(void **state)
 }
 
 /* ---- the pod ---- */
-static struct json_doc *pod_of(
-	const char *name, const char *meta, const char *spec, const char *configuration, bool kvm)
+static struct json_doc *pod_as(const char *name, const char *meta, const char *spec,
+	const char *configuration, bool kvm, bool foreign)
 {
 	CLEANUP(mem_freep) char *conf = str_printf("{'spec':{'configuration':{%s}}}", configuration);
 	CLEANUP(mem_freep)
@@ -113,7 +113,13 @@ static struct json_doc *pod_of(
 		.config = &c,
 		.launcher_image = "coracle.dev/virt-launcher:v1",
 		.host_dir = "/var/run/kubevirt",
-		.kvm = kvm });
+		.kvm = kvm,
+		.foreign = foreign });
+}
+static struct json_doc *pod_of(
+	const char *name, const char *meta, const char *spec, const char *configuration, bool kvm)
+{
+	return pod_as(name, meta, spec, configuration, kvm, false);
 }
 #define POD(id, ...) CLEANUP(json_doc_freep) struct json_doc *id = pod_of(__VA_ARGS__)
 #define TEXT(d, at) json_str_or(json_at(json_root(d), at), "(none)")
@@ -216,6 +222,17 @@ static void kvm_is_asked_for_where_it_is_offered(void **state)
 	assert_string_equal(TEXT(emulated, limit), "(none)");
 }
 
+/* docs/decisions/0008: what no node can run as it is, is emulated where that is possible */
+static void another_architecture_goes_where_it_is_emulated(void **state)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = pod_as("v", "", "", "", true, true);
+
+	assert_string_equal(TEXT(d, "/spec/nodeSelector/coracle.dev~1emulates-amd64"), "true");
+	assert_string_equal(TEXT(d, "/spec/nodeSelector/kubernetes.io~1arch"), "(none)");
+	assert_string_equal(
+		TEXT(d, "/spec/containers/0/resources/limits/devices.kubevirt.io~1kvm"), "(none)");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +246,7 @@ int main(void)
 		cmocka_unit_test(container_disks_are_image_volumes),
 		cmocka_unit_test(it_goes_where_guests_can_run),
 		cmocka_unit_test(kvm_is_asked_for_where_it_is_offered),
+		cmocka_unit_test(another_architecture_goes_where_it_is_emulated),
 	};
 
 	return cmocka_run_group_tests_name("render", tests, NULL, NULL);

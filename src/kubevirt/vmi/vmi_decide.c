@@ -56,6 +56,7 @@ struct render_pod_in vmi_render_in(const struct vmi_seen *s)
 		.launcher_image = s->env->launcher_image,
 		.host_dir = s->env->host_dir,
 		.kvm = s->kvm,
+		.foreign = s->foreign,
 		.claim = s->claim,
 		.claim_arg = s->claim_arg };
 }

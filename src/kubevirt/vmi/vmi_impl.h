@@ -24,7 +24,7 @@ struct vmi_seen {
 	const void *claim_arg;
 	const struct kv_config *config;
 	const struct vmi_env *env;
-	bool kvm;
+	bool kvm, foreign;
 	const struct obj *node; /* that it runs on; NULL: none, or not known */
 	int64_t now;
 };

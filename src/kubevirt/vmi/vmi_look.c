@@ -53,6 +53,23 @@ static bool any_node_offers_kvm(const struct look *l)
 	return false;
 }
 
+/* docs/decisions/0008: what no node can run as it is, is emulated where that is possible. */
+static bool only_emulated(const struct look *l, const char *arch)
+{
+	const struct obj *o;
+	bool emulated = false;
+
+	if (!arch)
+		return false;
+	CLEANUP(mem_freep) char *label = str_printf("%s%s", LABEL_EMULATES_PREFIX, arch);
+	for (size_t i = 0; (o = cache_at(look_cache(l, &kind_node), i)); i++) {
+		if (str_eq(meta_label(obj_json(o), LABEL_ARCH), arch))
+			return false;
+		emulated = emulated || meta_label(obj_json(o), label);
+	}
+	return emulated;
+}
+
 static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 {
 	struct kv_config config;
@@ -69,6 +86,7 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 	s.claim = find_claim;
 	s.claim_arg = &claims;
 	s.kvm = any_node_offers_kvm(l);
+	s.foreign = only_emulated(l, json_at_str(obj_json(s.vmi), "/spec/architecture"));
 	vmi_decide_seen(&s, out);
 }
 

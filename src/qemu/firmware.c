@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kubevirt/launcher/firmware.h"
+#include "qemu/firmware.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -20,6 +20,11 @@ static const struct {
 	{ VM_AARCH64, "/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw",
 		"/usr/share/edk2/aarch64/vars-template-pflash.raw" },
 };
+
+bool firmware_needed(enum vm_arch arch)
+{
+	return arch == VM_AARCH64;
+}
 
 int firmware_find(enum vm_arch arch, const char **ret_code, const char **ret_vars, struct err *e)
 {
