@@ -172,6 +172,16 @@ static void fields_kubevirt(struct str *out, const char *top)
 	fields_of(out, kind_kubevirt.fields, NULL);
 }
 
+static void fields_instancetype(struct str *out, const char *top)
+{
+	fields_of(out, kind_instancetype.fields, NULL);
+}
+
+static void fields_preference(struct str *out, const char *top)
+{
+	fields_of(out, kind_preference.fields, NULL);
+}
+
 const struct block blocks[] = {
 	{ "live-fields", live_fields },
 	{ "gates", gates },
@@ -180,5 +190,7 @@ const struct block blocks[] = {
 	{ "fields-vm", fields_vm },
 	{ "fields-vmi", fields_vmi },
 	{ "fields-kubevirt", fields_kubevirt },
+	{ "fields-instancetype", fields_instancetype },
+	{ "fields-preference", fields_preference },
 	{ NULL, NULL },
 };
