@@ -309,6 +309,38 @@ bool obj_pack(const struct obj *o, const struct obj *base, unsigned owners)
 	return true;
 }
 
+struct obj *obj_older(
+	const struct obj *newer, const char *text, size_t len, uint64_t rv, const struct obj_facts *f)
+{
+	const char *uid = obj_uid(newer);
+	struct obj *o;
+
+	if (strlen(uid) != f->uid_len || memcmp(uid, f->uid, f->uid_len) != 0)
+		return NULL;
+	o = MEM_NEW(struct obj);
+	atomic_init(&o->refs, 1);
+	atomic_init(&o->doc, NULL);
+	atomic_init(&o->text, text_new(text, len));
+	atomic_fetch_add_explicit(&newer->names->refs, 1, memory_order_relaxed);
+	o->names = newer->names;
+	o->rv = rv;
+	o->generation = f->generation;
+	o->deleting = f->deleting;
+	return o;
+}
+
+/* Versions count down along the chain here. The newest one leaves room for one more on top of it. */
+void obj_pack_older(const struct obj *o, const struct obj *newer)
+{
+	struct obj *w = (struct obj *)o, *b = (struct obj *)newer;
+
+	if (!b->base && b->dependents == 0 && b->version == 0)
+		b->version = OBJ_CHAIN_MAX - 2;
+	if (b->version > 0)
+		pack(w, b);
+	w->version = w->base ? (uint8_t)(b->version - 1) : OBJ_CHAIN_MAX - 2;
+}
+
 void obj_be_base(const struct obj *o)
 {
 	struct obj *w = (struct obj *)o;

@@ -29,8 +29,21 @@ void obj_compact(const struct obj *o);
  * it have a reference to o, so that no text or tree is taken from anybody: false, else; try again some time. One
  * version in OBJ_CHAIN_MAX keeps its text, so that the others are quickly made again. The loop's thread only. */
 #define OBJ_CHAIN_MAX 32
+/* What an object knows of its text besides names. */
+struct obj_facts {
+	const char *uid; /* not terminated */
+	size_t uid_len;
+	int64_t generation;
+	bool deleting;
+};
 /* Whatever is packed on this from now on need not be a version of it: a sample of its kind. */
 void obj_be_base(const struct obj *o);
+/* For reading versions back, newest first: one of the same object as `newer`, whose names it shares; text, with rv in it, is
+ * JSON that was stored before. NULL: it is another object of that name. */
+struct obj *obj_older(
+	const struct obj *newer, const char *text, size_t len, uint64_t rv, const struct obj_facts *f);
+/* Then it is told by what differs from newer, as by obj_pack(); its text stays until obj_compact(), for the next older one. */
+void obj_pack_older(const struct obj *o, const struct obj *newer);
 bool obj_pack(const struct obj *o, const struct obj *base, unsigned owners);
 
 /* Metadata, read once at creation. "" and 0 when absent. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/obj.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,6 +149,52 @@ static void packed_versions_say_what_they_said(void **state)
 	}
 }
 
+/* Read back newest first, as from a store: the same, and no larger; the newest may get older in the usual way. */
+static void versions_read_back_are_packed_at_once(void **state)
+{
+	static const struct obj_facts f = { .uid = "u", .uid_len = 1, .generation = 5, .deleting = true },
+				      other = { .uid = "uu", .uid_len = 2 };
+	struct obj *all[VERSIONS + 1];
+	char *texts[VERSIONS + 1];
+	size_t before;
+
+	for (int i = 0; i <= VERSIONS; i++) {
+		CLEANUP(obj_unrefp) struct obj *o = version_of(i + 1, i * 7);
+
+		texts[i] = mem_strdup(obj_text(o, NULL));
+	}
+	all[VERSIONS - 1] = obj_from_text(texts[VERSIONS - 1], strlen(texts[VERSIONS - 1]), NULL);
+	obj_compact(all[VERSIONS - 1]);
+	assert_null(obj_older(all[VERSIONS - 1], texts[0], strlen(texts[0]), 1, &other));
+	before = mallinfo2().uordblks;
+	for (int i = VERSIONS - 1; i-- > 0;) {
+		all[i] = obj_older(all[i + 1], texts[i], strlen(texts[i]), (uint64_t)i + 1, &f);
+		assert_non_null(all[i]);
+		obj_pack_older(all[i], all[i + 1]);
+		obj_compact(all[i + 1]);
+	}
+	obj_compact(all[0]);
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(mallinfo2().uordblks - before < VERSIONS * strlen(texts[0]) / 2);
+#else
+	(void)before;
+#endif
+	all[VERSIONS] = version_of(VERSIONS + 1, VERSIONS * 7);
+	assert_true(obj_pack(all[VERSIONS - 1], all[VERSIONS], 1));
+	for (int i = VERSIONS; i-- > 0;) {
+		assert_string_equal(obj_text(all[i], NULL), texts[i]);
+		assert_int_equal(obj_rv(all[i]), i + 1);
+		assert_string_equal(obj_key(all[i]), "ns/n");
+		obj_compact(all[i]);
+	}
+	assert_int_equal(obj_generation(all[3]), 5);
+	assert_true(obj_deleting(all[3]));
+	for (int i = 0; i <= VERSIONS; i++) {
+		obj_unref(all[VERSIONS - i]);
+		free(texts[i]);
+	}
+}
+
 static void what_somebody_holds_is_not_packed(void **state)
 {
 	CLEANUP(obj_unrefp) struct obj *old = version_of(1, 1), *new = version_of(2, 2);
@@ -173,6 +220,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_not_an_object),
 		cmocka_unit_test(lives_while_anybody_holds_it),
 		cmocka_unit_test(packed_versions_say_what_they_said),
+		cmocka_unit_test(versions_read_back_are_packed_at_once),
 		cmocka_unit_test(what_somebody_holds_is_not_packed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

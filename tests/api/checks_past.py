@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behaviours of time and of schemas that need a check of their own: what a server that has forgotten answers, bookmarks, single
 objects watched, and the reasons of refusals."""
+import json
 import os
 import sqlite3
 
 import conformance as c
+import watchers
+from checks_http import sanitized
 from client import Client, Server
 from conformance import CM, GROUP, NS, WIDGETS, cm, eq, fresh, make, names, status, widget
 
@@ -111,3 +114,56 @@ def t78_each_violation_has_its_reason():
 
 def k():
     return c.k
+
+
+def t99b_a_long_history_is_read_back_as_it_was_and_small():
+    """Every event and every past list is the same before and after a restart; old versions do not take more than before."""
+    if not c.OWN or not c.DURABLE or "etcd" in os.environ.get("APISERVER_ARGS", ""):
+        raise c.Skip()
+    path = "/api/v1/namespaces/default/configmaps"
+    s = Server()
+    try:
+        k = Client(s.kubeconfig)
+        text = {"k%d" % i: "v" * 100 for i in range(80)}
+        begin = k.get(path).json["metadata"]["resourceVersion"]
+        conn = k.connection()
+
+        def call(method, where, body, type="application/json"):
+            conn.request(method, where, json.dumps(body), {"Content-Type": type})
+            a = conn.getresponse()
+            body = a.read()
+            assert a.status < 300, body
+            return json.loads(body)
+        for i in range(3000):
+            name = "h%d" % (i % 20)
+            if i < 20 or i % 700 == 0:
+                if i >= 20:
+                    call("DELETE", path + "/" + name, {})
+                call("POST", path, {"metadata": {"name": name}, "data": text})
+            else:
+                o = call("PATCH", path + "/" + name, {"data": {"n": str(i)}}, "application/merge-patch+json")
+            if i == 1500:
+                middle = o["metadata"]["resourceVersion"]
+
+        def seen(n):
+            w = k.watch(path + "?resourceVersion=" + begin)
+            events = [w.next() for _ in range(n)]
+            w.close()
+            past = status(k.get(path + "?resourceVersionMatch=Exact&resourceVersion=" + middle), 200)["items"]
+            return events, past
+        events, past = seen(3000 + 4)
+        eq(s.stop(), 0)
+        s.start()
+        k = Client(s.kubeconfig)
+        status(k.get("/readyz"), 200)
+        rss = watchers.rss_mib(s.proc.pid)
+        assert sanitized(s.program) or rss < 24, "%.1f MiB after a restart" % rss
+        again, past_again = seen(len(events))
+        eq([e["type"] for e in again], [e["type"] for e in events])
+        assert again == events and past_again == past
+        status(k.merge(path + "/h1", {"data": {"n": "after"}}), 200)
+        again = seen(len(events) + 1)[0]
+        assert again[:-1] == events and again[-1]["object"]["data"]["n"] == "after"
+    finally:
+        rc, log = s.remove()
+    eq(rc, 0, log[-2000:])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is posted and not stored: bindings, and the questions of authentication.k8s.io and authorization.k8s.io. The answers are made in
- * review.c. */
+/* What is posted and not stored: bindings, and the questions of authentication.k8s.io and authorization.k8s.io. The answers are
+ * made in review.c. */
 #include "platform/apiserver/builtin.h"
 
 FIELD_TABLE(user_info_fields, NULL, "A user.", ROW_STR("username", "Name."), ROW_STR("uid", "UID."),

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "platform/apiserver/shared_pki.h"
 #include "platform/apiserver/value.h"
+#include "store/revs.h"
 
 #include <string.h>
 
@@ -116,15 +117,22 @@ static struct bucket *bucket_of_key(struct apiserver *s, const char *store_key, 
 /* ---- loading ---- */
 struct past_change {
 	struct bucket *bucket;
-	char *key;
 	uint64_t rev;
-	struct obj *old;
+	struct obj *old, *obj; /* obj NULL: not known */
 	bool deleted;
+};
+/* The oldest version of a key that was read so far; NULL: at that time there was none. */
+struct tail {
+	struct obj *obj;
 };
 struct load {
 	struct apiserver *s;
 	struct past_change *changes; /* newest first */
 	size_t n, cap;
+	struct tail *tails;
+	size_t n_tails, cap_tails;
+	struct revs *tail_of; /* store key to place in tails + 1 */
+	struct str text;
 };
 
 static struct obj *object_of(const char *value, size_t len, uint64_t rev, struct err *e)
@@ -155,29 +163,6 @@ static int load_row(void *arg, const struct store_row *r, struct err *e)
 	return 0;
 }
 
-static int load_change(void *arg, const struct store_change *c, struct err *e)
-{
-	struct load *l = arg;
-	const char *key;
-	struct bucket *b;
-	struct obj *old = NULL;
-
-	if (shared_pki_is(c->key))
-		return 0;
-	b = bucket_of_key(l->s, c->key, &key);
-	if (!b)
-		return err_set(e, ERR_INTERNAL, "the history has a key '%s' that is no object's", c->key);
-	if (c->old) {
-		old = object_of(c->old, c->old_len, c->prev_rev, e);
-		if (!old)
-			return err_wrap(e, "old value of '%s' in the store", c->key);
-		obj_compact(old);
-	}
-	l->changes = mem_grow(l->changes, &l->cap, l->n + 1, sizeof(*l->changes));
-	l->changes[l->n++] = (struct past_change){ b, mem_strdup(key), c->rev, old, c->deleted };
-	return 0;
-}
-
 struct obj *server_last_state(const struct obj *old, uint64_t rev)
 {
 	struct json_doc *d = obj_draft(old);
@@ -187,67 +172,122 @@ struct obj *server_last_state(const struct obj *old, uint64_t rev)
 	return obj_from_doc(d);
 }
 
-static int by_rev(const void *a, const void *b)
+/* Histories are long, and old versions are mostly there to be packed away: no tree is made of them. */
+static bool facts_of(const struct str *text, struct obj_facts *f)
 {
-	uint64_t x = obj_rv(*(struct obj *const *)a), y = obj_rv(*(struct obj *const *)b);
+	size_t len, uid_len;
+	const char *uid = value_member_of(text->data, text->len, "metadata", "uid", &uid_len);
+	const char *gen = value_member_of(text->data, text->len, "metadata", "generation", &len);
+	CLEANUP(mem_freep) char *number = gen ? mem_strndup(gen, len) : NULL;
 
-	return x < y ? -1 : x > y;
+	if (!uid || uid_len < 2 || *uid != '"' || memchr(uid, '\\', uid_len))
+		return false;
+	*f = (struct obj_facts){ .uid = uid + 1, .uid_len = uid_len - 2 };
+	if (gen && !str_to_i64(number, INT64_MIN, INT64_MAX, &f->generation))
+		return false;
+	gen = value_member_of(text->data, text->len, "metadata", "deletionTimestamp", &len);
+	f->deleting = gen && *gen != 'n'; /* null */
+	return true;
 }
 
-/* Every value is kept once: the one that revision `rev` gave the key is an old value of a later change, or stands still. */
-static struct obj *value_at(const struct past_change *c, struct obj **olds, size_t n)
+static struct obj *old_version(
+	struct load *l, const struct store_change *c, const struct obj *newer, struct err *e)
 {
-	size_t lo = 0, hi = n;
-	const struct obj *now;
+	struct obj_facts f;
+	struct obj *o = NULL;
 
-	if (c->deleted)
-		return c->old ? server_last_state(c->old, c->rev) : NULL;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
+	str_clear(&l->text);
+	value_with_rv(c->old, c->old_len, c->prev_rev, &l->text);
+	if (newer && facts_of(&l->text, &f))
+		o = obj_older(newer, l->text.data, l->text.len, c->prev_rev, &f);
+	return o ? o : obj_from_text(l->text.data, l->text.len, e);
+}
 
-		if (obj_rv(olds[mid]) < c->rev)
-			lo = mid + 1;
-		else
-			hi = mid;
+static struct tail *tail_of(struct load *l, const struct store_change *c, struct bucket *b, const char *key)
+{
+	size_t at = (size_t)revs_get(l->tail_of, c->key);
+
+	if (!at) {
+		l->tails = mem_grow(l->tails, &l->cap_tails, l->n_tails + 1, sizeof(*l->tails));
+		l->tails[l->n_tails++].obj = obj_ref(bucket_get(b, key));
+		revs_set(l->tail_of, c->key, at = l->n_tails);
 	}
-	if (lo < n && obj_rv(olds[lo]) == c->rev)
-		return obj_ref(olds[lo]);
-	now = bucket_get(c->bucket, c->key);
-	return now && obj_rv(now) == c->rev ? obj_ref(now) : NULL;
+	return &l->tails[at - 1];
+}
+
+/* Every value is read once: what a change made of its key is what the next one calls old, or stands still. It is packed at
+ * once, as it would be without a restart. */
+static int load_change(void *arg, const struct store_change *c, struct err *e)
+{
+	struct load *l = arg;
+	struct past_change *p;
+	const char *key;
+	struct bucket *b;
+	struct tail *t;
+	CLEANUP(obj_unrefp) struct obj *now = NULL;
+	CLEANUP(obj_unrefp) struct obj *old = NULL;
+
+	if (shared_pki_is(c->key))
+		return 0;
+	b = bucket_of_key(l->s, c->key, &key);
+	if (!b)
+		return err_set(e, ERR_INTERNAL, "the history has a key '%s' that is no object's", c->key);
+	t = tail_of(l, c, b, key);
+	if (t->obj && !c->deleted && obj_rv(t->obj) == c->rev)
+		now = obj_ref(t->obj);
+	if (c->old && !(old = old_version(l, c, now, e)))
+		return err_wrap(e, "old value of '%s' in the store", c->key);
+	if (c->deleted && old)
+		now = server_last_state(old, c->rev);
+	if (now && old)
+		obj_pack_older(old, now);
+	if (now)
+		obj_compact(now);
+	obj_unref(t->obj);
+	t->obj = obj_ref(old);
+	if (!now)
+		return 0;
+	l->changes = mem_grow(l->changes, &l->cap, l->n + 1, sizeof(*l->changes));
+	p = &l->changes[l->n++];
+	*p = (struct past_change){ b, c->rev, TAKE(old), TAKE(now), c->deleted };
+	return 0;
 }
 
 static void load_history(struct load *l, int64_t now)
 {
-	struct obj **olds = mem_alloc((l->n + 1) * sizeof(struct obj *));
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->n; i++)
-		if (l->changes[i].old)
-			olds[n++] = l->changes[i].old;
-	qsort(olds, n, sizeof(struct obj *), by_rev);
 	for (size_t i = l->n; i-- > 0;) {
 		const struct past_change *c = &l->changes[i];
-		CLEANUP(obj_unrefp) struct obj *o = value_at(c, olds, n);
 
-		if (o)
-			bucket_load_change(c->bucket, c->rev, c->old, o, c->deleted, now);
+		bucket_load_change(c->bucket, c->rev, c->old, c->obj, c->deleted, now);
 	}
-	free(olds);
+}
+
+static void load_done(struct load *l)
+{
+	for (size_t i = 0; i < l->n_tails; i++) {
+		if (l->tails[i].obj)
+			obj_compact(l->tails[i].obj);
+		obj_unref(l->tails[i].obj);
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		obj_unref(l->changes[i].old);
+		obj_unref(l->changes[i].obj);
+	}
+	free(l->tails);
+	free(l->changes);
+	revs_free(l->tail_of);
+	str_done(&l->text);
 }
 
 int server_load(struct apiserver *s, struct err *e)
 {
 	static const struct store_load_ops ops = { load_row, load_change };
-	struct load l = { .s = s };
+	struct load l = { .s = s, .tail_of = revs_new() };
 	int ret = store_load(s->store, &ops, &l, e);
 
 	if (ret == 0)
 		load_history(&l, loop_mono_ms(s->loop));
-	for (size_t i = 0; i < l.n; i++) {
-		free(l.changes[i].key);
-		obj_unref(l.changes[i].old);
-	}
-	free(l.changes);
+	load_done(&l);
 	return ret;
 }
 
