@@ -39,8 +39,8 @@ struct launcher {
 	int64_t current, requested;
 	int starts, shutdowns, kills, releases, resets, memory_calls;
 	int64_t grace, asked;
-	bool refuse_start, hold_memory;
-	struct wire_call *held;
+	bool refuse_start, hold_memory, hold_stats;
+	struct wire_call *held, *held_stats;
 	char *user_data, *accelerator;
 	int console_fd;
 };
@@ -179,7 +179,10 @@ static void launcher_verb(void *arg, enum wire_verb v, const struct json *args, 
 			launcher_memory_answer(l);
 		return;
 	case WIRE_stats:
-		launcher_stats(call);
+		if (l->hold_stats)
+			l->held_stats = call;
+		else
+			launcher_stats(call);
 		return;
 	case WIRE_pause:
 		launcher_says(l, WIRE_PHASE_PAUSED);
@@ -784,7 +787,7 @@ static bool answered(struct world *w)
 	return w->done;
 }
 
-static struct http_client *ask(
+static struct http_client *ask_begin(
 	struct world *w, const struct key_pair *cert, const char *method, const char *path, bool upgrade)
 {
 	static const struct http_header headers[] = { { "Connection", "Upgrade" },
@@ -808,6 +811,14 @@ static struct http_client *ask(
 
 	w->done = false;
 	http_client_call(c, &call);
+	return c;
+}
+
+static struct http_client *ask(
+	struct world *w, const struct key_pair *cert, const char *method, const char *path, bool upgrade)
+{
+	struct http_client *c = ask_begin(w, cert, method, path, upgrade);
+
 	run_until(w, answered);
 	return c;
 }
@@ -923,6 +934,44 @@ static void health_and_metrics_are_served(void **state)
 	assert_int_equal(status_of(w, NULL, "GET", "/other"), 404);
 }
 
+static bool is_asked(struct world *w)
+{
+	return w->launcher.held_stats != NULL;
+}
+
+/* A launcher that does not answer costs its own numbers and no more; neither does a scrape that is given up. */
+static void a_silent_launcher_holds_no_scrape_up(void **state)
+{
+	struct world *w = *state;
+	struct http_client *c;
+
+	bring_up(w);
+	w->launcher.hold_stats = true;
+	assert_int_equal(status_of(w, NULL, "GET", "/metrics"), 200);
+	assert_non_null(strstr(w->body.data, "kubevirt_vmi_memory_domain_bytes{"));
+	assert_null(strstr(w->body.data, "kubevirt_vmi_vcpu_seconds_total{"));
+	launcher_stats(TAKE(w->launcher.held_stats));
+	run_for(w, 50);
+
+	c = ask_begin(w, NULL, "GET", "/metrics", false);
+	run_until(w, is_asked);
+	http_client_free(c);
+	run_for(w, 50);
+	launcher_stats(TAKE(w->launcher.held_stats));
+	run_for(w, 50);
+	w->launcher.hold_stats = false;
+	assert_int_equal(status_of(w, NULL, "GET", "/metrics"), 200);
+	assert_non_null(strstr(w->body.data, "kubevirt_vmi_vcpu_seconds_total{"));
+
+	/* virt-handler ends while one is under way */
+	w->launcher.hold_stats = true;
+	c = ask_begin(w, NULL, "GET", "/metrics", false);
+	run_until(w, is_asked);
+	handler_free(TAKE(w->handler));
+	http_client_free(c);
+	launcher_stats(TAKE(w->launcher.held_stats));
+}
+
 /* ---- the node ---- */
 static const char *node_label(struct world *w)
 {
@@ -976,6 +1025,7 @@ int main(void)
 		T(only_virt_api_is_served),
 		T(the_console_is_passed_through),
 		T(health_and_metrics_are_served),
+		T(a_silent_launcher_holds_no_scrape_up),
 		T(the_node_takes_vms_while_there_is_a_handler),
 	};
 
