@@ -8,7 +8,10 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "kube/fake_api.h"
+#include "kubevirt/api/kinds.h"
 #include "kubevirt/virtctl/rollout.h"
+#include "kubevirt/virtctl/virtctl.h"
 
 #define VM_UID "11111111-1111-4111-8111-111111111111"
 
@@ -210,6 +213,136 @@ static void programs_get_json(void **state)
 	forget(&s);
 }
 
+/* ---- against a server ---- */
+struct server {
+	struct loop *loop;
+	struct fake_api *api;
+	struct loop_timer *timer;
+	struct virtctl v;
+};
+
+static int server_up(void **state)
+{
+	static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt,
+		&kind_controllerrevision };
+	struct server *s = MEM_NEW(struct server);
+	struct kube_transport t;
+
+	s->loop = loop_new();
+	s->api = fake_api_new(s->loop);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		fake_api_add_kind(s->api, kinds[i]);
+	t = fake_api_transport(s->api, "kate");
+	s->v = (struct virtctl){ .loop = s->loop,
+		.client = kube_client_new_transport(s->loop, &t),
+		.ns = "n",
+		.command = "rollout",
+		.args = { "status", "v" },
+		.n_args = 2 };
+	fake_api_put(s->api, &kind_kubevirt,
+		json_lit("{'metadata':{'name':'kubevirt','namespace':'kubevirt'},'spec':{'configuration':{"
+			 "'vmRolloutStrategy':'LiveUpdate'}}}"));
+	*state = s;
+	return 0;
+}
+
+static int server_down(void **state)
+{
+	struct server *s = *state;
+
+	loop_timer_free(s->timer);
+	kube_client_free(s->v.client);
+	fake_api_free(s->api);
+	loop_free(s->loop);
+	free(s);
+	return 0;
+}
+
+static void put(struct server *s, const struct kind *k, const char *fmt, const char *text)
+{
+	CLEANUP(str_done) struct str out = { 0 };
+
+	for (const char *p = fmt; *p; p++)
+		if (*p == '$')
+			str_add(&out, text);
+		else
+			str_addc(&out, *p);
+	fake_api_put(s->api, k, json_lit(str_cstr(&out)));
+}
+
+static void put_vm(struct server *s, const char *spec)
+{
+	put(s, &kind_vm,
+		"{'metadata':{'name':'v','namespace':'n','uid':'" VM_UID "'},'spec':{'template':{'spec':$}}}",
+		spec);
+	put(s, &kind_controllerrevision,
+		"{'metadata':{'name':'revision-start-vm-" VM_UID
+		"-1','namespace':'n'},'data':{'spec':{'template':{'spec':$}}}}",
+		MEMORY("1Gi", ""));
+}
+
+static void put_vmi(struct server *s, const char *uid, const char *rest)
+{
+	CLEANUP(mem_freep)
+	char *text =
+		str_printf("{'metadata':{'name':'v','namespace':'n','uid':'u','ownerReferences':[{'kind':"
+			   "'VirtualMachine','name':'v','uid':'%s','controller':true}]},%s}",
+			uid, rest);
+
+	fake_api_put(s->api, &kind_vmi, json_lit(text));
+}
+
+static int run(struct server *s, const char *verb)
+{
+	struct err e;
+	int rc;
+
+	s->v.args[0] = verb;
+	rc = rollout_run(&s->v, &e);
+	return rc < 0 && s->v.trouble ? s->v.trouble : rc;
+}
+
+static void exit_statuses(void **state)
+{
+	struct server *s = *state;
+
+	assert_int_equal(run(s, "status"), -1);
+	assert_int_equal(run(s, "diff"), 2);
+	s->v.trouble = 0;
+	put_vm(s, MEMORY("1Gi", "'hostname':'x',"));
+	assert_int_equal(run(s, "status"), ROLLOUT_DONE); /* it does not run */
+	put_vmi(s, "other", GUEST("1Gi", "1Gi", "1Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_DONE); /* what runs under its name is not its own */
+	put_vmi(s, VM_UID, GUEST("1Gi", "1Gi", "1Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_STAGED);
+	assert_int_equal(run(s, "diff"), 1);
+	put_vm(s, MEMORY("1Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_DONE);
+	assert_int_equal(run(s, "diff"), 0);
+	put_vm(s, MEMORY("2Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_PENDING);
+}
+
+static void guest_grows(void *arg)
+{
+	put_vmi(arg, VM_UID, GUEST("2Gi", "2Gi", "2Gi", ""));
+}
+
+static void watching_ends_when_the_guest_has_it(void **state)
+{
+	struct server *s = *state;
+
+	put_vm(s, MEMORY("2Gi", ""));
+	put_vmi(s, VM_UID, GUEST("2Gi", "1Gi", "1Gi", ""));
+	s->v.watch = s->v.timeout_given = true;
+	s->v.timeout_minutes = 0.002;
+	assert_int_equal(run(s, "status"), ROLLOUT_PENDING); /* time is up */
+	s->v.timeout_minutes = 1;
+	s->timer = loop_timer_new(s->loop, guest_grows, s);
+	loop_timer_set(s->timer, 100);
+	assert_int_equal(run(s, "status"), ROLLOUT_DONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +355,8 @@ int main(void)
 		cmocka_unit_test(what_the_guest_has_is_no_difference),
 		cmocka_unit_test(an_edit_that_was_not_seen_yet_is_pending),
 		cmocka_unit_test(programs_get_json),
+		cmocka_unit_test_setup_teardown(exit_statuses, server_up, server_down),
+		cmocka_unit_test_setup_teardown(watching_ends_when_the_guest_has_it, server_up, server_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
