@@ -9,6 +9,9 @@
 /* old is NULL on create. Defaults are applied to a copy first, so the caller passes what the user wrote. */
 void vm_validate(
 	const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes);
+/* Nothing that a guest is made of differs. What is there already is not judged anew then: the strategy, a gate, or we ourselves
+ * may have become stricter since, and the VM must still be stopped, for example. */
+bool vm_same_guest(const struct json *vm, const struct json *old);
 /* A VMI spec; at is where it stands: "spec" or "spec.template.spec". */
 void vmi_spec_validate(
 	const struct json *spec, const char *at, const struct kv_config *c, struct causes *causes);

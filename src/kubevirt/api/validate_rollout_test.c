@@ -194,6 +194,34 @@ static void guest_above_the_limit(void **s)
 		"must be equal to or less than the memory limit");
 }
 
+/* What one strategy let through does not keep a VM from being stopped under the other. */
+static void a_template_that_is_there_is_not_judged_again(void **s)
+{
+	static const char fmt[] =
+		"{'spec':{'runStrategy':'%s','template':{'spec':{'domain':{'devices':{},'memory':{"
+		"'guest':'%s'},'resources':{'limits':{'memory':'1Gi'}}}}}}}";
+	CLEANUP(mem_freep)
+	char *was = str_printf(fmt, "Always", "2Gi"),
+	     *stopped = str_printf(fmt, "Halted", "2Gi"), *worse = str_printf(fmt, "Halted", "3Gi"),
+	     *wrong = str_printf(fmt, "Never", "2Gi");
+	CLEANUP(json_doc_freep) struct json_doc *old = json_lit(was), *cr = NULL;
+	const struct {
+		const char *vm;
+		size_t causes;
+	} rows[] = { { stopped, 0 }, { worse, 1 }, { wrong, 1 } };
+	struct kv_config c;
+
+	config_of(ROLLOUT_STAGE, &cr, &c);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_doc_freep) struct json_doc *new = json_lit(rows[i].vm);
+		struct causes got = { 0 };
+
+		vm_validate(json_root(new), json_root(old), &c, &got);
+		assert_int_equal(got.len, rows[i].causes);
+		causes_done(&got);
+	}
+}
+
 /* 4.2 (6.52, 6.53; decision 8 for architectures): a maximum that the VM gives, refused under LiveUpdate alone. The VMI is not
  * asked: what Stage let through still starts. */
 static void maximum_of_memory(void **s)
@@ -395,8 +423,7 @@ static void volume_requests_wait_for_a_migration(void **s)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(json_doc_freep)
-		struct json_doc *old = json_lit(rows[i].old),
-				*new = json_lit(rows[i].new),
+		struct json_doc *old = json_lit(rows[i].old), *new = json_lit(rows[i].new),
 				*vmi = rows[i].vmi ? json_lit(rows[i].vmi) : NULL;
 		struct causes got = { 0 };
 
@@ -453,6 +480,7 @@ int main(void)
 		cmocka_unit_test(dedicated_cpus_want_equal_requests_and_limits),
 		cmocka_unit_test(more_sockets_than_the_maximum),
 		cmocka_unit_test(guest_above_the_limit),
+		cmocka_unit_test(a_template_that_is_there_is_not_judged_again),
 		cmocka_unit_test(maximum_of_memory),
 		cmocka_unit_test(architectures_with_memory_hotplug),
 		cmocka_unit_test(defaults_are_the_instances),

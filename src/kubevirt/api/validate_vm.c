@@ -72,6 +72,17 @@ static void check_template_meta(const struct json *template, struct causes *caus
 	}
 }
 
+bool vm_same_guest(const struct json *vm, const struct json *old)
+{
+	static const char *const parts[] = { "template", "instancetype", "preference" };
+	const struct json *is = json_get(vm, "spec"), *was = json_get(old, "spec");
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (!json_eq(json_get(is, parts[i]), json_get(was, parts[i])))
+			return false;
+	return old != NULL;
+}
+
 void vm_validate(
 	const struct json *vm, const struct json *old, const struct kv_config *c, struct causes *causes)
 {
@@ -88,8 +99,11 @@ void vm_validate(
 	}
 	check_run_strategy(spec, causes);
 	check_template_meta(template, causes);
-	vm_spec_validate(json_get(template, "spec"), json_is_obj(json_get(spec, "instancetype")), c, causes);
-	vm_live_update_validate(json_get(template, "spec"), c, causes);
+	if (!vm_same_guest(vm, old)) {
+		vm_spec_validate(
+			json_get(template, "spec"), json_is_obj(json_get(spec, "instancetype")), c, causes);
+		vm_live_update_validate(json_get(template, "spec"), c, causes);
+	}
 	check_data_volumes(spec, causes);
 	check_update_strategy(spec, causes);
 }

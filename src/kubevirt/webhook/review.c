@@ -123,7 +123,8 @@ static void validate_vm(const struct pass *p)
 	if (p->old && (json_get(meta_of(p->object), "deletionTimestamp") ||
 			      json_eq(spec, json_get(p->old, "spec"))))
 		return;
-	it_validate_vm(p->object, p->env->config, p->env->lookup, &expanded, p->causes);
+	if (!vm_same_guest(p->object, p->old))
+		it_validate_vm(p->object, p->env->config, p->env->lookup, &expanded, p->causes);
 	if (!p->causes->len)
 		vm_validate(expanded ? json_root(expanded) : p->object, p->old, p->env->config, p->causes);
 }
