@@ -247,6 +247,7 @@ static void what_is_not_live_needs_a_restart(void **state)
 	edit(w, "{'instancetype':{'name':'lean'}}");
 	assert_rr(w, T1 ": spec.template.spec.domain.resources.requests.memory (none) -> \"1Gi\"");
 	assert_rr(w, "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
+	assert_rr(w, "; from spec.instancetype.name \"small\" -> \"lean\"");
 	assert_vmi(w, "/status/memory/guestCurrent", "1Gi");
 	edit(w, "{'instancetype':{'name':'large'}}");
 	assert_rr(w, T1 ": spec.template.spec.domain.cpu.cores 1 -> 4");

@@ -91,6 +91,8 @@ void vm_types_done(struct vm_types *t);
 bool vm_types_rewrite(const struct vm_seen *s, struct plan *out);
 /* Makes the revisions that are missing and refers to them in the status. */
 void vm_types_keep(const struct vm_seen *s, struct vm_turn *t, struct plan *out);
+/* "spec.instancetype.name "a" -> "b"": what the VM names now and did not at its start. Caller frees; NULL: the same. */
+char *vm_types_because(const struct vm_seen *s);
 /* Index 0 of the cache of VMs: what each names. And who names this object of kind k? */
 void vm_index_types(const struct obj *o, index_emit_fn *emit, void *emit_arg);
 void vm_keys_of_type(const struct kind *k, const struct cache *vms, const struct obj *o, key_emit_fn *emit,

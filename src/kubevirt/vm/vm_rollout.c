@@ -23,6 +23,7 @@ void rollout_done(struct edits *r)
 	free(r->items);
 	json_doc_free(r->vmi);
 	free(r->busy_message);
+	free(r->because);
 	*r = (struct edits){ 0 };
 }
 
@@ -162,12 +163,13 @@ static void raise_generation(const struct vm_seen *s, struct edits *r)
 }
 
 /* Decision 6: while anything is staged, nothing further reaches the guest. */
-static void block_the_rest(struct edits *r)
+static void block_the_rest(const struct vm_seen *s, struct edits *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		r->staged = r->staged || r->items[i].staged;
 	if (!r->staged)
 		return;
+	r->because = vm_types_because(s);
 	for (size_t i = 0; i < r->n; i++)
 		r->items[i].staged = true;
 	json_doc_free(TAKE(r->vmi));
@@ -189,7 +191,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	compare_static(s, ret);
 	compare_metadata(s, ret);
 	rollout_config(s, ret);
-	block_the_rest(ret);
+	block_the_rest(s, ret);
 	rollout_memory_cancel(s, ret);
 	raise_generation(s, ret);
 	rollout_synced(s, ret);
@@ -266,5 +268,7 @@ char *rollout_message(const struct edits *r, const char *old)
 		}
 	if (shown < staged)
 		str_addf(&out, "; and %zu more", staged - shown);
+	if (r->because)
+		str_addf(&out, "; from %s", r->because);
 	return str_take(&out);
 }

@@ -126,6 +126,36 @@ void vm_types_done(struct vm_types *t)
 	*t = (struct vm_types){ 0 };
 }
 
+/* ---- telling ---- */
+static void add_difference(
+	struct str *out, const char *what, const char *field, const char *was, const char *is)
+{
+	str_addf(out, "%sspec.%s.%s %s%s%s -> %s%s%s", out->len ? ", " : "", what, field, was ? "\"" : "",
+		was ? was : "(none)", was ? "\"" : "", is ? "\"" : "", is ? is : "(none)", is ? "\"" : "");
+}
+
+char *vm_types_because(const struct vm_seen *s)
+{
+	static const char *const what[IT_SIDES] = { "instancetype", "preference" };
+	struct str out = { 0 };
+
+	for (int side = 0; s->types && s->revision && side < IT_SIDES; side++) {
+		const struct json *data = json_get(obj_json(s->revision), "data");
+		const struct json *then = it_matcher(data, (enum it_side)side),
+				  *now = it_matcher(obj_json(s->vm), (enum it_side)side);
+		const struct json_doc *ref = s->types->refs[side].ref;
+		const char *kept = ref ? json_at_str(json_root(ref), "/controllerRevisionRef/name") : NULL;
+
+		if (!str_eq(json_get_str(then, "name"), json_get_str(now, "name")))
+			add_difference(&out, what[side], "name", json_get_str(then, "name"),
+				json_get_str(now, "name"));
+		else if (kept && !str_eq(json_get_str(then, "revisionName"), kept))
+			add_difference(
+				&out, what[side], "revisionName", json_get_str(then, "revisionName"), kept);
+	}
+	return out.len ? str_take(&out) : NULL;
+}
+
 /* ---- planning ---- */
 /* Its revisions hold nothing any more that the VM needs, but for what still runs. */
 static void plan_drop_refs(const struct vm_seen *s, struct plan *out)
