@@ -86,18 +86,6 @@ static void plan_failed_start_event(const struct vm_seen *s, const struct vm_tur
 			json_str_or(json_get(why, "message"), "see its events and its launcher's log"));
 }
 
-/* The end of the story that LiveUpdate began: the condition that the VM repeats is gone from its instance. */
-static void plan_memory_event(const struct vm_seen *s, struct plan *out)
-{
-	const struct json *vmi = s->vmi ? obj_json(s->vmi) : NULL;
-	const struct json *told = json_at(obj_json(s->vm), "/status/conditions");
-
-	if (cond_is(told, COND_HOT_MEMORY, "True") && vmi_phase(vmi) == VMI_RUNNING &&
-		!vmi_cond(vmi, COND_HOT_MEMORY) && vmi_guest_current(vmi) == vmi_guest_wanted(vmi))
-		plan_event(out, s->vm, false, "MemoryUpdated", "the guest has %s of memory now",
-			json_str_or(json_at(vmi, "/status/memory/guestCurrent"), "the wanted amount"));
-}
-
 static void plan_live_events(const struct vm_seen *s, const struct edits *r, struct plan *out)
 {
 	for (size_t i = 0; i < r->n; i++)
@@ -232,7 +220,8 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 
 	plan_restart_events(s, &t, out);
 	plan_failed_start_event(s, &t, out);
-	plan_memory_event(s, out);
+	vm_outcome_events(s, out);
+	vm_busy_event(s, &r, out);
 	/* A guest that waits for its memory need not wait for that to be written */
 	if (t.act == ACT_KEEP && only_seen(s, &t))
 		plan_live(s, &r, out);
