@@ -52,6 +52,7 @@ static void tell_cpus(struct json_doc *d, const struct guest *g)
 	json_set_i64(d, c, "cores", g->cores);
 	json_set_i64(d, c, "threads", g->threads);
 	json_set_i64(d, c, "maxSockets", g->max_sockets);
+	json_set_bool(d, c, "changing", g->due_sockets > 0);
 	json_set(d, json_root(d), "cpus", c);
 }
 
@@ -152,7 +153,7 @@ static void guest_end(struct world *w, struct guest *g, enum guest_state how)
 		return;
 	g->state = how;
 	g->ended_ms = loop_wall_ms(w->loop);
-	g->due_memory = 0;
+	g->due_memory = g->due_sockets = 0;
 }
 
 static int64_t field(const struct json *vmi, const char *at)
@@ -177,7 +178,7 @@ static void guest_start_it(struct world *w, struct guest *g, const struct json *
 	g->max = vmi_guest_limit(vmi);
 	g->floor = vmi_guest_floor(vmi);
 	g->room = vmi_guest_room(vmi);
-	g->sockets = field(vmi, "/spec/domain/cpu/sockets");
+	g->sockets = g->boot_sockets = field(vmi, "/spec/domain/cpu/sockets");
 	g->cores = field(vmi, "/spec/domain/cpu/cores");
 	g->threads = field(vmi, "/spec/domain/cpu/threads");
 	g->max_sockets = json_i64(json_at(vmi, "/spec/domain/cpu/maxSockets"));
@@ -224,7 +225,7 @@ static void link_step(struct world *w, struct guest *g)
 	alive = launcher_alive(w, g);
 	if (f->connected && !alive) {
 		f->connected = false;
-		f->memory.busy = false;
+		f->memory.busy = f->cpus.busy = false;
 		controllers_kick(w->handler, NAME, g->link.key);
 	} else if (!f->connected && alive && world_chance(w, 800)) {
 		f->connected = true;
@@ -233,7 +234,7 @@ static void link_step(struct world *w, struct guest *g)
 	/* What a launcher said last stands in its directory. */
 	if (f->connected || g->state != GUEST_NONE)
 		take_state(w, g);
-	if (f->memory.done)
+	if (f->memory.done || f->cpus.done)
 		controllers_kick(w->handler, NAME, g->link.key);
 }
 
@@ -245,6 +246,7 @@ void launchers_step(struct world *w)
 		if (g->due_memory && g->state == GUEST_RUNS && loop_wall_ms(w->loop) >= g->due_ms &&
 			!world_chance(w, w->faults.slow))
 			take_memory(w, g);
+		sim_cpus_step(w, g);
 		if (w->handler)
 			link_step(w, g);
 	}
@@ -325,6 +327,10 @@ static void act(
 		set_memory(w, g, json_i64(json_get(args, "bytes")), json_i64(json_get(args, "max")));
 	} else if (str_eq(i->action, GUEST_MEMORY_SEEN)) {
 		f->memory = (struct guest_memory){ 0 };
+	} else if (str_eq(i->action, GUEST_SET_CPUS)) {
+		sim_set_cpus(w, g, json_i64(json_get(args, "sockets")), json_bool(json_get(args, "remove")));
+	} else if (str_eq(i->action, GUEST_CPUS_SEEN)) {
+		sim_cpus_seen(g);
 	} else if (str_eq(i->action, GUEST_SHUTDOWN)) {
 		f->stop_asked = true;
 		guest_end(w, g, GUEST_SHUT_DOWN);

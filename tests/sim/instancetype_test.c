@@ -20,7 +20,6 @@ static int setup(void **state)
 	struct world *w = MEM_NEW(struct world);
 
 	world_init(w, 1, true);
-	w->vm_env.cpu_hotplug = true;
 	*state = w;
 	return 0;
 }

@@ -105,6 +105,8 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	g->due_memory = 0;
 	g->link.facts.connected = false; /* another launcher */
 	g->link.facts.memory = (struct guest_memory){ 0 };
+	g->due_sockets = 0;
+	g->link.facts.cpus = (struct guest_cpus){ 0 };
 	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(wanted, text));
 	json_set_str(d, memory, "guestRequested", text);
 	json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), "sockets", g->sockets);

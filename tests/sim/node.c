@@ -55,8 +55,11 @@ static void pod_resources(struct one *e)
 		cond_remove(e->d, e->status, "PodResizePending");
 		return;
 	}
-	if (e->w->faults.no_room && quantity_bytes(json_at(want, "/requests/memory")) >
-					    quantity_bytes(json_at(have, "/resources/requests/memory"))) {
+	if (e->w->faults.no_room &&
+		(quantity_bytes(json_at(want, "/requests/memory")) >
+				quantity_bytes(json_at(have, "/resources/requests/memory")) ||
+			quantity_millis(json_at(want, "/requests/cpu")) >
+				quantity_millis(json_at(have, "/resources/requests/cpu")))) {
 		cond(e, "PodResizePending", "True", "Infeasible", "Node didn't have enough capacity: memory");
 		return;
 	}

@@ -14,8 +14,6 @@
 #define SETTLE_MS 1200000
 #define FAILURES_MAX 10
 
-#define CPUS false
-
 static const char *pick(struct world *w, const char *const *list, size_t n)
 {
 	return list[rng_below(&w->rng, n)];
@@ -187,6 +185,10 @@ static void do_gate(struct world *w, const char *vm)
 			"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['"
 			"InPlaceHotplug']}}}}",
 			"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':null}}}}",
+			"{'spec':{'configuration':{'developerConfiguration':{'featureGates':['CPUHotUnplug']}"
+			"}"
+			"}}",
+			"{'spec':{'configuration':{'developerConfiguration':{'featureGates':null}}}}",
 			"{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}",
 			"{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':null}}}"));
 }
@@ -291,13 +293,13 @@ static bool run_seed(uint64_t seed, bool trace)
 
 	world_init(&w, seed, seed % SCHEMA_EVERY == 0);
 	w.trace = trace;
+	w.removable_cpus = seed % 3 == 0;
 	f = network(&w, seed);
 	fake_api_faults(w.api, &f);
 	w.faults = (struct node_faults){
 		.fail_start = 50, .partial = 100, .refuse = 100, .slow = 200, .fail_move = 300, .lost = 100
 	};
 	w.migrates = true;
-	w.vm_env.cpu_hotplug = CPUS;
 	put_nodes(&w);
 	sim_vm(&w, "v0", "Always", "1Gi");
 	if (world_chance(&w, 300))

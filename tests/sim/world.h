@@ -34,7 +34,10 @@ struct guest {
 	int64_t floor, room; /* bytes: it can not be shrunk below; its maximum can be raised to that */
 	int64_t boot, max, memory, requested; /* bytes */
 	int64_t due_memory, due_ms;           /* being changed to that; 0: it is not */
-	int64_t sockets, cores, threads, max_sockets;
+	int64_t sockets, cores, threads, max_sockets, boot_sockets;
+	int64_t due_sockets, due_cpus_ms; /* likewise */
+	bool may_remove;
+	int set_cpus_calls;
 	int set_memory_calls;
 	int64_t ended_ms;
 	int64_t moved_ms; /* when its move is over; 0: it does not move */
@@ -69,8 +72,9 @@ struct world {
 	size_t n_guests;
 	struct node_faults faults;
 	bool trace;
-	bool no_identity;  /* admission gives VMs no UUID of their own */
-	struct str broken; /* invariants that did not hold */
+	bool removable_cpus; /* as under KVM */
+	bool no_identity;    /* admission gives VMs no UUID of their own */
+	struct str broken;   /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;
 	int64_t edited_ms; /* when a person was there last */
@@ -80,6 +84,11 @@ struct world {
 	bool die_handler, dying, person_busy;
 	bool idle; /* nobody is in a hurry: the node looks less often */
 };
+
+/* cpus.c */
+void sim_set_cpus(struct world *w, struct guest *g, int64_t sockets, bool remove);
+void sim_cpus_step(struct world *w, struct guest *g);
+void sim_cpus_seen(struct guest *g);
 
 /* schemas: the API server prunes and checks by the real schemas (slower). */
 void world_init(struct world *w, uint64_t seed, bool schemas);

@@ -39,7 +39,13 @@
  *   has to give it back. While a change is under way the pod asks for what G needs, but never for less than it was granted.
  *   The API server does not resize pods: the same, by ANN_RESIZE_REFUSED.
  *   A failed growth that the guest completes by itself later is ended at 5 as if it had not failed.
- *   A newer G while one is under way starts again at 2; virt-handler sends the newest value (the launcher drops the older). */
+ *   A newer G while one is under way starts again at 2; virt-handler sends the newest value (the launcher drops the older).
+ *
+ * A change of the number of sockets in place (rollout.md 3.2, 7.4; decisions 10, 11, 20) goes the same way. S =
+ * spec.domain.cpu.sockets, HotVCPUChange and its reasons below, status.currentCPUTopology instead of guestCurrent and
+ * guestRequested (it is written by virt-handler, together with the end of the condition; while one is under way it stands still),
+ * the compute container's CPU request and limit, launcher set-cpus. Its extra rule: the pod's need follows the ratio it was
+ * made with (ANN_CPU_RATIO). */
 #pragma once
 
 /* KVM or emulation. virt-handler offers RESOURCE_KVM in its node's allocatable only where a guest
@@ -57,6 +63,18 @@
 #define HOT_MEMORY_IN_PLACE "InPlaceHotplug"               /* True: being applied on this node */
 #define HOT_MEMORY_NEEDS_MIGRATION "LiveMigrationRequired" /* True: waits for a migration */
 #define HOT_MEMORY_FAILED "Memory Hotplug Failed"          /* False; KubeVirt's text (rollout.md 3.3) */
+
+/* Reasons of HotVCPUChange. */
+#define HOT_CPU_IN_PLACE "InPlaceHotplug"
+#define HOT_CPU_NEEDS_MIGRATION "LiveMigrationRequired"
+#define HOT_CPU_FAILED "CPU Hotplug Failed" /* False; KubeVirt has no such state */
+
+/* As below, of HotVCPUChange, in sockets. */
+#define ANN_HOT_CPU_TARGET "coracle.dev/hot-cpu-target"
+/* As ANN_RESIZE_REFUSED below, "SOCKETS MESSAGE". */
+#define ANN_CPU_RESIZE_REFUSED "coracle.dev/cpu-resize-refused"
+/* On a launcher pod: the cpuAllocationRatio it was made with. */
+#define ANN_CPU_RATIO "coracle.dev/cpu-allocation-ratio"
 
 /* Annotation by which the VMI controller tells the handler the value a failed change was about, so that a new value is a new
  * attempt: set with HotMemoryChange, in bytes. */

@@ -50,7 +50,8 @@ const struct live_text *live_class_text(enum live_class c)
 			"as far as room was reserved at the start: annotation "
 			"`coracle.dev/memory-room`",
 			STAGED },
-		[LIVE_CPU_SOCKETS] = { "the next start, in this version", "", STAGED },
+		[LIVE_CPU_SOCKETS] = { "raised in place: the pod, then the guest",
+			"up to `maxSockets`, not on arm64; lowered with gate CPUHotUnplug only", STAGED },
 		[LIVE_PLACEMENT] = { "copied to the instance",
 			"the pod stays where it is; its successor obeys", "while a migration runs it waits" },
 		[LIVE_VOLUMES] = { "the next start, in this version", "", STAGED },

@@ -19,6 +19,17 @@ struct guest_memory {
 	int64_t current;   /* of an answer; 0: it did not say */
 	const char *error; /* of an answer: why it was refused; NULL */
 };
+/* The latest attempt at another number of sockets. */
+#define GUEST_CPUS_TRIES 5 /* of what is not refused outright; then it has failed (rollout.md 7.12) */
+struct guest_cpus {
+	bool busy;         /* asked, not answered */
+	bool done;         /* answered, not yet reported ("cpus-seen") */
+	bool refused;      /* of an answer: asking again is of no use */
+	int64_t target;    /* sockets */
+	const char *error; /* of an answer; NULL: the guest has them */
+	int failures;      /* in a row at this target, the last one then (wall ms) */
+	int64_t failed_at;
+};
 /* What is known of a launcher. Everything is borrowed. */
 struct guest_facts {
 	bool attached;  /* its directory is ours and it is being connected to */
@@ -30,6 +41,7 @@ struct guest_facts {
 	const char *start_error; /* of a refusal */
 	bool stop_asked, kill_asked, release_asked;
 	struct guest_memory memory;
+	struct guest_cpus cpus;
 };
 struct guest_view {
 	const char *key, *uid, *node;
@@ -50,6 +62,8 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */
 #define GUEST_PLUG_DISK "plug-disk"     /* "args": the verb's */
 #define GUEST_UNPLUG_DISK "unplug-disk" /* likewise */
+#define GUEST_SET_CPUS "set-cpus"       /* "sockets", "remove" */
+#define GUEST_CPUS_SEEN "cpus-seen"     /* the result has been reported */
 #define GUEST_SHUTDOWN "shutdown"       /* "graceSeconds" */
 #define GUEST_KILL "kill"
 #define GUEST_RELEASE "release"
@@ -68,6 +82,15 @@ struct guest_memory_step {
 };
 void guest_memory(
 	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret);
+/* guest_cpu.c: the same for CPUs. */
+struct guest_cpus_step {
+	bool seen, remove;
+	int64_t set;      /* ask for so many sockets; 0: no */
+	int64_t again_at; /* look again then; 0: no need */
+	char *failure;
+};
+void guest_cpus(
+	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_cpus_step *ret);
 /* Does the pod, as the node reports it, hold a guest of that size? */
 bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest);
 /* What follows once the VMI was written: events and actions. guest_later_plan() empties it. */

@@ -167,18 +167,40 @@ static void set_memory(const struct guest_view *v, struct plan *out, int64_t byt
 	plan_action(out, GUEST_SET_MEMORY, v->key, d);
 }
 
+static void run_cpus(const struct guest_view *v, const struct guest_cpus_step *step, struct plan *out)
+{
+	struct json_doc *d;
+
+	if (step->failure)
+		plan_event(
+			out, v->vmi, true, "CPUHotplugFailed", "failed to change vCPUs: %s", step->failure);
+	if (step->seen)
+		act(v, out, GUEST_CPUS_SEEN);
+	if (step->again_at)
+		plan_again_at(out, step->again_at);
+	if (!step->set)
+		return;
+	d = act_args(v);
+	json_set_i64(d, json_root(d), "sockets", step->set);
+	json_set_bool(d, json_root(d), "remove", step->remove);
+	plan_action(out, GUEST_SET_CPUS, v->key, d);
+}
+
 static void run(const struct guest_view *v, struct plan *out)
 {
 	bool first = !str_eq(phase_of(obj_json(v->vmi)), "Running");
 	struct guest_memory_step step = { 0 };
 	struct guest_later later = { 0 };
+	struct guest_cpus_step cpus = { 0 };
 	struct json_doc *d = obj_draft(v->vmi);
 	struct json *vmi = json_root(d);
 
 	guest_phase(v, d, vmi, "Running");
 	guest_status(v, d, vmi);
-	if (!obj_deleting(v->vmi))
+	if (!obj_deleting(v->vmi)) {
+		guest_cpus(v, d, vmi, &cpus);
 		guest_memory(v, d, vmi, &step);
+	}
 	guest_volumes(v, d, vmi, &later);
 	plan_change(out, &kind_vmi, v->vmi, NULL, d);
 	if (first) {
@@ -188,6 +210,8 @@ static void run(const struct guest_view *v, struct plan *out)
 			plan_event(out, v->vmi, true, "LessRoomForMemory", "%.*s", MESSAGE_MAX,
 				json_at_str(v->facts->state, "/memory/note"));
 	}
+	run_cpus(v, &cpus, out);
+	free(cpus.failure);
 	if (step.failure)
 		plan_event(out, v->vmi, true, "MemoryHotplugFailed", "failed to update guest memory: %s",
 			step.failure);

@@ -125,6 +125,9 @@ static void put_topology(const struct guest_view *v, struct json_doc *d, struct 
 	static const char *const fields[] = { "sockets", "cores", "threads" };
 	const struct json *told = json_get(v->facts->state, "cpus");
 
+	/* While they are being changed it stands still, and then it ends with the condition. */
+	if (v->facts->cpus.busy || json_bool(json_get(told, "changing")))
+		return;
 	for (size_t i = 0; told && i < ARRAY_LEN(fields); i++)
 		json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), fields[i],
 			json_i64(json_get(told, fields[i])));

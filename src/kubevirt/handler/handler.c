@@ -119,6 +119,11 @@ static void guests_action(
 		links_tell(h->links, uid, WIRE_plug_disk, json_get(args, "args"));
 	else if (str_eq(i->action, GUEST_UNPLUG_DISK))
 		links_tell(h->links, uid, WIRE_unplug_disk, json_get(args, "args"));
+	else if (str_eq(i->action, GUEST_SET_CPUS))
+		links_set_cpus(h->links, uid, json_i64(json_get(args, "sockets")),
+			json_bool(json_get(args, "remove")));
+	else if (str_eq(i->action, GUEST_CPUS_SEEN))
+		links_cpus_seen(h->links, uid);
 	else if (str_eq(i->action, GUEST_SHUTDOWN))
 		links_shutdown(h->links, uid, json_i64(json_get(args, "graceSeconds")));
 	else if (str_eq(i->action, GUEST_KILL))

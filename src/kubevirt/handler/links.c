@@ -266,6 +266,7 @@ static void link_free(void *p)
 	json_doc_free(k->state);
 	free(k->start_error);
 	free(k->memory_error);
+	free(k->cpus_error);
 	free(k->uid);
 	free(k->key);
 	free(k->dir);

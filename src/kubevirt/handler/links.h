@@ -49,6 +49,8 @@ void links_starting(struct links *l, const char *uid, bool yes);
 void links_start(struct links *l, const char *uid, const struct json *args);
 void links_start_failed(struct links *l, const char *uid, const struct err *e); /* as if refused */
 void links_set_memory(struct links *l, const char *uid, int64_t bytes, int64_t max /* 0: as it is */);
+void links_set_cpus(struct links *l, const char *uid, int64_t sockets, bool remove);
+void links_cpus_seen(struct links *l, const char *uid);
 void links_memory_seen(struct links *l, const char *uid);
 /* A verb whose outcome shows in the STATE. */
 void links_tell(struct links *l, const char *uid, enum wire_verb verb, const struct json *args);

@@ -24,7 +24,7 @@ struct link {
 	struct loop_timer *retry;
 	int64_t wait_ms;
 	struct json_doc *state;
-	char *start_error, *memory_error;
+	char *start_error, *memory_error, *cpus_error;
 	struct guest_facts facts;
 };
 struct links {
@@ -35,6 +35,9 @@ struct links {
 	struct loop_fd *inotify_fd;
 };
 
+struct link *link_connected(struct links *l, const char *uid); /* NULL: not connected */
+/* fn: exactly once, also when the connection is given up */
+void link_ask(struct link *k, enum wire_verb v, const struct json *args, links_done_fn *fn, void *arg);
 struct link *link_find(const struct links *l, const char *uid);
 void link_changed(struct link *k);
 /* The connection is of no use any more: dialled anew. Also called by the wire. */

@@ -11,6 +11,11 @@ static struct link *connected(struct links *l, const char *uid)
 	return k && k->client && k->facts.connected ? k : NULL;
 }
 
+struct link *link_connected(struct links *l, const char *uid)
+{
+	return connected(l, uid);
+}
+
 static void started(void *arg, const struct json *ok, const struct err *e)
 {
 	struct link *k = arg;
@@ -132,6 +137,11 @@ static void ask_send(struct link *k, enum wire_verb v, const struct json *args, 
 	a->next = k->asks;
 	k->asks = a;
 	wire_client_call(k->client, v, args, ask_answered, a);
+}
+
+void link_ask(struct link *k, enum wire_verb v, const struct json *args, links_done_fn *fn, void *arg)
+{
+	ask_send(k, v, args, &(struct ask){ .fn = fn, .arg = arg });
 }
 
 void links_set_memory(struct links *l, const char *uid, int64_t bytes, int64_t max)

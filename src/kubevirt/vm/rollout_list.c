@@ -172,7 +172,7 @@ static void staged_first(struct edits *r)
 
 void rollout_list(const struct rollout_in *in, struct edits *ret)
 {
-	static const struct vm_env env = { .cpu_hotplug = true };
+	static const struct vm_env env = { 0 };
 	struct vm_seen s = { .vm = in->vm,
 		.vmi = in->vmi,
 		.revision = in->revision,

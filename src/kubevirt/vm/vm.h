@@ -11,7 +11,5 @@
 struct synced_keys;
 struct vm_env {
 	const struct synced_keys *synced; /* metadata that follow edits; NULL: the built-in ones only */
-	/* Launchers can add CPUs to a running guest. Off: a higher number of sockets is RestartRequired. */
-	bool cpu_hotplug;
 };
 extern const struct controller vm_controller; /* env: struct vm_env */

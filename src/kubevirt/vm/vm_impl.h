@@ -119,6 +119,7 @@ void rollout_memory_max(const struct vm_seen *s, struct edits *r);
  * staged and under either strategy, for it would come true some day. */
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_cpu(const struct vm_seen *s, struct edits *r);
+void rollout_cpu_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_placement(const struct vm_seen *s, struct edits *r);
 /* What the cluster's configuration would give an instance that is started now, and this one has not: under opt-in a change like
  * others, else only told (decision 13). */

@@ -192,6 +192,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	compare_metadata(s, ret);
 	rollout_config(s, ret);
 	block_the_rest(s, ret);
+	rollout_cpu_cancel(s, ret);
 	rollout_memory_cancel(s, ret);
 	raise_generation(s, ret);
 	rollout_synced(s, ret);

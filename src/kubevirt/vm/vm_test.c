@@ -16,7 +16,7 @@
 #define VMI_UID "22222222-2222-4222-8222-222222222222"
 #define OWNER "'ownerReferences':[{'kind':'VirtualMachine','name':'v','uid':'" VM_UID "','controller':true}]"
 
-static const struct vm_env env = { .cpu_hotplug = false };
+static const struct vm_env env = { 0 };
 
 struct fixture {
 	struct vm_seen seen;

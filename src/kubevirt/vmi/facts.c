@@ -163,6 +163,35 @@ int64_t vmi_hot_memory_target(const struct json *vmi)
 	return vmi_guest_wanted(vmi);
 }
 
+static int64_t sockets_of(const struct json *cpu)
+{
+	int64_t n = json_i64(json_get(cpu, "sockets"));
+
+	return n > 0 ? n : 1;
+}
+
+int64_t vmi_sockets_wanted(const struct json *vmi)
+{
+	return sockets_of(json_at(vmi, "/spec/domain/cpu"));
+}
+
+int64_t vmi_sockets_current(const struct json *vmi)
+{
+	const struct json *topology = json_at(vmi, "/status/currentCPUTopology");
+
+	return json_is_obj(topology) ? sockets_of(topology) : -1;
+}
+
+int64_t vmi_hot_cpu_target(const struct json *vmi)
+{
+	const char *text = meta_annotation(vmi, ANN_HOT_CPU_TARGET);
+	int64_t sockets;
+
+	if (text && str_to_i64(text, 0, INT64_MAX, &sockets))
+		return sockets;
+	return vmi_sockets_wanted(vmi);
+}
+
 void kv_config_cached(const struct cache *kubevirts, struct kv_config *ret)
 {
 	const struct obj *cr = cache_at(kubevirts, 0);

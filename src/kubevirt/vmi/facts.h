@@ -55,6 +55,11 @@ int64_t vmi_guest_requested(const struct json *vmi);
 int64_t vmi_guest_current(const struct json *vmi);
 /* The value that the present HotMemoryChange is about; without the annotation, what is wanted. */
 int64_t vmi_hot_memory_target(const struct json *vmi);
+/* Sockets; current -1: not known. 0 and absent count as 1. */
+int64_t vmi_sockets_wanted(const struct json *vmi);  /* spec.domain.cpu */
+int64_t vmi_sockets_current(const struct json *vmi); /* status.currentCPUTopology */
+/* The value that the present HotVCPUChange is about; without the annotation, what is wanted. */
+int64_t vmi_hot_cpu_target(const struct json *vmi);
 
 /* The cluster's configuration, from the cached KubeVirt CR. Texts in it live as long as the cached object. */
 void kv_config_cached(const struct cache *kubevirts, struct kv_config *ret);

@@ -76,6 +76,7 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	CLEANUP(mem_freep) char *name = launcher_pod_name(p->in->vmi);
 	CLEANUP(mem_freep) char *host = host_name(p);
 	CLEANUP(mem_freep) char *overhead = str_printf("%" PRId64, r->overhead);
+	CLEANUP(mem_freep) char *ratio = str_printf("%" PRId64, p->in->config->cpu_allocation_ratio);
 
 	json_put_str(p->d, p->root, "/metadata/name", name);
 	json_put_str(p->d, p->root, "/metadata/namespace", obj_namespace(p->in->vmi));
@@ -92,6 +93,7 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	meta_set_annotation(p->d, p->root, ANN_DEFAULT_CONTAINER, POD_CONTAINER_COMPUTE);
 	meta_set_annotation(p->d, p->root, ANN_MIGRATION_TRANSPORT_UNIX, "true");
 	meta_set_annotation(p->d, p->root, ANN_MEMORY_OVERHEAD, overhead);
+	meta_set_annotation(p->d, p->root, ANN_CPU_RATIO, ratio);
 	meta_add_owner(p->d, p->root, KV_API_VERSION, "VirtualMachineInstance", obj_name(p->in->vmi),
 		obj_uid(p->in->vmi), true);
 }

@@ -158,7 +158,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	vmi_pod_facts(&t);
 	vmi_conditions(&t);
 	vmi_hot_memory(&t, out);
-	vmi_hot_cpu(&t);
+	vmi_hot_cpu(&t, out);
 	vmi_placement(&t);
 	vmi_volumes(&t, out);
 	/* virt-handler's promise is kept when the guest has ended and nothing of it is left. */

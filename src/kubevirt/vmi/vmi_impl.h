@@ -40,7 +40,10 @@ void vmi_next_phase(struct vmi_turn *t, struct plan *out);
 void vmi_conditions(struct vmi_turn *t);
 /* HotMemoryChange, and the compute container's memory. */
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
-void vmi_hot_cpu(struct vmi_turn *t);
+/* HotVCPUChange, and its CPU. */
+void vmi_hot_cpu(struct vmi_turn *t, struct plan *out);
+bool vmi_resizes_cpu(const struct json *ops); /* of a patch of the pod */
+void vmi_report_no_cpu_resize(const struct obj *vmi, const char *pod, const struct err *e, struct plan *out);
 /* MigrationRequired when the node does not satisfy the rules of placement, for those who want that (rollout.md 7.14). */
 void vmi_placement(struct vmi_turn *t);
 /* status.volumeStatus as far as it is ours, and the attachment pods of volumes that are plugged (handoff.h). */

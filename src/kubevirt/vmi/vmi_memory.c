@@ -216,17 +216,3 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 	}
 	under_way(&h, str_eq(status, "True") ? json_get_str(c, "reason") : NULL, out);
 }
-
-/* rollout.md 3.2, 3. */
-void vmi_hot_cpu(struct vmi_turn *t)
-{
-	const struct json *cpu = json_at(t->vmi, "/spec/domain/cpu"),
-			  *now = json_get(t->status, "currentCPUTopology");
-
-	if (t->phase != VMI_RUNNING || !json_i64(json_get(cpu, "maxSockets")) || !now)
-		return;
-	if (vcpu_count(cpu) != vcpu_count(now))
-		cond_set(t->d, t->status, COND_HOT_CPU, "True", NULL, NULL, t->s->now);
-	else
-		cond_remove(t->d, t->status, COND_HOT_CPU);
-}
