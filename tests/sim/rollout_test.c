@@ -829,6 +829,44 @@ static void changed_defaults_are_rolled_out_on_demand(void **state)
 	assert_no_rr(w);
 }
 
+/* Where room was kept a larger maximum needs no restart; one that asks for it at once does not wait for the maximum. */
+static void a_larger_maximum_reaches_kept_room(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'2Gi'}}}}");
+	assert_int_equal(
+		user_create(w, &kind_vm,
+			"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachine','metadata':{'name':'v0',"
+			"'annotations':{'coracle.dev/"
+			"rollout-configuration':'true'}},'spec':{'runStrategy':'Always',"
+			"'template':{'metadata':{'annotations':{'coracle.dev/"
+			"memory-room':'8Gi'}},'spec':{'domain':"
+			"{'devices':{},'memory':{'guest':'1Gi'}}}}}}",
+			NULL),
+		0);
+	world_run(w, SOON);
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "2Gi");
+	memory(w, "3Gi");
+	assert_rr(w, "Guest memory is greater than the configured maxGuest memory");
+	guest(w)->max = 8 * GI; /* what its launcher can give */
+	user_config(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'4Gi'}}}}");
+	world_run(w, SOON);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "4Gi");
+	assert_int_equal(guest(w)->memory, 3 * GI);
+	assert_null(drift(w));
+	/* beyond the room, and below what the guest has */
+	user_config(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'16Gi'}}}}");
+	world_run(w, SOON);
+	assert_rr(w, "the cluster's configuration was changed: spec.template.spec.domain.memory.maxGuest");
+	user_config(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'2Gi'}}}}");
+	world_run(w, SOON);
+	assert_rr(w, "the cluster's configuration was changed: spec.template.spec.domain.memory.maxGuest");
+	assert_vmi(w, "/spec/domain/memory/maxGuest", "4Gi");
+	assert_int_equal(guest(w)->memory, 3 * GI);
+}
+
 /* decision 12: started under Stage, with room, since a guest of 4Gi pays nothing for it; 16738: the strategy changes under a VM
  * that runs, both ways */
 static void live_update_reaches_what_runs_already(void **state)
@@ -928,6 +966,7 @@ int main(void)
 		T(an_identity_made_up_becomes_the_vms),
 		T(changed_defaults_are_told),
 		T(changed_defaults_are_rolled_out_on_demand),
+		T(a_larger_maximum_reaches_kept_room),
 		T(live_update_reaches_what_runs_already),
 		T(placement_is_enforced_on_demand),
 	};

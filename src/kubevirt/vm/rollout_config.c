@@ -15,13 +15,12 @@
 /* Fields of an instance that the configuration decides when its VM does not. */
 static const struct drifter {
 	const char *path; /* below spec, dotted */
-	bool live;        /* only looked at when it is needed: an instance that runs can have it changed */
 	bool room;        /* room for growth: more of it than asked for is no lack */
 } drifters[] = {
 	{ "domain.memory.maxGuest", .room = true },
 	{ "domain.cpu.maxSockets", .room = true },
 	{ "domain.cpu.model" },
-	{ "evictionStrategy", .live = true },
+	{ "evictionStrategy" },
 };
 
 static const struct json *field_at(const struct json *spec, const char *dotted)
@@ -68,25 +67,75 @@ struct config_walk {
 	struct edits *r;
 };
 
+static bool is_max_guest(const struct drifter *f)
+{
+	return str_eq(f->path, "domain.memory.maxGuest");
+}
+
+/* An instance that runs can have it: the eviction strategy is only looked at when it is needed, a maximum of memory as far as
+ * room was kept (ANN_MEMORY_ROOM). */
+static bool goes_live(const struct vm_seen *s, const struct drifter *f, const struct json *is)
+{
+	const struct json *vmi = obj_json(s->vmi);
+	int64_t max = quantity_bytes(is);
+
+	if (!rollout_live(s))
+		return false;
+	if (is_max_guest(f))
+		return max <= vmi_guest_room(vmi) && max >= vmi_guest_at_boot(vmi) &&
+		       max >= vmi_guest_current(vmi) && max >= vmi_guest_wanted(vmi);
+	return str_eq(f->path, "evictionStrategy");
+}
+
 static void on_change(void *arg, const struct drifter *f, const struct json *was, const struct json *is)
 {
 	struct config_walk *w = arg;
 	CLEANUP(mem_freep) char *path = str_printf("spec.template.spec.%s", f->path);
 	struct change *c = rollout_add(w->r, path, was, is, LIVE_RESTART);
 
-	c->staged = !f->live || !rollout_live(w->seen);
+	c->staged = !goes_live(w->seen, f, is);
 	c->why = c->staged ? MEANING : NULL;
-	if (c->staged)
+	if (c->staged || vmi_migrating(obj_json(w->seen->vmi)))
 		return;
 	struct json *spec = json_get(rollout_vmi(w->seen, w->r), "spec");
-	json_set_copy(w->r->vmi, spec, f->path, is); /* live ones are members of the spec itself */
+	if (is_max_guest(f))
+		json_put_str(w->r->vmi, spec, "/domain/memory/maxGuest", json_str(is));
+	else
+		json_set_copy(w->r->vmi, spec, f->path, is);
+}
+
+static bool is_opted(const struct vm_seen *s)
+{
+	return kv_opted(obj_json(s->vm), ANN_ROLLOUT_CONFIGURATION, s->config->rollout_configuration);
+}
+
+struct max_walk {
+	const struct vm_seen *seen;
+	int64_t bytes;
+};
+
+static void on_max(void *arg, const struct drifter *f, const struct json *was, const struct json *is)
+{
+	struct max_walk *w = arg;
+
+	if (is_max_guest(f) && goes_live(w->seen, f, is))
+		w->bytes = quantity_bytes(is);
+}
+
+int64_t rollout_config_max_guest(const struct vm_seen *s)
+{
+	struct max_walk w = { s, -1 };
+
+	if (is_opted(s))
+		each_drift(s, on_max, &w);
+	return w.bytes;
 }
 
 void rollout_config(const struct vm_seen *s, struct edits *r)
 {
 	struct config_walk w = { s, r };
 
-	if (kv_opted(obj_json(s->vm), ANN_ROLLOUT_CONFIGURATION, s->config->rollout_configuration))
+	if (is_opted(s))
 		each_drift(s, on_change, &w);
 }
 

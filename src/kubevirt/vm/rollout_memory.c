@@ -162,8 +162,7 @@ void rollout_memory_max(const struct vm_seen *s, struct edits *r)
 static struct memory_case case_of(const struct vm_seen *s)
 {
 	const struct json *vmi = obj_json(s->vmi), *domain = json_at(s->template, "/spec/domain");
-
-	return (struct memory_case){ .seen = s,
+	struct memory_case m = { .seen = s,
 		.vmi = vmi,
 		.domain = domain,
 		.wanted = quantity_bytes(json_at(domain, "/memory/guest")),
@@ -171,6 +170,10 @@ static struct memory_case case_of(const struct vm_seen *s)
 						  : vmi_guest_limit(vmi),
 		.at_boot = vmi_guest_at_boot(vmi),
 		.floor = vmi_guest_floor(vmi) };
+
+	if (m.max >= 0 && m.wanted > m.max && rollout_config_max_guest(s) > m.max)
+		m.max = rollout_config_max_guest(s); /* it comes with this very pass */
+	return m;
 }
 
 void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)

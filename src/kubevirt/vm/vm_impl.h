@@ -124,6 +124,8 @@ void rollout_placement(const struct vm_seen *s, struct edits *r);
 /* What the cluster's configuration would give an instance that is started now, and this one has not: under opt-in a change like
  * others, else only told (decision 13). */
 void rollout_config(const struct vm_seen *s, struct edits *r);
+/* The maximum of memory that it brings to the instance; -1: none. */
+int64_t rollout_config_max_guest(const struct vm_seen *s);
 /* The same as text: "path old -> new; ...", NULL: none; caller frees. false: it can not be told now. */
 bool rollout_drift(const struct vm_seen *s, char **ret);
 /* Labels and annotations that follow an edit of the template, and of the VM (rollout.md 2.6). */
