@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What kinds look like: protobuf, Tables, discovery, metrics, by the numbers of kubernetes-api.md section 8."""
+import concurrent.futures
 import json
 import re
 import struct
 
 import conformance as c
-from conformance import Skip, eq, fresh, make, status
+from conformance import Skip, eq, fresh, has, make, status
 
 PB = "application/vnd.kubernetes.protobuf"
 META = ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -772,3 +773,89 @@ def t09d_objects_within_custom_resources_are_described():
             c.has(json.dumps(o["properties"]["metadata"]), "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
     assert "metadata" in v3["one"]["properties"]
     c.k.delete(c.CRDS + "/boxes." + group)
+
+
+# ---- addresses and node ports of Services ----
+SERVICES = "/api/v1/namespaces/%s/services"
+
+
+def service(type="NodePort", ports=((80, None),), **spec):
+    ports = [dict({"name": "p%d" % i, "port": p[0]}, **({"nodePort": p[1]} if p[1] else {}), **(p[2] if len(p) > 2 else {}))
+             for i, p in enumerate(ports)]
+    return {"metadata": {"name": fresh("svc")}, "spec": dict({"type": type, "ports": ports}, **spec)}
+
+
+def t23b_node_ports_are_given_once():
+    path = SERVICES % c.NS
+
+    def node_ports(o):
+        return [p.get("nodePort") for p in o["spec"]["ports"]]
+
+    def wrong(body, field, message, method=c.k.post, where=path):
+        (cause,) = status(method(where, body), 422, "Invalid")["details"]["causes"]
+        eq(cause["field"], field)
+        has(cause["message"], message)
+    a = make(path, service(ports=((80, None), (81, None), (82, 30080))))
+    pa = path + "/" + a["metadata"]["name"]
+    got = node_ports(a)
+    assert len(set(got)) == 3 and got[2] == 30080 and all(30000 <= p <= 32767 for p in got), got
+    taken = "provided port is already allocated"
+    wrong(service(ports=((80, 30080),)), "spec.ports[0].nodePort", taken)
+    wrong(service(ports=((80, None), (90, got[0]))), "spec.ports[1].nodePort", taken)
+    wrong(service(ports=((80, 80),)), "spec.ports[0].nodePort", "The range of valid ports is 30000-32767")
+    wrong(service("ClusterIP", ((80, 30090),)), "spec.ports[0].nodePort", "may not be used when `type` is 'ClusterIP'")
+    wrong(service(ports=((80, 30090), (81, 30090))), "spec.ports[1].nodePort", "Duplicate value")
+    # what was refused, or only tried, holds nothing
+    status(c.k.post(path + "?dryRun=All", service(ports=((80, 30090),))), 201)
+    both = make(path, service(ports=((53, 30090), (53, 30090, {"protocol": "UDP"}))))
+    eq(node_ports(both), [30090, 30090])
+    # an update without them keeps them; a new port gets one
+    bare = {"spec": {"ports": [{"name": "x", "port": 81}, {"name": "y", "port": 80}, {"name": "z", "port": 99}]}}
+    b = status(c.k.merge(pa, bare), 200)
+    eq(node_ports(b)[:2], [got[1], got[0]])
+    assert node_ports(b)[2] not in (None, 30080, got[0], got[1])
+    make(path, service(ports=((80, 30080),)))  # it is free again
+    wrong({"spec": {"ports": [{"name": "x", "port": 81, "nodePort": 30080}]}}, "spec.ports[0].nodePort", taken, c.k.merge, pa)
+    eq(status(c.k.merge(pa, bare), 200)["metadata"]["resourceVersion"], b["metadata"]["resourceVersion"])
+    # to another type and back
+    o = status(c.k.merge(pa, {"spec": {"type": "ClusterIP"}}), 200)
+    eq(node_ports(o), [None] * 3)
+    o = status(c.k.merge(pa, {"spec": {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False}}), 200)
+    eq(node_ports(o), [None] * 3)
+    o = status(c.k.merge(pa, {"spec": {"allocateLoadBalancerNodePorts": True, "externalTrafficPolicy": "Local"}}), 200)
+    ports = node_ports(o) + [o["spec"]["healthCheckNodePort"]]
+    assert len(set(ports)) == 4 and None not in ports, ports
+    wrong(service(ports=((80, ports[3]),)), "spec.ports[0].nodePort", taken)
+    status(c.k.delete(path + "/" + both["metadata"]["name"]), 200)
+    make(path, service(ports=((80, 30090),)))
+    # many at once: each port once
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda _: status(c.k.post(path, service(ports=((80, None), (81, None)))), 201), range(40)))
+    ports = [p for o in made for p in node_ports(o)]
+    eq(len(set(ports)), 80)
+    tries = [service(ports=((80, 31999),)) for _ in range(10)]
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        eq(sorted(a.status for a in pool.map(lambda s: c.k.post(path, s), tries)), [201] + [422] * 9)
+    eq(status(c.k.call("DELETE", path), 200)["kind"], "ServiceList")
+
+
+def t23c_addresses_of_services_are_given_once():
+    path = SERVICES % c.NS
+    a = make(path, service("ClusterIP"))
+    ip = a["spec"]["clusterIP"]
+    eq(a["spec"]["clusterIPs"], [ip])
+    message = status(c.k.post(path, service("ClusterIP", clusterIP=ip)), 422)["message"]
+    has(message, "failed to allocate IP %s: provided IP is already allocated" % ip)
+    has(status(c.k.post(path, service("ClusterIP", clusterIP="192.168.1.1")), 422)["message"], "does not match the current range")
+    # somebody has the address that the next one's name leads to
+    twin = service("ClusterIP")
+    would = status(c.k.post(path + "?dryRun=All", twin), 201)["spec"]["clusterIP"]
+    first = make(path, service("ClusterIP", clusterIP=would))
+    got = make(path, twin)["spec"]["clusterIP"]
+    assert got not in (would, "None", "")
+    eq(first["spec"]["clusterIP"], would)
+    for name in (first["metadata"]["name"], a["metadata"]["name"]):
+        status(c.k.delete(path + "/" + name), 200)
+    eq(make(path, service("ClusterIP", clusterIP=ip))["spec"]["clusterIP"], ip)
+    eq(make(path, service("ClusterIP", clusterIP="None"))["spec"]["clusterIP"], "None")
+    eq(make(path, service("ClusterIP", clusterIP="None"))["spec"]["clusterIP"], "None")

@@ -22,6 +22,7 @@
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
 #include "platform/apiserver/roles.h"
+#include "platform/apiserver/service.h"
 #include "platform/apiserver/server.h"
 #include "platform/apiserver/policy.h"
 #include "platform/apiserver/shared_pki.h"
@@ -268,6 +269,7 @@ void apiserver_free(struct apiserver *s)
 	webhooks_free(s->webhooks);
 	policies_free(s->policies);
 	quotas_free(s->quotas);
+	services_free(s->services);
 	roles_free(s->roles);
 	accounts_free(s->accounts);
 	converter_free(s);

@@ -248,8 +248,8 @@ static void service_default(struct json_doc *d, struct json *o)
 		default_bool(d, spec, "allocateLoadBalancerNodePorts", true);
 }
 
-/* Cluster addresses are 10.96/16 by a hash of the name: stable, and nobody routes to them but this host's own rules. A
- * collision moves on by one; the name of who has an address is found by asking for Services through the environment. */
+/* Cluster addresses are in 10.97/16 to 10.103/16 by a hash of the name: stable, and nobody routes to them but this host's own
+ * rules. service.c goes on from there if it is taken. */
 static int service_prepare(const struct write_env *env, struct json_doc *d, struct json *o,
 	const struct json *old, struct err *e)
 {

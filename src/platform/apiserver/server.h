@@ -27,6 +27,7 @@ struct expirer;
 struct backend;
 struct token_cache;
 struct quotas;
+struct services;
 struct roles;
 struct accounts;
 struct converter;
@@ -75,6 +76,7 @@ struct apiserver {
 	struct roles *roles;         /* roles.h */
 	struct accounts *accounts;   /* accounts.h; NULL: bare */
 	struct quotas *quotas;       /* quota.h; NULL: switched off */
+	struct services *services;   /* service.h; NULL: none was written yet */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;        /* plugins.h */
 	struct flow *flow;           /* flow.h */

@@ -7,6 +7,7 @@
 #include "platform/apiserver/csr.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
+#include "platform/apiserver/service.h"
 #include "platform/apiserver/write.h"
 
 #include "api/meta.h"
@@ -176,6 +177,8 @@ int special_prepare(struct op *op)
 		binding_status(op);
 	else if (is(op, "", "namespaces"))
 		keep_namespace_finalizers(op);
+	else if (is(op, "", "services") && str_empty(op->sub))
+		return service_allocate(op);
 	else if (is(op, "certificates.k8s.io", "certificatesigningrequests"))
 		return csr_prepare(op);
 	else if (is(op, "", "secrets"))

@@ -9,6 +9,7 @@
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/policy.h"
 #include "platform/apiserver/quota.h"
+#include "platform/apiserver/service.h"
 #include "platform/apiserver/webhook.h"
 
 #include <string.h>
@@ -35,6 +36,7 @@ void op_free(struct op *op)
 	server_wait_cancel(op->wait);
 	convert_cancel(op->convert);
 	quota_settle(op->hold, op->err.code != ERR_NONE);
+	service_settle(op->service);
 	resource_unref(op->res);
 	free(op->ns);
 	free(op->name);

@@ -43,7 +43,8 @@ struct op {
 	bool same, created, warned, unconditional;
 	struct admission *admission;
 	struct rev_wait *wait;
-	struct quota_hold *hold; /* quota.h */
+	struct quota_hold *hold;      /* quota.h */
+	struct service_hold *service; /* service.h */
 	unsigned quota_tries;
 	uint64_t view; /* server_revision() of what it was refused on */
 	bool fresh;    /* everything others had written before is known */
