@@ -6,6 +6,8 @@
 #define HOTPLUG_BLOCK (2LL * 1024 * 1024)
 #define HOTPLUG_BLOCK_1G (1024LL * 1024 * 1024)
 #define HOTPLUG_MIN_GUEST (1024LL * 1024 * 1024)
+#define HOTPLUG_MAX_GUEST \
+	(256LL << 40) /* 48 address bits; what a node has is its launcher's to know (qemu/vm_config.h) */
 
 static int64_t at_least_one(const struct json *v)
 {
@@ -65,6 +67,8 @@ const char *memory_hotplug_check(
 		return "Guest memory must be configured when memory hotplug is enabled";
 	if (max_guest < 0)
 		return "Max guest memory must be configured when memory hotplug is enabled";
+	if (max_guest > HOTPLUG_MAX_GUEST)
+		return "MaxGuest is more than any guest can address";
 	if (guest > max_guest)
 		return "Guest memory is greater than the configured maxGuest memory";
 	if (guest % block)

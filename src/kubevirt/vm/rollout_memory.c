@@ -27,6 +27,7 @@ static const char *unsupported(const char *why)
 		NOT_SUPPORTED "Memory hotplug is not compatible with encrypted VMs",
 		NOT_SUPPORTED "Guest memory must be configured when memory hotplug is enabled",
 		NOT_SUPPORTED "Max guest memory must be configured when memory hotplug is enabled",
+		NOT_SUPPORTED "MaxGuest is more than any guest can address",
 		NOT_SUPPORTED "Guest memory is greater than the configured maxGuest memory",
 		NOT_SUPPORTED "Guest memory must be 2Mi aligned",
 		NOT_SUPPORTED "Guest memory must be 1Gi aligned",

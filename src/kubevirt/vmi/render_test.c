@@ -233,6 +233,26 @@ static void another_architecture_goes_where_it_is_emulated(void **state)
 		TEXT(d, "/spec/containers/0/resources/limits/devices.kubevirt.io~1kvm"), "(none)");
 }
 
+/* rollout.md 68 */
+static void huge_pages_are_mounted_where_the_launcher_looks(void **state)
+{
+	CLEANUP(obj_unrefp)
+	struct obj *vmi = obj_from_doc(
+		json_lit("{'metadata':{'namespace':'n','name':'v','uid':'" VMI_UID
+			 "'},'spec':{'domain':{'memory':{'guest':'1Gi','hugepages':{'pageSize':'2Mi'"
+			 "}}}}}"));
+	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
+	struct kv_config c;
+
+	kv_config_from(NULL, &c);
+	d = launcher_pod_render(
+		&(struct render_pod_in){ .vmi = vmi, .config = &c, .launcher_image = "i", .host_dir = "/h" });
+	assert_string_equal(TEXT(d, "/spec/volumes/1/emptyDir/medium"), "HugePages-2Mi");
+	assert_string_equal(TEXT(d, "/spec/containers/0/volumeMounts/1/mountPath"), "/dev/hugepages");
+	assert_string_equal(TEXT(d, "/spec/containers/0/resources/limits/hugepages-2Mi"), "1Gi");
+	assert_string_equal(TEXT(d, "/spec/containers/0/resources/requests/hugepages-2Mi"), "1Gi");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +266,7 @@ int main(void)
 		cmocka_unit_test(container_disks_are_image_volumes),
 		cmocka_unit_test(it_goes_where_guests_can_run),
 		cmocka_unit_test(kvm_is_asked_for_where_it_is_offered),
+		cmocka_unit_test(huge_pages_are_mounted_where_the_launcher_looks),
 		cmocka_unit_test(another_architecture_goes_where_it_is_emulated),
 	};
 

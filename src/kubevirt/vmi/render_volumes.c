@@ -64,6 +64,21 @@ static void vm_dir(struct draft *p)
 	json_append(p->d, p->volumes, volume);
 }
 
+/* ---- huge pages: rollout.md 68 ---- */
+static void huge_pages(struct draft *p)
+{
+	const char *size = json_at_str(obj_json(p->in->vmi), "/spec/domain/memory/hugepages/pageSize");
+	struct json *volume;
+
+	if (str_empty(size))
+		return;
+	volume = json_new_obj(p->d);
+	json_set_str(p->d, volume, "name", "hugepages");
+	json_set_strf(p->d, json_need_obj(p->d, volume, "emptyDir"), "medium", "HugePages-%s", size);
+	json_append(p->d, p->volumes, volume);
+	add_mount(p, compute_mounts(p), volume, HANDOFF_HUGEPAGES_DIR, false);
+}
+
 /* ---- container disks ---- */
 static void pull_secret(struct draft *p, const struct json *disk)
 {
@@ -224,6 +239,7 @@ void render_volumes(
 
 	p.volumes = json_need_arr(d, pod_spec, "volumes");
 	vm_dir(&p);
+	huge_pages(&p);
 	JSON_EACH (it, json_at(obj_json(in->vmi), "/spec/volumes")) {
 		if (volume_hotpluggable(it.val))
 			continue;

@@ -68,6 +68,7 @@ static void put_amounts(const struct agent *a, struct json_doc *d, struct json *
 	json_set_str(d, o, "cpu", quantity_milli_text(a->cpu_millis, buf));
 	json_set_strf(d, o, "memory", "%" PRId64 "Ki", memory / 1024);
 	json_set_strf(d, o, "pods", "%d", AGENT_PODS_MAX);
+	hugepages_put(d, o);
 	if (statvfs(a->dir, &fs) == 0)
 		json_set_strf(d, o, "ephemeral-storage", "%" PRIu64 "Ki",
 			(uint64_t)fs.f_blocks * fs.f_frsize / 1024);

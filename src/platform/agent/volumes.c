@@ -68,6 +68,11 @@ static int empty_dir(struct pod *p, struct vol *v, const struct json *spec, stru
 		return -1;
 	if (memory && !is_tmpfs(path) && mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return err_sys(e, "mounting a tmpfs at %s", path);
+	if (str_starts(json_str_or(json_get(spec, "medium"), ""), "HugePages")) {
+		if (hugepages_mount(p, json_get_str(spec, "medium"), path, e) < 0)
+			return -1;
+		made = false; /* its owner and mode are the mount's */
+	}
 	if (made && (chmod(path, json_is_int(group) ? 02777 : 0777) < 0 ||
 			    (json_is_int(group) && chown(path, (uid_t)-1, (gid_t)json_i64(group)) < 0)))
 		return err_sys(e, "owner of %s", path);
