@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "api/meta.h"
+#include "api/quantity.h"
+#include "base/log.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/vmi/facts.h"
@@ -372,6 +374,171 @@ static void expand_leaves_those_that_have_revisions_and_expand_all_does_not(void
 	assert_true(world_quiet(w, 600000));
 }
 
+/* ---- random people: whatever they do to types and names, the guest has what its revision says or it is told ---- */
+#define SEEDS 200
+#define SETTLE_MS 1200000
+
+static const char *const names[] = { "a", "b", "c" };
+
+static const char *some(struct world *w, const char *const *list, size_t n)
+{
+	return list[rng_below(&w->rng, n)];
+}
+#define PICK(w, list) some(w, list, ARRAY_LEN(list))
+
+static void do_write_type(struct world *w, int turn)
+{
+	static const char *const sizes[] = { "1Gi", "2Gi", "3Gi" }, *const cpus[] = { "1", "2", "4" },
+				 *const zones[] = { "", ",'nodeSelector':{'zone':'a'}" };
+	CLEANUP(mem_freep)
+	char *spec = str_printf("{'cpu':{'guest':%s},'memory':{'guest':'%s'}%s}", PICK(w, cpus),
+		PICK(w, sizes), PICK(w, zones));
+
+	put(w, &kind_clusterinstancetype, PICK(w, names), turn, spec);
+}
+
+static void do_remove_type(struct world *w, int turn)
+{
+	const char *name = PICK(w, names);
+
+	if (fake_api_get(w->api, &kind_clusterinstancetype, name))
+		fake_api_remove(w->api, &kind_clusterinstancetype, name);
+}
+
+/* revision NULL: let go of the one that is held */
+static void patch(struct world *w, const char *name, const char *revision)
+{
+	CLEANUP(str_done) struct str text = { 0 };
+
+	str_add(&text, "{'spec':{'instancetype':{");
+	if (name)
+		str_addf(&text, "'name':'%s',", name);
+	if (revision)
+		str_addf(&text, "'revisionName':'%s'}}}", revision);
+	else
+		str_add(&text, "'revisionName':null}}}");
+	user_merge(w, &kind_vm, "v0", NULL, text.data);
+}
+
+static void do_name(struct world *w, int turn)
+{
+	patch(w, PICK(w, names), NULL);
+}
+
+static void do_hold(struct world *w, int turn)
+{
+	const char *kept = json_at_str(world_vm(w, "v0"), REF);
+
+	if (kept)
+		patch(w, NULL, kept);
+}
+
+static void do_let_go(struct world *w, int turn)
+{
+	patch(w, NULL, NULL);
+}
+
+static void do_rollout(struct world *w, int turn)
+{
+	static const char *const list[] = { "{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}",
+		"{'spec':{'configuration':{'vmRolloutStrategy':'Stage'}}}" };
+	user_config(w, PICK(w, list));
+}
+
+static void do_kill(struct world *w, int turn)
+{
+	world_kill(w);
+	world_run(w, (int64_t)rng_below(&w->rng, 1000));
+	world_start(w);
+}
+
+static void do_restart(struct world *w, int turn)
+{
+	const struct json *vmi = world_vmi(w, "v0");
+	CLEANUP(mem_freep)
+	char *text = str_printf(
+		"{'status':{'stateChangeRequests':[{'action':'Stop','uid':'%s'},{'action':'Start'}]}}",
+		vmi ? meta_str(vmi, "uid") : "");
+
+	if (vmi)
+		user_merge(w, &kind_vm, "v0", "status", text);
+}
+
+/* By its own reading of the revision that the status names. */
+static void check_guest(struct world *w)
+{
+	const struct json *vm = world_vm(w, "v0"), *vmi = world_vmi(w, "v0");
+	const char *kept = json_at_str(vm, REF), *failure = condition(w, COND_FAILURE, "reason");
+	const char *told = json_str_or(
+		json_get(cond_find(json_at(vm, "/status/conditions"), COND_RESTART_REQUIRED), "message"), "");
+	const struct json *type = kept ? json_at(revision(w, kept), "/data/spec") : NULL;
+	const char *named = json_at_str(vm, "/spec/instancetype/name");
+
+	if (str_eq(failure, "FailedFindInstancetype")) {
+		if (fake_api_get(w->api, &kind_clusterinstancetype, named))
+			world_broken(w, "%s is there and was not found", named);
+		return;
+	}
+	if (!type) {
+		world_broken(w, "no revision %s", kept ? kept : "in the status");
+		return;
+	}
+	if (!json_at(vm, "/spec/instancetype/revisionName") && /* who names one gets it, whatever it is of */
+		!str_eq(meta_label(revision(w, kept), "instancetype.kubevirt.io/object-name"), named))
+		world_broken(w, "%s is no revision of %s", kept, named);
+	if (!vmi || vmi_phase(vmi) != VMI_RUNNING) {
+		world_broken(w, "it does not run");
+		return;
+	}
+	const struct guest *g = world_guest(w, meta_str(vmi, "uid"));
+	bool memory = quantity_bytes(json_at(type, "/memory/guest")) != g->memory;
+	bool sockets = json_i64(json_at(type, "/cpu/guest")) != g->sockets;
+	bool placed = !json_eq(json_get(type, "nodeSelector"), json_at(vmi, "/spec/nodeSelector"));
+
+	if (memory != (strstr(told, "domain.memory.guest") != NULL) ||
+		sockets != (strstr(told, "domain.cpu.sockets") != NULL) ||
+		placed != (strstr(told, "spec.nodeSelector") != NULL))
+		world_broken(
+			w, "memory %d sockets %d place %d differ, told: %s", memory, sockets, placed, told);
+}
+
+static void random_edits_of_types_and_names_settle(void **state)
+{
+	static void (*const acts[])(struct world * w, int turn) = { do_write_type, do_write_type, do_name,
+		do_name, do_name, do_hold, do_let_go, do_remove_type, do_rollout, do_kill, do_restart };
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		struct world w;
+		struct fake_faults f = { .seed = seed,
+			.latency_max_ms = 30,
+			.fail_request = 20,
+			.lose_answer = 20,
+			.conflict = 20,
+			.drop_watch = 20,
+			.repeat_event = 50 };
+
+		world_init(&w, seed, false);
+		fake_api_put(w.api, &kind_node,
+			json_lit("{'metadata':{'name':'" WORLD_NODE
+				 "','labels':{'kubevirt.io/schedulable':'true','zone':'a'}}}"));
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			put_type(&w, names[i], "'guest':1", "'guest':'1Gi'");
+		vm_of(&w, "'instancetype':{'name':'a'}");
+		fake_api_faults(w.api, &f);
+		for (int i = 0; i < 12; i++) {
+			acts[rng_below(&w.rng, ARRAY_LEN(acts))](&w, i + 2);
+			world_run(&w, (int64_t)rng_below(&w.rng, 1500));
+		}
+		fake_api_faults(w.api, &(struct fake_faults){ .seed = ~seed });
+		if (!world_settle(&w, SETTLE_MS) || !world_quiet(&w, 3600000))
+			world_broken(&w, "it does not come to rest");
+		check_guest(&w);
+		if (w.broken.len)
+			fail_msg("seed %d: %s", (int)seed, w.broken.data);
+		world_done(&w);
+	}
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void)
 {
@@ -385,8 +552,10 @@ int main(void)
 		T(a_type_that_conflicts_is_told),
 		T(a_vm_that_names_nothing_any_more_refers_to_nothing),
 		T(a_policy_makes_vms_plain),
+		cmocka_unit_test(random_edits_of_types_and_names_settle),
 		T(expand_leaves_those_that_have_revisions_and_expand_all_does_not),
 	};
 
+	log_init("instancetype_test", LOG_ERROR);
 	return cmocka_run_group_tests_name("instance types", tests, NULL, NULL);
 }
