@@ -201,9 +201,8 @@ static void a_template_that_is_there_is_not_judged_again(void **s)
 		"{'spec':{'runStrategy':'%s','template':{'spec':{'domain':{'devices':{},'memory':{"
 		"'guest':'%s'},'resources':{'limits':{'memory':'1Gi'}}}}}}}";
 	CLEANUP(mem_freep)
-	char *was = str_printf(fmt, "Always", "2Gi"),
-	     *stopped = str_printf(fmt, "Halted", "2Gi"), *worse = str_printf(fmt, "Halted", "3Gi"),
-	     *wrong = str_printf(fmt, "Never", "2Gi");
+	char *was = str_printf(fmt, "Always", "2Gi"), *stopped = str_printf(fmt, "Halted", "2Gi"),
+	     *worse = str_printf(fmt, "Halted", "3Gi"), *wrong = str_printf(fmt, "Never", "2Gi");
 	CLEANUP(json_doc_freep) struct json_doc *old = json_lit(was), *cr = NULL;
 	const struct {
 		const char *vm;
