@@ -121,6 +121,36 @@ static void listing_a_settled_gate_warns_once(void **s)
 	strv_done(&w);
 }
 
+/* rollout.md 1.3, decision 2 */
+static void disabling_a_gate_may_draw_a_warning(void **s)
+{
+	static const struct {
+		const char *gate, *text;
+	} rows[] = {
+		{ "VMLiveUpdateFeatures", "vmRolloutStrategy is ignored" },
+		{ "LiveMigration", "can not be disabled" },
+		{ "InPlaceHotplug", NULL },
+		{ "NoSuchGate", NULL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(mem_freep)
+		char *text = str_printf("{'spec':{'configuration':{'developerConfiguration':{"
+					"'disabledFeatureGates':['%s']}}}}",
+			rows[i].gate);
+		CLEANUP(json_doc_freep) struct json_doc *kv = json_lit(text);
+		struct strv w = { 0 };
+
+		kubevirt_warnings(json_root(kv), NULL, &w);
+		assert_int_equal(w.len, rows[i].text != NULL);
+		if (w.len)
+			assert_non_null(strstr(w.items[0], rows[i].text));
+		strv_done(&w);
+		kubevirt_warnings(json_root(kv), json_root(kv), &w);
+		assert_int_equal(w.len, 0);
+		strv_done(&w);
+	}
+}
+
 /* kubevirt-api.md 12.2: whole MiB per second, at least one */
 static void bandwidth_is_rounded_to_mebibytes(void **s)
 {
@@ -197,6 +227,7 @@ int main(void)
 		cmocka_unit_test(zero_values_do_not_override),
 		cmocka_unit_test(both_batch_spellings_count_and_the_apis_wins),
 		cmocka_unit_test(listing_a_settled_gate_warns_once),
+		cmocka_unit_test(disabling_a_gate_may_draw_a_warning),
 		cmocka_unit_test(bandwidth_is_rounded_to_mebibytes),
 		cmocka_unit_test(machine_types_are_matched_by_pattern),
 		cmocka_unit_test(bad_configurations_are_refused),

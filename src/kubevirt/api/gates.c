@@ -69,6 +69,27 @@ enum gate_stage gate_stage(enum gate g)
 	return gates[g].stage;
 }
 
+static void warn_of_disabled(const struct json *developer, const struct json *old, struct strv *warnings)
+{
+	const struct json *before = json_get(old, "disabledFeatureGates");
+
+	JSON_EACH (it, json_get(developer, "disabledFeatureGates")) {
+		const char *name = json_str(it.val);
+		enum gate g;
+		if (!name || listed(before, name) || !gate_find(name, &g))
+			continue;
+		if (gates[g].stage == GATE_STAGE_GA)
+			strv_addf(warnings, "feature gate %s is generally available: it can not be disabled",
+				name);
+		else if (g == GATE_VM_LIVE_UPDATE_FEATURES) /* decision 2 */
+			strv_addf(warnings,
+				"feature gate %s is disabled: vmRolloutStrategy is ignored, and edits of VMs "
+				"that "
+				"run are staged",
+				name);
+	}
+}
+
 void gates_warnings(const struct json *developer, const struct json *old, struct strv *warnings)
 {
 	const struct json *before = json_get(old, "featureGates");
@@ -100,4 +121,5 @@ void gates_warnings(const struct json *developer, const struct json *old, struct
 			break;
 		}
 	}
+	warn_of_disabled(developer, old, warnings);
 }

@@ -33,5 +33,5 @@ bool gate_find(const char *name, enum gate *ret);
 const char *gate_name(enum gate g);
 enum gate_stage gate_stage(enum gate g);
 /* Adds a warning text per gate newly listed in `developer` (absent from `old`, which may be NULL) that has no effect or no
- * future. */
+ * future, or that takes LiveUpdate away from where it stands. */
 void gates_warnings(const struct json *developer, const struct json *old, struct strv *warnings);
