@@ -10,6 +10,7 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/migration/memory.h"
 #include "kubevirt/vmi/facts.h"
 #include "kubevirt/vmi/render.h"
 
@@ -87,12 +88,32 @@ static void put_target_pod(
 	fake_api_put(w->api, &kind_pod, d);
 }
 
+/* The guest is resized where it arrives, as far as its new pod and its launcher let it. */
+static void arrive_memory(struct world *w, const struct obj *vmi, struct guest *g,
+	const struct kv_config *config, struct json_doc *d)
+{
+	struct json *root = json_root(d);
+	int64_t wanted = vmi_guest_wanted(root);
+	bool refused =
+		wanted != g->memory && vmi_cond(root, COND_HOT_MEMORY) && world_chance(w, w->faults.refuse);
+	struct plan *events = plan_new();
+
+	memory_handoff(d, root, world_pod_of(w, obj_uid(vmi)));
+	CLEANUP(mem_freep) char *why = memory_handoff_short(root, config);
+	if (why)
+		world_broken(w, "the pod that was made for the guest does not hold it: %s", why);
+	if (!refused)
+		g->memory = g->requested = wanted;
+	memory_arrived(
+		d, root, vmi, why, refused ? "the guest refused" : NULL, loop_wall_ms(w->loop), events);
+	plan_free(events);
+}
+
 static void arrive(struct world *w, const struct obj *vmi, struct guest *g, const struct kv_config *config)
 {
 	const char *node = target_of(w, obj_json(vmi));
 	struct json_doc *d;
 	struct json *root, *status, *memory;
-	int64_t wanted = vmi_guest_wanted(obj_json(vmi));
 	char text[QUANTITY_TEXT_MAX];
 
 	put_target_pod(w, vmi, config, node);
@@ -100,17 +121,15 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	root = json_root(d);
 	status = json_get(root, "status");
 	memory = json_need_obj(d, status, "memory");
-	g->memory = g->requested = wanted;
+	arrive_memory(w, vmi, g, config, d);
 	g->sockets = json_i64(json_at(root, "/spec/domain/cpu/sockets"));
 	g->due_memory = 0;
 	g->link.facts.connected = false; /* another launcher */
 	g->link.facts.memory = (struct guest_memory){ 0 };
 	g->due_sockets = 0;
 	g->link.facts.cpus = (struct guest_cpus){ 0 };
-	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(wanted, text));
-	json_set_str(d, memory, "guestRequested", text);
+	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(g->memory, text));
 	json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), "sockets", g->sockets);
-	cond_remove(d, status, COND_HOT_MEMORY);
 	cond_remove(d, status, COND_HOT_CPU);
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);
