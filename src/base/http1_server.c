@@ -341,8 +341,13 @@ static void http1_reply(struct http_conn *c, struct http_req *r, const struct ht
 		str_addf(&head, "Content-Length: %zu\r\n", a->len);
 	str_add(&head, keep ? "\r\n" : "Connection: close\r\n\r\n");
 	/* one piece of memory: one TLS record, one packet if it fits */
-	MUST(evbuffer_expand(out, head.len + len) == 0);
-	MUST(evbuffer_add(out, head.data, head.len) == 0 && (!len || evbuffer_add(out, a->body, len) == 0));
+	if (head.len + len <= HTTP_SEND_NOW_MAX) {
+		str_addn(&head, a->body, len);
+		http_bev_send(c->bev, head.data, head.len);
+	} else {
+		MUST(evbuffer_expand(out, head.len + len) == 0);
+		MUST(evbuffer_add(out, head.data, head.len) == 0 && evbuffer_add(out, a->body, len) == 0);
+	}
 	answered(c, r, keep);
 }
 

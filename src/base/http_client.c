@@ -464,7 +464,7 @@ static void cconn_send(struct client_conn *k, struct http_call *h)
 	loop_timer_stop(k->idle_timer);
 	if (h->paused)
 		bufferevent_disable(k->bev, EV_READ);
-	MUST(bufferevent_write(k->bev, h->request.data, h->request.len) == 0);
+	http_bev_send(k->bev, h->request.data, h->request.len);
 }
 
 static void cconn_dialled(void *arg, struct bufferevent *bev, const struct err *e)

@@ -86,6 +86,43 @@ size_t http_bev_unsent(struct bufferevent *bev)
 	return evbuffer_get_length(bufferevent_get_output(bev));
 }
 
+static size_t send_tls(SSL *ssl, const char *data, size_t len)
+{
+	size_t sent = 0, n;
+
+	if (!SSL_is_init_finished(ssl))
+		return 0;
+	ERR_clear_error();
+	while (sent < len && SSL_write_ex(ssl, data + sent, len - sent, &n) == 1)
+		sent += n;
+	ERR_clear_error(); /* libevent meets the same error with the rest */
+	return sent;
+}
+
+static size_t send_now(struct bufferevent *bev, const char *data, size_t len)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(bev);
+	ssize_t n;
+
+	if (len > HTTP_SEND_NOW_MAX || http_bev_unsent(bev) || !(bufferevent_get_enabled(bev) & EV_WRITE))
+		return 0;
+	if (ssl)
+		return send_tls(ssl, data, len);
+	n = send(bufferevent_getfd(bev), data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* The rest is one piece of memory: OpenSSL wants a write it could not end repeated with no fewer bytes. */
+void http_bev_send(struct bufferevent *bev, const void *data, size_t len)
+{
+	struct evbuffer *out = bufferevent_get_output(bev);
+	size_t sent = send_now(bev, data, len);
+
+	if (sent < len)
+		MUST(evbuffer_expand(out, len - sent) == 0 &&
+			evbuffer_add(out, (const char *)data + sent, len - sent) == 0);
+}
+
 /* With dirty shutdowns allowed, libevent's TLS calls a write that failed (EPIPE) an end, and would call it so again and again. */
 bool http_bev_eof(short what)
 {

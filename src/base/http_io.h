@@ -10,6 +10,7 @@ struct bufferevent;
 
 #define HTTP_BEV_OPTIONS (BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS)
 #define HTTP_READ_MARK (HTTP_HEAD_MAX + 4096) /* unread bytes of a connection; reading stops there */
+#define HTTP_SEND_NOW_MAX (64 * 1024)         /* longer ones are sent as the socket takes them */
 #define HTTP_FLUSH_TIMEOUT_MS 30000           /* to get rid of the last bytes of a connection */
 #define HTTP_LINGER_TIMEOUT_MS 2000           /* to read on after them */
 
@@ -21,6 +22,10 @@ struct bufferevent *http_bev_new(
 int http_bev_err(struct bufferevent *bev, const char *what, struct err *e);
 size_t http_bev_unread(struct bufferevent *bev);
 size_t http_bev_unsent(struct bufferevent *bev);
+/* Adds to what is to be sent. Where nothing waits before it, the socket gets it at once: libevent would first ask epoll
+ * whether it may write, which costs more than writing. What the socket does not take goes the usual way, errors too. No
+ * callback tells when all has been sent at once. */
+void http_bev_send(struct bufferevent *bev, const void *data, size_t len);
 bool http_bev_eof(short what); /* the peer sends no more; a connection that broke while we wrote is none */
 /* Takes bev: flushes and frees it, in the background. linger: the peer may still be sending; read it away, so that no
  * reset destroys our last bytes. */

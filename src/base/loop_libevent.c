@@ -16,11 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOOP_BRISK_US 300 /* a wait and what it brought: shorter than this, the next may be short too */
+#define LOOP_LOOK_US 100  /* awake for this long, then asleep */
+
 struct real {
 	struct event_base *base;
 	struct event *tick; /* ends the wait when the heap's first entry is due */
 	struct event *posted;
 	int post_fd;
+	bool brisk; /* the last wait was so short that looking again and again is cheaper than sleeping */
 };
 
 struct loop_fd {
@@ -112,6 +116,42 @@ static void wait_and_dispatch(struct real *r, int64_t ms)
 		event_del(r->tick);
 }
 
+/* Whether a look at the descriptors found anything to do, beside the tick that ends it. */
+static bool look(struct real *r)
+{
+	(void)event_base_get_max_events(r->base, EVENT_BASE_COUNT_ACTIVE, 1);
+	wait_and_dispatch(r, 0);
+	return event_base_get_max_events(r->base, EVENT_BASE_COUNT_ACTIVE, 1) > 1;
+}
+
+/* Looks until there was something to do, for LOOP_LOOK_US at most. */
+static bool look_on(struct real *r)
+{
+	int64_t until = time_mono_us() + LOOP_LOOK_US;
+
+	while (!look(r))
+		if (time_mono_us() >= until)
+			return false;
+	return true;
+}
+
+/* A client that asks one thing after the other is back within less time than it takes to put a processor to sleep and
+ * wake it, above all in a virtual machine. So after a short wait the next one is spent awake; after a long one no more. */
+static void wait_for_work(struct real *r, int64_t ms)
+{
+	int64_t began;
+
+	if (ms == 0) {
+		wait_and_dispatch(r, 0);
+		return;
+	}
+	if (r->brisk && look_on(r))
+		return;
+	began = time_mono_us();
+	wait_and_dispatch(r, ms);
+	r->brisk = time_mono_us() - began < LOOP_BRISK_US;
+}
+
 static bool real_step(struct loop *l, int max_wait_ms)
 {
 	/* what is asked for during this turn runs in the next one */
@@ -119,7 +159,7 @@ static bool real_step(struct loop *l, int max_wait_ms)
 	struct loop_entry *e;
 
 	l->clocks_read = false;
-	wait_and_dispatch(l->impl, l->stop ? 0 : wait_ms(l, max_wait_ms));
+	wait_for_work(l->impl, l->stop ? 0 : wait_ms(l, max_wait_ms));
 	while ((e = loop_impl_top(l)) && e->due <= loop_mono_ms(l) && e->seq < limit)
 		loop_impl_run_top(l);
 	return true;

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WALL INT64_C(1700000000000)
@@ -501,6 +502,47 @@ static void stop_before_run_is_not_lost(void **state)
 }
 
 /* Deferred callbacks of busy connections do this all the time. */
+struct ping {
+	struct loop *loop;
+	int fds[2], turns, posts, rings;
+	pthread_t other;
+};
+
+static void ping_posted(void *arg)
+{
+	((struct ping *)arg)->posts++;
+}
+
+/* The other side: answers at once, and posts now and then. */
+static void *ping_answer(void *arg)
+{
+	struct ping *p = arg;
+	char c;
+
+	while (read(p->fds[1], &c, 1) == 1) {
+		if (c == 'p')
+			loop_post(p->loop, ping_posted, p);
+		if (write(p->fds[1], &c, 1) != 1)
+			break;
+	}
+	return NULL;
+}
+
+static void ping_next(void *arg, int what)
+{
+	struct ping *p = arg;
+	char c;
+
+	assert_int_equal(read(p->fds[0], &c, 1), 1);
+	c = ++p->turns % 100 ? '.' : 'p';
+	assert_int_equal(write(p->fds[0], &c, 1), 1);
+}
+
+static void ping_ring(void *arg)
+{
+	((struct ping *)arg)->rings++;
+}
+
 static void go_on(struct bufferevent *bev, void *arg)
 {
 	struct record *r = arg;
@@ -526,8 +568,11 @@ static void a_busy_wait_keeps_nobody_waiting(void **state)
 	(void)state;
 	assert_int_equal(bufferevent_pair_new(loop_event_base(r.loop), BEV_OPT_DEFER_CALLBACKS, pair), 0);
 	bufferevent_setcb(pair[0], go_on, NULL, NULL, &r);
-	/* a timer, and a post, that become due while callbacks make each other active */
+	/* a timer, and a post, that become due while callbacks make each other active; after a short wait, and so while the loop
+	 * only looks (docs/decisions/0017), as after none */
 	for (int posted = 0; posted < 2; posted++) {
+		loop_post(r.loop, ping_posted, &(struct ping){ 0 });
+		loop_step(r.loop, 100);
 		r.at = 0;
 		r.began = time_mono_now();
 		r.timer = loop_timer_new(r.loop, note_when, &r);
@@ -547,6 +592,47 @@ static void a_busy_wait_keeps_nobody_waiting(void **state)
 	bufferevent_free(pair[1]);
 	loop_step(r.loop, 0); /* what was still to be called lets go of it */
 	loop_step(r.loop, 0);
+}
+
+static int64_t cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* docs/decisions/0017: short waits are spent looking; everything else still comes, and a loop without work sleeps. */
+static void a_brisk_loop_misses_nothing_and_falls_asleep(void **state)
+{
+	struct ping p = { .loop = loop_new() };
+	struct loop_timer *t = loop_timer_new(p.loop, ping_ring, &p);
+	int64_t end = time_mono_now() + 10000, began;
+	struct loop_fd *f;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p.fds), 0);
+	f = loop_fd_new(p.loop, p.fds[0], LOOP_READ, ping_next, &p);
+	assert_int_equal(pthread_create(&p.other, NULL, ping_answer, &p), 0);
+	assert_int_equal(write(p.fds[0], ".", 1), 1);
+	while ((p.turns < 2000 || p.rings < 3) && time_mono_now() < end) {
+		if (!loop_timer_armed(t))
+			loop_timer_set(t, 2);
+		loop_step(p.loop, 1000);
+	}
+	assert_true(p.turns >= 2000 && p.rings >= 3);
+	assert_true(p.posts >= 19);
+	loop_fd_free(f);
+	shutdown(p.fds[0], SHUT_RDWR);
+	pthread_join(p.other, NULL);
+	loop_timer_stop(t);
+	loop_step(p.loop, 20); /* looks in vain, sleeps */
+	began = cpu_us();
+	loop_step(p.loop, 100);
+	assert_true(cpu_us() - began < 50000);
+	loop_timer_free(t);
+	loop_free(p.loop);
+	close(p.fds[0]);
+	close(p.fds[1]);
 }
 
 struct orphan {
@@ -608,6 +694,7 @@ int main(void)
 		cmocka_unit_test(freeing_a_child_source_drops_its_call),
 		cmocka_unit_test(stop_before_run_is_not_lost),
 		cmocka_unit_test(a_busy_wait_keeps_nobody_waiting),
+		cmocka_unit_test(a_brisk_loop_misses_nothing_and_falls_asleep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TIME_TEXT_MAX 40
+#define TIME_TEXT_MAX 48 /* whatever the numbers are */
 /* "2026-01-02T03:04:05Z": metav1.Time */
 char *time_rfc3339(int64_t ms, char buf[TIME_TEXT_MAX]);
 /* "2026-01-02T03:04:05.678000Z": metav1.MicroTime */
