@@ -133,6 +133,7 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	cond_remove(d, status, COND_HOT_CPU);
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);
+	put_time(w, d, "targetNodeDomainReadyTimestamp"); /* from now on it is not aborted */
 	set_outcome(d, "completed");
 	put_time(w, d, "endTimestamp");
 	fake_api_put(w->api, &kind_vmi, d);

@@ -849,7 +849,6 @@ static void a_larger_maximum_reaches_kept_room(void **state)
 	assert_vmi(w, "/spec/domain/memory/maxGuest", "2Gi");
 	memory(w, "3Gi");
 	assert_rr(w, "Guest memory is greater than the configured maxGuest memory");
-	guest(w)->max = 8 * GI; /* what its launcher can give */
 	user_config(w, "{'spec':{'configuration':{'liveUpdateConfiguration':{'maxGuest':'4Gi'}}}}");
 	world_run(w, SOON);
 	assert_no_rr(w);

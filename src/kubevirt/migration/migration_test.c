@@ -166,9 +166,17 @@ static void what_is_not_wanted_any_more_is_taken_back(void **state)
 	assert_non_null(strstr(f.text, "SuccessfulChangeAbortion"));
 	done(&f);
 	f = fixture(MOVABLE, "",
-		",'migrationState':{'targetNodeDomainReadyTimestamp':'2023-11-14T22:13:20Z'}",
+		",'migrationState':{'migrationUid':'" VMIM_UID
+		"','targetNodeDomainReadyTimestamp':'2023-11-14T22:13:20Z'}",
 		AUTOMATED("Running"));
 	assert_string_equal(decide(&f, NULL), "");
+	done(&f);
+	/* that was the move before */
+	f = fixture(MOVABLE, "",
+		",'migrationState':{'migrationUid':'x','targetNodeDomainReadyTimestamp':'2023-11-14T22:13:"
+		"20Z'}",
+		AUTOMATED("Pending"));
+	assert_non_null(strstr(decide(&f, NULL), "delete"));
 	done(&f);
 	/* a person's is the person's */
 	f = fixture(MOVABLE, "", "",

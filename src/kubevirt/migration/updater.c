@@ -50,14 +50,17 @@ static const struct obj *unfinished(const struct updater_seen *s)
 }
 
 /* Too late when the guest has arrived already. */
-static bool can_be_aborted(const struct updater_seen *s)
+static bool can_be_aborted(const struct updater_seen *s, const struct obj *vmim)
 {
-	return !json_at_str(obj_json(s->vmi), "/status/migrationState/targetNodeDomainReadyTimestamp");
+	const struct json *state = json_at(obj_json(s->vmi), "/status/migrationState");
+
+	return !str_eq(json_get_str(state, "migrationUid"), obj_uid(vmim)) ||
+	       !json_get_str(state, "targetNodeDomainReadyTimestamp");
 }
 
 static void plan_abort(const struct updater_seen *s, const struct obj *vmim, struct plan *out)
 {
-	if (obj_deleting(vmim) || !vmim_is_automated(obj_json(vmim)) || !can_be_aborted(s))
+	if (obj_deleting(vmim) || !vmim_is_automated(obj_json(vmim)) || !can_be_aborted(s, vmim))
 		return;
 	plan_delete(out, &kind_vmim, obj_key(vmim), obj_uid(vmim), -1);
 	plan_event(out, s->vmi, false, "SuccessfulChangeAbortion", "Aborted workload update migration %s",
