@@ -505,6 +505,27 @@ static void dedicated_cpus_wait_for_a_migration(void **state)
 	assert_no_rr(w);
 }
 
+/* limit 12: no endless row of migrations */
+static void migrations_in_vain_come_to_an_end(void **state)
+{
+	struct world *w = *state;
+	struct json_doc *d;
+
+	user_config(w, NO_IN_PLACE);
+	user_config(w, MIGRATE);
+	run(w, 1);
+	sockets(w, 2);
+	d = obj_draft(fake_api_get(w->api, &kind_vmi, "default/v0"));
+	meta_set_annotation(d, json_root(d), ANN_HOT_CPU_FAILURES, "2 5");
+	fake_api_put(w->api, &kind_vmi, d);
+	world_run(w, SOON);
+	assert_string_equal(condition(w, COND_HOT_CPU, "status"), "False");
+	assert_rr(w, M ". CPU hotplug failed for this VM configuration");
+	sockets(w, 3);
+	assert_no_rr(w);
+	assert_string_equal(condition(w, COND_HOT_CPU, "reason"), HOT_CPU_NEEDS_MIGRATION);
+}
+
 /* ---- down, where it is allowed: decision 20 ---- */
 static void with_the_gate_sockets_are_removed(void **state)
 {
@@ -583,6 +604,7 @@ int main(void)
 		T(a_node_without_room_is_told),
 		T(a_resize_that_is_refused_goes_the_other_way),
 		T(dedicated_cpus_wait_for_a_migration),
+		T(migrations_in_vain_come_to_an_end),
 		T(with_the_gate_sockets_are_removed),
 		T(what_the_guest_keeps_is_told),
 		T(under_emulation_nothing_is_removed),

@@ -45,8 +45,14 @@
  * spec.domain.cpu.sockets, HotVCPUChange and its reasons below, status.currentCPUTopology instead of guestCurrent and
  * guestRequested (it is written by virt-handler, together with the end of the condition; while one is under way it stands still),
  * the compute container's CPU request and limit, launcher set-cpus. Its extra rule: the pod's need follows the ratio it was
- * made with (ANN_CPU_RATIO). */
+ * made with (ANN_CPU_RATIO).
+ * After a migration (status.migrationState completed, not failed, targetNode, endTimestamp not before the condition's time) the
+ * target's virt-handler ends what waited for it, HOT_CPU_NEEDS_MIGRATION or no reason: launcher set-cpus where the new pod holds
+ * them (dedicated CPUs: by LABEL_POD_CPU_LIMITS, which is written at the hand-over). Whatever came of it, label and condition
+ * go; currentCPUTopology says what is (rollout.md 3.2, 6.). */
 #pragma once
+
+#include "base/json.h"
 
 /* KVM or emulation. virt-handler offers RESOURCE_KVM in its node's allocatable only where a guest
  * really runs under KVM. virt-controller
@@ -71,6 +77,11 @@
 
 /* As below, of HotVCPUChange, in sockets. */
 #define ANN_HOT_CPU_TARGET "coracle.dev/hot-cpu-target"
+/* How often a migration to make room for that many sockets was in vain, "SOCKETS COUNT": by virt-handler, gone when nothing
+ * differs any more. After HOT_CPU_MIGRATIONS of them HotVCPUChange is False (rollout.md 7.12). */
+#define ANN_HOT_CPU_FAILURES "coracle.dev/hot-cpu-failures"
+#define HOT_CPU_MIGRATIONS 5
+int hot_cpu_failures(const struct json *vmi, int64_t sockets);
 /* As ANN_RESIZE_REFUSED below, "SOCKETS MESSAGE". */
 #define ANN_CPU_RESIZE_REFUSED "coracle.dev/cpu-resize-refused"
 /* On a launcher pod: the cpuAllocationRatio it was made with. */

@@ -6,6 +6,7 @@
 #include "api/meta.h"
 #include "api/quantity.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "kubevirt/api/defaults.h"
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
@@ -108,6 +109,69 @@ static void ask(const struct guest_view *v, int64_t wanted, int64_t has, struct 
 	ret->remove = wanted < has && gate_on(&v->config->gates, GATE_CPU_HOT_UNPLUG);
 }
 
+/* ---- after a migration: rollout.md 3.2, 6. ---- */
+/* The guest has come here since the change began to wait. */
+static bool arrived(const struct guest_view *v, const struct json *vmi, const struct json *cond)
+{
+	const struct json *m = json_at(vmi, "/status/migrationState");
+	int64_t since, ended;
+
+	return str_eq(json_get_str(cond, "status"), "True") && json_bool(json_get(m, "completed")) &&
+	       !json_bool(json_get(m, "failed")) && str_eq(json_get_str(m, "targetNode"), v->node) &&
+	       time_parse(json_get_str(m, "endTimestamp"), &ended) &&
+	       (!time_parse(json_get_str(cond, "lastTransitionTime"), &since) || ended > since);
+}
+
+/* Whole CPUs of its own, as the pod got them at the hand-over. */
+static bool label_covers(const struct json *vmi)
+{
+	const char *text = meta_label(vmi, LABEL_POD_CPU_LIMITS);
+	struct quantity q;
+
+	return text && quantity_parse(text, &q, NULL) == 0 &&
+	       quantity_ceil(&q) >= vcpu_count(json_at(vmi, "/spec/domain/cpu"));
+}
+
+/* Whatever came of it, it waits no more; virt-controller sees what differs still, and how often it was in vain. */
+static void wait_over(struct json_doc *d, struct json *vmi)
+{
+	meta_set_label(d, vmi, LABEL_POD_CPU_LIMITS, NULL);
+	cond_remove(d, json_need_obj(d, vmi, "status"), COND_HOT_CPU);
+}
+
+static void in_vain(
+	struct json_doc *d, struct json *vmi, int64_t wanted, const char *why, struct guest_cpus_step *ret)
+{
+	CLEANUP(mem_freep)
+	char *text = str_printf("%lld %d", (long long)wanted, hot_cpu_failures(vmi, wanted) + 1);
+
+	ret->failure = mem_strndup(why, MESSAGE_MAX);
+	meta_set_annotation(d, vmi, ANN_HOT_CPU_FAILURES, text);
+	wait_over(d, vmi);
+}
+
+static void finalise(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t has,
+	struct guest_cpus_step *ret)
+{
+	const struct guest_cpus *c = &v->facts->cpus;
+	int64_t wanted = sockets_of(json_at(vmi, "/spec/domain/cpu"));
+	bool own = json_bool(json_at(vmi, "/spec/domain/cpu/dedicatedCpuPlacement"));
+	bool answered = c->done && c->target == wanted;
+
+	if (own && !label_covers(vmi)) {
+		in_vain(d, vmi, wanted, "its pod has fewer CPUs than the guest is to have", ret);
+	} else if (!own && !pod_covers(v, vmi)) {
+		return; /* it was made before the latest edit: the next migration */
+	} else if (answered && c->error) {
+		in_vain(d, vmi, wanted, c->error, ret);
+	} else if (answered || has == wanted) {
+		finish(v, d, vmi, wanted);
+		wait_over(d, vmi);
+	} else if (!c->busy || c->target != wanted) {
+		ret->set = wanted;
+	}
+}
+
 void guest_cpus(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_cpus_step *ret)
 {
 	const struct guest_cpus *c = &v->facts->cpus;
@@ -117,6 +181,10 @@ void guest_cpus(const struct guest_view *v, struct json_doc *d, struct json *vmi
 	int64_t has = json_i64(json_get(told, "sockets"));
 
 	ret->seen = c->done;
+	if (told && !str_eq(json_get_str(cond, "reason"), HOT_CPU_IN_PLACE) && arrived(v, vmi, cond)) {
+		finalise(v, d, vmi, has, ret);
+		return;
+	}
 	if (!str_eq(json_get_str(cond, "status"), "True") ||
 		!str_eq(json_get_str(cond, "reason"), HOT_CPU_IN_PLACE) || !told)
 		return;

@@ -163,6 +163,18 @@ static void set_condition(const struct hot_cpu *h, const char *reason, const cha
 	meta_set_annotation(h->t->d, h->t->vmi, ANN_HOT_CPU_TARGET, target);
 }
 
+/* rollout.md 7.12: migrations after which the guest still has not got them come to an end. */
+static void give_up(const struct hot_cpu *h)
+{
+	CLEANUP(mem_freep)
+	char *text =
+		str_printf("%d live migrations did not bring the guest its CPUs: see the instance's events",
+			HOT_CPU_MIGRATIONS);
+
+	set_condition(h, HOT_CPU_FAILED, text);
+	cond_set(h->t->d, h->t->status, COND_HOT_CPU, "False", HOT_CPU_FAILED, text, h->t->s->now);
+}
+
 static void under_way(const struct hot_cpu *h, const char *reason_now, struct plan *out)
 {
 	CLEANUP(mem_freep) char *why = obstacle(h);
@@ -176,6 +188,10 @@ static void under_way(const struct hot_cpu *h, const char *reason_now, struct pl
 	/* It has them, and nothing has touched it: nothing to wait for. */
 	if (h->wanted == h->current && !str_eq(reason_now, HOT_CPU_IN_PLACE)) {
 		cond_remove(h->t->d, h->t->status, COND_HOT_CPU);
+		return;
+	}
+	if (hot_cpu_failures(h->t->vmi, h->wanted) >= HOT_CPU_MIGRATIONS) {
+		give_up(h);
 		return;
 	}
 	CLEANUP(mem_freep)
@@ -205,6 +221,7 @@ void vmi_hot_cpu(struct vmi_turn *t, struct plan *out)
 	if (!c && h.wanted == h.current) {
 		if (!refused(&h))
 			meta_set_annotation(t->d, t->vmi, ANN_CPU_RESIZE_REFUSED, NULL);
+		meta_set_annotation(t->d, t->vmi, ANN_HOT_CPU_FAILURES, NULL);
 		if (!dedicated(&h) && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
 			plan_resize(&h, h.need, out);
 		return;
