@@ -10,8 +10,9 @@
 /* YAML is turned into JSON text, which then goes through json_parse(): one place decides on duplicate keys, depth and
  * how a tree lies in memory, and an alias is a copy of text. */
 
-/* A few nested aliases can stand for more than any memory; also all texts of anchors together. */
-#define YAML_EXPAND_MAX (16 * 1024 * 1024)
+/* A few nested aliases can stand for more than any memory; also all texts of anchors together. As much as the body of a
+ * request may have without them (HTTP_BODY_MAX): what two kilobytes stand for takes as long to read. */
+#define YAML_EXPAND_MAX (3 * 1024 * 1024)
 
 struct anchor {
 	char *name;
