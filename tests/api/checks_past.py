@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behaviours of time and of schemas that need a check of their own: what a server that has forgotten answers, bookmarks, single
 objects watched, and the reasons of refusals."""
+import base64
 import json
 import os
+import socket
 import sqlite3
 
 import conformance as c
 import watchers
 from checks_http import sanitized
 from client import Client, Server
-from conformance import CM, GROUP, NS, WIDGETS, cm, eq, fresh, make, names, status, widget
+from conformance import CM, GROUP, NS, WIDGETS, cm, eq, fresh, has, make, names, status, widget
 
 
 def forget(server):
@@ -167,3 +169,102 @@ def t99b_a_long_history_is_read_back_as_it_was_and_small():
     finally:
         rc, log = s.remove()
     eq(rc, 0, log[-2000:])
+
+
+class Socket:
+    """A watch as a browser makes it: frames of a WebSocket (RFC 6455), without a library."""
+
+    def __init__(self, client, path, headers=None):
+        self.s = client.tls.wrap_socket(socket.create_connection((client.host, client.port), 10), server_hostname=client.host)
+        lines = ["GET %s HTTP/1.1" % path, "Host: x", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="] + ["%s: %s" % h for h in (headers or {}).items()]
+        self.s.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.f = self.s.makefile("rb")
+        self.head = ""
+        while not self.head.endswith("\r\n\r\n"):
+            line = self.f.readline().decode()
+            assert line, self.head
+            self.head += line
+        self.status = int(self.head.split()[1])
+
+    def send(self, op, data):
+        mask = b"\1\2\3\4"
+        self.s.sendall(bytes([0x80 | op, 0x80 | len(data)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def frame(self):
+        """Opcode and what it carries; (None, b"") at the end of the connection."""
+        head = self.f.read(2)
+        if len(head) < 2:
+            return None, b""
+        n = head[1] & 127
+        assert head[0] & 0x80 and not head[1] & 0x80
+        n = int.from_bytes(self.f.read(2 if n == 126 else 8), "big") if n > 125 else n
+        return head[0] & 15, self.f.read(n)
+
+    def event(self):
+        op, data = self.frame()
+        eq(op, 1)
+        return json.loads(data)
+
+    def close(self):
+        self.f.close()
+        self.s.close()
+
+
+def t71c_watches_by_websocket():
+    """2.7: the same events, a text frame each; pings are answered, the end is a close frame."""
+    q = "?watch=1&resourceVersion=" + c.k.get(CM).json["metadata"]["resourceVersion"]
+    big = cm(data={"x": "y" * 300000})
+    w = Socket(c.k, CM + q)
+    eq(w.status, 101)
+    has(w.head, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    plain = c.k.watch(CM + q.replace("watch=1&", ""))
+    o, large = make(CM, cm()), make(CM, big)
+    status(c.k.delete(CM + "/" + o["metadata"]["name"]), 200)
+    got = [w.event() for _ in range(3)]
+    eq([(e["type"], e["object"]["metadata"]["name"]) for e in got],
+       [("ADDED", o["metadata"]["name"]), ("ADDED", large["metadata"]["name"]), ("DELETED", o["metadata"]["name"])])
+    assert got == [plain.next() for _ in range(3)]
+    plain.close()
+    w.send(9, b"are you there")
+    eq(w.frame(), (10, b"are you there"))
+    w.send(1, b"nobody listens")
+    status(c.k.delete(CM + "/" + large["metadata"]["name"]), 200)
+    eq(w.event()["type"], "DELETED")
+    w.send(8, b"\x03\xe8")
+    while w.frame()[0] is not None:
+        pass
+    w.close()
+    # as others end: by time, by an error in an event
+    w = Socket(c.k, CM + "?watch=1&timeoutSeconds=1&fieldSelector=metadata.name=none", {"Sec-WebSocket-Protocol": "binary.k8s.io"})
+    has(w.head, "Sec-WebSocket-Protocol: binary.k8s.io")
+    eq(w.frame(), (8, b"\x03\xe8"))
+    w.close()
+    # protobuf comes in binary frames
+    w = Socket(c.k, CM + q, {"Accept": "application/vnd.kubernetes.protobuf"})
+    op, data = w.frame()
+    eq((op, data[:1]), (2, b"\x0a"))
+    w.close()
+    # who may not is told before; what is no watch is an ordinary answer
+    w = Socket(c.k, CM + q, {"Impersonate-User": "nobody"})
+    eq(w.status, 403)
+    w.close()
+    w = Socket(c.k, CM)
+    eq(w.status, 200)
+    w.close()
+    # browsers send the token as a protocol
+    token = status(c.k.post("/api/v1/namespaces/%s/serviceaccounts/default/token" % NS, {}), 201)["status"]["token"]
+    anybody = Client(c.server.kubeconfig, anonymous=True) if c.OWN else None
+    if anybody:
+        bearer = "base64url.bearer.authorization.k8s.io." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+        w = Socket(anybody, CM + q, {"Sec-WebSocket-Protocol": bearer + ", base64.binary.k8s.io"})
+        eq(w.status, 403)
+        w.close()
+    many = [Socket(c.k, CM + "?watch=1&resourceVersion=" + o["metadata"]["resourceVersion"]) for _ in range(50)]
+    for w in many[::2]:
+        w.close()
+    o = make(CM, cm())
+    for w in many[1::2]:
+        while w.event()["object"]["metadata"]["name"] != o["metadata"]["name"]:
+            pass
+        w.close()

@@ -2,11 +2,14 @@
 #include "platform/apiserver/request.h"
 
 #include "base/mem.h"
+#include "base/ws.h"
 #include "platform/apiserver/parts.h"
 #include "platform/apiserver/request_impl.h"
 
 #include <stdarg.h>
 #include <string.h>
+
+#define EVENT_LENGTH 4 /* before each event of a watch in protobuf */
 
 struct query_param {
 	char *name, *value;
@@ -24,10 +27,19 @@ struct inproc {
 	int status;
 	bool served, ended, killed, flushing, cancelled;
 };
+/* Events as frames. The HTTP request ended with the upgrade: what was asked lives on as that of one in process. */
+struct sockets {
+	struct ws *ws;
+	enum ws_kind kind;
+	char *agent;
+	loop_fn *drained_fn;
+	void *drained_arg;
+};
 struct request {
 	struct loop *loop;
 	struct http_req *http;
 	struct inproc *in;
+	struct sockets *socket; /* then in, not http */
 	struct user user;
 	loop_fn *abort_fn;
 	void *abort_arg;
@@ -99,6 +111,9 @@ static void request_free(void *arg)
 		r->end_fn(r->end_arg, r);
 	if (r->in)
 		inproc_free(r->in);
+	if (r->socket)
+		free(r->socket->agent);
+	free(r->socket);
 	user_done(&r->user);
 	free(r->verb);
 	free(r->resource);
@@ -358,7 +373,7 @@ const char *request_header(const struct request *r, const char *name)
 	if (strcasecmp(name, "Accept") == 0)
 		return r->in->accept;
 	if (strcasecmp(name, "User-Agent") == 0)
-		return "coracle/" CORACLE_VERSION;
+		return r->socket ? r->socket->agent : "coracle/" CORACLE_VERSION;
 	return NULL;
 }
 
@@ -387,7 +402,7 @@ struct http_req *request_http(const struct request *r)
 
 bool request_in_process(const struct request *r)
 {
-	return r->in != NULL;
+	return r->in != NULL && !r->socket;
 }
 
 struct loop *request_loop(const struct request *r)
@@ -534,8 +549,106 @@ void request_stream(struct request *r, int status, const char *type)
 		r->in->status = status;
 }
 
+/* ---- events in a WebSocket (kubernetes-api.md 2.7) ---- */
+static void socket_closed(void *arg, const struct err *e)
+{
+	(void)e;
+	request_aborted(arg);
+	request_free(arg);
+}
+
+static void socket_drained(void *arg)
+{
+	const struct sockets *s = ((struct request *)arg)->socket;
+
+	if (s->drained_fn)
+		s->drained_fn(s->drained_arg);
+}
+
+/* Watchers have nothing to say. */
+static void socket_message(void *arg, enum ws_kind kind, const void *data, size_t len)
+{
+	(void)arg, (void)kind, (void)data, (void)len;
+}
+
+static const struct ws_ops socket_ops = {
+	.message = socket_message, .closed = socket_closed, .drained = socket_drained
+};
+
+/* Any that a client offers is fine, but for the one that is its token: frames are the same. */
+static char *protocol_of(const struct request *r)
+{
+	const char *p = request_header(r, "Sec-WebSocket-Protocol");
+	size_t n;
+
+	for (; p && *(p += strspn(p, ", ")); p += n) {
+		n = strcspn(p, ", ");
+		if (!str_starts(p, "base64url.bearer.authorization.k8s.io."))
+			return mem_strndup(p, n);
+	}
+	return NULL;
+}
+
+static char *copy_of_header(const struct request *r, const char *name)
+{
+	const char *v = request_header(r, name);
+
+	return v ? mem_strdup(v) : NULL;
+}
+
+static bool socket_begin(struct request *r, bool binary)
+{
+	CLEANUP(mem_freep) char *protocol = protocol_of(r);
+	const char *const ours[] = { protocol, NULL };
+	struct http_req *h = r->http;
+	struct inproc *in = MEM_NEW(struct inproc);
+	struct sockets *s = MEM_NEW(struct sockets);
+	struct err e;
+
+	in->method = mem_strdup(request_method(r));
+	inproc_parse_path(in, request_raw_path(r));
+	in->accept = copy_of_header(r, "Accept");
+	s->agent = copy_of_header(r, "User-Agent");
+	s->kind = binary ? WS_BINARY : WS_TEXT;
+	http_req_set_ctx(h, r, NULL); /* r outlives it */
+	http_req_on_abort(h, NULL, NULL);
+	s->ws = ws_accept(h, ours, NULL, &e);
+	if (!s->ws) { /* offers its token alone */
+		http_req_set_ctx(h, r, request_free);
+		http_req_on_abort(h, request_aborted, r);
+		inproc_free(in);
+		free(s->agent);
+		free(s);
+		return false;
+	}
+	r->http = NULL;
+	r->in = in;
+	r->socket = s;
+	ws_start(s->ws, &socket_ops, r);
+	return true;
+}
+
+void request_stream_events(struct request *r, int status, const char *type)
+{
+	if (!r->http || !ws_wanted(r->http) || !socket_begin(r, str_starts(type, PROTOBUF_TYPE)))
+		request_stream(r, status, type);
+}
+
+static void socket_end(struct request *r, int code)
+{
+	ws_close(r->socket->ws, code);
+	request_free(r);
+}
+
 void request_write(struct request *r, const void *data, size_t len)
 {
+	if (r->socket) {
+		/* a frame says how long it is; the events of protobuf say so themselves, too */
+		size_t skip = r->socket->kind == WS_BINARY && len > EVENT_LENGTH ? EVENT_LENGTH : 0;
+
+		ws_send(r->socket->ws, r->socket->kind, (const char *)data + skip, len - skip);
+		return;
+	}
 	if (r->http) {
 		http_req_write(r->http, data, len);
 		return;
@@ -546,13 +659,19 @@ void request_write(struct request *r, const void *data, size_t len)
 
 size_t request_pending(const struct request *r)
 {
+	if (r->socket)
+		return ws_pending(r->socket->ws);
 	return r->http ? http_req_pending(r->http) : 0;
 }
 
 void request_on_drained(struct request *r, loop_fn *fn, void *arg)
 {
-	if (r->http)
+	if (r->http) {
 		http_req_on_drained(r->http, fn, arg);
+	} else if (r->socket) {
+		r->socket->drained_fn = fn;
+		r->socket->drained_arg = arg;
+	}
 }
 
 void request_end(struct request *r)
@@ -560,6 +679,10 @@ void request_end(struct request *r)
 	r->abort_fn = NULL;
 	if (r->http) {
 		http_req_end(r->http);
+		return;
+	}
+	if (r->socket) {
+		socket_end(r, 1000);
 		return;
 	}
 	r->in->ended = true;
@@ -571,6 +694,10 @@ void request_kill(struct request *r)
 	r->abort_fn = NULL;
 	if (r->http) {
 		http_req_kill(r->http);
+		return;
+	}
+	if (r->socket) {
+		socket_end(r, 1001);
 		return;
 	}
 	r->in->ended = r->in->killed = true;

@@ -47,6 +47,8 @@ void request_fail(struct request *r, const struct err *e, const struct kind *k, 
 void request_compress(
 	struct request *r); /* before request_stream(): gzip if the client takes it. Not for watches */
 void request_stream(struct request *r, int status, const char *type);
+/* The same for a watch: a client that wants a WebSocket gets each write as a frame, text unless the type is protobuf's. */
+void request_stream_events(struct request *r, int status, const char *type);
 void request_write(struct request *r, const void *data, size_t len);
 size_t request_pending(const struct request *r); /* unsent bytes; 0 in process */
 /* A streaming answer: fn each time everything written has left. Never called in process. */

@@ -516,7 +516,7 @@ static void watch_run(struct watch *w)
 		take_snapshot(w);
 	else
 		w->state = WATCH_CATCH_UP, w->pos = any ? server_revision(w->s) : w->o.rv;
-	request_stream(w->r, 200, is_protobuf(w) ? PROTOBUF_TYPE ";stream=watch" : "application/json");
+	request_stream_events(w->r, 200, is_protobuf(w) ? PROTOBUF_TYPE ";stream=watch" : "application/json");
 	request_on_drained(w->r, watch_drained, w);
 	watch_scope(w, &scope);
 	bucket_watch_add(server_bucket_of(w->s, w->res), &w->bw, str_cstr(&scope));
