@@ -180,6 +180,8 @@ void rollout_text(const struct rollout_view *v, struct str *out)
 	add_section(v, CHANGE_APPLYING, "being applied", out);
 	add_section(v, CHANGE_GOING, "to be applied", out);
 	add_section(v, CHANGE_STAGED, "staged, needs a restart or has to be put back", out);
+	if (count(v, CHANGE_STAGED) && v->edits->because)
+		str_addf(out, "      from %s\n", v->edits->because);
 	if (!v->edits->n)
 		str_add(out, "the guest has what the template asks for\n");
 }
@@ -252,6 +254,8 @@ struct json_doc *rollout_json(const struct rollout_view *v)
 		json_set_str(d, json_need_obj(d, o, "waits"), "reason", v->edits->busy_reason);
 		json_set_str(d, json_need_obj(d, o, "waits"), "message", v->edits->busy_message);
 	}
+	if (v->edits->because)
+		json_set_str(d, o, "because", v->edits->because);
 	for (size_t i = 0; i < v->edits->n; i++)
 		put_change(v, &v->edits->items[i], d, list);
 	json_set(d, o, "changes", list);
