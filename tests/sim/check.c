@@ -59,6 +59,8 @@ static void check_vm(struct world *w, const struct obj *o)
 		if (!str_eq(printable, "Running"))
 			world_broken(w, "%s runs, and its status says %s", obj_name(o), printable);
 		check_edits(w, obj_name(o), vm, vmi);
+		if (json_i64(json_at(vm, "/status/desiredGeneration")) != obj_generation(o))
+			world_broken(w, "%s: desiredGeneration is behind", obj_name(o));
 	} else if (cond_find(json_at(vm, "/status/conditions"), COND_RESTART_REQUIRED) && !vmi) {
 		world_broken(w, "%s has RestartRequired without an instance", obj_name(o));
 	}

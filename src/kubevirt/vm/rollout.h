@@ -35,6 +35,7 @@ struct change {
 	char *was, *is; /* compact JSON; NULL: absent. was: what the instance has, or had at its start */
 	enum live_class class;
 	bool staged;     /* waits for a restart; else it is being brought to the instance by this pass */
+	bool waits;      /* live, but not just now: edits.busy_message */
 	const char *why; /* meaning, static text; NULL: it waits for the others */
 	enum change_state state; /* by rollout_list() only */
 };

@@ -89,7 +89,7 @@ static void plan_failed_start_event(const struct vm_seen *s, const struct vm_tur
 static void plan_live_events(const struct vm_seen *s, const struct edits *r, struct plan *out)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (!r->items[i].staged)
+		if (!r->items[i].staged && !r->items[i].waits)
 			plan_event(out, s->vm, false, "LiveUpdate",
 				"%s %s -> %s goes to the running instance", r->items[i].path,
 				r->items[i].was ? r->items[i].was : "(none)",
@@ -97,10 +97,12 @@ static void plan_live_events(const struct vm_seen *s, const struct edits *r, str
 }
 
 /* The edits that go to the running instance, once. */
-static void plan_live(const struct vm_seen *s, struct edits *r, struct plan *out)
+static bool plan_live(const struct vm_seen *s, struct edits *r, struct plan *out)
 {
-	if (r->vmi && plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(r->vmi)))
-		plan_live_events(s, r, out);
+	if (!r->vmi || !plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(r->vmi)))
+		return false;
+	plan_live_events(s, r, out);
+	return true;
 }
 
 /* The new status says that the edit was seen, and nothing else. */
@@ -111,6 +113,18 @@ static bool only_seen(const struct vm_seen *s, const struct vm_turn *t)
 
 	json_set_i64(d, json_root(d), "desiredGeneration", json_i64(json_get(was, "desiredGeneration")));
 	return json_eq(json_root(d), was);
+}
+
+/* The instance has been changed, and a condition that says so is about to be written. */
+static bool in_transit(const struct vm_seen *s)
+{
+	const struct json *vmi = s->vmi ? obj_json(s->vmi) : NULL;
+
+	if (vmi_phase(vmi) != VMI_RUNNING || vmi_guest_current(vmi) < 0)
+		return false;
+	return (vmi_guest_wanted(vmi) != vmi_guest_current(vmi) && !vmi_cond(vmi, COND_HOT_MEMORY)) ||
+	       (vmi_sockets_current(vmi) > 0 && vmi_sockets_wanted(vmi) != vmi_sockets_current(vmi) &&
+		       !vmi_cond(vmi, COND_HOT_CPU));
 }
 
 /* The guest's identity, made up at its start, becomes the VM's own (rollout.md 6.16). */
@@ -206,6 +220,7 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 	struct json_doc *revision = NULL; /* made from the status before that is given away */
 	struct edits r;
 	struct vm_turn t;
+	bool live;
 
 	if (vm_types_rewrite(s, out))
 		return;
@@ -222,12 +237,15 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 	plan_failed_start_event(s, &t, out);
 	vm_outcome_events(s, out);
 	vm_busy_event(s, &r, out);
-	/* A guest that waits for its memory need not wait for that to be written */
-	if (t.act == ACT_KEEP && only_seen(s, &t))
-		plan_live(s, &r, out);
+	/* A guest that waits for its memory need not wait for that to be written; and the change of the instance wakes us again, with
+	 * more to write. */
+	live = t.act == ACT_KEEP && only_seen(s, &t) && (plan_live(s, &r, out) || in_transit(s));
 	if (t.act == ACT_START)
 		revision = vm_revision_render(s->vm, t.status);
-	plan_change(out, &kind_vm, s->vm, "status", t.doc);
+	if (live)
+		json_doc_free(t.doc);
+	else
+		plan_change(out, &kind_vm, s->vm, "status", t.doc);
 	if (t.act == ACT_STOP)
 		plan_stop(s, out);
 	else if (t.act == ACT_START)

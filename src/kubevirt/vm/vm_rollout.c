@@ -54,6 +54,8 @@ struct json *rollout_vmi(const struct vm_seen *s, struct edits *r)
 
 void rollout_busy(struct edits *r, const char *reason, const char *message)
 {
+	for (size_t i = 0; i < r->n; i++) /* the change that was just added, in all its parts */
+		r->items[i].waits = r->items[i].waits || r->items[i].class == r->items[r->n - 1].class;
 	if (r->busy_reason)
 		return; /* the first in KubeVirt's order: CPU, placement, memory */
 	r->busy_reason = reason;
