@@ -258,6 +258,40 @@ static void what_is_not_live_needs_a_restart(void **state)
 	assert_vmi(w, "/spec/domain/memory/guest", "2Gi");
 }
 
+/* decision 4: under Stage another type waits as a whole, and a start takes it */
+static void under_stage_another_type_waits(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, "{'spec':{'configuration':{'vmRolloutStrategy':'Stage'}}}");
+	put(w, &kind_clusterinstancetype, "large", 1,
+		"{'cpu':{'guest':2},'memory':{'guest':'2Gi'},'nodeSelector':{'zone':'a'},'annotations':{'a':'"
+		"b'}}");
+	run_small(w, "");
+	edit(w, "{'instancetype':{'name':'large'}}");
+	assert_rr(w, "spec.template.spec.domain.cpu.sockets 1 -> 2");
+	assert_rr(w, "spec.template.spec.domain.memory.guest \"1Gi\" -> \"2Gi\"");
+	assert_rr(w, "spec.template.spec.nodeSelector");
+	assert_rr(w, "spec.template.metadata.annotations");
+	assert_rr(w, "; from spec.instancetype.name \"small\" -> \"large\"");
+	assert_vmi(w, "/spec/domain/memory/guest", "1Gi");
+	assert_int_equal(vmi_number(w, "/spec/domain/cpu/sockets"), 1);
+	edit(w, "{'instancetype':{'name':'small'}}");
+	assert_no_rr(w);
+	/* one that differs in name alone is no difference */
+	put_type(w, "other", "'guest':1", "'guest':'1024Mi'");
+	edit(w, "{'instancetype':{'name':'other'}}");
+	assert_no_rr(w);
+	edit(w, "{'instancetype':{'name':'large'}}");
+	fake_api_put(w->api, &kind_node,
+		json_lit("{'metadata':{'name':'" WORLD_NODE
+			 "','labels':{'kubevirt.io/schedulable':'true','zone':'a'}}}"));
+	restart(w);
+	assert_no_rr(w);
+	assert_vmi(w, "/spec/domain/memory/guest", "2Gi");
+	assert_string_equal(meta_annotation(world_vmi(w, "v0"), "a"), "b");
+}
+
 /* 3.4 */
 static void the_node_selector_of_a_type_follows(void **state)
 {
@@ -547,6 +581,7 @@ int main(void)
 		T(a_larger_type_is_brought_to_the_guest),
 		T(a_revision_that_is_let_go_makes_room_for_what_the_type_is_now),
 		T(what_is_not_live_needs_a_restart),
+		T(under_stage_another_type_waits),
 		T(the_node_selector_of_a_type_follows),
 		T(a_type_that_is_not_there_is_waited_for),
 		T(a_type_that_conflicts_is_told),

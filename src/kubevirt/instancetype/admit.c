@@ -38,6 +38,16 @@ static void fill_in(struct json_doc *d, struct json *vm, const struct json *pref
 	storage_class(d, vm, json_at(preference, "/volumes/preferredStorageClassName"));
 }
 
+/* Is there anything that a preference could fill in here? Most writes of a VM come later, and need not look it up. */
+static bool is_open(const struct json *vm)
+{
+	const struct json *spec = json_at(vm, "/spec/template/spec");
+
+	return str_empty(json_get_str(spec, "architecture")) ||
+	       str_empty(json_at_str(spec, "/domain/machine/type")) ||
+	       json_len(json_at(vm, "/spec/dataVolumeTemplates"));
+}
+
 int it_mutate_vm(struct json_doc *d, struct json *vm, const struct json *old, struct it_lookup *l,
 	struct causes *causes, struct err *e)
 {
@@ -51,7 +61,7 @@ int it_mutate_vm(struct json_doc *d, struct json *vm, const struct json *old, st
 	for (int side = 0; side < IT_SIDES; side++)
 		if (it_infer(d, vm, (enum it_side)side, l, e) < 0)
 			return -1;
-	if (it_find(vm, IT_PREFERENCE, l, &preference, NULL) == 0 && preference.spec)
+	if (is_open(vm) && it_find(vm, IT_PREFERENCE, l, &preference, NULL) == 0 && preference.spec)
 		fill_in(d, vm, preference.spec);
 	return 0;
 }
