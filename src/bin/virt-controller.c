@@ -47,6 +47,7 @@ struct program {
 	struct lease *lease;
 	struct controller_set *set;            /* while leading */
 	struct cache *vms, *vmis, *migrations; /* of the set */
+	struct cache *types[5];                /* of instance types, preferences and revisions; of the set */
 	struct loop_timer *stop;
 	struct vm_env vm_env;
 	struct vmi_env vmi_env;
@@ -65,6 +66,8 @@ static const char *env_or(const char *name, const char *deflt)
 /* ---- leading ---- */
 static void on_leading(void *arg)
 {
+	static const struct kind *const types[] = { &kind_instancetype, &kind_clusterinstancetype,
+		&kind_preference, &kind_clusterpreference, &kind_controllerrevision };
 	struct program *p = arg;
 
 	log_info("leading");
@@ -75,6 +78,8 @@ static void on_leading(void *arg)
 	controllers_add(p->set, &node_controller, &p->node_env);
 	controllers_add(p->set, &updater_controller, NULL);
 	controllers_add(p->set, &vmim_controller, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(p->types); i++)
+		p->types[i] = controllers_cache(p->set, types[i]);
 	p->vms = controllers_cache(p->set, &kind_vm);
 	p->vmis = controllers_cache(p->set, &kind_vmi);
 	p->migrations = controllers_cache(p->set, &kind_vmim);
@@ -104,12 +109,27 @@ static struct fleet_list list_of(const struct cache *c)
 	return l;
 }
 
+static const struct json *get_type(
+	struct it_lookup *l, const struct kind *k, const char *ns, const char *name)
+{
+	const struct program *p = l->arg;
+	CLEANUP(mem_freep) char *key = kind_key(k->namespaced ? ns : NULL, name);
+	const struct obj *o = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(p->types) && !o; i++)
+		if (cache_kind(p->types[i]) == k)
+			o = cache_get(p->types[i], key);
+	return o ? obj_json(o) : NULL;
+}
+
 static void fleet(struct program *p, struct str *out)
 {
+	struct it_lookup types = { .get = get_type, .arg = p };
 	struct kv_config config;
 	struct fleet f = { .vms = list_of(p->vms),
 		.vmis = list_of(p->vmis),
 		.migrations = list_of(p->migrations),
+		.types = &types,
 		.config = &config };
 
 	kv_config_cached(p->kubevirts, &config);

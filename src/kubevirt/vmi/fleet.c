@@ -153,11 +153,27 @@ static const struct json *instance_of(const struct fleet *f, const struct obj *v
 	return NULL;
 }
 
-static void requests_of(const struct obj *vm, const struct json *vmi, struct str *out)
+/* With instance type and preference applied, as far as they can be found. NULL: the template stands for itself. */
+static struct json_doc *expanded(const struct fleet *f, const struct obj *vm)
+{
+	struct json_doc *d = NULL;
+
+	if (f->types && instancetype_expand(obj_json(vm), IT_COMPARE, f->config, f->types, &d, NULL) < 0)
+		return NULL;
+	return d;
+}
+
+static const struct json *domain_of(const struct obj *vm, struct json_doc *d)
+{
+	return d ? json_at(json_root(d), "/spec/domain")
+		 : json_at(obj_json(vm), "/spec/template/spec/domain");
+}
+
+static void requests_of(
+	const struct obj *vm, const struct json *domain, const struct json *vmi, struct str *out)
 {
 	static const char name[] = "kubevirt_vm_resource_requests";
 	static const char *const parts[] = { "cores", "threads", "sockets" };
-	const struct json *domain = json_at(obj_json(vm), "/spec/template/spec/domain");
 	const struct json *cpu = json_get(domain, "cpu");
 	const struct json *now = vmi ? json_at(vmi, "/spec/domain") : domain;
 	int64_t request = quantity_millis(json_at(domain, "/resources/requests/cpu"));
@@ -188,13 +204,17 @@ static void resources(const struct fleet *f, struct str *out)
 		"What a VM asks for, by the part of its template that says so; guest_effective: what its "
 		"guest "
 		"is to have now.");
-	for (size_t i = 0; i < f->vms.n; i++)
-		requests_of(f->vms.items[i], instance_of(f, f->vms.items[i], &at), out);
+	for (size_t i = 0; i < f->vms.n; i++) {
+		const struct obj *vm = f->vms.items[i];
+		CLEANUP(json_doc_freep) struct json_doc *d = expanded(f, vm);
+
+		requests_of(vm, domain_of(vm, d), instance_of(f, vm, &at), out);
+	}
 	metric_family(out, limits, "gauge", "Limits that a VM gives.");
 	for (size_t i = 0; i < f->vms.n; i++) {
 		const struct obj *vm = f->vms.items[i];
-		const struct json *given =
-			json_at(obj_json(vm), "/spec/template/spec/domain/resources/limits");
+		CLEANUP(json_doc_freep) struct json_doc *d = expanded(f, vm);
+		const struct json *given = json_at(domain_of(vm, d), "/resources/limits");
 		int64_t cpu = quantity_millis(json_get(given, "cpu"));
 
 		add_bytes(vm, limits, NULL, quantity_bytes(json_get(given, "memory")), out);

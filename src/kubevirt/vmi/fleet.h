@@ -6,6 +6,7 @@
 #include "api/obj.h"
 #include "base/str.h"
 #include "kubevirt/api/config.h"
+#include "kubevirt/instancetype/instancetype.h"
 
 /* Lists in the order of their keys; borrowed. */
 struct fleet_list {
@@ -15,6 +16,7 @@ struct fleet_list {
 struct fleet {
 	struct fleet_list vms, vmis, migrations;
 	const struct kv_config *config;
+	struct it_lookup *types; /* instance types, preferences, their revisions; NULL: nowhere to be found */
 };
 void fleet_metrics(const struct fleet *f, struct str *out);
 /* A running instance with an old launcher, or a live change under way that needs more than waiting (rollout.md 3.1). */

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "kubevirt/instancetype/test_lookup.h"
 #include "kubevirt/vmi/fleet.h"
 
 static bool is_outdated(const char *meta, const char *status)
@@ -131,11 +132,43 @@ static void all_families(void **state)
 	drop(&f.migrations);
 }
 
+static void instance_types_count(void **state)
+{
+	CLEANUP(json_doc_freep)
+	struct json_doc *types =
+		json_lit("[{'kind':'VirtualMachineClusterInstancetype','metadata':{'name':'large'},"
+			 "'spec':{'cpu':{'guest':2},'memory':{'guest':'2Gi'}}}]");
+	struct it_lookup lookup = test_lookup(types);
+	struct kv_config c;
+	struct fleet f = { .config = &c, .types = &lookup };
+	CLEANUP(str_done) struct str out = { 0 };
+
+	kv_config_from(NULL, &c);
+	take(&f.vms, "{'metadata':{'name':'a','namespace':'n'},'spec':{'instancetype':{'name':'large'},'"
+		     "template':{"
+		     "'spec':{'domain':{'devices':{}}}}}}");
+	take(&f.vms,
+		"{'metadata':{'name':'b','namespace':'n'},'spec':{'instancetype':{'name':'gone'},'template':{"
+		"'spec':{'domain':{'devices':{}}}}}}");
+	fleet_metrics(&f, &out);
+	assert_non_null(strstr(out.data,
+		"{name=\"a\",namespace=\"n\",resource=\"memory\",unit=\"bytes\",source=\"guest\"} "
+		"2147483648\n"));
+	assert_non_null(strstr(out.data,
+		"{name=\"a\",namespace=\"n\",resource=\"cpu\",unit=\"sockets\",source=\"domain\"} "
+		"2\n"));
+	assert_non_null(
+		strstr(out.data, "{name=\"b\",namespace=\"n\",resource=\"cpu\",unit=\"sockets\",source="
+				 "\"default\"} 1\n"));
+	drop(&f.vms);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_outdated),
 		cmocka_unit_test(all_families),
+		cmocka_unit_test(instance_types_count),
 	};
 
 	return cmocka_run_group_tests_name("fleet", tests, NULL, NULL);
