@@ -374,6 +374,16 @@ int lines_take_fd(struct lines *s, struct str *rest)
 	return fd;
 }
 
+pid_t lines_peer(const struct lines *s)
+{
+	struct ucred who = { 0 };
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
+		return -1;
+	return who.pid;
+}
+
 static int unix_addr(const char *path, struct sockaddr_un *ret, struct err *e)
 {
 	memset(ret, 0, sizeof(*ret));

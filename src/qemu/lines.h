@@ -10,6 +10,8 @@
 #include "base/loop.h"
 #include "base/str.h"
 
+#include <sys/types.h>
+
 struct lines;
 struct lines_ops {
 	/* line is NUL-terminated, changeable, valid for the call. */
@@ -34,6 +36,9 @@ int lines_next_fd(struct lines *s);
 /* Gives the descriptor away and frees s. What was read beyond the last line goes to rest. Unsent output is written
  * first, as far as the socket takes it. Inside line() no further line is handed out. */
 int lines_take_fd(struct lines *s, struct str *rest);
+
+/* Who listened at the other end when this was connected (SO_PEERCRED); -1: not known, or not to be seen from here. */
+pid_t lines_peer(const struct lines *s);
 
 /* A connected, non-blocking socket. ERR_NOT_FOUND: no such path; ERR_UNREACHABLE: nobody listens (any more). */
 int unix_connect(const char *path, int *ret_fd, struct err *e);

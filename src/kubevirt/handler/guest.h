@@ -30,6 +30,14 @@ struct guest_cpus {
 	int failures;      /* in a row at this target, the last one then (wall ms) */
 	int64_t failed_at;
 };
+/* The latest change of a network card. */
+struct guest_nic {
+	bool busy;         /* asked, not answered */
+	bool done;         /* answered, not yet reported ("nic-seen") */
+	const char *name;  /* which one */
+	const char *error; /* of an answer; NULL: it is done */
+	int64_t retry_at;  /* wall ms; after a failure, nothing before */
+};
 /* What is known of a launcher. Everything is borrowed. */
 struct guest_facts {
 	bool attached;  /* its directory is ours and it is being connected to */
@@ -42,6 +50,7 @@ struct guest_facts {
 	bool stop_asked, kill_asked, release_asked;
 	struct guest_memory memory;
 	struct guest_cpus cpus;
+	struct guest_nic nic;
 };
 struct guest_view {
 	const char *key, *uid, *node;
@@ -57,14 +66,20 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 #define GUEST_ATTACH "attach" /* give the directory to the launcher, connect, stay connected */
 #define GUEST_DETACH "detach" /* stop connecting: the launcher has ended for good */
 #define GUEST_FORGET "forget" /* disconnect, remove the directory */
-#define GUEST_START "start"   /* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with */
+/* "emulate": without KVM; "allowEmulation"; "bytes": memory to boot with; "taps": [{"name","mac","podInterface"}] */
+#define GUEST_START "start"
 #define GUEST_SET_MEMORY "set-memory"   /* "bytes"; "max": spec.domain.memory.maxGuest, if it has one */
 #define GUEST_MEMORY_SEEN "memory-seen" /* the result has been reported */
 #define GUEST_PLUG_DISK "plug-disk"     /* "args": the verb's */
 #define GUEST_UNPLUG_DISK "unplug-disk" /* likewise */
 #define GUEST_SET_CPUS "set-cpus"       /* "sockets", "remove" */
 #define GUEST_CPUS_SEEN "cpus-seen"     /* the result has been reported */
-#define GUEST_SHUTDOWN "shutdown"       /* "graceSeconds" */
+#define GUEST_PLUG_NIC "plug-nic"       /* "interface", "network", "mac", "podInterface" */
+#define GUEST_UNPLUG_NIC "unplug-nic"   /* "name", "podInterface" */
+#define GUEST_SET_LINK "set-link"       /* "name", "state" */
+#define GUEST_NIC_SEEN "nic-seen"
+#define GUEST_NIC_RETRY_MS 5000
+#define GUEST_SHUTDOWN "shutdown" /* "graceSeconds" */
 #define GUEST_KILL "kill"
 #define GUEST_RELEASE "release"
 
@@ -107,3 +122,10 @@ struct guest_later {
 void guest_later_plan(const struct guest_view *v, struct guest_later *l, struct plan *out);
 /* guest_volumes.c: volumes that are plugged and unplugged. */
 void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_later *out);
+/* guest_nics.c: cards on secondary networks, and links (rollout.md 3.6). */
+/* One step towards what the VMI wants, if none is under way: an action, or when to look again. */
+void guest_nics(const struct guest_view *v, const struct json *vmi, struct plan *out);
+/* What a start needs: "taps". False: the pod is not attached to all networks yet; *ret_missing names one (borrowed). */
+bool guest_nic_taps(
+	const struct guest_view *v, struct json_doc *d, struct json *args, const char **ret_missing);
+void guest_nic_status(const struct guest_view *v, struct json_doc *d, struct json *vmi);

@@ -10,6 +10,7 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/wire/wire.h"
 
 #define GRACE_DEFAULT_S 30
@@ -84,9 +85,18 @@ static void start(const struct guest_view *v, struct plan *out)
 {
 	const struct json *vmi = obj_json(v->vmi);
 	struct json_doc *d = act_args(v);
+	const char *missing;
 	int64_t wanted = quantity_bytes(json_at(vmi, "/spec/domain/memory/guest"));
 	int64_t boot = quantity_bytes(json_at(vmi, "/status/memory/guestRequested"));
 
+	if (!guest_nic_taps(v, d, json_root(d), &missing)) {
+		plan_event(out, v->vmi, true, "SyncFailed",
+			"network %s: the pod's " ANN_NETWORK_STATUS
+			" does not tell of it; is there nobody who attaches pods to such networks?",
+			missing);
+		json_doc_free(d);
+		return;
+	}
 	json_set_bool(d, json_root(d), "emulate", !wants_kvm(v->pod));
 	json_set_bool(d, json_root(d), "allowEmulation", !wants_kvm(v->pod) || v->config->use_emulation);
 	/* A size changed since the VMI was made: its pod is still as large as it was then. */
@@ -222,6 +232,8 @@ static void run(const struct guest_view *v, struct plan *out)
 	if (step.again)
 		plan_again_at(out, step.again);
 	guest_later_plan(v, &later, out);
+	if (!obj_deleting(v->vmi))
+		guest_nics(v, obj_json(v->vmi), out);
 	free(step.failure);
 }
 

@@ -41,46 +41,6 @@ static struct json *entry(struct json_doc *d, struct json *list, const char *nam
 	return o;
 }
 
-static void put_addresses(struct json_doc *d, struct json *nic, const struct json *pod_status)
-{
-	const char *ip = json_get_str(pod_status, "podIP");
-	struct json *all = json_new_arr(d);
-
-	if (str_empty(ip)) {
-		json_remove(nic, "ipAddress");
-		json_remove(nic, "ipAddresses");
-		return;
-	}
-	JSON_EACH (it, json_get(pod_status, "podIPs"))
-		if (json_get_str(it.val, "ip"))
-			json_append_str(d, all, json_get_str(it.val, "ip"));
-	if (!json_len(all))
-		json_append_str(d, all, ip);
-	json_set_str(d, nic, "ipAddress", ip);
-	json_set(d, nic, "ipAddresses", all);
-}
-
-/* Every NIC hangs on the pod network: its address is the pod's, also with masquerade, where the guest
- * sees another one. */
-static void put_interfaces(const struct guest_view *v, struct json_doc *d, struct json *status)
-{
-	const struct json *told = json_get(v->facts->state, "interfaces");
-	const struct json *pod_status = v->pod ? json_get(obj_json(v->pod), "status") : NULL;
-
-	JSON_EACH (it, json_len(told) <= DEVICES_MAX ? told : NULL) {
-		struct json *nic = entry(
-			d, json_need_arr(d, status, "interfaces"), json_str_or(json_get(it.val, "name"), ""));
-
-		json_set_str(d, nic, "mac", json_get_str(it.val, "mac"));
-		json_set_str(d, nic, "infoSource", "domain");
-		json_set_str(d, nic, "podInterfaceName", "eth0");
-		json_set_str(d, nic, "linkState", "up");
-		json_set_i64(d, nic, "queueCount", 1);
-		if (pod_status)
-			put_addresses(d, nic, pod_status);
-	}
-}
-
 static void put_volumes(const struct guest_view *v, struct json_doc *d, struct json *status)
 {
 	const struct json *told = json_get(v->facts->state, "disks");
@@ -153,7 +113,7 @@ void guest_status(const struct guest_view *v, struct json_doc *d, struct json *v
 	struct json *status = json_need_obj(d, vmi, "status");
 	const struct json *state = v->facts->state;
 
-	put_interfaces(v, d, status);
+	guest_nic_status(v, d, vmi);
 	put_volumes(v, d, status);
 	put_memory(v, d, status);
 	put_topology(v, d, status);

@@ -124,6 +124,14 @@ static void guests_action(
 			json_bool(json_get(args, "remove")));
 	else if (str_eq(i->action, GUEST_CPUS_SEEN))
 		links_cpus_seen(h->links, uid);
+	else if (str_eq(i->action, GUEST_PLUG_NIC))
+		links_plug_nic(h->links, uid, args);
+	else if (str_eq(i->action, GUEST_UNPLUG_NIC))
+		links_unplug_nic(h->links, uid, args);
+	else if (str_eq(i->action, GUEST_SET_LINK))
+		links_set_link(h->links, uid, args);
+	else if (str_eq(i->action, GUEST_NIC_SEEN))
+		links_nic_seen(h->links, uid);
 	else if (str_eq(i->action, GUEST_SHUTDOWN))
 		links_shutdown(h->links, uid, json_i64(json_get(args, "graceSeconds")));
 	else if (str_eq(i->action, GUEST_KILL))

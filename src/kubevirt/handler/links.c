@@ -117,6 +117,11 @@ static void read_last_words(struct link *k)
 	}
 }
 
+pid_t link_launcher(const struct link *k)
+{
+	return k->client ? wire_client_peer(k->client) : -1;
+}
+
 static void try_later(struct link *k)
 {
 	loop_timer_set(k->retry, k->wait_ms);
@@ -267,6 +272,8 @@ static void link_free(void *p)
 	free(k->start_error);
 	free(k->memory_error);
 	free(k->cpus_error);
+	free(k->nic_name);
+	free(k->nic_error);
 	free(k->uid);
 	free(k->key);
 	free(k->dir);

@@ -46,7 +46,8 @@ void links_sweep(struct links *l, bool (*wanted)(void *arg, const char *uid), vo
 /* What to tell a launcher; facts say what came of it. Ignored without connection. */
 /* What a start takes is being gathered; or (false) could not be: as if it had not been asked. */
 void links_starting(struct links *l, const char *uid, bool yes);
-void links_start(struct links *l, const char *uid, const struct json *args);
+/* taps: as GUEST_START has them; they are made here and go along. */
+void links_start(struct links *l, const char *uid, const struct json *args, const struct json *taps);
 void links_start_failed(struct links *l, const char *uid, const struct err *e); /* as if refused */
 void links_set_memory(struct links *l, const char *uid, int64_t bytes, int64_t max /* 0: as it is */);
 void links_set_cpus(struct links *l, const char *uid, int64_t sockets, bool remove);
@@ -54,6 +55,11 @@ void links_cpus_seen(struct links *l, const char *uid);
 void links_memory_seen(struct links *l, const char *uid);
 /* A verb whose outcome shows in the STATE. */
 void links_tell(struct links *l, const char *uid, enum wire_verb verb, const struct json *args);
+/* Arguments as of the actions of guest.h. */
+void links_plug_nic(struct links *l, const char *uid, const struct json *args);
+void links_unplug_nic(struct links *l, const char *uid, const struct json *args);
+void links_set_link(struct links *l, const char *uid, const struct json *args);
+void links_nic_seen(struct links *l, const char *uid);
 void links_shutdown(struct links *l, const char *uid, int64_t grace_seconds);
 void links_kill(struct links *l, const char *uid);
 void links_release(struct links *l, const char *uid);

@@ -3,6 +3,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kubevirt/handler/links_impl.h"
+#include "kubevirt/handler/tap.h"
+
+#include <unistd.h>
 
 static struct link *connected(struct links *l, const char *uid)
 {
@@ -44,16 +47,46 @@ void links_starting(struct links *l, const char *uid, bool yes)
 		k->facts.start = yes ? GUEST_START_ASKED : GUEST_START_NO;
 }
 
-void links_start(struct links *l, const char *uid, const struct json *args)
+/* Opens the tap of each; -1 when one can not be had. */
+static int open_taps(const struct link *k, const struct json *taps, struct json_doc *d, struct json *host,
+	int *files, size_t *n, struct err *e)
+{
+	JSON_EACH (it, taps) {
+		const char *name = json_get_str(it.val, "name"), *mac = json_get_str(it.val, "mac");
+
+		if (*n >= WIRE_FILES_MAX)
+			return err_set(e, ERR_INVALID, "more than %d secondary networks", WIRE_FILES_MAX);
+		if (tap_open(link_launcher(k), json_get_str(it.val, "podInterface"), mac, &files[*n], e) < 0)
+			return err_wrap(e, "interface %s", name);
+		++*n;
+		json_append_str(d, json_need_arr(d, host, "taps"), name);
+		json_set_str(d, json_need_obj(d, host, "macs"), name, mac);
+	}
+	return 0;
+}
+
+void links_start(struct links *l, const char *uid, const struct json *args, const struct json *taps)
 {
 	struct link *k = connected(l, uid);
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(args);
+	int files[WIRE_FILES_MAX];
+	struct err e;
+	size_t n = 0;
 
-	if (k) {
-		k->facts.start = GUEST_START_ASKED;
-		wire_client_call(k->client, WIRE_start, args, started, k);
-	} else if ((k = link_find(l, uid))) {
-		k->facts.start = GUEST_START_NO;
+	if (!k) {
+		k = link_find(l, uid);
+		if (k)
+			k->facts.start = GUEST_START_NO;
+		return;
 	}
+	if (open_taps(k, taps, d, json_need_obj(d, json_root(d), "host"), files, &n, &e) < 0) {
+		while (n)
+			close(files[--n]);
+		links_start_failed(l, uid, &e);
+		return;
+	}
+	k->facts.start = GUEST_START_ASKED;
+	wire_client_call_files(k->client, WIRE_start, json_root(d), files, n, started, k);
 }
 
 void links_start_failed(struct links *l, const char *uid, const struct err *e)
@@ -118,8 +151,12 @@ void ask_end(struct ask *a, const struct json *ok, const struct err *e)
 		a->answer(a->arg, ok, e);
 	else if (a->fn)
 		a->fn(a->arg, e);
+	else if (a->nic)
+		link_nic_done(a->link, a, e);
 	else
 		memory_done(a->link, a->bytes, ok, e);
+	free(a->nic);
+	free(a->leaves);
 	free(a);
 }
 
@@ -128,7 +165,8 @@ static void ask_answered(void *arg, const struct json *ok, const struct err *e)
 	ask_end(arg, ok, e);
 }
 
-static void ask_send(struct link *k, enum wire_verb v, const struct json *args, const struct ask *spec)
+void link_ask_files(struct link *k, enum wire_verb v, const struct json *args, const int *files, size_t n,
+	const struct ask *spec)
 {
 	struct ask *a = MEM_NEW(struct ask);
 
@@ -136,7 +174,12 @@ static void ask_send(struct link *k, enum wire_verb v, const struct json *args, 
 	a->link = k;
 	a->next = k->asks;
 	k->asks = a;
-	wire_client_call(k->client, v, args, ask_answered, a);
+	wire_client_call_files(k->client, v, args, files, n, ask_answered, a);
+}
+
+static void ask_send(struct link *k, enum wire_verb v, const struct json *args, const struct ask *spec)
+{
+	link_ask_files(k, v, args, NULL, 0, spec);
 }
 
 void link_ask(struct link *k, enum wire_verb v, const struct json *args, links_done_fn *fn, void *arg)

@@ -30,6 +30,7 @@ struct start_job {
 	char *uid;
 	struct json_doc *doc; /* the request */
 	struct json *host;
+	struct json_doc *taps; /* NULL: none */
 	/* the next Secret to look at: of this volume, for this use */
 	size_t volume, use;
 	struct kube_call *call;
@@ -47,6 +48,7 @@ static void job_free(struct start_job *j)
 	kube_call_cancel(j->call);
 	obj_unref(j->vmi);
 	json_doc_free(j->doc);
+	json_doc_free(j->taps);
 	free(j->uid);
 	free(j);
 }
@@ -86,7 +88,8 @@ static void job_send(struct start_job *j)
 			REQUEST_MAX);
 		links_start_failed(j->handler->links, j->uid, &e);
 	} else {
-		links_start(j->handler->links, j->uid, json_root(j->doc));
+		links_start(
+			j->handler->links, j->uid, json_root(j->doc), j->taps ? json_root(j->taps) : NULL);
 	}
 	job_free(j);
 	done(arg, NULL);
@@ -189,6 +192,8 @@ void start_guest(struct handler *h, const char *key, const struct json *args,
 	j->vmi = obj_ref(vmi);
 	j->uid = mem_strdup(uid);
 	j->doc = json_doc_new();
+	if (json_get(args, "taps"))
+		j->taps = json_doc_from(json_get(args, "taps"));
 	fill(j, args);
 	links_starting(h->links, uid, true);
 	job_step(j);

@@ -107,7 +107,7 @@ static void on_linked(void *arg, const struct json *ret, const struct err *e)
 	(void)ret;
 	if (!e && n)
 		n->down = !j->up;
-	state_changed(j->l);
+	state_push_due(j->l); /* before the answer: who hears it looks there next */
 	job_end(j, e);
 }
 
@@ -126,7 +126,7 @@ static void on_device(void *arg, const struct json *ret, const struct err *e)
 	j->up = !j->nic.down;
 	j->nic.down = false; /* as QEMU makes it */
 	l->domain->nics[l->domain->n_nics++] = j->nic;
-	state_changed(l);
+	state_push_due(l);
 	if (j->up)
 		job_end(j, NULL);
 	else
@@ -247,7 +247,7 @@ static void on_netdev_gone(void *arg, const struct json *ret, const struct err *
 	log_info("interface %s: the guest has let go of it", j->nic.name);
 	vm_port_give(l->ports, "nic", j->nic.name);
 	domain_nic_remove(l->domain, j->nic.name);
-	state_changed(l);
+	state_push_due(l);
 	job_end(j, NULL);
 }
 

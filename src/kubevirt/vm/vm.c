@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/vm/vm_impl.h"
 
 /* Our finalizer on the instance held it until what became of it was counted; virt-handler's is gone by then. */
@@ -159,6 +160,7 @@ static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct p
 	meta_set_finalizer(d, root, FINALIZER_VM, true);
 	keep_uuid(s, d, root);
 	tell = note_drift(s, d, root, &drift);
+	nic_drop_absent(json_at(spec, "/template/spec"), rollout_nics_gone, s);
 	if (t->to_always && json_get(spec, "running"))
 		json_set_bool(d, spec, "running", true);
 	else if (t->to_always)

@@ -121,6 +121,9 @@ void rollout_memory_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_cpu(const struct vm_seen *s, struct edits *r);
 void rollout_cpu_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_placement(const struct vm_seen *s, struct edits *r);
+void rollout_nics(const struct vm_seen *s, struct edits *r);
+/* The template's card is absent, and neither in the instance nor in its guest any more: for nic_drop_absent(). */
+bool rollout_nics_gone(const void *seen, const char *name);
 /* What the cluster's configuration would give an instance that is started now, and this one has not: under opt-in a change like
  * others, else only told (decision 13). */
 void rollout_config(const struct vm_seen *s, struct edits *r);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 
 static void copy_map(struct json_doc *d, struct json *meta, const struct json *template_meta, const char *key)
 {
@@ -45,6 +46,7 @@ struct json_doc *vm_instance_render(const struct vm_seen *s, bool paused)
 	meta_add_owner(d, root, KV_API_VERSION, "VirtualMachine", obj_name(s->vm), obj_uid(s->vm), true);
 	json_set_copy(d, root, "spec", json_get(template, "spec"));
 	spec = json_need_obj(d, root, "spec");
+	nic_drop_absent(spec, NULL, NULL);
 	/* The guest keeps its identity over restarts, whoever made the VM. */
 	if (str_empty(json_at_str(spec, "/domain/firmware/uuid"))) {
 		crypto_uuid5(VM_FIRMWARE_UUID_NAMESPACE, obj_name(s->vm), uuid);

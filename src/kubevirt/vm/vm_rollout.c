@@ -74,6 +74,7 @@ static bool left_to_live(const struct static_walk *w, enum live_class class, con
 {
 	switch (class) {
 	case LIVE_PLACEMENT:
+	case LIVE_NICS:
 		return true;
 	case LIVE_CPU_SOCKETS:
 		return w->both_cpu;
@@ -187,6 +188,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 		return;
 	ret->known = true;
 	rollout_cpu(s, ret);
+	rollout_nics(s, ret);
 	rollout_placement(s, ret);
 	rollout_memory_max(s, ret);
 	rollout_memory(s, ret);

@@ -13,6 +13,7 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 
 #define GRACE_DEFAULT_S 30
 #define GRACE_EXTRA_S 30
@@ -77,6 +78,7 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	CLEANUP(mem_freep) char *host = host_name(p);
 	CLEANUP(mem_freep) char *overhead = str_printf("%" PRId64, r->overhead);
 	CLEANUP(mem_freep) char *ratio = str_printf("%" PRId64, p->in->config->cpu_allocation_ratio);
+	CLEANUP(mem_freep) char *networks = nic_networks_wanted(p->vmi, NULL);
 
 	json_put_str(p->d, p->root, "/metadata/name", name);
 	json_put_str(p->d, p->root, "/metadata/namespace", obj_namespace(p->in->vmi));
@@ -94,6 +96,8 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	meta_set_annotation(p->d, p->root, ANN_MIGRATION_TRANSPORT_UNIX, "true");
 	meta_set_annotation(p->d, p->root, ANN_MEMORY_OVERHEAD, overhead);
 	meta_set_annotation(p->d, p->root, ANN_CPU_RATIO, ratio);
+	if (networks)
+		meta_set_annotation(p->d, p->root, ANN_NETWORKS, networks);
 	meta_add_owner(p->d, p->root, KV_API_VERSION, "VirtualMachineInstance", obj_name(p->in->vmi),
 		obj_uid(p->in->vmi), true);
 }

@@ -161,6 +161,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 	vmi_hot_cpu(&t, out);
 	vmi_placement(&t);
 	vmi_volumes(&t, out);
+	vmi_nics(&t, out);
 	/* virt-handler's promise is kept when the guest has ended and nothing of it is left. */
 	meta_set_finalizer(t.d, t.vmi, FINALIZER_VMI,
 		deleting ? meta_has_finalizer(t.vmi, FINALIZER_VMI) &&
@@ -175,6 +176,7 @@ void vmi_decide_seen(const struct vmi_seen *s, struct plan *out)
 		plan_late_pods(&t, out);
 	plan_gate(&t, out);
 	plan_synced(s, out);
+	vmi_plan_networks(&t, out);
 	plan_trouble(&t, out);
 	plan_change(out, &kind_vmi, s->vmi, NULL, TAKE(t.d));
 }

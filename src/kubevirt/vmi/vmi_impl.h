@@ -51,6 +51,9 @@ void vmi_volumes(struct vmi_turn *t, struct plan *out);
 /* The first claim that the launcher pod needs and that is not there; NULL: none. */
 const char *vmi_missing_claim(const struct vmi_seen *s);
 struct render_pod_in vmi_render_in(const struct vmi_seen *s);
+/* Cards that were unplugged leave the spec; MigrationRequired when one can not be attached in place (rollout.md 3.6). */
+void vmi_nics(struct vmi_turn *t, struct plan *out);
+void vmi_plan_networks(const struct vmi_turn *t, struct plan *out); /* the pod's annotation */
 /* Facts about the pod that the instance repeats. */
 void vmi_pod_facts(struct vmi_turn *t);
 /* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */

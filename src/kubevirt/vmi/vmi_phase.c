@@ -3,6 +3,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
@@ -95,7 +96,11 @@ static void skeletons(struct vmi_turn *t)
 		json_len(json_at(t->vmi, "/spec/domain/devices/interfaces"))) {
 		list = json_need_arr(t->d, t->status, "interfaces");
 		JSON_EACH (it, json_at(t->vmi, "/spec/domain/devices/interfaces")) {
-			struct json *nic = json_new_obj(t->d);
+			struct json *nic;
+
+			if (nic_absent(it.val))
+				continue;
+			nic = json_new_obj(t->d);
 			json_set_str(t->d, nic, "name", json_get_str(it.val, "name"));
 			json_append(t->d, list, nic);
 		}

@@ -230,6 +230,11 @@ void wire_client_call_files(struct wire_client *c, enum wire_verb v, const struc
 	client_arm(c);
 }
 
+pid_t wire_client_peer(const struct wire_client *c)
+{
+	return c->lines ? lines_peer(c->lines) : -1;
+}
+
 /* ---- console ---- */
 
 struct wire_console_call {

@@ -10,6 +10,8 @@
 #include "base/loop.h"
 #include "kubevirt/wire/wire.h"
 
+#include <sys/types.h>
+
 struct wire_client;
 struct wire_client_ops {
 	/* "state", "guest-reboot", ...: wire.h. data is borrowed for the call. May be NULL. */
@@ -29,6 +31,9 @@ void wire_client_call(
 /* The same with descriptors, which are taken. */
 void wire_client_call_files(struct wire_client *c, enum wire_verb v, const struct json *args,
 	const int *files, size_t n, wire_reply_fn *fn, void *arg);
+
+/* The process that listens at the other end, as this one sees it; -1: not known. */
+pid_t wire_client_peer(const struct wire_client *c);
 
 /* Opens a second connection and asks for the console there. The reply arrives at fn with the descriptor, which is then
  * the caller's (non-blocking, raw console), and the first console bytes that came with the reply; or with -1 and e.

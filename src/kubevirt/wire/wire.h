@@ -103,6 +103,7 @@
 
 #define WIRE_PROTOCOL 1
 #define WIRE_LINE_MAX (1024 * 1024) /* a VMI with inline user data fits; more ends the connection */
+#define WIRE_FILES_MAX 16           /* descriptors with one request */
 #define WIRE_LINGER_MS 20000
 #define WIRE_SOCKET "launcher.sock"
 #define WIRE_STATE_FILE "state.json"
