@@ -3,13 +3,16 @@
  * filled, not replaced. */
 #include "kubevirt/handler/guest.h"
 
+#include <stdlib.h>
+
 #include "api/meta.h"
 #include "api/quantity.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "kubevirt/api/names.h"
 
-#define DEVICES_MAX 256 /* of a kind; a launcher that tells of more is not believed */
+#define GUEST_SLOW_RESIZE_MS 2000 /* from here on people are told how far it is */
+#define DEVICES_MAX 256           /* of a kind; a launcher that tells of more is not believed */
 
 void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vmi, const char *phase)
 {
@@ -63,6 +66,24 @@ static void put_quantity(struct json_doc *d, struct json *o, const char *key, in
 		json_set_str(d, o, key, quantity_bytes_text(bytes, text));
 }
 
+/* While it grows or shrinks the size is another one every few milliseconds: told when it has come to rest. Of a change that takes
+ * its time people want to see how it gets on: in tenths of the way, so that it is never more than ten writes. */
+static bool worth_telling(const struct guest_view *v, const struct json *status, const struct json *told)
+{
+	const struct json *c = cond_find(json_get(status, "conditions"), COND_HOT_MEMORY);
+	const struct json *memory = json_get(status, "memory");
+	const char *began = json_get_str(c, "lastTransitionTime");
+	int64_t from = quantity_bytes(json_get(memory, "guestRequested"));
+	int64_t to = quantity_bytes(json_at(obj_json(v->vmi), "/spec/domain/memory/guest"));
+	int64_t shown = quantity_bytes(json_get(memory, "guestCurrent")), since;
+
+	if (!v->facts->memory.busy && !json_bool(json_get(told, "resizing")))
+		return true;
+	if (!began || !time_parse(began, &since) || v->now < since + GUEST_SLOW_RESIZE_MS || from == to)
+		return false;
+	return llabs(json_i64(json_get(told, "current")) - shown) >= llabs(to - from) / 10;
+}
+
 static void put_memory(const struct guest_view *v, struct json_doc *d, struct json *status)
 {
 	const struct json *told = json_get(v->facts->state, "memory");
@@ -74,9 +95,7 @@ static void put_memory(const struct guest_view *v, struct json_doc *d, struct js
 	put_quantity(d, memory, "guestAtBoot", json_i64(json_get(told, "guestAtBoot")));
 	if (!json_get(memory, "guestRequested"))
 		put_quantity(d, memory, "guestRequested", json_i64(json_get(told, "guestAtBoot")));
-	/* While it grows or shrinks the size is another one every few milliseconds: told when it has
-	 * come to rest. */
-	if (!v->facts->memory.busy && !json_bool(json_get(told, "resizing")))
+	if (worth_telling(v, status, told))
 		put_quantity(d, memory, "guestCurrent", json_i64(json_get(told, "current")));
 }
 

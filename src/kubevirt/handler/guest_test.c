@@ -710,9 +710,47 @@ static void a_usable_kvm_is_offered_and_withdrawn(void **state)
 	node_done(&s);
 }
 
+/* virtctl rollout status: how far a change is that takes its time; one that does not costs no write */
+static void a_slow_resize_is_followed_in_tenths(void **state)
+{
+	static const struct {
+		const char *began; /* NOW is 03:04:05 */
+		int64_t current;
+		const char *told;
+	} rows[] = {
+		{ "2026-01-02T03:04:04Z", GI + GI / 2, "1Gi" },
+		{ "2026-01-02T03:04:02Z", GI + GI / 16, "1Gi" },
+		{ "2026-01-02T03:04:02Z", GI + GI / 2, "1536Mi" },
+		{ "2026-01-02T03:04:02Z", 2 * GI, "2Gi" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(mem_freep)
+		char *vmi = str_printf(
+			VMI("Running", "," BOOTED ",'conditions':[{'type':'HotMemoryChange','status':'True',"
+				       "'reason':'InPlaceHotplug','lastTransitionTime':'%s'}]"),
+			rows[i].began);
+		CLEANUP(mem_freep)
+		char *told = str_printf(
+			"{'phase':'Running','memory':{'guestAtBoot':1073741824,'requested':2147483648,"
+			"'current':%lld,'max':4294967296,'resizing':true}}",
+			(long long)rows[i].current);
+		struct scene s;
+
+		scene_init(&s, vmi, POD("2304Mi", "2304Mi"), told);
+		s.facts.memory = (struct guest_memory){ .busy = true, .target = 2 * GI };
+		run(&s);
+		assert_string_equal(at(&s, "/status/memory/guestCurrent"), rows[i].told);
+		assert_string_equal(at(&s, "/status/memory/guestRequested"), "1Gi");
+		assert_non_null(cond(&s, "HotMemoryChange"));
+		scene_done(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_slow_resize_is_followed_in_tenths),
 		cmocka_unit_test(a_bound_pod_gets_its_directory_before_there_is_an_instance),
 		cmocka_unit_test(a_guest_is_started_when_its_container_runs),
 		cmocka_unit_test(a_pod_with_kvm_is_not_emulated),
