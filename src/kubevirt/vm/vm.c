@@ -239,7 +239,7 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 	plan_failed_start_event(s, &t, out);
 	vm_outcome_events(s, out);
 	vm_busy_event(s, &r, out);
-	/* A guest that waits for its memory need not wait for that to be written; and the change of the instance wakes us again, with
+	/* A guest that waits for its memory need not wait for that to be written; the change of the instance wakes us again, with
 	 * more to write. */
 	live = t.act == ACT_KEEP && only_seen(s, &t) && (plan_live(s, &r, out) || in_transit(s));
 	if (t.act == ACT_START)
