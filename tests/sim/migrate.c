@@ -88,7 +88,7 @@ static void put_target_pod(
 	fake_api_put(w->api, &kind_pod, d);
 }
 
-/* The guest is resized where it arrives, as far as its new pod and its launcher let it. */
+/* The guest is resized where it arrives, as far as its new pod and its launcher let it; its CPUs are virt-handler's part. */
 static void arrive_memory(struct world *w, const struct obj *vmi, struct guest *g,
 	const struct kv_config *config, struct json_doc *d)
 {
@@ -122,17 +122,15 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	status = json_get(root, "status");
 	memory = json_need_obj(d, status, "memory");
 	arrive_memory(w, vmi, g, config, d);
-	g->sockets = json_i64(json_at(root, "/spec/domain/cpu/sockets"));
 	g->due_memory = 0;
 	g->link.facts.connected = false; /* another launcher */
 	g->link.facts.memory = (struct guest_memory){ 0 };
 	g->due_sockets = 0;
 	g->link.facts.cpus = (struct guest_cpus){ 0 };
 	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(g->memory, text));
-	json_set_i64(d, json_need_obj(d, status, "currentCPUTopology"), "sockets", g->sockets);
-	cond_remove(d, status, COND_HOT_CPU);
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);
+	json_put_str(d, root, "/status/migrationState/targetNode", node);
 	put_time(w, d, "targetNodeDomainReadyTimestamp"); /* from now on it is not aborted */
 	set_outcome(d, "completed");
 	put_time(w, d, "endTimestamp");
