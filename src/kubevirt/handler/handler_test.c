@@ -39,6 +39,8 @@ struct launcher {
 	int64_t current, requested;
 	int starts, shutdowns, kills, releases, resets, memory_calls;
 	int64_t grace, asked;
+	int64_t sockets, sockets_asked;
+	int cpu_calls, fail_cpus; /* so many times, before it does what it is told */
 	bool refuse_start, hold_memory, hold_stats;
 	struct wire_call *held, *held_stats;
 	char *user_data, *accelerator;
@@ -90,6 +92,7 @@ static struct json_doc *launcher_state(const struct launcher *l)
 		"'interfaces':[{'name':'default','mac':'02:00:00:00:00:01'}],'disks':[]}");
 
 	json_set_str(d, json_root(d), "phase", wire_phase_name(l->phase));
+	json_put(d, json_root(d), "/cpus/sockets", json_new_i64(d, l->sockets));
 	json_put(d, json_root(d), "/memory/current", json_new_i64(d, l->current));
 	json_put(d, json_root(d), "/memory/requested", json_new_i64(d, l->requested));
 	if (l->phase == WIRE_PHASE_FAILED)
@@ -159,6 +162,24 @@ static void launcher_memory_answer(struct launcher *l)
 	wire_call_ok(TAKE(l->held), o);
 }
 
+static void launcher_cpus(struct launcher *l, const struct json *args, struct wire_call *call)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct err e;
+
+	l->cpu_calls++;
+	l->sockets_asked = json_i64(json_get(args, "sockets"));
+	if (l->fail_cpus-- > 0) {
+		err_set(&e, ERR_UNAVAILABLE, "QEMU does not answer");
+		wire_call_fail(call, &e);
+		return;
+	}
+	l->sockets = l->sockets_asked;
+	json_set_root(d, json_new_obj(d));
+	json_set_i64(d, json_root(d), "sockets", l->sockets);
+	wire_call_ok(call, json_root(d));
+}
+
 static void launcher_verb(void *arg, enum wire_verb v, const struct json *args, struct wire_call *call)
 {
 	struct launcher *l = arg;
@@ -177,6 +198,9 @@ static void launcher_verb(void *arg, enum wire_verb v, const struct json *args, 
 		l->held = call;
 		if (!l->hold_memory)
 			launcher_memory_answer(l);
+		return;
+	case WIRE_set_cpus:
+		launcher_cpus(l, args, call);
 		return;
 	case WIRE_stats:
 		if (l->hold_stats)
@@ -384,7 +408,8 @@ static int open_world(void **state)
 	w->uid = FIRST_UID;
 	snprintf(w->dir, sizeof(w->dir), "/tmp/handler-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	w->launcher = (struct launcher){ .w = w, .current = GI, .requested = GI, .console_fd = -1 };
+	w->launcher =
+		(struct launcher){ .w = w, .current = GI, .requested = GI, .sockets = 1, .console_fd = -1 };
 	w->api = fake_api_new(w->loop);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		fake_api_add_kind(w->api, kinds[i]);
@@ -516,6 +541,50 @@ static void memory_grows_in_place(void **state)
 	run_for(w, 200);
 	assert_true(memory_changed(w)); /* no way back by a state that came late */
 	assert_int_equal(w->launcher.memory_calls, 1);
+}
+
+static bool sockets_changed(struct world *w)
+{
+	const struct obj *o = fake_api_get(w->api, &kind_vmi, VMI);
+
+	return json_i64(json_at(obj_json(o), "/status/currentCPUTopology/sockets")) == 3 &&
+	       !cond_find(json_at(obj_json(o), "/status/conditions"), COND_HOT_CPU);
+}
+
+static bool sockets_asked(struct world *w)
+{
+	return w->launcher.cpu_calls > 0;
+}
+
+/* rollout.md 3.2 and 7.12 by handoff.h: the pod first; tried again when it was in vain */
+static void sockets_are_added_in_place(void **state)
+{
+	struct world *w = *state;
+	struct json_doc *d;
+
+	bring_up(w);
+	w->launcher.fail_cpus = 1;
+	d = vmi_draft(w);
+	json_put(d, json_root(d), "/spec/domain/cpu/sockets", json_new_i64(d, 3));
+	cond_set(d, json_get(json_root(d), "status"), COND_HOT_CPU, "True", HOT_CPU_IN_PLACE, NULL,
+		loop_wall_ms(w->loop));
+	fake_api_put(w->api, &kind_vmi, d);
+	run_for(w, 100);
+	assert_int_equal(w->launcher.cpu_calls, 0); /* its pod has no room for them */
+	d = obj_draft(fake_api_get(w->api, &kind_pod, POD));
+	json_put_str(d, json_item(json_at(json_root(d), "/spec/containers"), 0), "/resources/requests/cpu",
+		"300m");
+	json_put_str(d, json_item(json_at(json_root(d), "/status/containerStatuses"), 0),
+		"/resources/requests/cpu", "300m");
+	fake_api_put(w->api, &kind_pod, d);
+	run_until(w, sockets_asked);
+	run_for(w, 200);
+	assert_int_equal(w->launcher.cpu_calls, 1); /* not at once again */
+	run_until(w, sockets_changed);
+	assert_int_equal(w->launcher.cpu_calls, 2);
+	assert_int_equal(w->launcher.sockets_asked, 3);
+	run_for(w, 200);
+	assert_true(sockets_changed(w)); /* no way back by a state that came late */
 }
 
 /* kill -9 of virt-handler: nothing of it is left but the world. */
@@ -1013,6 +1082,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_guest_is_started_and_reported),
 		T(memory_grows_in_place),
+		T(sockets_are_added_in_place),
 		T(another_handler_takes_over_in_the_middle),
 		T(a_launcher_that_hung_up_is_dialled_again),
 		T(an_instance_is_replaced_by_another_of_its_name),
