@@ -56,7 +56,10 @@ const struct live_text *live_class_text(enum live_class c)
 			"the pod stays where it is; its successor obeys", "while a migration runs it waits" },
 		[LIVE_VOLUMES] = { "the next start, in this version", "", STAGED },
 		[LIVE_DISKS] = { "the next start, in this version", "", STAGED },
-		[LIVE_NICS] = { "the next start, in this version", "", STAGED },
+		[LIVE_NICS] = { "plugged and unplugged in place; link up or down",
+			"cards on multus networks, bound by bridge (plugged also as SR-IOV); unplugged by "
+			"`state: absent`; another `networkName` if the VM can migrate",
+			STAGED },
 		[LIVE_NEUTRAL_UUID] = { "no change", "when it is the UUID that the guest has", STAGED },
 	};
 	return &text[c < LIVE_CLASS_MAX ? c : LIVE_RESTART];
