@@ -47,6 +47,17 @@ struct cert_info {
 };
 int cert_info(const char *pem, struct cert_info *ret, struct err *e);
 void cert_info_done(struct cert_info *i);
+/* Requests for certificates (PKCS#10), whose signature is checked: who asks has the key. */
+struct csr_info {
+	char *common_name; /* "": none */
+	struct strv orgs;
+	unsigned hosts, others; /* alternative names: DNS names and addresses; all else */
+};
+int csr_info(const char *pem, struct csr_info *ret, struct err *e);
+void csr_info_done(struct csr_info *i);
+/* Subject, alternative names and key are the request's; usage and times those of spec, whose names are not looked at. */
+int csr_sign(const char *pem, const struct cert_spec *spec, const struct key_pair *ca, char **ret_cert_pem,
+	struct err *e);
 bool cert_key_match(const char *cert_pem, const char *key_pem);
 
 /* ES256 JSON web tokens over a key pair's key. */

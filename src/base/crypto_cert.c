@@ -91,7 +91,7 @@ static int add_san(X509 *x, const struct cert_spec *spec, struct err *e)
 	return 0;
 }
 
-static int add_extensions(X509 *x, X509 *issuer, const struct cert_spec *spec, struct err *e)
+int ossl_usages(X509 *x, X509 *issuer, const struct cert_spec *spec, struct err *e)
 {
 	const char *usage = spec->is_ca ? "critical,digitalSignature,keyEncipherment,keyCertSign"
 					: "critical,digitalSignature,keyEncipherment";
@@ -106,12 +106,10 @@ static int add_extensions(X509 *x, X509 *issuer, const struct cert_spec *spec, s
 		add_conf_ext(x, issuer, NID_subject_key_identifier, "hash", e) < 0 ||
 		add_conf_ext(x, issuer, NID_authority_key_identifier, "keyid", e) < 0)
 		return -1;
-	if (ext && add_conf_ext(x, issuer, NID_ext_key_usage, ext, e) < 0)
-		return -1;
-	return add_san(x, spec, e);
+	return ext ? add_conf_ext(x, issuer, NID_ext_key_usage, ext, e) : 0;
 }
 
-static int set_serial_and_times(X509 *x, const struct cert_spec *spec, struct err *e)
+int ossl_serial_and_times(X509 *x, const struct cert_spec *spec, struct err *e)
 {
 	BIGNUM *n = BN_new();
 	bool ok;
@@ -154,11 +152,11 @@ int cert_make(const struct cert_spec *spec, const struct key_pair *ca, struct ke
 			e, "CA of the certificate \"%.100s\"", spec->common_name ? spec->common_name : "");
 	if (X509_set_version(x, X509_VERSION_3) != 1 || X509_set_pubkey(x, k) != 1)
 		return ossl_err(e, ERR_INTERNAL, "making a certificate");
-	if (set_serial_and_times(x, spec, e) < 0 || set_name(x, spec, e) < 0)
+	if (ossl_serial_and_times(x, spec, e) < 0 || set_name(x, spec, e) < 0)
 		return -1;
 	if (X509_set_issuer_name(x, X509_get_subject_name(ca_cert ? ca_cert : x)) != 1)
 		return ossl_err(e, ERR_INTERNAL, "issuer of a certificate");
-	if (add_extensions(x, ca_cert ? ca_cert : x, spec, e) < 0)
+	if (ossl_usages(x, ca_cert ? ca_cert : x, spec, e) < 0 || add_san(x, spec, e) < 0)
 		return -1;
 	if (X509_sign(x, ca_key ? ca_key : k, EVP_sha256()) <= 0)
 		return ossl_err(e, ERR_INTERNAL, "signing a certificate");
@@ -180,20 +178,27 @@ static char *entry_text(X509_NAME_ENTRY *entry)
 	return text;
 }
 
-char *ossl_common_name(const X509 *x)
+char *ossl_name_cn(const X509_NAME *n)
 {
-	X509_NAME *n = X509_get_subject_name(x);
 	int i = X509_NAME_get_index_by_NID(n, NID_commonName, -1);
 
 	return i < 0 ? mem_strdup("") : entry_text(X509_NAME_get_entry(n, i));
 }
 
-void ossl_orgs(const X509 *x, struct strv *ret)
+void ossl_name_orgs(const X509_NAME *n, struct strv *ret)
 {
-	X509_NAME *n = X509_get_subject_name(x);
-
 	for (int i = -1; (i = X509_NAME_get_index_by_NID(n, NID_organizationName, i)) >= 0;)
 		strv_take(ret, entry_text(X509_NAME_get_entry(n, i)));
+}
+
+char *ossl_common_name(const X509 *x)
+{
+	return ossl_name_cn(X509_get_subject_name(x));
+}
+
+void ossl_orgs(const X509 *x, struct strv *ret)
+{
+	ossl_name_orgs(X509_get_subject_name(x), ret);
 }
 
 static void read_san(const X509 *x, struct cert_info *ret)

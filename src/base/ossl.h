@@ -26,6 +26,12 @@ char *ossl_bio_take(BIO *mem); /* its bytes as text; the caller frees */
 /* First commonName and all organizations of a subject. */
 char *ossl_common_name(const X509 *x);
 void ossl_orgs(const X509 *x, struct strv *ret);
+char *ossl_name_cn(const X509_NAME *n);
+void ossl_name_orgs(const X509_NAME *n, struct strv *ret);
+
+/* Parts of a certificate that is being made. */
+int ossl_serial_and_times(X509 *x, const struct cert_spec *spec, struct err *e);
+int ossl_usages(X509 *x, X509 *issuer, const struct cert_spec *spec, struct err *e);
 
 /* A connection's SSL. host (clients only) is verified against the certificate: names as DNS, addresses as IP. */
 SSL *tls_ssl_new(const struct tls_ctx *t, const char *host, struct err *e);

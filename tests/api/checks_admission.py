@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Admission, access and the fine print of writes, by the numbers of kubernetes-api.md section 8."""
+import base64
 import concurrent.futures
 import json
 import shutil
@@ -10,7 +11,7 @@ import time
 
 import conformance as c
 from backend import Backend
-from client import find_server_program
+from client import Client, find_server_program
 from conformance import OWN, Skip, eq, eventually, fresh, has, make, status
 
 
@@ -1244,6 +1245,84 @@ def t86c_certificate_signing_requests():
     eq(a["status"]["conditions"][0]["type"], "Approved")
     status(c.k.merge(path + "/approval", {"status": {"conditions": []}}), 422, "Invalid")
     status(c.k.delete(path), 200)
+
+
+def t86d_approved_requests_are_signed():
+    """CertificateSigningRequests of Kubernetes' own signers: what is signed works, what the signer does not sign is Failed."""
+    base = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    ours = "kubernetes.io/kube-apiserver-client"
+    node = "/O=system:nodes/CN=system:node:n1"
+    verdict = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "r", "message": "m"}]}}
+    with tempfile.TemporaryDirectory() as d:
+        def request(subject, san=None, key="ec", opts=("-pkeyopt", "ec_paramgen_curve:P-256")):
+            subprocess.run(["openssl", "req", "-newkey", key, *opts, "-nodes", "-keyout", d + "/key", "-out", d + "/req", "-subj", subject] +
+                           (["-addext", "subjectAltName=" + san] if san else []), check=True, stderr=subprocess.DEVNULL)
+            return c.b64(open(d + "/req").read())
+
+        def ask(request, signer=ours, usages=("client auth", "digital signature"), code=201, **spec):
+            return status(c.k.post(base, {"metadata": {"name": fresh("csr")}, "spec": dict(
+                {"request": request, "signerName": signer, "usages": list(usages)}, **spec)}), code)
+
+        def decided(o):
+            path = base + "/" + o["metadata"]["name"]
+            assert "certificate" not in c.k.get(path).json.get("status", {})
+            status(c.k.merge(path + "/approval", verdict), 200)
+            assert eventually(lambda: c.k.get(path).json["status"].get("certificate") or
+                              len(c.k.get(path).json["status"]["conditions"]) > 1)
+            s = c.k.get(path).json["status"]
+            status(c.k.delete(path), 200)
+            return s
+
+        def issued(*a, **kw):
+            s = decided(ask(*a, **kw))
+            assert "certificate" in s, s
+            with open(d + "/cert", "w") as f:
+                f.write(base64.b64decode(s["certificate"]).decode())
+            return subprocess.run(["openssl", "x509", "-in", d + "/cert", "-noout", "-text"], check=True, capture_output=True, text=True).stdout
+
+        def failed(why, *a, **kw):
+            s = decided(ask(*a, **kw))
+            assert "certificate" not in s
+            eq([x["type"] for x in s["conditions"]], ["Approved", "Failed"])
+            eq(s["conditions"][1]["reason"], "SignerValidationFailure")
+            has(s["conditions"][1]["message"], why)
+        text = issued(request("/O=dev/O=ops/CN=jane"), expirationSeconds=3600)
+        has(text, "TLS Web Client Authentication")
+        assert "TLS Web Server" not in text and "CA:TRUE" not in text
+        jane = Client(c.server.kubeconfig, cert=(d + "/cert", d + "/key"))
+        me = status(jane.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {}), 201)["status"]["userInfo"]
+        eq((me["username"], me["groups"]), ("jane", ["dev", "ops", "system:authenticated"]))
+        ends = subprocess.run(["openssl", "x509", "-in", d + "/cert", "-noout", "-checkend", "3700"], capture_output=True, check=False)
+        eq(ends.returncode, 1)  # within the hour
+        has(issued(request("/CN=rsa", key="rsa:2048", opts=())), "CN = rsa")
+        has(issued(request(node, "DNS:n1,IP:10.0.0.1"), "kubernetes.io/kubelet-serving", ("server auth", "digital signature")),
+            "DNS:n1, IP Address:10.0.0.1")
+        issued(request(node), ours + "-kubelet")
+        failed("usages did not match", request("/CN=x"), usages=("server auth",))
+        failed("usages did not match", request("/CN=x"), usages=("digital signature",))
+        failed("exactly [system:nodes]", request("/CN=system:node:x"), ours + "-kubelet")
+        failed("system:node:", request("/O=system:nodes/CN=x"), ours + "-kubelet")
+        failed("not allowed", request(node, "DNS:n1"), ours + "-kubelet")
+        failed("required", request(node), "kubernetes.io/kubelet-serving", ("server auth",))
+        failed("only DNS and IP", request(node, "DNS:n1,URI:spiffe://x"), "kubernetes.io/kubelet-serving", ("server auth",))
+        # nobody else's, and not before somebody says so
+        o = ask(request("/CN=x"), "example.com/signer")
+        status(c.k.merge(base + "/" + o["metadata"]["name"] + "/approval", verdict), 200)
+        later = ask(request("/CN=x"))
+        time.sleep(0.3)
+        for o in (o, later):
+            assert "certificate" not in c.k.get(base + "/" + o["metadata"]["name"]).json.get("status", {})
+        # what is never taken
+        good, tampered = request("/CN=x"), bytearray(base64.b64decode(request("/CN=y")))
+        der = bytearray(base64.b64decode(b"".join(bytes(tampered).splitlines()[1:-1])))
+        der[-1] ^= 1
+        pem = "-----BEGIN CERTIFICATE REQUEST-----\n%s\n-----END CERTIFICATE REQUEST-----\n" % base64.b64encode(der).decode()
+        for request_text in (c.b64(pem), c.b64("x"), c.b64(open(d + "/key").read())):
+            eq(ask(request_text, code=422)["details"]["causes"][0]["field"], "spec.request")
+        eq(ask(good, "nodomain/x", code=422)["details"]["causes"][0]["field"], "spec.signerName")
+        eq(ask(good, usages=(), code=422)["details"]["causes"][0]["field"], "spec.usages")
+        eq(ask(good, expirationSeconds=599, code=422)["details"]["causes"][0]["field"], "spec.expirationSeconds")
+        has(ask(request("/O=system:masters/CN=x"), code=403)["message"], "system:masters group is not allowed")
 
 
 def t92q_two_servers_share_no_quota():

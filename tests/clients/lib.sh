@@ -30,6 +30,7 @@ start_server() {
 	local name=$1 i
 	shift
 	mkdir -p "$WORK/$name"
+	rm -f "$WORK/$name.log" # of the one before, which says that it answers
 	"$CORACLE" server --data-dir "$WORK/$name" --port 0 "$@" >"$WORK/$name.log" 2>&1 &
 	SERVERS+=($!)
 	for ((i = 0; i < 300; i++)); do

@@ -26,6 +26,7 @@
 #include "platform/apiserver/server.h"
 #include "platform/apiserver/policy.h"
 #include "platform/apiserver/shared_pki.h"
+#include "platform/apiserver/signer.h"
 
 #include <malloc.h>
 #include <string.h>
@@ -200,8 +201,10 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	s->webhooks = webhooks_new(s);
 	s->policies = policies_new(s);
 	s->roles = roles_new(s);
-	if (!s->bare)
+	if (!s->bare) {
 		s->accounts = accounts_new(s);
+		s->signer = signer_new(s);
+	}
 	if (plugin_on(s, PLUGIN_QUOTA))
 		s->quotas = quotas_new(s);
 	s->aggregator = aggregator_new(s);
@@ -272,6 +275,7 @@ void apiserver_free(struct apiserver *s)
 	services_free(s->services);
 	roles_free(s->roles);
 	accounts_free(s->accounts);
+	signer_free(s->signer);
 	converter_free(s);
 	backends_free(s);
 	namespaces_free(s->namespaces);

@@ -4,6 +4,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "platform/apiserver/auth.h"
+#include "platform/apiserver/signer.h"
 #include "platform/apiserver/write.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ int csr_prepare(struct op *op)
 
 	if (op->created) {
 		set_requester(op);
-		return 0;
+		return signer_check(op);
 	}
 	json_set_copy(op->draft, json_root(op->draft), "spec", json_get(obj_json(op->old), "spec"));
 	if (str_eq(op->sub, "approval"))

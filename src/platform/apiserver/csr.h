@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/csr.h - who asked for a certificate, and who may say that he gets it. Nothing is signed here. */
+/* platform/apiserver/csr.h - who asked for a certificate, and who may say that he gets it. Signing is signer.h. */
 #pragma once
 
 struct op;

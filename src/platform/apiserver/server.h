@@ -28,6 +28,7 @@ struct backend;
 struct token_cache;
 struct quotas;
 struct services;
+struct signer;
 struct roles;
 struct accounts;
 struct converter;
@@ -77,6 +78,7 @@ struct apiserver {
 	struct accounts *accounts;   /* accounts.h; NULL: bare */
 	struct quotas *quotas;       /* quota.h; NULL: switched off */
 	struct services *services;   /* service.h; NULL: none was written yet */
+	struct signer *signer;       /* signer.h; NULL: bare */
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;        /* plugins.h */
 	struct flow *flow;           /* flow.h */
