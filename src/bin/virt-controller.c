@@ -20,6 +20,7 @@
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/facts.h"
 #include "kubevirt/vmi/fleet.h"
+#include "kubevirt/vmi/outdated.h"
 #include "kubevirt/vmi/vmi.h"
 
 #define LEASE_NAME "virt-controller"
@@ -48,6 +49,7 @@ struct program {
 	struct controller_set *set;            /* while leading */
 	struct cache *vms, *vmis, *migrations; /* of the set */
 	struct cache *types[5];                /* of instance types, preferences and revisions; of the set */
+	struct outdated *outdated;             /* likewise */
 	struct loop_timer *stop;
 	struct vm_env vm_env;
 	struct vmi_env vmi_env;
@@ -83,6 +85,7 @@ static void on_leading(void *arg)
 	p->vms = controllers_cache(p->set, &kind_vm);
 	p->vmis = controllers_cache(p->set, &kind_vmi);
 	p->migrations = controllers_cache(p->set, &kind_vmim);
+	p->outdated = outdated_new(p->client, p->vmis, controllers_cache(p->set, &kind_kubevirt));
 	controllers_start(p->set);
 }
 
@@ -170,6 +173,7 @@ static void on_signal(void *arg)
 	p->stopping = true;
 	log_info("ending");
 	controllers_free(TAKE(p->set));
+	outdated_free(TAKE(p->outdated));
 	p->vms = p->vmis = p->migrations = NULL;
 	loop_timer_set(p->stop, STOP_MS);
 	lease_release(TAKE(p->lease), on_released, p);
@@ -296,6 +300,7 @@ int main(int argc, char **argv)
 		run(&p);
 	}
 	controllers_free(p.set);
+	outdated_free(p.outdated);
 	lease_free(p.lease);
 	health_free(p.health);
 	cache_free(p.kubevirts);
