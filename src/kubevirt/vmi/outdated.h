@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/vmi/outdated.h - keeps status.outdatedVirtualMachineInstanceWorkloads of the KubeVirt object: how many running instances
- * have an old launcher or a live change under way (rollout.md 3.1). Counted by what changes, never by walking through all; written
- * when it has been another number for a while, and only while the installation is what it is to be. */
+/* kubevirt/vmi/outdated.h - keeps status.outdatedVirtualMachineInstanceWorkloads of the KubeVirt object: how many running
+ * instances have an old launcher or a live change under way (rollout.md 3.1). Counted by what changes, never by walking
+ * through all; written when it has been another number for a while, and only while the installation is what it is to be. */
 #pragma once
 
 #include "kube/cache.h"
