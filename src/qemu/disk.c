@@ -88,7 +88,7 @@ void vm_disk_nodes(const struct vm_disk *k, vm_node_fn *fn, void *arg)
 		file_node(k, node, ".base", k->base, true, fn, arg);
 		format_node(k, node, ".base", k->base_format, true, fn, arg);
 	}
-	file_node(k, node, "", k->file, k->readonly, fn, arg);
+	file_node(k, node, "", k->file, k->readonly && !k->opened_rw, fn, arg);
 	format_node(k, node, "", k->format, k->readonly, fn, arg);
 }
 

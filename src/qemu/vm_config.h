@@ -39,7 +39,8 @@ struct vm_disk {
 	enum vm_format base_format;
 	bool block_device; /* file is one */
 	bool base_device;  /* base is one */
-	int bootindex;     /* 0: none */
+	bool opened_rw; /* file is a descriptor that can be written: can not be had otherwise, even if the disk is not */
+	int bootindex; /* 0: none */
 	const char *serial;
 	enum vm_cache cache;
 	const char *error_policy; /* stop, ignore, report, enospc; NULL: stop */

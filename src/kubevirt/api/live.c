@@ -54,8 +54,9 @@ const struct live_text *live_class_text(enum live_class c)
 			"up to `maxSockets`, not on arm64; lowered with gate CPUHotUnplug only", STAGED },
 		[LIVE_PLACEMENT] = { "copied to the instance",
 			"the pod stays where it is; its successor obeys", "while a migration runs it waits" },
-		[LIVE_VOLUMES] = { "the next start, in this version", "", STAGED },
-		[LIVE_DISKS] = { "the next start, in this version", "", STAGED },
+		[LIVE_VOLUMES] = { "plugged and unplugged, discs changed",
+			"`hotpluggable` claims, DataVolumes and hostDisks", STAGED },
+		[LIVE_DISKS] = { "with their volumes", "bus scsi or virtio; CD-ROM drives stay", STAGED },
 		[LIVE_NICS] = { "plugged and unplugged in place; link up or down",
 			"cards on multus networks, bound by bridge (plugged also as SR-IOV); unplugged by "
 			"`state: absent`; another `networkName` if the VM can migrate",

@@ -64,7 +64,8 @@
 #define LABEL_MEMORY_OVERHEAD_RATIO "kubevirt.io/memory-hotplug-overhead-ratio"
 #define LABEL_VOLUME_UPDATE_MIGRATION "kubevirt.io/volume-update-migration"
 #define LABEL_ARCH "kubernetes.io/arch"
-#define LABEL_EMULATES_PREFIX "coracle.dev/emulates-" /* + arm64: this node, of another one, runs such guests */
+#define LABEL_EMULATES_PREFIX \
+	"coracle.dev/emulates-" /* + arm64: this node, of another one, runs such guests */
 #define LABEL_MACHINE_TYPE_PREFIX "machine-type.node.kubevirt.io/"
 #define LABEL_CPU_MODEL_PREFIX "cpu-model.node.kubevirt.io/"
 #define LABEL_CPU_FEATURE_PREFIX "cpu-feature.node.kubevirt.io/"
@@ -73,6 +74,9 @@
 
 /* ---- annotations ---- */
 #define ANN_DOMAIN "kubevirt.io/domain"
+/* On a VM, by virt-api with the edit of the template: volumes, by name, that addvolume and removevolume asked for. They reach the
+ * instance under either strategy (decision 4); virt-controller takes them off when they have. */
+#define ANN_VOLUMES_AT_ONCE "coracle.dev/volumes-at-once"
 #define ANN_HEARTBEAT "kubevirt.io/heartbeat"
 #define ANN_VM_GENERATION "kubevirt.io/vm-generation"
 #define ANN_MEMORY_OVERHEAD "kubevirt.io/memory-overhead-bytes"

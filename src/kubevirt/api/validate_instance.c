@@ -6,6 +6,7 @@
 #include "api/quantity.h"
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/volume_rules.h"
 
 /* ---- the object ---- */
 
@@ -44,6 +45,41 @@ static bool within_room(const struct json *vmi, const struct json *old)
 	return room && quantity_bytes(json_at(vmi, "/spec/domain/memory/maxGuest")) <= quantity_bytes(room);
 }
 
+/* Volumes that the guest was started with stay; those that come need a disk that can be plugged, or a drive (rollout.md 4.3). */
+static void check_volumes_update(const struct json *vmi, const struct json *old, struct causes *causes)
+{
+	const struct json *was = json_at(old, "/spec/volumes"), *is = json_at(vmi, "/spec/volumes");
+	const struct json *disks = json_at(vmi, "/spec/domain/devices/disks");
+
+	JSON_EACH (it, was) {
+		const struct json *now = volume_named(is, json_get_str(it.val, "name"));
+
+		if (!volume_hotpluggable(it.val) && !(now && json_eq(now, it.val))) {
+			cause_text(causes, REASON_INVALID, "spec.volumes", "permanent volume %s changed",
+				json_str_or(json_get(it.val, "name"), ""));
+			return;
+		}
+	}
+	JSON_EACH (it, is) {
+		const char *name = json_get_str(it.val, "name");
+		const struct json *disk = volume_named(disks, name);
+		const char *bus = json_at_str(disk, "/disk/bus");
+
+		if (volume_named(was, name))
+			continue;
+		if (!volume_hotpluggable(it.val))
+			cause_text(causes, REASON_INVALID, "spec.volumes", "volume %s is not hotpluggable",
+				name);
+		else if (!disk)
+			cause_text(causes, REASON_INVALID, "spec.domain.devices.disks",
+				"disk %s does not exist", name);
+		else if (!json_get(disk, "cdrom") && !json_get(disk, "lun") && !str_eq(bus, "scsi") &&
+			 !str_eq(bus, "virtio"))
+			cause_text(causes, REASON_INVALID, "spec.domain.devices.disks",
+				"hotplugged disk %s does not use a scsi or virtio bus", name);
+	}
+}
+
 void vmi_validate_update(const struct json *vmi, const struct json *old, bool trusted, struct causes *causes)
 {
 	if (!json_eq(json_get(vmi, "spec"), json_get(old, "spec")) && !trusted) {
@@ -58,6 +94,7 @@ void vmi_validate_update(const struct json *vmi, const struct json *old, bool tr
 		    json_at(old, "/spec/domain/memory/maxGuest")) &&
 		!(trusted && within_room(vmi, old)))
 		cause_text(causes, REASON_INVALID, "spec.domain.memory.maxGuest", "Memory maxGuest changed");
+	check_volumes_update(vmi, old, causes);
 	for (size_t i = 0; reserved_labels[i] && !trusted; i++)
 		if (!str_eq(meta_label(vmi, reserved_labels[i]), meta_label(old, reserved_labels[i]))) {
 			cause_text(causes, REASON_NOT_SUPPORTED, "metadata.labels",

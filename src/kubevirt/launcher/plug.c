@@ -439,6 +439,7 @@ static void plug_start(struct plug *v)
 		.file = v->file,
 		.format = VM_RAW,
 		.block_device = v->device,
+		.opened_rw = !v->readonly,
 		.serial = k->serial,
 		.cache = k->cache == VM_CACHE_NONE ? VM_CACHE_DEFAULT
 						   : k->cache, /* its descriptor is as it is */

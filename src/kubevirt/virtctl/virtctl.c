@@ -24,6 +24,8 @@ static const struct command {
 	{ "pause", "vm|vmi NAME", 2, 2, verbs_run, "hold a guest", "vm|vmi" },
 	{ "unpause", "vm|vmi NAME", 2, 2, verbs_run, "let a held guest go on", "vm|vmi" },
 	{ "console", "VM", 1, 1, console_run, "connect to the serial console; ^] ends" },
+	{ "addvolume", "VM", 1, 1, volumes_run, "plug a claim or DataVolume into a guest" },
+	{ "removevolume", "VM", 1, 1, volumes_run, "unplug a volume" },
 	{ "rollout", "status|diff VM", 2, 2, rollout_run, "what of its edits a running guest has",
 		"status|diff" },
 	{ "expand", "", 0, 0, expand_run, "a VM with its instance type and preference applied" },
@@ -45,7 +47,7 @@ static void usage(FILE *to)
 	      "COMMAND ...\n\n",
 		to);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(to, "  %-8s %-14s %s\n", c->name, c->args, c->help);
+		fprintf(to, "  %-12s %-14s %s\n", c->name, c->args, c->help);
 	fputs("\noptions:\n"
 	      "  -n, --namespace NS     namespace; that of the kubeconfig unless given\n"
 	      "      --kubeconfig FILE  how to reach the server; $KUBECONFIG unless given\n"
@@ -59,6 +61,17 @@ static void usage(FILE *to)
 	      "  -o, --output json      rollout: for programs; expand: json or yaml (yaml)\n"
 	      "      --vm VM            expand: one that is there\n"
 	      "  -f, --file FILE        expand: one that is not; - is standard input\n"
+	      "      --volume-name NAME addvolume, removevolume: claim or DataVolume, and name of the "
+	      "volume\n"
+	      "      --disk-name NAME   addvolume: another name of volume and disk; of a CD-ROM drive, to "
+	      "insert it\n"
+	      "      --disk-type TYPE   addvolume: disk (unless given), lun or cdrom\n"
+	      "      --bus BUS          addvolume: scsi (unless given) or virtio\n"
+	      "      --serial TEXT      addvolume: serial number the guest sees; the volume's name unless "
+	      "given\n"
+	      "      --cache MODE       addvolume: none, writethrough or writeback\n"
+	      "      --persist          addvolume, removevolume: no difference; what a VM has is in its "
+	      "template\n"
 	      "      --dry-run          check only\n"
 	      "  -c, --client           version: virtctl's own\n",
 		to);
@@ -72,7 +85,21 @@ enum {
 	OPT_TIMEOUT,
 	OPT_DRY_RUN,
 	OPT_SELECTOR,
-	OPT_VM
+	OPT_VM,
+	OPT_PERSIST,
+	OPT_TEXT /* and up: texts[] */
+};
+
+static const struct {
+	size_t at; /* in struct virtctl */
+	const char *name, *choices;
+} texts[] = {
+	{ offsetof(struct virtctl, volume), "volume-name" },
+	{ offsetof(struct virtctl, disk_name), "disk-name" },
+	{ offsetof(struct virtctl, serial), "serial" },
+	{ offsetof(struct virtctl, cache), "cache", "none|writethrough|writeback" },
+	{ offsetof(struct virtctl, disk_type), "disk-type", "disk|lun|cdrom" },
+	{ offsetof(struct virtctl, bus), "bus", "scsi|virtio|sata" },
 };
 
 static const struct option longs[] = { { "namespace", required_argument, NULL, 'n' },
@@ -83,7 +110,13 @@ static const struct option longs[] = { { "namespace", required_argument, NULL, '
 	{ "addedNodeSelector", required_argument, NULL, OPT_SELECTOR }, { "client", no_argument, NULL, 'c' },
 	{ "watch", no_argument, NULL, 'w' }, { "output", required_argument, NULL, 'o' },
 	{ "vm", required_argument, NULL, OPT_VM }, { "file", required_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	{ "persist", no_argument, NULL, OPT_PERSIST }, { "volume-name", required_argument, NULL, OPT_TEXT },
+	{ "disk-name", required_argument, NULL, OPT_TEXT + 1 },
+	{ "serial", required_argument, NULL, OPT_TEXT + 2 },
+	{ "cache", required_argument, NULL, OPT_TEXT + 3 },
+	{ "disk-type", required_argument, NULL, OPT_TEXT + 4 },
+	{ "bus", required_argument, NULL, OPT_TEXT + 5 }, { "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 } };
 
 static int bad(const char *text, const char *what)
 {
@@ -91,11 +124,37 @@ static int bad(const char *text, const char *what)
 	return -1;
 }
 
+static bool one_of(const char *word, const char *list)
+{
+	CLEANUP(mem_freep) char *copy = mem_strdup(list);
+	char *rest = copy;
+
+	for (char *item; (item = str_next(&rest, '|'));)
+		if (str_eq(item, word))
+			return true;
+	return false;
+}
+
+/* An option that is a text of its own. */
+static int text_option(struct virtctl *v, size_t i)
+{
+	CLEANUP(mem_freep)
+	char *what = str_printf("--%s can be %s", texts[i].name, texts[i].choices ? texts[i].choices : "");
+
+	*(const char **)((char *)v + texts[i].at) = optarg;
+	return !texts[i].choices || one_of(optarg, texts[i].choices) ? 0 : bad(what, optarg);
+}
+
 static int option(struct virtctl *v, int o)
 {
 	char *end;
 
+	if (o >= OPT_TEXT && o < OPT_TEXT + (int)ARRAY_LEN(texts))
+		return text_option(v, (size_t)(o - OPT_TEXT));
 	switch (o) {
+	case OPT_PERSIST:
+		v->persist = true;
+		return 0;
 	case 'n':
 		v->ns = optarg;
 		return 0;
@@ -147,17 +206,6 @@ static int option(struct virtctl *v, int o)
 	}
 }
 
-static bool one_of(const char *word, const char *list)
-{
-	CLEANUP(mem_freep) char *copy = mem_strdup(list);
-	char *rest = copy;
-
-	for (char *item; (item = str_next(&rest, '|'));)
-		if (str_eq(item, word))
-			return true;
-	return false;
-}
-
 static int check(struct virtctl *v)
 {
 	const struct command *c = command_find(v->command);
@@ -176,6 +224,8 @@ static int check(struct virtctl *v)
 		return bad("either --vm or --file is needed", v->command);
 	if (str_eq(v->output, "yaml") && !str_eq(v->command, "expand"))
 		return bad("--output can be json", v->output);
+	if (c->fn == volumes_run && str_empty(v->volume))
+		return bad("--volume-name is needed", v->command);
 	/* KubeVirt's virtctl takes both or none. */
 	if (v->force != (v->grace_seconds >= 0))
 		return bad("--force and --grace-period go together", v->command);

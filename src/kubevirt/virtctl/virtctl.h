@@ -22,6 +22,9 @@ struct virtctl {
 	const char *output;        /* "json", expand: or "yaml"; NULL: for people */
 	const char *vm, *file;     /* expand */
 	const char *node_selector; /* migrate: k=v[,k=v] */
+	/* addvolume, removevolume; NULL: not given */
+	const char *volume, *disk_name, *serial, *cache, *disk_type, *bus;
+	bool persist; /* accepted; what is added to a VM is in its template anyway */
 	/* made from it */
 	struct loop *loop;
 	struct kube_config config;
@@ -43,6 +46,9 @@ virtctl_fn verbs_run, version_run;
 int virtctl_check_status(int status, const struct str *body, struct err *e);
 /* rollout.c, expand.c */
 virtctl_fn rollout_run, expand_run;
+/* volumes.c; the body of its request, for tests: */
+virtctl_fn volumes_run;
+void volumes_request(const struct virtctl *v, bool data_volume, struct str *body);
 /* Warns on stderr if the server's major.minor is another than ours. */
 void version_compare(struct virtctl *v);
 bool version_differs(const char *ours, const char *theirs);

@@ -48,7 +48,9 @@ struct edits {
 	/* A live change that can not be made just now: VM condition Failure. */
 	const char *busy_reason;
 	char *busy_message;
-	char *because; /* another instance type or preference that staged changes come of; NULL: none */
+	char *because;   /* another instance type or preference that staged changes come of; NULL: none */
+	char *meaning;   /* of volumes that can not be migrated: text of items' why */
+	size_t migrated; /* volumes whose claim is to change by migration */
 };
 
 /* Every edit since the start: those that wait, that are on their way, and that the guest has; staged ones first. */

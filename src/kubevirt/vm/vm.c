@@ -155,9 +155,12 @@ static void plan_main(const struct vm_seen *s, const struct vm_turn *t, struct p
 	struct json_doc *d = obj_draft(s->vm);
 	struct json *root = json_root(d), *spec = json_get(root, "spec");
 	CLEANUP(mem_freep) char *drift = NULL;
+	CLEANUP(mem_freep) char *left = rollout_volumes_left(s);
 	bool tell;
 
 	meta_set_finalizer(d, root, FINALIZER_VM, true);
+	if (meta_annotation(root, ANN_VOLUMES_AT_ONCE))
+		meta_set_annotation(d, root, ANN_VOLUMES_AT_ONCE, left);
 	keep_uuid(s, d, root);
 	tell = note_drift(s, d, root, &drift);
 	nic_drop_absent(json_at(spec, "/template/spec"), rollout_nics_gone, s);

@@ -23,6 +23,9 @@ struct vm_seen {
 	 * there is none, or it can not be expanded just now, and nothing is compared. */
 	const struct json *template, *start;
 	const struct vm_types *types; /* NULL: nobody looked */
+	/* A claim of its namespace; NULL: there is none. No function: claims are not known. */
+	const struct obj *(*claim)(const void *claim_arg, const char *name);
+	const void *claim_arg;
 	const struct kv_config *config;
 	const struct vm_env *env;
 	int64_t now; /* wall ms */
@@ -124,6 +127,13 @@ void rollout_placement(const struct vm_seen *s, struct edits *r);
 void rollout_nics(const struct vm_seen *s, struct edits *r);
 /* The template's card is absent, and neither in the instance nor in its guest any more: for nic_drop_absent(). */
 bool rollout_nics_gone(const void *seen, const char *name);
+void rollout_volumes(const struct vm_seen *s, struct edits *r);
+/* Is this difference of volumes or disks, shown as spec_diff() does, left to rollout_volumes()? */
+bool rollout_volume_goes(const struct vm_seen *s, enum live_class class, const char *shown);
+/* Those of direct requests (decision 4), under either strategy and whatever else is staged. */
+void rollout_volumes_at_once(const struct vm_seen *s, struct edits *r);
+/* ANN_VOLUMES_AT_ONCE as it is to be: what the instance has not followed yet. NULL: nothing. Caller frees. */
+char *rollout_volumes_left(const struct vm_seen *s);
 /* What the cluster's configuration would give an instance that is started now, and this one has not: under opt-in a change like
  * others, else only told (decision 13). */
 void rollout_config(const struct vm_seen *s, struct edits *r);

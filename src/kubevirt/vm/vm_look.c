@@ -3,6 +3,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
+#include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vm/vm_impl.h"
 
 static bool is_ours(const struct obj *vmi, const struct obj *vm)
@@ -35,6 +36,19 @@ static const struct json *get_type(
 	return o ? obj_json(o) : NULL;
 }
 
+struct claim_look {
+	const struct look *l;
+	const char *ns;
+};
+
+static const struct obj *find_claim(const void *arg, const char *name)
+{
+	const struct claim_look *c = arg;
+	CLEANUP(mem_freep) char *key = name ? kind_key(c->ns, name) : NULL;
+
+	return key ? look_get(c->l, &kind_pvc, key) : NULL;
+}
+
 static void vm_decide(const struct look *l, const char *key, struct plan *out)
 {
 	struct kv_config config;
@@ -44,9 +58,12 @@ static void vm_decide(const struct look *l, const char *key, struct plan *out)
 	const struct obj *vmi = look_get(l, &kind_vmi, key);
 	struct it_lookup lookup = { .get = get_type, .arg = (void *)l };
 	struct vm_types types = { 0 };
+	const struct claim_look claims = { l, s.vm ? obj_namespace(s.vm) : "" };
 
 	if (!s.vm && !vmi)
 		return;
+	s.claim = find_claim;
+	s.claim_arg = &claims;
 	if (vmi && is_ours(vmi, s.vm))
 		s.vmi = vmi;
 	else
@@ -95,6 +112,24 @@ static void keys_of_revision(const struct look *l, const struct obj *o, key_emit
 	vm_keys_of_type(&kind_controllerrevision, look_cache(l, &kind_vm), o, emit, arg);
 }
 
+/* Only one that may be waited for as the destination of a volume is of interest. */
+static void key_users_of_claim(
+	const struct look *l, const struct obj *claim, key_emit_fn *emit, void *emit_arg)
+{
+	const struct obj *vm;
+
+	for (size_t i = 0; (vm = cache_at(look_cache(l, &kind_vm), i)); i++) {
+		if (!json_at(obj_json(vm), "/spec/updateVolumesStrategy") ||
+			!str_eq(obj_namespace(vm), obj_namespace(claim)))
+			continue;
+		JSON_EACH (it, json_at(obj_json(vm), "/spec/template/spec/volumes"))
+			if (str_eq(volume_claim(it.val), obj_name(claim))) {
+				emit(emit_arg, obj_key(vm));
+				break;
+			}
+	}
+}
+
 const struct controller vm_controller = {
 	.name = "vm",
 	.decide = vm_decide,
@@ -108,5 +143,6 @@ const struct controller vm_controller = {
 		{ .kind = &kind_preference, .keys = keys_of_preference },
 		{ .kind = &kind_clusterpreference, .keys = keys_of_clusterpreference },
 		{ .kind = &kind_kubevirt, .keys = key_every_vm },
+		{ .kind = &kind_pvc, .keys = key_users_of_claim },
 	},
 };

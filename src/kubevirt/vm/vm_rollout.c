@@ -24,6 +24,7 @@ void rollout_done(struct edits *r)
 	json_doc_free(r->vmi);
 	free(r->busy_message);
 	free(r->because);
+	free(r->meaning);
 	*r = (struct edits){ 0 };
 }
 
@@ -70,7 +71,8 @@ struct static_walk {
 };
 
 /* Is this one compared with the instance instead? */
-static bool left_to_live(const struct static_walk *w, enum live_class class, const struct json *is)
+static bool left_to_live(
+	const struct static_walk *w, enum live_class class, const char *shown, const struct json *is)
 {
 	switch (class) {
 	case LIVE_PLACEMENT:
@@ -82,6 +84,9 @@ static bool left_to_live(const struct static_walk *w, enum live_class class, con
 		return w->guest;
 	case LIVE_MEMORY_MAX:
 		return rollout_memory_max_goes(w->seen);
+	case LIVE_VOLUMES:
+	case LIVE_DISKS:
+		return rollout_volume_goes(w->seen, class, shown);
 	case LIVE_NEUTRAL_UUID: /* persisted from the instance: no change */
 		return str_eq(
 			json_str(is), json_at_str(obj_json(w->seen->vmi), "/spec/domain/firmware/uuid"));
@@ -97,7 +102,7 @@ static void on_static(
 	enum live_class class = live_class(dotted);
 	struct change *c;
 
-	if (left_to_live(w, class, b))
+	if (left_to_live(w, class, shown, b))
 		return;
 	CLEANUP(mem_freep) char *path = str_printf(TEMPLATE_SPEC ".%s", shown);
 	c = rollout_add(w->r, path, a, b, class);
@@ -192,12 +197,14 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	rollout_placement(s, ret);
 	rollout_memory_max(s, ret);
 	rollout_memory(s, ret);
+	rollout_volumes(s, ret);
 	compare_static(s, ret);
 	compare_metadata(s, ret);
 	rollout_config(s, ret);
 	block_the_rest(s, ret);
 	rollout_cpu_cancel(s, ret);
 	rollout_memory_cancel(s, ret);
+	rollout_volumes_at_once(s, ret);
 	raise_generation(s, ret);
 	rollout_synced(s, ret);
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/webhook/lifecycle_impl.h"
 
 /* ---- looking ---- */
 
@@ -60,7 +61,7 @@ static int vmi_conflict(struct err *e, const char *name, const char *text)
 
 /* ---- steps ---- */
 
-static struct json *add_step(
+struct json *lifecycle_add_step(
 	struct lifecycle_out *out, const struct kind *k, const char *sub, struct json_doc **ret_doc)
 {
 	MUST(out->n_steps < LIFECYCLE_STEPS_MAX);
@@ -71,7 +72,7 @@ static struct json *add_step(
 	return json_root(s->ops);
 }
 
-static void add_op(
+void lifecycle_add_op(
 	struct json_doc *d, struct json *ops, const char *op, const char *path, const struct json *value)
 {
 	struct json *o = json_new_obj(d);
@@ -86,19 +87,19 @@ static void add_op_str(
 	struct json_doc *d, struct json *ops, const char *op, const char *path, const char *value)
 {
 	CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
-	add_op(d, ops, op, path, json_new_str(v, value));
+	lifecycle_add_op(d, ops, op, path, json_new_str(v, value));
 }
 
 /* The run strategy in whichever field the user wrote it. */
 static void set_strategy(struct lifecycle_out *out, const struct json *vm, bool run)
 {
 	struct json_doc *d;
-	struct json *ops = add_step(out, &kind_vm, NULL, &d);
+	struct json *ops = lifecycle_add_step(out, &kind_vm, NULL, &d);
 
 	if (json_is_bool(json_at(vm, "/spec/running"))) {
 		CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
-		add_op(d, ops, "test", "/spec/running", json_new_bool(v, !run));
-		add_op(d, ops, "replace", "/spec/running", json_new_bool(v, run));
+		lifecycle_add_op(d, ops, "test", "/spec/running", json_new_bool(v, !run));
+		lifecycle_add_op(d, ops, "replace", "/spec/running", json_new_bool(v, run));
 		return;
 	}
 	add_op_str(d, ops, "test", "/spec/runStrategy", strategy_of(vm));
@@ -125,19 +126,19 @@ static int enqueue(struct lifecycle_out *out, const struct json *vm, struct json
 	if (json_len(old) && !lone_stop)
 		return err_set(e, ERR_INTERNAL, "unable to complete request: stop/start already underway");
 	struct json_doc *d;
-	struct json *ops = add_step(out, &kind_vm, "status", &d);
+	struct json *ops = lifecycle_add_step(out, &kind_vm, "status", &d);
 	if (!json_is_obj(json_get(vm, "status"))) {
 		CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
 		struct json *status = json_new_obj(v);
 		json_set_copy(v, status, "stateChangeRequests", wanted);
-		add_op(d, ops, "test", "/status", NULL);
-		add_op(d, ops, "add", "/status", status);
+		lifecycle_add_op(d, ops, "test", "/status", NULL);
+		lifecycle_add_op(d, ops, "add", "/status", status);
 		return 0;
 	}
-	add_op(d, ops, "test", "/status/stateChangeRequests", old);
-	add_op(d, ops, "add", "/status/stateChangeRequests", wanted);
+	lifecycle_add_op(d, ops, "test", "/status/stateChangeRequests", old);
+	lifecycle_add_op(d, ops, "add", "/status/stateChangeRequests", wanted);
 	if (json_at(vm, "/status/startFailure"))
-		add_op(d, ops, "remove", "/status/startFailure", NULL);
+		lifecycle_add_op(d, ops, "remove", "/status/startFailure", NULL);
 	return 0;
 }
 
@@ -171,10 +172,10 @@ static void set_grace(struct lifecycle_out *out, const struct json *vmi, int64_t
 	const struct json *old = json_at(vmi, path);
 	CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
 	struct json_doc *d;
-	struct json *ops = add_step(out, &kind_vmi, NULL, &d);
+	struct json *ops = lifecycle_add_step(out, &kind_vmi, NULL, &d);
 
-	add_op(d, ops, "test", path, old);
-	add_op(d, ops, old ? "replace" : "add", path, json_new_i64(v, seconds));
+	lifecycle_add_op(d, ops, "test", path, old);
+	lifecycle_add_op(d, ops, old ? "replace" : "add", path, json_new_i64(v, seconds));
 }
 
 /* ---- virtual machines ---- */
@@ -380,6 +381,10 @@ const struct lifecycle_verb lifecycle_verbs[] = {
 	{ "virtualmachines", "stop", "PUT", true, true, stop },
 	{ "virtualmachines", "restart", "PUT", true, true, restart },
 	{ "virtualmachines", "migrate", "PUT", true, true, migrate },
+	{ "virtualmachines", "addvolume", "PUT", true, true, lifecycle_vm_add_volume },
+	{ "virtualmachines", "removevolume", "PUT", true, true, lifecycle_vm_remove_volume },
+	{ "virtualmachineinstances", "addvolume", "PUT", false, true, lifecycle_vmi_add_volume },
+	{ "virtualmachineinstances", "removevolume", "PUT", false, true, lifecycle_vmi_remove_volume },
 	{ "virtualmachines", "expand-spec", "GET", true, false, expand_spec },
 	{ "virtualmachineinstances", "pause", "PUT", false, true, pause_vmi },
 	{ "virtualmachineinstances", "unpause", "PUT", false, true, unpause_vmi },

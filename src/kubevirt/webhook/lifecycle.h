@@ -31,6 +31,7 @@ struct lifecycle_out {
 	const struct json *reply; /* body of success, borrowed from the input or from made; NULL: empty */
 	struct json_doc *made;
 	bool dry_run;
+	bool again; /* when somebody else was faster: look, and decide afresh */
 };
 void lifecycle_done(struct lifecycle_out *out);
 

@@ -55,7 +55,8 @@ struct fetch {
 	void *arg;
 };
 /* again: the decision has to be made again; or, with an error, can not be made. */
-void fetch_init(struct fetch *f, struct virt_api *a, void (*again)(void *arg, const struct err *e), void *arg);
+void fetch_init(
+	struct fetch *f, struct virt_api *a, void (*again)(void *arg, const struct err *e), void *arg);
 void fetch_done(struct fetch *f);
 /* After a decision. True: it lacks something, which is being fetched; else it holds. */
 bool fetch_pending(struct fetch *f);
@@ -72,6 +73,7 @@ struct call {
 	struct lifecycle_out out;
 	struct fetch fetch;
 	size_t step;
+	int tries;
 	struct kube_call *kube;      /* in flight */
 	struct http_client *handler; /* to virt-handler */
 	struct http_call *handler_call;

@@ -15,6 +15,7 @@
 #include "kubevirt/webhook/server_impl.h"
 
 #define HANDLER_TIMEOUT_MS 15000
+#define TRIES_MAX 15 /* as KubeVirt's virtctl */
 
 static void call_free(void *arg)
 {
@@ -85,6 +86,7 @@ static void ask_handler(struct call *c)
 /* ---- steps ---- */
 
 static void next_step(struct call *c);
+static void look(struct call *c);
 
 static void step_done(void *arg, int status, const void *body, size_t len, const struct err *e)
 {
@@ -106,6 +108,15 @@ static void step_done(void *arg, int status, const void *body, size_t len, const
 	status_to_err(d ? json_root(d) : NULL, status, &mine);
 	if (mine.code == ERR_NOT_FOUND) {
 		call_fail(c, &mine);
+		return;
+	}
+	if (c->out.again && !s->create && strstr(mine.msg, "rejected our request") &&
+		++c->tries < TRIES_MAX) {
+		lifecycle_done(&c->out);
+		c->step = 0;
+		obj_unref(TAKE(c->vm));
+		obj_unref(TAKE(c->vmi));
+		look(c);
 		return;
 	}
 	/* A test operation that failed: somebody was faster. A create that was refused surfaces as 500 (kubevirt-api.md 2.1). */
