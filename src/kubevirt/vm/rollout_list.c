@@ -8,6 +8,7 @@
 #include "api/quantity.h"
 #include "base/mem.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/vm/vm_impl.h"
 
 #define MEMORY_PATH "spec.template.spec.domain.memory.guest"
@@ -78,6 +79,22 @@ static bool status_follows(const char *shown, const struct json *spec, const str
 	return named_in(spec, from + 1, len) == named_in(status, from + 1, len);
 }
 
+/* A card that is to leave has not left before it is gone from the status; a pulled cable shows there too. */
+static bool nic_follows(const char *shown, const struct json *vmi)
+{
+	const char *from = strchr(shown, '['), *to = from ? strchr(from, ']') : NULL;
+	CLEANUP(mem_freep) char *name = to ? mem_strndup(from + 1, (size_t)(to - from) - 1) : NULL;
+	const struct json *want = name ? nic_interface(json_get(vmi, "spec"), name) : NULL;
+	const struct json *has = name ? nic_named(json_at(vmi, "/status/interfaces"), name) : NULL;
+
+	if (!name)
+		return true;
+	if (!want || nic_absent(want))
+		return !has;
+	return has &&
+	       str_eq(json_get_str(want, "state"), "down") == str_eq(json_get_str(has, "linkState"), "down");
+}
+
 static bool guest_has(const struct json *vmi, enum live_class class, const char *shown)
 {
 	switch (class) {
@@ -90,8 +107,7 @@ static bool guest_has(const struct json *vmi, enum live_class class, const char 
 		return status_follows(
 			shown, json_at(vmi, "/spec/volumes"), json_at(vmi, "/status/volumeStatus"));
 	case LIVE_NICS:
-		return status_follows(shown, json_at(vmi, "/spec/domain/devices/interfaces"),
-			json_at(vmi, "/status/interfaces"));
+		return nic_follows(shown, vmi);
 	default:
 		return true;
 	}

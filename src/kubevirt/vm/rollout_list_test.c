@@ -118,6 +118,44 @@ static void what_is_staged_comes_first_and_takes_the_others_along(void **state)
 		"live nodeSelector.z \"a\" -> \"b\"|");
 }
 
+#define CARD(more) "{'name':'b','bridge':{}" more "}"
+#define CARDS(cards, nets)                                                       \
+	"{'domain':{'devices':{'interfaces':[{'name':'a','masquerade':{}}" cards \
+	"]}},'networks':[{'name':'a',"                                           \
+	"'pod':{}}" nets "]}"
+#define NET ",{'name':'b','multus':{'networkName':'x'}}"
+/* What the instance's spec has is live when its status says so. */
+static void cards_are_followed_into_the_guest(void **state)
+{
+	static const struct {
+		const char *card, *status, *word;
+	} rows[] = {
+		{ "," CARD(""), "", "applying" },
+		{ "," CARD(""), ",{'name':'b','linkState':'up'}", "live" },
+		{ "," CARD(",'state':'down'"), ",{'name':'b','linkState':'up'}", "applying" },
+		{ "," CARD(",'state':'down'"), ",{'name':'b','linkState':'down'}", "live" },
+		{ "," CARD(",'state':'up'"), ",{'name':'b','linkState':'down'}", "applying" },
+		{ "," CARD(",'state':'absent'"), ",{'name':'b','linkState':'up'}", "applying" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(mem_freep)
+		char *now =
+			str_printf("{'domain':{'devices':{'interfaces':[{'name':'a','masquerade':{}}%s]}},"
+				   "'networks':[{'name':'a','pod':{}}" NET "]}",
+				rows[i].card);
+		CLEANUP(mem_freep)
+		char *instance = str_printf(
+			"'spec':%s,'status':{" STARTED "'interfaces':[{'name':'a'}%s]}", now, rows[i].status);
+		struct story s = tell(CARDS("", ""), now, instance);
+
+		assert_true(s.edits.n > 0);
+		for (size_t n = 0; n < s.edits.n; n++)
+			assert_string_equal(change_state_name(s.edits.items[n].state), rows[i].word);
+		done(&s);
+	}
+}
+
 static void the_revision_that_the_instance_names_counts(void **state)
 {
 	struct story s = tell(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "2Gi"));
@@ -134,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_followed_into_the_guest),
 		cmocka_unit_test(what_is_staged_comes_first_and_takes_the_others_along),
+		cmocka_unit_test(cards_are_followed_into_the_guest),
 		cmocka_unit_test(the_revision_that_the_instance_names_counts),
 	};
 
