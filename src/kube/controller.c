@@ -154,14 +154,24 @@ static void ctrl_emit(void *arg, const char *key)
 	wq_add(c->queue, key);
 }
 
-static void ctrl_changed(void *arg, const struct obj *old, const struct obj *new)
+static void ctrl_emit_later(void *arg, const char *key)
 {
 	const struct watch_hook *h = arg;
 
+	wq_add_after(h->ctrl->queue, key, h->settle_ms);
+}
+
+static void ctrl_changed(void *arg, const struct obj *old, const struct obj *new)
+{
+	struct watch_hook *h = arg;
+	bool later = h->settle_ms > 0 && old && new && !obj_deleting(new);
+	key_emit_fn *emit = later ? ctrl_emit_later : ctrl_emit;
+	void *emit_arg = later ? (void *)h : (void *)h->ctrl;
+
 	if (old)
-		h->keys(&h->ctrl->look, old, ctrl_emit, h->ctrl);
+		h->keys(&h->ctrl->look, old, emit, emit_arg);
 	if (new)
-		h->keys(&h->ctrl->look, new, ctrl_emit, h->ctrl);
+		h->keys(&h->ctrl->look, new, emit, emit_arg);
 }
 
 static void ctrl_watch(struct ctrl *c, const struct controller_watch *w)
@@ -170,7 +180,7 @@ static void ctrl_watch(struct ctrl *c, const struct controller_watch *w)
 	struct watch_hook *h = &c->hooks[c->n_watches];
 
 	c->caches[c->n_watches++] = cache;
-	*h = (struct watch_hook){ .ctrl = c, .keys = w->keys };
+	*h = (struct watch_hook){ .ctrl = c, .keys = w->keys, .settle_ms = w->settle_ms };
 	if (w->keys)
 		cache_on_change(cache, ctrl_changed, h);
 	cache_on_moved(cache, ctrl_check, c);

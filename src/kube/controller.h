@@ -36,6 +36,7 @@ struct controller_watch {
 	key_map_fn *keys; /* NULL: only cached, wakes nobody */
 	index_fn *index;  /* index 0 of that cache, or NULL */
 	const char *label_selector, *field_selector, *ns;
+	int settle_ms; /* a change of an object wakes so much later, that others in a row need one look only; coming and going at once */
 };
 struct controller {
 	const char *name;

@@ -32,6 +32,7 @@ struct look {
 struct watch_hook {
 	struct ctrl *ctrl;
 	key_map_fn *keys;
+	int settle_ms;
 };
 struct ctrl {
 	struct controller_set *set;

@@ -9,6 +9,7 @@
 #include "kubevirt/vm/vm.h"
 #include "kubevirt/vmi/facts.h"
 
+#define VM_SETTLE_MS 20
 #define VM_REVISIONS_MAX 16 /* start revisions looked at; there are never more than two for long */
 
 /* All a pass may look at; borrowed, read only. */
