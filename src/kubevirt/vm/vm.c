@@ -123,7 +123,7 @@ static bool in_transit(const struct vm_seen *s)
 
 	if (vmi_phase(vmi) != VMI_RUNNING || vmi_guest_current(vmi) < 0)
 		return false;
-	return (vmi_guest_wanted(vmi) != vmi_guest_current(vmi) && !vmi_cond(vmi, COND_HOT_MEMORY)) ||
+	return (vmi_guest_wanted(vmi) != vmi_guest_requested(vmi) && !vmi_cond(vmi, COND_HOT_MEMORY)) ||
 	       (vmi_sockets_current(vmi) > 0 && vmi_sockets_wanted(vmi) != vmi_sockets_current(vmi) &&
 		       !vmi_cond(vmi, COND_HOT_CPU));
 }
