@@ -16,6 +16,7 @@
 #include "platform/apiserver/bootstrap.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
+#include "platform/apiserver/deadline.h"
 #include "platform/apiserver/expire.h"
 #include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
@@ -230,6 +231,7 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 	s->node_proxy_arg = spec->node_proxy_arg;
 	s->registry = registry_new();
 	s->metrics = metrics_new();
+	s->deadlines = deadlines_new(l);
 	s->flow = flow_new(l, &(struct flow_limits){ .seats_user = spec->max_inflight }, NULL);
 	s->tick = loop_timer_new(l, tick, s);
 	if (start(s, spec, e) < 0) {
@@ -286,6 +288,7 @@ void apiserver_free(struct apiserver *s)
 	for (int i = 0; s->http && i < LAST_TURNS; i++)
 		loop_step(s->loop, 0); /* what it said last, to those who keep their connection open */
 	flow_free(s->flow);
+	deadlines_free(s->deadlines);
 	audit_close(s->audit);
 	discovery_free(s->discovery);
 	openapi_free(s->openapi);

@@ -2,6 +2,7 @@
 /* The way of every request: who, on whose behalf, is it their turn, may they; then handler.c. */
 #include "platform/apiserver/audit.h"
 #include "platform/apiserver/auth.h"
+#include "platform/apiserver/deadline.h"
 #include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
@@ -16,6 +17,7 @@ struct visit {
 	struct request *r;
 	struct flow_entry turn;
 	struct audit_note *note;
+	struct deadline due;
 	struct rev_wait *wait; /* a token may be of another server's making */
 	bool fresh;
 	int status; /* of the answer that has begun */
@@ -27,6 +29,7 @@ static void visit_answered(void *arg, struct request *r, int status)
 	struct visit *v = arg;
 
 	v->status = status;
+	deadline_over(&v->due);
 	metrics_count(v->s, r, status);
 	flow_leave(v->s->flow, &v->turn);
 	if (v->note && str_eq(request_label_verb(r), "watch"))
@@ -145,6 +148,8 @@ static void visit_enter(struct visit *v)
 	if (impersonate(v->s, v->r, &e) < 0) {
 		audit_annotate(v->note, "authorization.k8s.io/decision", "forbid");
 		fail_forbidden(v->r, &i, &e);
+	} else if (takes_turns(v->r) && deadline_begin(v->s, &v->due, v->r, &i, &e) < 0) {
+		request_fail(v->r, &e, NULL, NULL, NULL);
 	} else if (takes_turns(v->r)) {
 		request_on_abort(v->r, visit_left, v);
 		flow_enter(v->s->flow, request_user(v->r)->name, &v->turn);

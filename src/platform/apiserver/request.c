@@ -704,6 +704,14 @@ void request_kill(struct request *r)
 	inproc_wake(r);
 }
 
+bool request_abandon(struct request *r)
+{
+	if (!r->abort_fn)
+		return false;
+	request_aborted(r);
+	return true;
+}
+
 void request_on_abort(struct request *r, loop_fn *fn, void *arg)
 {
 	r->abort_fn = fn;

@@ -12,6 +12,9 @@ struct request *request_new_http(struct loop *l, struct http_req *h);
 struct kube_transport request_transport(
 	struct loop *l, request_serve_fn *fn, void *arg, const struct user *u);
 
+/* Tells whoever works on it as if the client had left; then it is the caller's to answer. False: nobody can be told. */
+bool request_abandon(struct request *r);
+
 struct user *request_user_mut(struct request *r);
 /* Authentication is done: the user of an in-process request is fixed from the start. */
 bool request_in_process(const struct request *r);

@@ -29,6 +29,7 @@ struct token_cache;
 struct quotas;
 struct services;
 struct signer;
+struct deadlines;
 struct roles;
 struct accounts;
 struct converter;
@@ -82,6 +83,7 @@ struct apiserver {
 	struct converter *converter; /* convert.h; NULL: not needed yet */
 	unsigned plugins_off;        /* plugins.h */
 	struct flow *flow;           /* flow.h */
+	struct deadlines *deadlines; /* deadline.h */
 	struct audit *audit;         /* NULL: nobody wants it */
 };
 
