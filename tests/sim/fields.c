@@ -189,6 +189,23 @@ static void claim_drift(struct claims *c, const struct json *vm, const struct js
 	}
 }
 
+/* Another network needs a move, and MigrationRequired says so for as long as none is allowed. */
+static void claim_nic(struct claims *c, const struct guest *g, const struct json *spec,
+	const struct json *vmi, const char *name)
+{
+	CLEANUP(mem_freep) char *nic = str_printf("domain.devices.interfaces[%s]", name);
+	CLEANUP(mem_freep) char *net = str_printf("networks[%s]", name);
+	bool differs = !sim_nic_as_wanted((struct guest *)g, spec, name);
+	bool told = names(c->message, nic) || names(c->message, net);
+
+	if (differs && !told && vmi_cond_is(vmi, COND_MIGRATION_REQUIRED, "True"))
+		return;
+	c->expected += differs;
+	if (differs != told && !(differs && c->cut))
+		world_broken(c->w, "%s: card %s %s, but RestartRequired says \"%s\"", c->name, name,
+			differs ? "differs" : "is as wanted", c->message);
+}
+
 const struct json *world_start_template(struct world *w, const struct json *vmi)
 {
 	const char *name = json_at_str(vmi, "/status/virtualMachineRevisionName");
@@ -254,6 +271,8 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 			!same(json_at(json_get(vmi, "spec"), placed[i].at), json_at(spec, placed[i].at)));
 	claim(&c, "domain.memory.guest", quantity_bytes(json_at(spec, "/domain/memory/guest")) != g->memory);
 	claim(&c, "domain.cpu.sockets", json_i64(json_at(spec, "/domain/cpu/sockets")) != g->sockets);
+	claim_nic(&c, g, spec, vmi, "default");
+	claim_nic(&c, g, spec, vmi, "n0");
 	claim_drift(&c, vm, vmi, start, spec, &config);
 	if (config.rollout == ROLLOUT_STAGE) /* decision 4 */
 		c.expected +=

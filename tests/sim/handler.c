@@ -67,6 +67,7 @@ static struct json_doc *launcher_state(const struct guest *g)
 	if (g->state == GUEST_RUNS) {
 		tell_memory(d, g);
 		tell_cpus(d, g);
+		sim_nics_tell(d, g);
 	}
 	return d;
 }
@@ -181,6 +182,7 @@ static void guest_start_it(struct world *w, struct guest *g, const struct json *
 	g->sockets = g->boot_sockets = field(vmi, "/spec/domain/cpu/sockets");
 	g->cores = field(vmi, "/spec/domain/cpu/cores");
 	g->threads = field(vmi, "/spec/domain/cpu/threads");
+	sim_nics_new(g, vmi);
 	g->max_sockets = json_i64(json_at(vmi, "/spec/domain/cpu/maxSockets"));
 }
 
@@ -225,7 +227,7 @@ static void link_step(struct world *w, struct guest *g)
 	alive = launcher_alive(w, g);
 	if (f->connected && !alive) {
 		f->connected = false;
-		f->memory.busy = f->cpus.busy = false;
+		f->memory.busy = f->cpus.busy = f->nic.busy = false;
 		controllers_kick(w->handler, NAME, g->link.key);
 	} else if (!f->connected && alive && world_chance(w, 800)) {
 		f->connected = true;
@@ -234,7 +236,7 @@ static void link_step(struct world *w, struct guest *g)
 	/* What a launcher said last stands in its directory. */
 	if (f->connected || g->state != GUEST_NONE)
 		take_state(w, g);
-	if (f->memory.done || f->cpus.done)
+	if (f->memory.done || f->cpus.done || f->nic.done)
 		controllers_kick(w->handler, NAME, g->link.key);
 }
 
@@ -247,6 +249,7 @@ void launchers_step(struct world *w)
 			!world_chance(w, w->faults.slow))
 			take_memory(w, g);
 		sim_cpus_step(w, g);
+		sim_nics_step(w, g);
 		if (w->handler)
 			link_step(w, g);
 	}
@@ -311,6 +314,12 @@ static void act(
 	struct guest *g = world_guest(w, json_str_or(json_get(args, "uid"), ""));
 	struct guest_facts *f = &g->link.facts;
 
+	if (sim_nic_act(w, g, i)) {
+		if (str_eq(i->action, GUEST_NIC_SEEN))
+			controllers_kick(w->handler, NAME, i->key);
+		done(done_arg, NULL);
+		return;
+	}
 	if (str_eq(i->action, GUEST_ATTACH)) {
 		g->link.key = mem_strdup(i->key);
 		f->attached = true;

@@ -10,6 +10,7 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/migration/memory.h"
 #include "kubevirt/vmi/facts.h"
 #include "kubevirt/vmi/render.h"
@@ -84,6 +85,8 @@ static void put_target_pod(
 	json_set_copy(d, (struct json *)compute_in(json_at(root, "/status/containerStatuses"), NULL),
 		"resources", resources);
 	json_put_str(d, root, "/spec/nodeName", node);
+	meta_set_annotation(d, root, ANN_NETWORKS, meta_annotation(json_root(made), ANN_NETWORKS));
+	pod_networks(d, root);
 	cond_remove(d, json_get(root, "status"), "PodResizePending");
 	fake_api_put(w->api, &kind_pod, d);
 }
@@ -127,6 +130,9 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	g->link.facts.memory = (struct guest_memory){ 0 };
 	g->due_sockets = 0;
 	g->link.facts.cpus = (struct guest_cpus){ 0 };
+	g->link.facts.nic = (struct guest_nic){ 0 };
+	sim_nics_forget(g);
+	sim_nics_new(g, root);
 	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(g->memory, text));
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);

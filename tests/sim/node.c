@@ -140,6 +140,8 @@ static void agent_pod(struct world *w, const struct obj *pod)
 	}
 	e = edit(w, pod);
 	phase = json_str_or(json_get(e.status, "phase"), "");
+	if (!str_empty(json_at_str(e.root, "/spec/nodeName")) && !world_chance(w, w->faults.slow))
+		pod_networks(e.d, e.root);
 	if (str_empty(json_at_str(e.root, "/spec/nodeName"))) {
 		if (w->faults.unschedulable) {
 			cond(&e, COND_POD_SCHEDULED, "False", "Unschedulable",

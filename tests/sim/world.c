@@ -182,6 +182,8 @@ void world_done(struct world *w)
 	kube_client_free(w->user);
 	fake_api_free(w->api);
 	loop_free(w->loop);
+	for (size_t i = 0; i < w->n_guests; i++)
+		sim_nics_forget(&w->guests[i]);
 	str_done(&w->broken);
 	synced_keys_done(&w->synced);
 }

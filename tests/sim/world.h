@@ -27,6 +27,11 @@ struct sim_link {
 	struct guest_facts facts;
 	struct json_doc *state;
 };
+#define SIM_NICS_MAX 8
+struct sim_nic {
+	char name[16], network[16]; /* network "": the pod's */
+	bool tap, down;
+};
 struct guest {
 	char uid[37]; /* of its instance */
 	enum guest_state state;
@@ -41,6 +46,11 @@ struct guest {
 	int set_memory_calls;
 	int64_t ended_ms;
 	int64_t moved_ms; /* when its move is over; 0: it does not move */
+	struct sim_nic nics[SIM_NICS_MAX];
+	size_t n_nics;
+	char nic_name[16];         /* of the latest action */
+	struct json_doc *nic_args; /* of one that was asked for; NULL: none */
+	const char *nic_action;
 	struct sim_link link;
 };
 
@@ -128,6 +138,15 @@ void launchers_step(struct world *w);
 const struct obj *world_pod_of(struct world *w, const char *uid); /* that is not going */
 /* node.c */
 void node_step(struct world *w);
+/* nics.c */
+void edit_nics(struct world *w, const char *vm);
+bool pod_networks(struct json_doc *d, struct json *pod);
+void sim_nics_new(struct guest *g, const struct json *vmi);
+void sim_nics_tell(struct json_doc *d, const struct guest *g);
+void sim_nics_step(struct world *w, struct guest *g);
+void sim_nics_forget(struct guest *g);
+bool sim_nic_act(struct world *w, struct guest *g, const struct intent *i); /* false: not about cards */
+bool sim_nic_as_wanted(struct guest *g, const struct json *spec, const char *name);
 /* migrate.c */
 void migrations_step(struct world *w);
 /* fields.c: edits, and what must be said of them */
