@@ -124,6 +124,14 @@ static const char *pod_cpu(struct world *w, const char *which)
 	return json_str_or(json_get(json_get(json_get(c, "resources"), which), "cpu"), "(none)");
 }
 
+static const char *pod_memory(struct world *w)
+{
+	const struct json *pod = obj_json(world_pod_of(w, guest(w)->uid));
+	const struct json *c = compute_in(json_at(pod, "/status/containerStatuses"), NULL);
+
+	return json_str_or(json_at(c, "/resources/requests/memory"), "(none)");
+}
+
 static size_t events(struct world *w, const char *reason)
 {
 	const struct obj *o;
@@ -153,6 +161,7 @@ static void sockets_are_added_in_place(void **state)
 	run(w, 2);
 	assert_int_equal(vmi_number(w, "/spec/domain/cpu/maxSockets"), 8);
 	assert_string_equal(pod_cpu(w, "requests"), "200m");
+	assert_string_equal(pod_memory(w), "1320Mi");
 	sockets(w, 4);
 	assert_no_rr(w);
 	assert_int_equal(guest(w)->sockets, 4);
@@ -161,6 +170,7 @@ static void sockets_are_added_in_place(void **state)
 	assert_int_equal(vmi_number(w, "/status/currentCPUTopology/sockets"), 4);
 	assert_vmi(w, "/spec/domain/resources/requests/cpu", "(none)");
 	assert_string_equal(pod_cpu(w, "requests"), "400m");
+	assert_string_equal(pod_memory(w), "1336Mi"); /* 8Mi of overhead each (kubevirt-api.md 7.1) */
 	assert_null(vmi_cond(world_vmi(w, "v0"), COND_HOT_CPU));
 	assert_int_equal(events(w, "LiveUpdate"), 1);
 	assert_int_equal(events(w, "CPUUpdated"), 1);

@@ -84,7 +84,8 @@
 int hot_cpu_failures(const struct json *vmi, int64_t sockets);
 /* As ANN_RESIZE_REFUSED below, "SOCKETS MESSAGE". */
 #define ANN_CPU_RESIZE_REFUSED "coracle.dev/cpu-resize-refused"
-/* On a launcher pod: the cpuAllocationRatio it was made with. */
+/* On a launcher pod: the cpuAllocationRatio it was made with, and for how many vCPUs: the overhead of memory grows by theirs. */
+#define ANN_POD_VCPUS "coracle.dev/vcpus"
 #define ANN_CPU_RATIO "coracle.dev/cpu-allocation-ratio"
 
 /* Annotation by which the VMI controller tells the handler the value a failed change was about, so that a new value is a new

@@ -192,6 +192,17 @@ int64_t vmi_hot_cpu_target(const struct json *vmi)
 	return vmi_sockets_wanted(vmi);
 }
 
+int64_t vmi_vcpus_since(const struct json *vmi, const struct json *pod)
+{
+	const char *text = meta_annotation(pod, ANN_POD_VCPUS);
+	int64_t wanted = vcpu_count(json_at(vmi, "/spec/domain/cpu"));
+	int64_t has = vcpu_count(json_at(vmi, "/status/currentCPUTopology")), born;
+
+	if (!text || !str_to_i64(text, 1, INT32_MAX, &born))
+		return 0;
+	return (wanted > has ? wanted : has) - born;
+}
+
 void kv_config_cached(const struct cache *kubevirts, struct kv_config *ret)
 {
 	const struct obj *cr = cache_at(kubevirts, 0);

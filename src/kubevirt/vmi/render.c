@@ -10,6 +10,7 @@
 #include "api/quantity.h"
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "kubevirt/api/defaults.h"
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
@@ -77,6 +78,8 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	CLEANUP(mem_freep) char *name = launcher_pod_name(p->in->vmi);
 	CLEANUP(mem_freep) char *host = host_name(p);
 	CLEANUP(mem_freep) char *overhead = str_printf("%" PRId64, r->overhead);
+	CLEANUP(mem_freep)
+	char *vcpus = str_printf("%" PRId64, vcpu_count(json_at(p->vmi, "/spec/domain/cpu")));
 	CLEANUP(mem_freep) char *ratio = str_printf("%" PRId64, p->in->config->cpu_allocation_ratio);
 	CLEANUP(mem_freep) char *networks = nic_networks_wanted(p->vmi, NULL);
 
@@ -96,6 +99,7 @@ static void metadata(struct pod_draft *p, const struct pod_resources *r)
 	meta_set_annotation(p->d, p->root, ANN_MIGRATION_TRANSPORT_UNIX, "true");
 	meta_set_annotation(p->d, p->root, ANN_MEMORY_OVERHEAD, overhead);
 	meta_set_annotation(p->d, p->root, ANN_CPU_RATIO, ratio);
+	meta_set_annotation(p->d, p->root, ANN_POD_VCPUS, vcpus);
 	if (networks)
 		meta_set_annotation(p->d, p->root, ANN_NETWORKS, networks);
 	meta_add_owner(p->d, p->root, KV_API_VERSION, "VirtualMachineInstance", obj_name(p->in->vmi),

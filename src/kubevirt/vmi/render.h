@@ -22,6 +22,9 @@ void pod_resources_of(
 /* kubevirt-api.md 7.1: what QEMU and its helpers take beside the guest's memory. */
 int64_t pod_memory_overhead(const struct json *vmi, const struct kv_config *c);
 
+/* The part of it that so many vCPUs more (or fewer) make. */
+int64_t pod_vcpu_overhead(int64_t vcpus, const struct kv_config *c);
+
 struct render_pod_in {
 	const struct obj *vmi;
 	const struct kv_config *config;

@@ -6,6 +6,7 @@
 #include "kubevirt/vmi/render.h"
 
 #define MIB (1024LL * 1024)
+#define VCPU_MIB 8
 #define DEDICATED(vmi) json_bool(json_at(vmi, "/spec/domain/cpu/dedicatedCpuPlacement"))
 
 /* ---- memory overhead: a table of what counts how often ---- */
@@ -84,7 +85,7 @@ static const struct {
 	{ "log daemon", 25, once },
 	{ "machine daemon", 40, once },
 	{ "qemu", 50, once },
-	{ "vCPU", 8, per_vcpu },
+	{ "vCPU", VCPU_MIB, per_vcpu },
 	{ "I/O thread", 8, once },
 	{ "graphics device", 32, per_graphics },
 	{ "arm64 firmware", 128, on_arm },
@@ -108,6 +109,11 @@ int64_t pod_memory_overhead(const struct json *vmi, const struct kv_config *c)
 	if (added > 0)
 		sum += added;
 	return (int64_t)((double)sum * c->overhead_ratio);
+}
+
+int64_t pod_vcpu_overhead(int64_t vcpus, const struct kv_config *c)
+{
+	return (int64_t)((double)(vcpus * VCPU_MIB * MIB) * c->overhead_ratio);
 }
 
 static void cpu_resources(const struct json *vmi, const struct kv_config *c, struct pod_resources *ret)

@@ -35,6 +35,8 @@ static bool read_pod(struct hot *h)
 		return false;
 	if (text && !str_to_i64(text, 0, INT64_MAX, &overhead))
 		overhead = -1;
+	if (overhead >= 0)
+		overhead += pod_vcpu_overhead(vmi_vcpus_since(h->t->vmi, o), s->config);
 	pod_resources_of(h->t->vmi, s->config, overhead, &h->need);
 	h->request = quantity_bytes(json_at(c, "/resources/requests/memory"));
 	h->limit = quantity_bytes(json_at(c, "/resources/limits/memory"));
