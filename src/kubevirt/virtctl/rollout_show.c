@@ -116,6 +116,22 @@ static void add_value(const char *json, size_t max, struct str *out)
 }
 
 /* ---- for people ---- */
+/* Where a volume is on its way, as its status says. */
+static void add_phase(const struct rollout_view *v, const struct change *c, struct str *out)
+{
+	const char *from = strchr(c->path, '['), *to = from ? strchr(from, ']') : NULL;
+
+	JSON_EACH (it, to ? json_at(instance(v), "/status/volumeStatus") : NULL) {
+		const char *name = json_get_str(it.val, "name"), *message = json_get_str(it.val, "message");
+
+		if (name && strlen(name) == (size_t)(to - from) - 1 &&
+			!strncmp(name, from + 1, (size_t)(to - from) - 1))
+			str_addf(out, "      %s%s%s\n",
+				json_str_or(json_get(it.val, "phase"), "no phase yet"),
+				str_empty(message) ? "" : ": ", str_empty(message) ? "" : message);
+	}
+}
+
 static void add_waiting(const struct rollout_view *v, const struct change *c, struct str *out)
 {
 	const struct json *cond = NULL;
@@ -125,6 +141,8 @@ static void add_waiting(const struct rollout_view *v, const struct change *c, st
 		str_addf(out, "      %s\n", c->why);
 	if (c->state == CHANGE_GOING && v->edits->busy_message)
 		str_addf(out, "      waits: %s\n", v->edits->busy_message);
+	if (c->state == CHANGE_APPLYING && c->class == LIVE_VOLUMES)
+		add_phase(v, c, out);
 	if (c->state == CHANGE_APPLYING && c->class == LIVE_MEMORY)
 		cond = vmi_cond(instance(v), COND_HOT_MEMORY);
 	if (c->state == CHANGE_APPLYING && c->class == LIVE_CPU_SOCKETS)

@@ -7,6 +7,7 @@
 
 #include "api/quantity.h"
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/nics.h"
 #include "kubevirt/vm/vm_impl.h"
@@ -57,33 +58,31 @@ static bool guest_has_sockets(const struct json *vmi)
 	return !has || has == json_i64(json_at(vmi, "/spec/domain/cpu/sockets"));
 }
 
-static bool named_in(const struct json *list, const char *name, size_t len)
-{
-	JSON_EACH (it, list) {
-		const char *have = json_get_str(it.val, "name");
-		if (have && strlen(have) == len && !memcmp(have, name, len))
-			return true;
-	}
-	return false;
-}
-
-/* An item [name] that the spec has (or has not) is there (or gone) in the status as well. */
-static bool status_follows(const char *shown, const struct json *spec, const struct json *status)
+/* What stands in brackets; NULL: nothing. Caller frees. */
+static char *name_in(const char *shown)
 {
 	const char *from = strchr(shown, '['), *to = from ? strchr(from, ']') : NULL;
-	size_t len;
 
-	if (!to)
+	return to ? mem_strndup(from + 1, (size_t)(to - from) - 1) : NULL;
+}
+
+/* Plugged is what is Ready (volumes that were there at the start have no phase), unplugged what is gone. */
+static bool volume_follows(const char *shown, const struct json *vmi)
+{
+	CLEANUP(mem_freep) char *name = name_in(shown);
+	const struct json *want = name ? nic_named(json_at(vmi, "/spec/volumes"), name) : NULL;
+	const struct json *has = name ? nic_named(json_at(vmi, "/status/volumeStatus"), name) : NULL;
+	const char *phase = json_get_str(has, "phase");
+
+	if (!name)
 		return true;
-	len = (size_t)(to - from) - 1;
-	return named_in(spec, from + 1, len) == named_in(status, from + 1, len);
+	return want ? has && (str_empty(phase) || str_eq(phase, VOLUME_READY)) : !has;
 }
 
 /* A card that is to leave has not left before it is gone from the status; a pulled cable shows there too. */
 static bool nic_follows(const char *shown, const struct json *vmi)
 {
-	const char *from = strchr(shown, '['), *to = from ? strchr(from, ']') : NULL;
-	CLEANUP(mem_freep) char *name = to ? mem_strndup(from + 1, (size_t)(to - from) - 1) : NULL;
+	CLEANUP(mem_freep) char *name = name_in(shown);
 	const struct json *want = name ? nic_interface(json_get(vmi, "spec"), name) : NULL;
 	const struct json *has = name ? nic_named(json_at(vmi, "/status/interfaces"), name) : NULL;
 
@@ -104,8 +103,7 @@ static bool guest_has(const struct json *vmi, enum live_class class, const char 
 		return guest_has_sockets(vmi);
 	case LIVE_VOLUMES:
 	case LIVE_DISKS:
-		return status_follows(
-			shown, json_at(vmi, "/spec/volumes"), json_at(vmi, "/status/volumeStatus"));
+		return volume_follows(shown, vmi);
 	case LIVE_NICS:
 		return nic_follows(shown, vmi);
 	default:

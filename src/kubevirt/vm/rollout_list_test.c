@@ -156,6 +156,37 @@ static void cards_are_followed_into_the_guest(void **state)
 	}
 }
 
+static void volumes_are_followed_into_the_guest(void **state)
+{
+	static const char with[] =
+		"{'domain':{'devices':{'disks':[{'name':'d','disk':{'bus':'scsi'}}]}},'volumes':[{"
+		"'name':'d','persistentVolumeClaim':{'claimName':'c','hotpluggable':true}}]}";
+	static const char without[] = "{'domain':{'devices':{'disks':[]}},'volumes':[]}";
+	static const struct {
+		bool plug;
+		const char *status, *word;
+	} rows[] = {
+		{ true, "", "applying" },
+		{ true, "{'name':'d','phase':'Pending'}", "applying" },
+		{ true, "{'name':'d','phase':'Ready'}", "live" },
+		{ false, "{'name':'d','phase':'Detaching'}", "applying" },
+		{ false, "", "live" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *start = rows[i].plug ? without : with, *now = rows[i].plug ? with : without;
+		CLEANUP(mem_freep)
+		char *instance = str_printf(
+			"'spec':%s,'status':{" STARTED "'volumeStatus':[%s]}", now, rows[i].status);
+		struct story s = tell(start, now, instance);
+
+		assert_true(s.edits.n > 0);
+		for (size_t n = 0; n < s.edits.n; n++)
+			assert_string_equal(change_state_name(s.edits.items[n].state), rows[i].word);
+		done(&s);
+	}
+}
+
 static void the_revision_that_the_instance_names_counts(void **state)
 {
 	struct story s = tell(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "2Gi"));
@@ -173,6 +204,7 @@ int main(void)
 		cmocka_unit_test(memory_is_followed_into_the_guest),
 		cmocka_unit_test(what_is_staged_comes_first_and_takes_the_others_along),
 		cmocka_unit_test(cards_are_followed_into_the_guest),
+		cmocka_unit_test(volumes_are_followed_into_the_guest),
 		cmocka_unit_test(the_revision_that_the_instance_names_counts),
 	};
 
