@@ -170,6 +170,40 @@ static void ways_back(const struct vm_seen *s, struct edits *r)
 			->state = CHANGE_APPLYING;
 }
 
+static bool touched(const struct edits *r, const char *path)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (overlaps(r->items[i].path, path))
+			return true;
+	return false;
+}
+
+/* Likewise what was plugged and has not quite left, or is being plugged again. */
+static void devices_on_their_way(const struct vm_seen *s, struct edits *r, const char *list,
+	const struct json *status, bool (*follows)(const char *shown, const struct json *vmi),
+	enum live_class class)
+{
+	const struct json *vmi = obj_json(s->vmi);
+
+	JSON_EACH (it, status) {
+		const char *name = json_get_str(it.val, "name");
+		CLEANUP(mem_freep)
+		char *path = str_printf("spec.template.spec.%s[%s]", list, name ? name : "");
+		CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+		struct json *item = json_new_obj(d);
+		bool wanted =
+			name && nic_named(json_at(vmi, class == LIVE_NICS ? "/spec/domain/devices/interfaces"
+									  : "/spec/volumes"),
+					name);
+
+		if (str_empty(name) || touched(r, path) || follows(path, vmi))
+			continue;
+		json_set_str(d, item, "name", name);
+		rollout_add(r, path, wanted ? NULL : item, wanted ? item : NULL, class)->state =
+			CHANGE_APPLYING;
+	}
+}
+
 static void staged_first(struct edits *r)
 {
 	size_t at = 0;
@@ -211,5 +245,9 @@ void rollout_list(const struct rollout_in *in, struct edits *ret)
 	w.n_pending = ret->n;
 	spec_diff("", json_get(s.start, "spec"), json_get(s.template, "spec"), on_difference, &w);
 	ways_back(&s, ret);
+	devices_on_their_way(&s, ret, "volumes", json_at(obj_json(s.vmi), "/status/volumeStatus"),
+		volume_follows, LIVE_VOLUMES);
+	devices_on_their_way(&s, ret, "domain.devices.interfaces",
+		json_at(obj_json(s.vmi), "/status/interfaces"), nic_follows, LIVE_NICS);
 	staged_first(ret);
 }

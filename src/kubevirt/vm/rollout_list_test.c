@@ -187,6 +187,21 @@ static void volumes_are_followed_into_the_guest(void **state)
 	}
 }
 
+/* Plugged and unplugged since the start: the template says nothing of it any more. */
+static void what_has_not_quite_left_is_told(void **state)
+{
+	TELLS(CARDS("", ""), CARDS("", ""),
+		"'spec':" CARDS("", "") ",'status':{" STARTED "'interfaces':[{'name':'a'},{'ipAddress':'x'}],"
+					"'volumeStatus':[{'name':'d','phase':'Detaching'}]}",
+		"applying volumes[d] {\"name\":\"d\"} -> -|");
+	TELLS(CARDS("", ""), CARDS("", ""),
+		"'spec':" CARDS("", "") ",'status':{" STARTED "'interfaces':[{'name':'a'},{'name':'b'}]}",
+		"applying domain.devices.interfaces[b] {\"name\":\"b\"} -> -|");
+	TELLS(CARDS("", ""), CARDS("", ""),
+		"'spec':" CARDS("", "") ",'status':{" STARTED "'interfaces':[{'name':'a','linkState':'up'}]}",
+		"");
+}
+
 static void the_revision_that_the_instance_names_counts(void **state)
 {
 	struct story s = tell(MEMORY("1Gi"), MEMORY("2Gi"), GUEST("2Gi", "2Gi"));
@@ -205,6 +220,7 @@ int main(void)
 		cmocka_unit_test(what_is_staged_comes_first_and_takes_the_others_along),
 		cmocka_unit_test(cards_are_followed_into_the_guest),
 		cmocka_unit_test(volumes_are_followed_into_the_guest),
+		cmocka_unit_test(what_has_not_quite_left_is_told),
 		cmocka_unit_test(the_revision_that_the_instance_names_counts),
 	};
 
