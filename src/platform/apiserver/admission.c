@@ -101,28 +101,20 @@ static void finish(struct admission *a)
 }
 
 /* ---- the review ---- */
-static void set_gvk(struct json_doc *d, struct json *r, const char *key, const struct kind *k,
-	const char *last, const char *value)
+/* What it is about, as those see it who are asked. */
+static struct admission_in in_of(const struct admission *a)
 {
-	struct json *o = json_need_obj(d, r, key);
-
-	json_set_str(d, o, "group", k->group);
-	json_set_str(d, o, "version", k->version);
-	json_set_str(d, o, last, value);
-}
-
-/* pods/eviction carries an Eviction, /scale a Scale. */
-static struct kind body_kind(const struct resource *res, const char *sub)
-{
-	const struct subresource *s = str_empty(sub) ? NULL : resource_sub(res, sub);
-	struct kind k = *res->kind;
-
-	if (s && s->kind) {
-		k.kind = s->kind;
-		k.group = s->group ? s->group : k.group;
-		k.version = s->version ? s->version : k.version;
-	}
-	return k;
+	return (struct admission_in){ .res = a->res,
+		.sub = a->sub,
+		.operation = a->operation,
+		.ns = a->ns,
+		.name = a->name,
+		.user = &a->user,
+		.dry_run = a->dry_run,
+		.old = a->old,
+		.object = a->object ? json_root(a->object) : NULL,
+		.options = a->options ? json_root(a->options) : NULL,
+		.options_kind = a->options_kind };
 }
 
 /* The request's object and the old one as the webhook gets them. */
@@ -172,39 +164,19 @@ static const char *review_version(const struct hook *h)
 	return "admission.k8s.io/v1";
 }
 
-static bool is_namespace(const struct admission *a)
-{
-	return str_empty(a->res->kind->group) && str_eq(a->res->kind->plural, "namespaces");
-}
-
 static struct json_doc *review_of(struct turn *t)
 {
 	const struct admission *a = t->a;
 	struct json_doc *d = json_lit("{'kind':'AdmissionReview','apiVersion':'','request':{}}");
 	struct json *r = json_get(json_root(d), "request");
-	const char *ns = is_namespace(a) ? a->name : a->ns;
-	struct kind sent = body_kind(t->res, a->sub), asked = body_kind(a->res, a->sub);
+	struct admission_in in = in_of(a);
 
 	crypto_uuid(t->uid);
 	json_set_str(d, json_root(d), "apiVersion", review_version(t->hook));
 	json_set_str(d, r, "uid", t->uid);
-	set_gvk(d, r, "kind", &sent, "kind", sent.kind);
-	set_gvk(d, r, "resource", t->res->kind, "resource", t->res->kind->plural);
-	set_gvk(d, r, "requestKind", &asked, "kind", asked.kind);
-	set_gvk(d, r, "requestResource", a->res->kind, "resource", a->res->kind->plural);
-	if (!str_empty(a->sub)) {
-		json_set_str(d, r, "subResource", a->sub);
-		json_set_str(d, r, "requestSubResource", a->sub);
-	}
-	if (!str_empty(a->name))
-		json_set_str(d, r, "name", a->name);
-	if (!str_empty(ns))
-		json_set_str(d, r, "namespace", ns);
-	json_set_str(d, r, "operation", a->operation);
-	user_to_json(d, json_need_obj(d, r, "userInfo"), &a->user);
+	admission_describe(d, r, &in, t->res);
 	set_object(d, r, "object", object_of(t));
 	set_object(d, r, "oldObject", old_of(t));
-	json_set_bool(d, r, "dryRun", a->dry_run);
 	set_options(d, r, a);
 	return d;
 }
@@ -564,17 +536,7 @@ static bool body_is_resource(const struct admission *a)
 static bool conditions_hold(struct turn *t)
 {
 	const struct admission *a = t->a;
-	struct admission_in in = { .res = a->res,
-		.sub = a->sub,
-		.operation = a->operation,
-		.ns = a->ns,
-		.name = a->name,
-		.user = &a->user,
-		.dry_run = a->dry_run,
-		.old = a->old,
-		.object = a->object ? json_root(a->object) : NULL,
-		.options = a->options ? json_root(a->options) : NULL,
-		.options_kind = a->options_kind };
+	struct admission_in in = in_of(a);
 	struct request_values v;
 	struct err e = { 0 };
 	int holds;

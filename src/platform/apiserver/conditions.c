@@ -101,6 +101,7 @@ static void add_kind(struct json_doc *d, struct json *o, const char *key, const 
 	json_set_str(d, g, last, value);
 }
 
+/* pods/eviction carries an Eviction, /scale a Scale. */
 static struct kind kind_of_body(const struct resource *res, const char *sub)
 {
 	const struct subresource *s = str_empty(sub) ? NULL : resource_sub(res, sub);
@@ -114,10 +115,16 @@ static struct kind kind_of_body(const struct resource *res, const char *sub)
 	return k;
 }
 
-static struct json *request_json(struct json_doc *d, const struct admission_in *in, struct resource *as)
+static bool is_namespace(const struct resource *res)
 {
-	struct json *o = json_new_obj(d);
+	return str_empty(res->kind->group) && str_eq(res->kind->plural, "namespaces");
+}
+
+void admission_describe(
+	struct json_doc *d, struct json *o, const struct admission_in *in, const struct resource *as)
+{
 	struct kind sent = kind_of_body(as, in->sub), asked = kind_of_body(in->res, in->sub);
+	const char *ns = is_namespace(in->res) ? in->name : in->ns; /* its own */
 
 	add_kind(d, o, "kind", &sent, "kind", sent.kind);
 	add_kind(d, o, "resource", as->kind, "resource", as->kind->plural);
@@ -129,11 +136,18 @@ static struct json *request_json(struct json_doc *d, const struct admission_in *
 	}
 	if (!str_empty(in->name))
 		json_set_str(d, o, "name", in->name);
-	if (!str_empty(in->ns))
-		json_set_str(d, o, "namespace", in->ns);
+	if (!str_empty(ns))
+		json_set_str(d, o, "namespace", ns);
 	json_set_str(d, o, "operation", in->operation);
 	user_to_json(d, json_need_obj(d, o, "userInfo"), in->user);
 	json_set_bool(d, o, "dryRun", in->dry_run);
+}
+
+static struct json *request_json(struct json_doc *d, const struct admission_in *in, const struct resource *as)
+{
+	struct json *o = json_new_obj(d);
+
+	admission_describe(d, o, in, as);
 	json_set_copy(d, o, "options", in->options);
 	if (!in->options)
 		json_set(d, o, "options", json_new_obj(d));

@@ -40,6 +40,10 @@ void request_values_init(
 	struct request_values *v, struct apiserver *s, const struct admission_in *in, struct resource *as);
 void request_values_done(struct request_values *v);
 
+/* What the request is, as webhooks are sent it and expressions see it: all but the objects and options. */
+void admission_describe(
+	struct json_doc *d, struct json *to, const struct admission_in *in, const struct resource *as);
+
 /* ---- match conditions ---- */
 struct match_conditions;
 /* list: [{name, expression}]; NULL with e: one of them does not compile. Empty lists give NULL without e. */
