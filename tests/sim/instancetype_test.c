@@ -397,6 +397,7 @@ static void expand_leaves_those_that_have_revisions_and_expand_all_does_not(void
 	world_run(w, SOON);
 	assert_null(json_at(world_vm(w, "v0"), "/spec/instancetype"));
 	assert_string_equal(vm_text(w, "/spec/template/spec/domain/memory/guest"), "1Gi");
+	assert_non_null(revision(w, "v0-small-v1beta1-uid-small-1")); /* of what runs */
 	/* what runs is what the VM says: nothing to restart for */
 	assert_no_rr(w);
 	assert_int_equal(vmi_phase(world_vmi(w, "v0")), VMI_RUNNING);
@@ -406,6 +407,9 @@ static void expand_leaves_those_that_have_revisions_and_expand_all_does_not(void
 	edit(w, "{'template':{'spec':{'hostname':'b'}}}");
 	assert_rr(w, T1 ": spec.template.spec.hostname (none) -> \"b\"");
 	assert_true(world_quiet(w, 600000));
+	restart(w);
+	assert_null(revision(w, "v0-small-v1beta1-uid-small-1"));
+	assert_no_rr(w);
 }
 
 /* ---- random people: whatever they do to types and names, the guest has what its revision says or it is told ---- */

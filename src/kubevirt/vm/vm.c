@@ -46,6 +46,7 @@ static void plan_start(
 		if (!str_eq(obj_name(s->revisions[i]), name))
 			plan_delete(out, &kind_controllerrevision, obj_key(s->revisions[i]),
 				obj_uid(s->revisions[i]), -1);
+	vm_types_forget(s, out);
 }
 
 static void plan_stop(const struct vm_seen *s, struct plan *out)

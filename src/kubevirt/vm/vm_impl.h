@@ -24,6 +24,9 @@ struct vm_seen {
 	 * there is none, or it can not be expanded just now, and nothing is compared. */
 	const struct json *template, *start;
 	const struct vm_types *types; /* NULL: nobody looked */
+	const struct obj
+		*kept[VM_REVISIONS_MAX]; /* revisions of types and preferences that belong to the VM */
+	size_t n_kept;
 	/* A claim of its namespace; NULL: there is none. No function: claims are not known. */
 	const struct obj *(*claim)(const void *claim_arg, const char *name);
 	const void *claim_arg;
@@ -93,6 +96,8 @@ void vm_types_look(struct vm_seen *s, struct it_lookup *l, struct vm_types *t);
 void vm_types_done(struct vm_types *t);
 /* True: this pass only rewrites the VM without instance type and preference. */
 bool vm_types_rewrite(const struct vm_seen *s, struct plan *out);
+/* A start of a VM that names nothing: revisions of what it named, which nothing needs any more, go. */
+void vm_types_forget(const struct vm_seen *s, struct plan *out);
 /* Makes the revisions that are missing and refers to them in the status. */
 void vm_types_keep(const struct vm_seen *s, struct vm_turn *t, struct plan *out);
 /* "spec.instancetype.name "a" -> "b"": what the VM names now and did not at its start. Caller frees; NULL: the same. */

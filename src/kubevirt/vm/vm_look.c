@@ -19,10 +19,16 @@ static void look_revisions(const struct look *l, struct vm_seen *s)
 	const struct obj *o;
 	int64_t generation;
 
-	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++)
-		if (!obj_deleting(o) && vm_revision_of(o, s->vm, &generation) &&
-			s->n_revisions < VM_REVISIONS_MAX)
-			s->revisions[s->n_revisions++] = o;
+	for (size_t i = 0; (o = cache_index_at(c, 0, obj_uid(s->vm), i)); i++) {
+		if (obj_deleting(o))
+			continue;
+		if (vm_revision_of(o, s->vm, &generation)) {
+			if (s->n_revisions < VM_REVISIONS_MAX)
+				s->revisions[s->n_revisions++] = o;
+		} else if (meta_label(obj_json(o), LABEL_IT_NAME) && s->n_kept < VM_REVISIONS_MAX) {
+			s->kept[s->n_kept++] = o;
+		}
+	}
 	s->revision = rollout_revision(s->vm, s->vmi, s->revisions, s->n_revisions);
 }
 

@@ -197,6 +197,12 @@ void vm_types_keep(const struct vm_seen *s, struct vm_turn *t, struct plan *out)
 	}
 }
 
+void vm_types_forget(const struct vm_seen *s, struct plan *out)
+{
+	for (size_t i = 0; !names_any(obj_json(s->vm)) && i < s->n_kept; i++)
+		plan_delete(out, &kind_controllerrevision, obj_key(s->kept[i]), obj_uid(s->kept[i]), -1);
+}
+
 /* ---- who has to be looked at when something appears ---- */
 static char *index_value(const struct kind *k, const char *ns, const char *name)
 {
