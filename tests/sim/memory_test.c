@@ -277,6 +277,52 @@ static void the_overhead_ratio_is_told_while_it_is_under_way(void **state)
 	assert_int_equal(guest(w)->memory, 2 * GI);
 }
 
+/* ---- limits that the namespace wants: kubevirt-api.md 7.1 ---- */
+static const char *pod_memory(struct world *w, const char *which)
+{
+	const struct json *c = compute_in(
+		json_at(obj_json(world_pod_of(w, meta_str(world_vmi(w, "v0"), "uid"))), "/spec/containers"),
+		NULL);
+
+	return json_str_or(json_at(json_get(json_get(c, "resources"), which), "/memory"), "(none)");
+}
+
+static void a_quota_of_limits_gives_the_pod_one_which_grows_with_it(void **state)
+{
+	struct world *w = *state;
+
+	fake_api_put(w->api, &kind_namespace, json_lit("{'metadata':{'name':'default'}}"));
+	fake_api_put(w->api, &kind_resourcequota,
+		json_lit("{'metadata':{'namespace':'default','name':'q'},'spec':{'hard':{'limits.memory':'"
+			 "64Gi'}}}"));
+	world_run(w, SOON);
+	run_vm(w, "", "'guest':'1Gi'");
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	assert_string_equal(pod_memory(w, "limits"), "2624Mi");
+	memory(w, "'guest':'2Gi'");
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
+	assert_string_equal(pod_memory(w, "limits"), "4672Mi");
+	memory(w, "'guest':'1Gi'");
+	assert_string_equal(pod_memory(w, "limits"), "2624Mi");
+	assert_true(world_quiet(w, HOUR));
+}
+
+static void the_namespace_says_how_much_of_a_limit(void **state)
+{
+	struct world *w = *state;
+
+	fake_api_put(w->api, &kind_namespace,
+		json_lit("{'metadata':{'name':'default','labels':{'alpha.kubevirt.io/"
+			 "auto-memory-limits-ratio':'1.5'}}}"));
+	fake_api_put(w->api, &kind_resourcequota,
+		json_lit("{'metadata':{'namespace':'default','name':'q'},'spec':{'hard':{'limits.memory':'"
+			 "64Gi'}}}"));
+	world_run(w, SOON);
+	run_vm(w, "", "'guest':'1Gi'");
+	assert_string_equal(pod_memory(w, "limits"), "1968Mi");
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void)
 {
@@ -291,6 +337,8 @@ int main(void)
 		T(a_later_attempt_may_do),
 		T(what_comes_late_still_counts),
 		T(huge_pages_wait_for_a_migration),
+		T(a_quota_of_limits_gives_the_pod_one_which_grows_with_it),
+		T(the_namespace_says_how_much_of_a_limit),
 		T(the_overhead_ratio_is_told_while_it_is_under_way),
 	};
 

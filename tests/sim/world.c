@@ -12,8 +12,8 @@
 
 static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt, &kind_vmim };
 static const struct kind *const plain_kinds[] = { &kind_pod, &kind_pvc, &kind_node, &kind_event,
-	&kind_controllerrevision, &kind_instancetype, &kind_clusterinstancetype, &kind_preference,
-	&kind_clusterpreference };
+	&kind_namespace, &kind_resourcequota, &kind_controllerrevision, &kind_instancetype,
+	&kind_clusterinstancetype, &kind_preference, &kind_clusterpreference };
 
 void world_broken(struct world *w, const char *fmt, ...)
 {

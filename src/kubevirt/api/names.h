@@ -61,6 +61,7 @@
 #define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
 #define LABEL_POD_CPU_LIMITS "kubevirt.io/vmi-pod-cpu-resource-limits"
 #define LABEL_POD_MEMORY_REQUESTS "kubevirt.io/vmi-pod-memory-resource-requests"
+#define LABEL_AUTO_LIMIT_RATIO "alpha.kubevirt.io/auto-memory-limits-ratio" /* on a namespace */
 #define LABEL_MEMORY_OVERHEAD_RATIO "kubevirt.io/memory-hotplug-overhead-ratio"
 #define LABEL_VOLUME_UPDATE_MIGRATION "kubevirt.io/volume-update-migration"
 #define LABEL_ARCH "kubernetes.io/arch"

@@ -135,7 +135,10 @@ static void resources(struct pod_draft *p, const struct pod_resources *r)
 	set_millis(p, "requests", r->cpu_request);
 	set_millis(p, "limits", r->cpu_limit);
 	set_bytes(p, "requests", "memory", r->memory_request);
-	set_bytes(p, "limits", "memory", r->memory_limit);
+	set_bytes(p, "limits", "memory",
+		r->memory_limit < 0 && p->in->auto_limit > 0
+			? (int64_t)((double)r->memory_request * p->in->auto_limit)
+			: r->memory_limit);
 	set_resource(p, "requests", "ephemeral-storage", "50M");
 	if (r->hugepage_size) {
 		CLEANUP(mem_freep) char *name = str_printf("hugepages-%s", r->hugepage_size);

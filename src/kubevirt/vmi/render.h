@@ -29,7 +29,8 @@ struct render_pod_in {
 	const struct obj *vmi;
 	const struct kv_config *config;
 	const char *launcher_image, *host_dir;
-	bool kvm;     /* nodes offer devices.kubevirt.io/kvm */
+	bool kvm; /* nodes offer devices.kubevirt.io/kvm */
+	double auto_limit; /* memory limit of a pod that has none, in requests: its namespace wants one; 0: it does not */
 	bool foreign; /* no node is of the guest's architecture, but some emulate it */
 	/* A claim of the instance's namespace, NULL: there is none. No function: nothing is known of claims. */
 	const struct obj *(*claim)(const void *claim_arg, const char *name);

@@ -57,6 +57,7 @@ struct render_pod_in vmi_render_in(const struct vmi_seen *s)
 		.host_dir = s->env->host_dir,
 		.kvm = s->kvm,
 		.foreign = s->foreign,
+		.auto_limit = s->auto_limit,
 		.claim = s->claim,
 		.claim_arg = s->claim_arg };
 }

@@ -8,6 +8,8 @@
 #include "kubevirt/vmi/vmi.h"
 
 #define VMI_PODS_MAX 8
+#define AUTO_LIMIT_RATIO 2.0 /* kubevirt-api.md 7.1 */
+#define AUTO_LIMIT_MAX 1000.0
 #define VMI_ATTACHMENTS_MAX 256
 /* An instance that has ended has its launcher told so by virt-handler; when that does not happen, the pod goes after this. */
 #define VMI_FINAL_POD_MS 60000
@@ -25,6 +27,7 @@ struct vmi_seen {
 	const struct kv_config *config;
 	const struct vmi_env *env;
 	bool kvm, foreign;
+	double auto_limit;      /* see struct render_pod_in */
 	const struct obj *node; /* that it runs on; NULL: none, or not known */
 	int64_t now;
 };

@@ -8,6 +8,8 @@
 #include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vmi/vmi_impl.h"
 
+#include <stdlib.h>
+
 #include <string.h>
 
 /* The launcher that counts: one that is not going, else any. */
@@ -70,6 +72,20 @@ static bool only_emulated(const struct look *l, const char *arch)
 	return emulated;
 }
 
+/* kubevirt-api.md 7.1: where a quota counts limits of memory a pod without one is refused, so it gets one. */
+static double auto_limit(const struct look *l, const char *ns)
+{
+	const struct obj *o, *space = look_get(l, &kind_namespace, ns);
+	const char *label = space ? meta_label(obj_json(space), LABEL_AUTO_LIMIT_RATIO) : NULL;
+	double ratio = label ? strtod(label, NULL) : 0;
+
+	for (size_t i = 0; (o = cache_at(look_cache(l, &kind_resourcequota), i)); i++)
+		if (str_eq(obj_namespace(o), ns) &&
+			json_get(json_at(obj_json(o), "/spec/hard"), "limits.memory"))
+			return ratio >= 1 && ratio <= AUTO_LIMIT_MAX ? ratio : AUTO_LIMIT_RATIO;
+	return 0;
+}
+
 static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 {
 	struct kv_config config;
@@ -85,6 +101,7 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 	const struct claim_look claims = { l, obj_namespace(s.vmi) };
 	s.claim = find_claim;
 	s.claim_arg = &claims;
+	s.auto_limit = auto_limit(l, obj_namespace(s.vmi));
 	s.kvm = any_node_offers_kvm(l);
 	s.foreign = only_emulated(l, json_at_str(obj_json(s.vmi), "/spec/architecture"));
 	vmi_decide_seen(&s, out);
@@ -154,5 +171,7 @@ const struct controller vmi_controller = {
 		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
 		{ .kind = &kind_node, .keys = key_placed_vmis },
 		{ .kind = &kind_pvc, .keys = key_users_of_claim },
+		{ .kind = &kind_resourcequota },
+		{ .kind = &kind_namespace },
 	},
 };

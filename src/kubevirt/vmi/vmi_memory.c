@@ -54,9 +54,19 @@ struct size {
 	int64_t request, limit; /* limit -1: the pod has none */
 };
 
+/* A limit that the instance does not ask for, but its namespace (a quota, a range): in proportion to the request. */
+static int64_t given_limit(const struct hot *h)
+{
+	if (h->request <= 0)
+		return h->limit;
+	return (int64_t)((__int128)h->need.memory_request * h->limit / h->request);
+}
+
 static struct size needed(const struct hot *h)
 {
-	return (struct size){ h->need.memory_request, h->limit >= 0 ? h->need.memory_limit : -1 };
+	int64_t limit = h->need.memory_limit >= 0 ? h->need.memory_limit : given_limit(h);
+
+	return (struct size){ h->need.memory_request, h->limit >= 0 ? limit : -1 };
 }
 
 /* While a change is under way the pod is never smaller than what it was given, for the guest may use it; and it asks for no
