@@ -351,6 +351,7 @@ static void check_nic(const struct check *k, const struct json *nic, size_t i)
 			"logical %s interface's state value is invalid: %s", name ? name : "", state);
 	check_binding(k, nic, net >= 0 ? json_item(networks, (size_t)net) : NULL, i);
 	check_ports(k, nic, i);
+	check_nic_details(k, nic, net >= 0 ? json_item(networks, (size_t)net) : NULL, i);
 }
 
 static void check_network(const struct check *k, const struct json *net, size_t i)

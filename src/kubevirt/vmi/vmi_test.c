@@ -284,6 +284,91 @@ static void the_finalizer_outlives_the_guest_only(void **state)
 	HAS("finalizers", .meta = GOING, .status = "'phase':'Succeeded'");
 }
 
+/* ---- network cards ---- */
+#define RUNNING "'phase':'Running','nodeName':'n1'"
+#define RED(state) "{'name':'red','bridge':{}" state "}"
+#define SPEC(nics, nets)                                                                                 \
+	"'domain':{'memory':{'guest':'1Gi'},'firmware':{'uuid':'5d307ca9-b3ef-428c-8861-06e72d69f223'}," \
+	"'devices':{'interfaces':[{'name':'default','masquerade':{}}," nics                              \
+	"]}},'networks':[{'name':'default'"                                                              \
+	",'pod':{}}," nets "]"
+#define RED_NET "{'name':'red','multus':{'networkName':'nad'}}"
+#define POD_WITH(networks, status)                                                                      \
+	.pod_meta = ",'annotations':{'k8s.v1.cni.cncf.io/networks':'" networks "','k8s.v1.cni.cncf.io/" \
+		    "network-status':'" status "'}",                                                    \
+	.pod_spec = SCHEDULED, .pod_status = POD_RUNS
+/* escaped as json_lit() needs it */
+#define ASKED(name)                                                                            \
+	"[{\\u0022name\\u0022:\\u0022" name "\\u0022,\\u0022namespace\\u0022:\\u0022n\\u0022," \
+	"\\u0022interface\\u0022:\\u0022podb1f51a511f1\\u0022}]"
+#define PENDING "AutoMigrationPending"
+#define DUE "AutoMigrationDueToLiveUpdate"
+
+/* 84 */
+static void the_pod_is_attached_to_what_the_instance_has(void **state)
+{
+	HAS("k8s.v1.cni.cncf.io~1networks", .spec = SPEC(RED(""), RED_NET), .status = RUNNING, .pod_meta = "",
+		.pod_spec = SCHEDULED, .pod_status = POD_RUNS);
+	/* 85: not before the guest has let go */
+	LACKS("patch pods n/p [", .spec = SPEC(RED(",'state':'absent'"), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'red','infoSource':'domain, multus-status'}]",
+		POD_WITH(ASKED("nad"), ASKED("nad")));
+	HAS("{\"op\":\"remove\",\"path\":\"/metadata/annotations/k8s.v1.cni.cncf.io~1networks\"",
+		.spec = SPEC(RED(",'state':'absent'"), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'red','infoSource':'multus-status'}]",
+		POD_WITH(ASKED("nad"), ASKED("nad")));
+}
+
+/* 85 */
+static void an_absent_card_leaves_the_spec_when_it_has_gone(void **state)
+{
+	LACKS("/spec/networks", .spec = SPEC(RED(",'state':'absent'"), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'red','infoSource':'multus-status'}]",
+		POD_WITH(ASKED("nad"), ASKED("nad")));
+	HAS("/spec/networks", .spec = SPEC(RED(",'state':'absent'"), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'default'}]", POD_WITH("[]", "[]"));
+	HAS("/spec/domain/devices/interfaces", .spec = SPEC(RED(",'state':'absent'"), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'default'}]", POD_WITH("[]", "[]"));
+	LACKS("/spec/networks", .spec = SPEC(RED(""), RED_NET),
+		.status = RUNNING ",'interfaces':[{'name':'default'}]", POD_WITH(ASKED("nad"), "[]"));
+}
+
+/* 88; NOW is 22:13:20 */
+static void a_migration_is_due_when_nobody_attaches_the_pod(void **state)
+{
+	/* in place, and nothing is needed */
+	LACKS("MigrationRequired", .spec = SPEC(RED(""), RED_NET), .status = RUNNING,
+		POD_WITH(ASKED("nad"), ASKED("nad")));
+	HAS("\"status\":\"False\",\"lastTransitionTime\":\"2023-11-14T22:13:20Z\",\"reason\":\"" PENDING,
+		.spec = SPEC(RED(""), RED_NET), .status = RUNNING, POD_WITH(ASKED("nad"), "[]"));
+	/* 10 s later, 20 s later */
+	LACKS("AutoMigration", .spec = SPEC(RED(""), RED_NET),
+		.status = RUNNING
+		",'conditions':[{'type':'MigrationRequired','status':'False','reason':'" PENDING
+		"','message':'network red: the running pod is not attached to n/nad',"
+		"'lastTransitionTime':'2023-11-14T22:13:10Z'}]",
+		POD_WITH(ASKED("nad"), "[]"));
+	HAS("\"" DUE "\"", .spec = SPEC(RED(""), RED_NET),
+		.status = RUNNING
+		",'conditions':[{'type':'MigrationRequired','status':'False','reason':'" PENDING
+		"','message':'m','lastTransitionTime':'2023-11-14T22:13:00Z'}]",
+		POD_WITH(ASKED("nad"), "[]"));
+	/* attached after all: the need is gone */
+	HAS("\"op\":\"remove\",\"path\":\"/status/conditions", .spec = SPEC(RED(""), RED_NET),
+		.status = RUNNING ",'conditions':[{'type':'MigrationRequired','status':'True','reason':'" DUE
+				  "','message':'m','lastTransitionTime':'2023-11-14T22:13:00Z'},"
+				  "{'type':'LiveMigratable','status':'True'}]",
+		POD_WITH(ASKED("nad"), ASKED("nad")));
+	/* SR-IOV at once; another definition at once (87) */
+	HAS("\"" DUE "\"", .spec = SPEC("{'name':'red','sriov':{}}", RED_NET), .status = RUNNING,
+		POD_WITH("[]", "[]"));
+	HAS("\"" DUE "\"", .spec = SPEC(RED(""), RED_NET), .status = RUNNING,
+		POD_WITH(ASKED("old"), ASKED("old")));
+	/* who is on the way out needs nothing */
+	LACKS("AutoMigration", .spec = SPEC(RED(",'state':'absent'"), RED_NET), .status = RUNNING,
+		POD_WITH(ASKED("old"), ASKED("old")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +382,9 @@ int main(void)
 		cmocka_unit_test(what_can_not_be_done_here_waits_for_a_migration),
 		cmocka_unit_test(a_failed_value_is_left_and_another_one_tried),
 		cmocka_unit_test(the_finalizer_outlives_the_guest_only),
+		cmocka_unit_test(the_pod_is_attached_to_what_the_instance_has),
+		cmocka_unit_test(an_absent_card_leaves_the_spec_when_it_has_gone),
+		cmocka_unit_test(a_migration_is_due_when_nobody_attaches_the_pod),
 	};
 
 	return cmocka_run_group_tests_name("vmi", tests, NULL, NULL);

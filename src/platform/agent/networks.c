@@ -20,6 +20,13 @@ struct link {
 	bool there;
 };
 
+/* A network that could not be added, by its interface: the others do not wait for it. */
+struct trouble {
+	char ifname[NET_IFNAME_MAX];
+	int failures;
+	int64_t retry; /* mono ms */
+};
+
 struct pod_nets {
 	struct link links[NAD_REQUESTS_MAX];
 	size_t n;
@@ -30,8 +37,9 @@ struct pod_nets {
 	struct kube_call *get, *write;
 	size_t leaving;          /* index of the link that `job` removes */
 	struct nad_request next; /* what `get` and `job` are about; names owned */
-	int failures;
-	int64_t retry; /* mono ms */
+	struct trouble troubles[NAD_REQUESTS_MAX];
+	size_t n_troubles;
+	int64_t retry; /* of a removal, mono ms */
 	char *told;    /* the last failure, so that it is told once */
 };
 
@@ -143,28 +151,44 @@ void networks_release(struct pod *p)
 }
 
 /* ---- trouble ---- */
-static void failed(struct pod *p, const struct err *e)
+static struct trouble *trouble_of(struct pod_nets *x, const char *ifname, bool make)
+{
+	for (size_t i = 0; i < x->n_troubles; i++)
+		if (str_eq(x->troubles[i].ifname, ifname))
+			return &x->troubles[i];
+	if (!make)
+		return NULL;
+	if (x->n_troubles == NAD_REQUESTS_MAX) /* of such as are not wanted any more */
+		x->n_troubles = 0;
+	x->troubles[x->n_troubles] = (struct trouble){ 0 };
+	str_copy(x->troubles[x->n_troubles].ifname, NET_IFNAME_MAX, ifname);
+	return &x->troubles[x->n_troubles++];
+}
+
+static void tell_failure(struct pod *p, const struct err *e)
 {
 	struct pod_nets *x = p->nets;
 
-	x->retry = loop_mono_ms(p->agent->loop) + back_off_ms(++x->failures, RETRY_MIN_MS, RETRY_MAX_MS);
-	if (!str_eq(x->told, e->msg)) {
-		free(x->told);
-		x->told = mem_strdup(e->msg);
-		if (x->settled)
-			pod_event(p, true, "FailedAddingInterface", "Failed to add network: %s", e->msg);
-		else
-			pod_event(p, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s",
-				e->msg);
-	}
-	next_done(x);
-	pod_kick(p);
+	if (str_eq(x->told, e->msg))
+		return;
+	free(x->told);
+	x->told = mem_strdup(e->msg);
+	if (x->settled)
+		pod_event(p, true, "FailedAddingInterface", "Failed to add network: %s", e->msg);
+	else
+		pod_event(p, true, "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", e->msg);
 }
 
 static void failed_at(struct pod *p, struct err *e)
 {
-	err_wrap(e, "network %s/%s", p->nets->next.ns, p->nets->next.name);
-	failed(p, e);
+	struct pod_nets *x = p->nets;
+	struct trouble *t = trouble_of(x, x->next.ifname, true);
+
+	t->retry = loop_mono_ms(p->agent->loop) + back_off_ms(++t->failures, RETRY_MIN_MS, RETRY_MAX_MS);
+	err_wrap(e, "network %s/%s", x->next.ns, x->next.name);
+	tell_failure(p, e);
+	next_done(x);
+	pod_kick(p);
 }
 
 /* ---- adding ---- */
@@ -184,9 +208,9 @@ static void plugged(void *arg, const struct err *e)
 	}
 	k->there = true;
 	pod_event(p, false, "AddedInterface", "Add %s [] from %s", k->l.ifname, k->name);
+	if (trouble_of(x, x->next.ifname, false))
+		*trouble_of(x, x->next.ifname, false) = x->troubles[--x->n_troubles];
 	next_done(x);
-	x->failures = 0;
-	free(TAKE(x->told));
 	if (save(p, &mine) < 0)
 		log_warn("%s", mine.msg); /* plugged anew by the next agent */
 	pod_kick(p);
@@ -282,6 +306,7 @@ static void remove_link(struct pod *p, size_t i)
 static bool step(struct pod *p, const struct nad_request *want, size_t n)
 {
 	struct pod_nets *x = p->nets;
+	bool all = true;
 
 	for (size_t i = 0; i < x->n; i++) {
 		bool wanted = false;
@@ -294,19 +319,22 @@ static bool step(struct pod *p, const struct nad_request *want, size_t n)
 		}
 	}
 	for (size_t k = 0; k < n; k++) {
+		const struct trouble *t = trouble_of(x, want[k].ifname, false);
 		bool there = false;
 
 		for (size_t i = 0; i < x->n; i++)
 			there |= serves(&x->links[i], &want[k]);
+		all = all && there;
 		if (there)
 			continue;
-		if (loop_mono_ms(p->agent->loop) < x->retry)
-			pod_kick_at(p, x->retry);
-		else
-			add(p, &want[k]);
+		if (t && loop_mono_ms(p->agent->loop) < t->retry) {
+			pod_kick_at(p, t->retry);
+			continue;
+		}
+		add(p, &want[k]);
 		return false;
 	}
-	return true;
+	return all;
 }
 
 /* ---- telling ---- */
@@ -385,8 +413,7 @@ bool networks_ready(struct pod *p)
 		return x->settled || pod_host_network(p);
 	if (nad_requests_parse(text, obj_namespace(p->obj), want, &n, &e) < 0) {
 		err_wrap(&e, "annotation %s", NAD_ANNOTATION);
-		if (!str_eq(x->told, e.msg)) /* nothing to try again until it is another one */
-			failed(p, &e);
+		tell_failure(p, &e); /* nothing to try again until it is another one */
 		return x->settled;
 	}
 	if (step(p, want, n) && !x->settled) {
