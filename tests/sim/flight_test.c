@@ -272,6 +272,32 @@ static void moves_in_vain_come_less_and_less_often(void **state)
 	SETTLED_AT(w, 1, 2 * GI);
 }
 
+/* The guest takes in place what it was told before that was switched off; the way back is a way, too. */
+static void what_was_taken_late_can_be_given_back(void **state)
+{
+	struct world *w = *state;
+
+	run(w);
+	w->faults.slow = 1000;
+	size(w, 1, "3Gi");
+	world_run(w, SOON);
+	user_config(w, NO_IN_PLACE);
+	world_run(w, SOON);
+	assert_string_equal(
+		json_get_str(condition(w, COND_HOT_MEMORY), "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	w->faults.slow = 0;
+	world_run(w, SOON);
+	SETTLED_AT(w, 1, 3 * GI);
+	user_config(w, MIGRATE);
+	size(w, 1, "1Gi");
+	world_run(w, SOON);
+	assert_string_equal(
+		json_get_str(condition(w, COND_HOT_MEMORY), "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	w->migrates = true;
+	world_run(w, A_WHILE);
+	SETTLED_AT(w, 1, GI);
+}
+
 /* Room on the node again, or the gate on again: in place, and the move that waited is taken back. */
 static void in_place_again_the_move_is_taken_back(void **state)
 {
@@ -341,6 +367,7 @@ int main(void)
 		T(reverted_in_time_nobody_moves),
 		T(edited_on_the_way_the_newest_comes_after),
 		T(moves_in_vain_come_less_and_less_often),
+		T(what_was_taken_late_can_be_given_back),
 		T(in_place_again_the_move_is_taken_back),
 		T(enforced_placement_moves_once),
 		T(a_guest_that_refuses_is_left_alone),

@@ -85,6 +85,9 @@ static void put_target_pod(
 	json_set_copy(d, (struct json *)compute_in(json_at(root, "/status/containerStatuses"), NULL),
 		"resources", resources);
 	json_put_str(d, root, "/spec/nodeName", node);
+	meta_set_annotation(
+		d, root, ANN_MEMORY_OVERHEAD, meta_annotation(json_root(made), ANN_MEMORY_OVERHEAD));
+	meta_set_annotation(d, root, ANN_CPU_RATIO, meta_annotation(json_root(made), ANN_CPU_RATIO));
 	meta_set_annotation(d, root, ANN_NETWORKS, meta_annotation(json_root(made), ANN_NETWORKS));
 	pod_networks(d, root);
 	cond_remove(d, json_get(root, "status"), "PodResizePending");
@@ -105,7 +108,7 @@ static void arrive_memory(struct world *w, const struct obj *vmi, struct guest *
 	CLEANUP(mem_freep) char *why = memory_handoff_short(root, config);
 	if (why)
 		world_broken(w, "the pod that was made for the guest does not hold it: %s", why);
-	if (!refused)
+	if (!refused && vmi_cond(root, COND_HOT_MEMORY)) /* else nothing was asked for yet */
 		g->memory = g->requested = wanted;
 	memory_arrived(
 		d, root, vmi, why, refused ? "the guest refused" : NULL, loop_wall_ms(w->loop), events);

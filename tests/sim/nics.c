@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Network cards of the simulated world: what pods are attached to, what pretended launchers plug and unplug, what people edit. Each
+/* Network cards of the simulated world: what pods are attached to, what launchers plug and unplug, what people edit. Each
  * VM has a card "default" on the pod network and at times "n0" on a secondary one. rollout.md 3.6. */
 #include "world.h"
 

@@ -34,7 +34,7 @@
  *                        HotMemoryChange False, reason HOT_MEMORY_FAILED, message says how far it came; guestRequested stays
  *   No room (pod condition PodResizePending Infeasible or Deferred) or gate InPlaceHotplug off: the VMI controller gives
  *   HotMemoryChange reason HOT_MEMORY_NEEDS_MIGRATION and virt-handler keeps its hands off.
- *   Under that reason virt-controller also removes the condition, when G is what the guest has already.
+ *   Under that reason virt-controller also removes the condition, when G is what the guest has already (guestRequested is G then).
  *   A False condition about another value than G becomes True again at 2, even if G = guestRequested: a guest that took a part
  *   has to give it back. While a change is under way the pod asks for what G needs, but never for less than it was granted.
  *   The API server does not resize pods: the same, by ANN_RESIZE_REFUSED.
