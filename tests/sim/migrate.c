@@ -11,6 +11,7 @@
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/nics.h"
+#include "kubevirt/migration/cpu.h"
 #include "kubevirt/migration/memory.h"
 #include "kubevirt/vmi/facts.h"
 #include "kubevirt/vmi/render.h"
@@ -131,6 +132,7 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	g->due_memory = 0;
 	g->link.facts.connected = false; /* another launcher */
 	g->link.facts.memory = (struct guest_memory){ 0 };
+	cpu_handoff(d, root, world_pod_of(w, obj_uid(vmi)));
 	g->due_sockets = 0;
 	g->link.facts.cpus = (struct guest_cpus){ 0 };
 	g->link.facts.nic = (struct guest_nic){ 0 };

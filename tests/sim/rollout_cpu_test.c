@@ -515,6 +515,32 @@ static void dedicated_cpus_wait_for_a_migration(void **state)
 	assert_no_rr(w);
 }
 
+/* 38, 39, 40: by the migration that virt-controller asks for; the guest moves as it is and gets the rest there */
+static void a_guest_that_moved_gets_its_sockets(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, MIGRATE);
+	w->migrates = true;
+	run_with(w, "'cpu':{'sockets':2,'dedicatedCpuPlacement':true}");
+	sockets(w, 4);
+	assert_non_null(condition(w, COND_HOT_CPU, "status"));
+	world_run(w, 60000);
+	assert_null(condition(w, COND_HOT_CPU, "status"));
+	assert_int_equal(guest(w)->sockets, 4);
+	assert_int_equal(guest(w)->set_cpus_calls, 1);
+	assert_int_equal(vmi_number(w, "/status/currentCPUTopology/sockets"), 4);
+	assert_string_equal(pod_cpu(w, "limits"), "4");
+	assert_null(meta_label(world_vmi(w, "v0"), LABEL_POD_CPU_LIMITS));
+	assert_no_rr(w);
+	user_config(w, NO_IN_PLACE);
+	edit(w, "{'cpu':{'sockets':5}}");
+	world_run(w, 60000);
+	assert_int_equal(guest(w)->sockets, 5);
+	assert_null(condition(w, COND_HOT_CPU, "status"));
+	assert_true(world_quiet(w, HOUR));
+}
+
 /* limit 12: no endless row of migrations */
 static void migrations_in_vain_come_to_an_end(void **state)
 {
@@ -614,6 +640,7 @@ int main(void)
 		T(a_node_without_room_is_told),
 		T(a_resize_that_is_refused_goes_the_other_way),
 		T(dedicated_cpus_wait_for_a_migration),
+		T(a_guest_that_moved_gets_its_sockets),
 		T(migrations_in_vain_come_to_an_end),
 		T(with_the_gate_sockets_are_removed),
 		T(what_the_guest_keeps_is_told),
