@@ -61,6 +61,40 @@ static void requests(void **s)
 	}
 }
 
+static void volumes_are_added_and_removed(void **s)
+{
+	static const struct {
+		const char *line, *body;
+		bool data_volume;
+	} rows[] = {
+		{ "virtctl addvolume vm --volume-name=a",
+			"{'name':'a','disk':{'disk':{'bus':'scsi'},'name':'a','serial':'a'},'volumeSource':{"
+			"'persistentVolumeClaim':{'claimName':'a','hotpluggable':true}}}" },
+		{ "virtctl addvolume vm --volume-name=a --serial=S --cache=none --bus=virtio --persist "
+		  "--dry-run",
+			"{'name':'a','disk':{'disk':{'bus':'virtio'},'name':'a','serial':'S','cache':'none'},"
+			"'volumeSource':{'dataVolume':{'name':'a','hotpluggable':true}},'dryRun':['All']}",
+			true },
+		{ "virtctl addvolume vm --volume-name=iso --disk-type=cdrom --disk-name=cd",
+			"{'name':'cd','disk':{'cdrom':{'bus':'scsi'},'name':'cd'},'volumeSource':{"
+			"'persistentVolumeClaim':{'claimName':'iso','hotpluggable':true}}}" },
+		{ "virtctl removevolume vm --volume-name=a --persist", "{'name':'a'}" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_doc_freep) struct json_doc *want = json_lit(rows[i].body), *got = NULL;
+		CLEANUP(mem_freep) char *keep = NULL;
+		CLEANUP(str_done) struct str body = { 0 };
+		struct virtctl v;
+
+		assert_int_equal(parse(rows[i].line, &v, &keep), 0);
+		volumes_request(&v, rows[i].data_volume, &body);
+		got = json_parse(body.data, body.len, NULL);
+		if (!json_eq(json_root(got), json_root(want)))
+			fail_msg("%s: %s", rows[i].line, body.data);
+	}
+}
+
 static void bad_command_lines_are_refused(void **s)
 {
 	static const char *const lines[] = { "virtctl", "virtctl fly a", "virtctl start", "virtctl start a b",
@@ -124,6 +158,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests),
+		cmocka_unit_test(volumes_are_added_and_removed),
 		cmocka_unit_test(bad_command_lines_are_refused),
 		cmocka_unit_test(options_stand_anywhere),
 		cmocka_unit_test(the_escape_ends_typed_input),

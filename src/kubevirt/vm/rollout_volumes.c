@@ -128,7 +128,7 @@ static bool differs(const struct sides *k)
 {
 	if (!k->want || !k->have)
 		return k->want != k->have;
-	return !spec_same("volumes.0", k->have, k->want) || !same_disk(k);
+	return !spec_same("volumes.0", k->have, k->want) || (volume_goes(k) && !same_disk(k));
 }
 
 /* ---- bringing it to the instance ---- */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes that come and go, as virt-handler sees them: kubevirt/api/handoff.h, rollout.md 3.5. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "api/patch.h"
+#include "base/mem.h"
+#include "kubevirt/handler/guest.h"
+
+#define NOW 1767323045000
+#define VMI(phase)                                                                                           \
+	"{'apiVersion':'kubevirt.io/"                                                                        \
+	"v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':"                           \
+	"'default','uid':'u1','resourceVersion':'7'},'spec':{'domain':{'memory':{'guest':'1Gi'},'devices':{" \
+	"'disks':[{'name':'a','serial':'S','disk':{'bus':'scsi'}}]}}},'status':{'phase':'Running','"         \
+	"nodeName':"                                                                                         \
+	"'n1','memory':{'guestAtBoot':'1Gi','guestRequested':'1Gi','guestCurrent':'1Gi'},'volumeStatus':[{"  \
+	"'name':'a','target':'','phase':'" phase "','hotplugVolume':{'attachPodName':'hp-1'}}]}}"
+#define STATE(volumes) \
+	"{'phase':'Running','disks':[],'interfaces':[],'guest':{'agent':false},'volumes':[" volumes "]}"
+#define VOLUME(phase, error) \
+	"{'id':'hp-1','name':'a','phase':'" phase "','target':'sda','size':1048576,'error':'" error "'}"
+
+/* What it plans, and the entry afterwards. */
+static void check(int line, const char *vmi_text, const char *state_text, const char *has, const char *lacks,
+	const char *phase, const char *message)
+{
+	struct obj *vmi = obj_from_doc(json_lit(vmi_text));
+	CLEANUP(json_doc_freep) struct json_doc *state = json_lit(state_text), *after = obj_draft(vmi);
+	struct guest_facts facts = { .attached = true, .connected = true, .state = json_root(state) };
+	struct kv_config config;
+	struct plan *plan = plan_new();
+	CLEANUP(str_done) struct str text = { 0 };
+	const struct json *entry;
+	struct err e;
+
+	kv_config_from(NULL, &config);
+	guest_decide(&(struct guest_view){ .key = "default/vm",
+			     .uid = "u1",
+			     .node = "n1",
+			     .vmi = vmi,
+			     .facts = &facts,
+			     .config = &config,
+			     .now = NOW },
+		plan);
+	plan_text(plan, &text);
+	for (size_t i = 0; i < plan_len(plan); i++) {
+		struct json_doc *next;
+
+		if (plan_at(plan, i)->type != INTENT_PATCH)
+			continue;
+		assert_int_equal(
+			patch_json(json_root(after), json_root(plan_at(plan, i)->doc), &next, &e), 0);
+		json_doc_free(after);
+		after = next;
+	}
+	entry = json_at(json_root(after), "/status/volumeStatus/0");
+	if ((has && !strstr(str_cstr(&text), has)) || (lacks && strstr(str_cstr(&text), lacks)) ||
+		!str_eq(json_get_str(entry, "phase"), phase) ||
+		(message && !str_eq(json_get_str(entry, "message"), message)))
+		fail_msg("line %d: %s\n%s", line, str_cstr(&text), json_write(entry, NULL));
+	plan_free(plan);
+	obj_unref(vmi);
+}
+#define CHECK(...) check(__LINE__, __VA_ARGS__)
+
+static void a_volume_comes(void **state)
+{
+	/* its attachment pod runs, but has not offered it */
+	CHECK(VMI("AttachedToNode"), STATE(""), NULL, "plug-disk", "AttachedToNode", NULL);
+	CHECK(VMI("AttachedToNode"), STATE(VOLUME("offered", "")), "plug-disk", NULL, "MountedToPod",
+		"Volume a has been mounted in virt-launcher pod");
+	CHECK(VMI("MountedToPod"), STATE(VOLUME("plugging", "")), NULL, "plug-disk", "MountedToPod", NULL);
+	CHECK(VMI("MountedToPod"), STATE(VOLUME("ready", "")), "VolumeReady", "plug-disk", "Ready",
+		"Successfully attach hotplugged volume a to VM");
+	/* at rest nothing is written or said */
+	CHECK(VMI("Ready"), STATE(VOLUME("ready", "")), NULL, "event", "Ready", NULL);
+}
+
+/* The launcher tries again by itself, when its error has gone. */
+static void trouble_is_told(void **state)
+{
+	CHECK(VMI("MountedToPod"), STATE(VOLUME("offered", "no free PCIe port")), "VolumeAttachFailed",
+		"plug-disk", "MountedToPod", "no free PCIe port");
+	CHECK(VMI("Detaching"), STATE(VOLUME("unplugging", "the guest holds it")), "VolumeDetachPending",
+		"unplug-disk", "Detaching", "the guest holds it");
+}
+
+static void a_volume_goes(void **state)
+{
+	CHECK(VMI("Detaching"), STATE(VOLUME("ready", "")), "unplug-disk", NULL, "Detaching", NULL);
+	CHECK(VMI("Detaching"), STATE(VOLUME("unplugging", "")), NULL, "unplug-disk", "Detaching", NULL);
+	CHECK(VMI("Detaching"), STATE(""), "VolumeUnMountedFromPod", NULL, "UnMountedFromPod",
+		"Volume a has been unmounted from virt-launcher pod");
+	/* offered again by a pod that was restarted on its way out */
+	CHECK(VMI("UnMountedFromPod"), STATE(VOLUME("offered", "")), "unplug-disk", NULL, "UnMountedFromPod",
+		NULL);
+}
+
+/* Phases of virt-controller's are left alone. */
+static void others_phases_are_left_alone(void **state)
+{
+	CHECK(VMI("Bound"), STATE(VOLUME("offered", "")), NULL, "plug-disk", "Bound", NULL);
+	CHECK(VMI("Pending"), STATE(""), NULL, "plug-disk", "Pending", NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_volume_comes),
+		cmocka_unit_test(trouble_is_told),
+		cmocka_unit_test(a_volume_goes),
+		cmocka_unit_test(others_phases_are_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
