@@ -307,6 +307,43 @@ static void the_node_selector_of_a_type_follows(void **state)
 	assert_vmi(w, "/spec/nodeSelector/zone", "(none)");
 }
 
+/* As kubevirt issue 18955 for cards: what is plugged comes with the preferences applied, so it does not differ afterwards. */
+static void plugged_devices_have_the_preferences(void **state)
+{
+	struct world *w = *state;
+	const struct json *devices;
+
+	put(w, &kind_clusterpreference, "p", 1,
+		"{'devices':{'preferredDiskBus':'virtio','preferredDiskCache':'none',"
+		"'preferredInterfaceModel':'e1000'}}");
+	put_type(w, "small", "'guest':1", "'guest':'1Gi'");
+	struct err e = { 0 };
+	assert_int_equal(
+		user_create(w, &kind_vm,
+			"{'apiVersion':'kubevirt.io/"
+			"v1','kind':'VirtualMachine','metadata':{'name':'v0'},'spec':{"
+			"'runStrategy':'Always','instancetype':{'name':'small'},'preference':{'name':'p'},"
+			"'template':{'spec':{'networks':[{'name':'default','pod':{}}],'domain':{'devices':{"
+			"'interfaces':[{'name':'default','masquerade':{}}]}}}}}}",
+			&e),
+		0);
+	world_run(w, SOON);
+	assert_int_equal(vmi_phase(world_vmi(w, "v0")), VMI_RUNNING);
+	edit(w, "{'template':{'spec':{'networks':[{'name':'default','pod':{}},{'name':'red','multus':{"
+		"'networkName':'red'}}],'volumes':[{'name':'data','persistentVolumeClaim':{'claimName':'c',"
+		"'hotpluggable':true}}],'domain':{'devices':{'disks':[{'name':'data'}],'interfaces':["
+		"{'name':'default','masquerade':{}},{'name':'red','bridge':{}}]}}}}}");
+	assert_no_rr(w);
+	devices = json_at(world_vmi(w, "v0"), "/spec/domain/devices");
+	assert_string_equal(json_at_str(devices, "/interfaces/1/name"), "red");
+	assert_string_equal(json_at_str(devices, "/interfaces/1/model"), "e1000");
+	assert_string_equal(json_at_str(devices, "/disks/0/name"), "data");
+	assert_string_equal(json_at_str(devices, "/disks/0/disk/bus"), "virtio");
+	assert_string_equal(json_at_str(devices, "/disks/0/cache"), "none");
+	edit(w, "{'template':{'metadata':{'labels':{'a':'b'}}}}"); /* looked at once more */
+	assert_no_rr(w);
+}
+
 static void a_type_that_is_not_there_is_waited_for(void **state)
 {
 	struct world *w = *state;
@@ -587,6 +624,7 @@ int main(void)
 		T(what_is_not_live_needs_a_restart),
 		T(under_stage_another_type_waits),
 		T(the_node_selector_of_a_type_follows),
+		T(plugged_devices_have_the_preferences),
 		T(a_type_that_is_not_there_is_waited_for),
 		T(a_type_that_conflicts_is_told),
 		T(a_vm_that_names_nothing_any_more_refers_to_nothing),
