@@ -148,6 +148,8 @@ static void on_input(void *arg, int what)
 {
 	struct console *c = arg;
 
+	if (!c->ws)
+		return; /* lost in this very round */
 	if (read_input(c) && c->input && ws_pending(c->ws) > UNSENT_MAX)
 		loop_fd_set(c->input, 0); /* until the server has taken it: on_drained() */
 }
@@ -156,6 +158,8 @@ static void on_file_input(void *arg)
 {
 	struct console *c = arg;
 
+	if (!c->ws)
+		return;
 	if (ws_pending(c->ws) > UNSENT_MAX || read_input(c))
 		loop_timer_set(c->file_input, ws_pending(c->ws) > UNSENT_MAX ? 10 : 0);
 }
