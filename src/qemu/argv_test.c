@@ -213,6 +213,12 @@ static void memory_devices_fit_what_is_asked_for(void **state)
 	struct vm_config c = small();
 	struct json_doc *d;
 
+	c.memory = 64 * MI;
+	c.max_memory = 256 * MI;
+	c.plugged = 64 * MI;
+	expect(&c, "\"id\":\"vmem0\",\"size\":201326592,", true);
+	expect(&c, "\"requested-size\":67108864,\"block-size\":2097152}", true);
+	c = small();
 	c.plugged = GI / 2;
 	expect(&c, "\"requested-size\":536870912,\"block-size\":2097152}", true);
 	expect(&c, "vmem1", false);

@@ -294,6 +294,35 @@ static void run_strategy_is_given_once(void **s)
 	strv_done(&w);
 }
 
+static void annotations_that_will_do_nothing_draw_a_warning(void **s)
+{
+	static const struct {
+		const char *annotations, *part;
+	} rows[] = {
+		{ "'coracle.dev/memory-floor':'1Gi','coracle.dev/memory-room':'8Gi'", NULL },
+		{ "'coracle.dev/memory-floor':'512Mi'", "memory-floor has no effect" },
+		{ "'coracle.dev/memory-floor':'1025Mi'", "memory-floor has no effect" },
+		{ "'coracle.dev/memory-floor':'2Gi'", "memory-floor has no effect" },
+		{ "'coracle.dev/memory-room':'4Gi'", "memory-room has no effect" },
+		{ "'coracle.dev/memory-room':'much'", "memory-room has no effect" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(strv_done) struct strv w = { 0 };
+		CLEANUP(mem_freep)
+		char *text =
+			str_printf("{'spec':{'template':{'metadata':{'annotations':{%s}},'spec':{'domain':{"
+				   "'memory':{'guest':'2Gi','maxGuest':'4Gi'}}}}}}",
+				rows[i].annotations);
+		CLEANUP(json_doc_freep) struct json_doc *d = json_lit(text);
+
+		vm_warnings(json_root(d), &w);
+		assert_int_equal(w.len, rows[i].part ? 1 : 0);
+		if (rows[i].part)
+			assert_non_null(strstr(w.items[0], rows[i].part));
+	}
+}
+
 static void an_object_on_its_way_out_is_let_go(void **s)
 {
 	CLEANUP(json_doc_freep)
@@ -495,6 +524,7 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(machine_firmware_probes_and_names),
 		cmocka_unit_test(run_strategy_is_given_once),
+		cmocka_unit_test(annotations_that_will_do_nothing_draw_a_warning),
 		cmocka_unit_test(an_object_on_its_way_out_is_let_go),
 		cmocka_unit_test(vmi_updates_are_restricted),
 		cmocka_unit_test(migrations_are_checked_against_the_instance),

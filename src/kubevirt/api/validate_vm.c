@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "api/meta.h"
+#include "api/quantity.h"
 #include "base/mem.h"
+#include "kubevirt/api/defaults.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/names.h"
 
 static void check_run_strategy(const struct json *spec, struct causes *causes)
@@ -134,10 +137,32 @@ void vm_validate_status(
 			"Cannot handle volume requests while VMI migration is in progress");
 }
 
+/* What is asked for by annotation and will not be there when the instance starts: nothing else says so in time. */
+static void warn_of_memory(const struct json *template, struct strv *warnings)
+{
+	const struct json *domain = json_at(template, "/spec/domain"),
+			  *annotations = json_at(template, "/metadata/annotations");
+	const struct json *floor = json_get(annotations, ANN_MEMORY_FLOOR),
+			  *room = json_get(annotations, ANN_MEMORY_ROOM);
+	int64_t guest = domain_guest_memory(domain), block = domain_memory_block(domain);
+	int64_t max = quantity_bytes(json_at(domain, "/memory/maxGuest"));
+	int64_t least = floor ? quantity_bytes(floor) : -1;
+
+	if (floor && (least < MEMORY_FLOOR_MIN || least % block || (guest >= 0 && least >= guest)))
+		strv_add(warnings,
+			"annotation " ANN_MEMORY_FLOOR
+			" has no effect: it has to be 1Gi or more, in whole blocks (2Mi, or 1Gi with "
+			"pages of 1Gi), and less than the guest's memory");
+	if (room && (quantity_bytes(room) < 0 || (max >= 0 && quantity_bytes(room) <= max)))
+		strv_add(warnings,
+			"annotation " ANN_MEMORY_ROOM " has no effect: it has to be more than maxGuest");
+}
+
 void vm_warnings(const struct json *vm, struct strv *warnings)
 {
 	if (json_is_bool(json_at(vm, "/spec/running")))
 		strv_add(warnings, "spec.running is deprecated, please use spec.runStrategy instead.");
+	warn_of_memory(json_at(vm, "/spec/template"), warnings);
 }
 
 bool is_kubevirt_account(const char *username, const char *install_ns)
