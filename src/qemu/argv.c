@@ -474,6 +474,8 @@ static void add_nic(const struct vm_nic *n, const struct vm_ports *ports, struct
 	str_addf(&s, "%s,id=nic-%s,netdev=net-%s,mac=%s,bus=rp%zu,romfile=",
 		n->model ? n->model : "virtio-net-pci", n->name, n->name, n->mac,
 		port_of(ports, "nic", n->name));
+	if (n->mtu && !n->model)
+		str_addf(&s, ",host_mtu=%d", n->mtu);
 	if (n->bootindex)
 		str_addf(&s, ",bootindex=%d", n->bootindex);
 	strv_add(v, "-device");

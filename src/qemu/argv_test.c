@@ -390,6 +390,19 @@ static void slirp_gets_the_guests_network(void **state)
 	strv_done(&fwd);
 }
 
+static void a_tap_is_inherited_and_its_mtu_told(void **state)
+{
+	struct vm_config c = small();
+
+	c.nics[0] = (struct vm_nic){
+		.name = "extra", .mac = "02:00:00:00:00:01", .netdev = VM_NET_TAP_FD, .fd = 14, .mtu = 1300
+	};
+	expect(&c, "-netdev tap,id=net-extra,fd=14", true);
+	expect(&c, "romfile=,host_mtu=1300", true);
+	c.nics[0].model = "e1000"; /* has no such property */
+	expect(&c, "host_mtu", false);
+}
+
 static void commas_do_not_break_out_of_an_option(void **state)
 {
 	struct vm_config c = small();
@@ -487,6 +500,7 @@ int main(void)
 		cmocka_unit_test(a_full_machine_still_fits),
 		cmocka_unit_test(buses_name_their_devices),
 		cmocka_unit_test(slirp_gets_the_guests_network),
+		cmocka_unit_test(a_tap_is_inherited_and_its_mtu_told),
 		cmocka_unit_test(commas_do_not_break_out_of_an_option),
 		cmocka_unit_test(what_qemu_would_get_wrong_is_refused),
 		cmocka_unit_test(long_disk_names_keep_node_names_short_and_apart),

@@ -51,7 +51,8 @@ enum vm_netdev { VM_NET_STREAM_FD, VM_NET_SLIRP, VM_NET_TAP_FD };
 struct vm_nic {
 	const char *name, *mac, *model; /* model NULL: virtio-net-pci */
 	enum vm_netdev netdev;
-	int fd; /* of the stream or tap */
+	int fd;  /* of the stream or tap */
+	int mtu; /* that the guest is told of; 0: none. virtio only */
 	/* slirp only: guest network; NULL: its own defaults. hostfwd: NULL or "tcp::80-:80"... */
 	const char *net, *host, *dhcp_start, *dns;
 	const struct strv *hostfwd;

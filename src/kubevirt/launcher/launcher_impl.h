@@ -140,6 +140,7 @@ int nic_take_files(struct domain *d, const struct json *host, struct wire_call *
 void nic_links_down(struct launcher *l);  /* before the guest runs: those that are wanted so */
 void nic_close_files(struct launcher *l); /* QEMU has them now */
 void nic_device_deleted(struct launcher *l, const char *id);
+int nic_mtu(int tap_fd); /* of a tap device, if it is not what every guest takes for granted; else 0 */
 void nic_end(struct launcher *l); /* QEMU is gone: before its client is freed */
 
 /* stats.c: answers the call. The times in a line of /proc/PID/stat, hz ticks a second; false: it is none. */

@@ -6,10 +6,15 @@
 #include "base/log.h"
 #include "qemu/qmp_cmds.h"
 
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #define UNPLUG_LIMIT_MS 30000 /* qemu.md 8 */
+#define MTU_USUAL 1500
 #define ID_MAX (VM_NAME_MAX + 8)
 
 struct nic_job {
@@ -19,7 +24,7 @@ struct nic_job {
 	struct loop_timer *limit; /* of an unplug */
 	struct domain_nic nic;    /* of a plug; name of all */
 	char device[ID_MAX], netdev[ID_MAX];
-	int port;
+	int port, mtu;
 	bool unplug, up; /* up: of a link */
 	struct err why;  /* a plug that is being taken back */
 };
@@ -154,6 +159,8 @@ static void on_netdev(void *arg, const struct json *ret, const struct err *e)
 	json_set_str(d, o, "mac", j->nic.mac);
 	json_set_strf(d, o, "bus", "rp%d", j->port);
 	json_set_str(d, o, "romfile", "");
+	if (j->mtu && !j->nic.model)
+		json_set_i64(d, o, "host_mtu", j->mtu);
 	qmp_send_device_add(j->l->qmp, &(struct qmp_device_add){ .device = o }, on_device, j);
 }
 
@@ -230,6 +237,7 @@ void nic_plug(struct launcher *l, const struct json *args, struct wire_call *cal
 		return;
 	}
 	j->call = call;
+	j->mtu = nic_mtu(fd);
 	qmp_send_file(l->qmp, j->netdev, fd, on_file, j);
 	fd = -1; /* gone */
 }
@@ -363,6 +371,19 @@ void nic_links_down(struct launcher *l)
 }
 
 /* ---- descriptors ---- */
+
+int nic_mtu(int tap_fd)
+{
+	CLEANUP(fd_closep) int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r;
+
+	/* Its name, and by that (it is in our network namespace) the rest */
+	memset(&r, 0, sizeof(r));
+	if (s < 0 || ioctl(tap_fd, TUNGETIFF, &r) < 0 || ioctl(s, SIOCGIFMTU, &r) < 0 ||
+		r.ifr_mtu == MTU_USUAL)
+		return 0;
+	return r.ifr_mtu;
+}
 
 int nic_take_files(struct domain *d, const struct json *host, struct wire_call *call, struct err *e)
 {

@@ -140,6 +140,7 @@ int spawn_network(struct launcher *l, struct err *e)
 		if (n->tap) {
 			to->netdev = VM_NET_TAP_FD;
 			to->fd = fcntl(n->fd, F_DUPFD_CLOEXEC, 3);
+			to->mtu = nic_mtu(n->fd);
 			if (to->fd < 0)
 				return err_sys(e, "interface \"%s\"", n->name);
 			continue;
