@@ -11,6 +11,7 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/nics.h"
 #include "kubevirt/vmi/facts.h"
 
 #define PATH "spec.template.spec."
@@ -78,6 +79,20 @@ void edit_static(struct world *w, const char *vm)
 void edit_placement(struct world *w, const char *vm)
 {
 	edit_one(w, vm, &placed[rng_below(&w->rng, ARRAY_LEN(placed))]);
+}
+
+/* None that could be plugged: those have tests of their own. */
+void edit_volumes(struct world *w, const char *vm)
+{
+	static const char *const forms[] = { "{'name':'root','containerDisk':{'image':'registry/disk:v1'}}",
+		"{'name':'root','containerDisk':{'image':'registry/disk:v2'}}",
+		"{'name':'root','containerDisk':{'image':'registry/disk:v1'}},"
+		"{'name':'extra','emptyDisk':{'capacity':'1Gi'}}" };
+	CLEANUP(mem_freep)
+	char *text = str_printf("{'spec':{'template':{'spec':{'volumes':[%s]}}}}",
+		forms[rng_below(&w->rng, ARRAY_LEN(forms))]);
+
+	user_merge(w, &kind_vm, vm, NULL, text);
 }
 
 /* Everything as it was at the start: whatever waited waits no more. */
@@ -189,6 +204,16 @@ static void claim_drift(struct claims *c, const struct json *vm, const struct js
 	}
 }
 
+static void claim_volume(
+	struct claims *c, const struct json *start, const struct json *spec, const char *name)
+{
+	const struct json *was = nic_named(json_get(start, "volumes"), name),
+			  *is = nic_named(json_get(spec, "volumes"), name);
+	CLEANUP(mem_freep) char *shown = str_printf("volumes[%s]", name);
+
+	claim(c, shown, !same(was, is));
+}
+
 /* Another network needs a move, and MigrationRequired says so for as long as none is allowed. */
 static void claim_nic(struct claims *c, const struct guest *g, const struct json *spec,
 	const struct json *vmi, const char *name)
@@ -271,6 +296,8 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 			!same(json_at(json_get(vmi, "spec"), placed[i].at), json_at(spec, placed[i].at)));
 	claim(&c, "domain.memory.guest", quantity_bytes(json_at(spec, "/domain/memory/guest")) != g->memory);
 	claim(&c, "domain.cpu.sockets", json_i64(json_at(spec, "/domain/cpu/sockets")) != g->sockets);
+	claim_volume(&c, start, spec, "root");
+	claim_volume(&c, start, spec, "extra");
 	claim_nic(&c, g, spec, vmi, "default");
 	claim_nic(&c, g, spec, vmi, "n0");
 	claim_drift(&c, vm, vmi, start, spec, &config);

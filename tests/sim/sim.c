@@ -71,6 +71,10 @@ static void do_placement(struct world *w, const char *vm)
 {
 	edit_placement(w, vm);
 }
+static void do_volumes(struct world *w, const char *vm)
+{
+	edit_volumes(w, vm);
+}
 static void do_nics(struct world *w, const char *vm)
 {
 	edit_nics(w, vm);
@@ -233,6 +237,7 @@ static const struct {
 	{ 4, do_sockets },
 	{ 4, do_size },
 	{ 6, do_static },
+	{ 2, do_volumes },
 	{ 5, do_nics },
 	{ 4, do_revert },
 	{ 2, do_labels },

@@ -151,6 +151,7 @@ bool sim_nic_as_wanted(struct guest *g, const struct json *spec, const char *nam
 void migrations_step(struct world *w);
 /* fields.c: edits, and what must be said of them */
 void edit_static(struct world *w, const char *vm);
+void edit_volumes(struct world *w, const char *vm);
 void edit_placement(struct world *w, const char *vm);
 void edit_revert(struct world *w, const char *vm);
 const struct json *world_start_template(struct world *w, const struct json *vmi); /* NULL: lost */
