@@ -128,6 +128,7 @@ void loop_free(struct loop *l)
 		if (l->heap[i]->once)
 			free(l->heap[i]);
 	}
+	l->n_heap = 0;
 	for (struct loop_post *p = l->posts, *next; p; p = next) {
 		next = p->next;
 		free(p);

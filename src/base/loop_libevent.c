@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOOP_LAST_TURNS 3
 #define LOOP_BRISK_US 300 /* a wait and what it brought: shorter than this, the next may be short too */
 #define LOOP_LOOK_US 100  /* awake for this long, then asleep */
 
@@ -194,8 +195,11 @@ static void real_free(struct loop *l)
 {
 	struct real *r = l->impl;
 
-	event_free(r->tick);
 	event_free(r->posted);
+	/* Connections freed in the last turn are let go of by calls that libevent has put off; it would forget those. */
+	for (int i = 0; i < LOOP_LAST_TURNS; i++)
+		wait_and_dispatch(r, 0);
+	event_free(r->tick);
 	event_base_free(r->base);
 	close(r->post_fd);
 	free(r);
