@@ -23,6 +23,15 @@
  * FINALIZER_VMI is virt-handler's promise that the guest is stopped: virt-handler stops the guest of a deleting VMI with its
  *   grace, writes the final phase, and virt-controller removes both finalizers when the phase is final and no pod is left.
  *
+ * Cards on secondary networks (rollout.md 3.6; kubevirt/api/nics.h). Nobody remembers a step; each looks at what is there.
+ *   plug     VM controller: interface and network into the VMI's spec. VMI controller: into the pod's annotation ANN_NETWORKS.
+ *            Whoever runs pods: attaches, says so in ANN_NETWORK_STATUS. virt-handler: tap, launcher plug-nic, status.interfaces
+ *   unplug   VM controller: state absent. virt-handler: launcher unplug-nic, infoSource without "domain". VMI controller: out of
+ *            the annotation. virt-handler: no entry in status.interfaces any more, when the pod is detached. VMI controller: out of
+ *            the VMI's spec. VM controller: out of the template
+ *   link     VM controller: state. virt-handler: launcher set-link
+ * MigrationRequired about cards is the VMI controller's (vmi_nics.c).
+ *
  * A change of memory in place (rollout.md 3.3, 7.4; decisions 10, 11). G = spec.domain.memory.guest.
  *   1 VM controller      patches /spec/domain/memory/guest of the VMI (and requests/limits by the delta)
  *   2 VMI controller     G != status.memory.guestRequested: HotMemoryChange True, reason HOT_MEMORY_IN_PLACE, and PATCHes the
