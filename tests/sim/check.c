@@ -27,7 +27,8 @@ void check_pod_created(struct world *w, const struct json *pod)
 
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
 		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "name"), vm) &&
-			pod_alive(obj_json(o)) && !str_eq(obj_name(o), meta_str(pod, "name")))
+			pod_alive(obj_json(o)) && !str_eq(obj_name(o), meta_str(pod, "name")) &&
+			!sim_is_attachment(o) && !str_eq(meta_label(pod, LABEL_APP), KV_HOTPLUG_DISK))
 			world_broken(w, "pod %s is made while %s lives", meta_str(pod, "name"), obj_name(o));
 }
 
@@ -59,6 +60,7 @@ static void check_vm(struct world *w, const struct obj *o)
 		if (!str_eq(printable, "Running"))
 			world_broken(w, "%s runs, and its status says %s", obj_name(o), printable);
 		check_edits(w, obj_name(o), vm, vmi);
+		check_plugged(w, obj_name(o), vmi);
 		if (json_i64(json_at(vm, "/status/desiredGeneration")) != obj_generation(o))
 			world_broken(w, "%s: desiredGeneration is behind", obj_name(o));
 	} else if (cond_find(json_at(vm, "/status/conditions"), COND_RESTART_REQUIRED) && !vmi) {
@@ -88,7 +90,7 @@ static void check_leftovers(struct world *w)
 			world_vmi(w, json_str_or(json_get(meta_controller_ref(obj_json(o)), "name"), ""));
 		if (!vmi || !meta_owned_by(obj_json(o), meta_str(vmi, "uid")))
 			world_broken(w, "pod %s has no instance", obj_name(o));
-		alive += pod_alive(obj_json(o));
+		alive += pod_alive(obj_json(o)) && !sim_is_attachment(o);
 	}
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_controllerrevision, i)); i++) {
 		const struct json *vm =

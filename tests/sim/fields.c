@@ -231,6 +231,14 @@ static void claim_nic(struct claims *c, const struct guest *g, const struct json
 			differs ? "differs" : "is as wanted", c->message);
 }
 
+static void claim_plugged(
+	struct claims *c, struct guest *g, const struct json *vmi, const struct json *spec, const char *name)
+{
+	CLEANUP(mem_freep) char *volume = str_printf("volumes[%s]", name);
+
+	claim(c, volume, !sim_volume_as_wanted(c->w, g, vmi, spec, name));
+}
+
 const struct json *world_start_template(struct world *w, const struct json *vmi)
 {
 	const char *name = json_at_str(vmi, "/status/virtualMachineRevisionName");
@@ -300,6 +308,8 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 	claim_volume(&c, start, spec, "extra");
 	claim_nic(&c, g, spec, vmi, "default");
 	claim_nic(&c, g, spec, vmi, "n0");
+	claim_plugged(&c, world_guest(w, meta_str(vmi, "uid")), vmi, spec, "h0");
+	claim_plugged(&c, world_guest(w, meta_str(vmi, "uid")), vmi, spec, "h1");
 	claim_drift(&c, vm, vmi, start, spec, &config);
 	if (config.rollout == ROLLOUT_STAGE) /* decision 4 */
 		c.expected +=

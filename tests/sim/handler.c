@@ -68,6 +68,7 @@ static struct json_doc *launcher_state(const struct guest *g)
 		tell_memory(d, g);
 		tell_cpus(d, g);
 		sim_nics_tell(d, g);
+		sim_volumes_tell(d, g);
 	}
 	return d;
 }
@@ -77,7 +78,8 @@ const struct obj *world_pod_of(struct world *w, const char *uid)
 	const struct obj *o;
 
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_pod, i)); i++)
-		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "uid"), uid) && !obj_deleting(o))
+		if (str_eq(json_get_str(meta_controller_ref(obj_json(o)), "uid"), uid) && !obj_deleting(o) &&
+			!sim_is_attachment(o))
 			return o;
 	return NULL;
 }
@@ -183,6 +185,7 @@ static void guest_start_it(struct world *w, struct guest *g, const struct json *
 	g->cores = field(vmi, "/spec/domain/cpu/cores");
 	g->threads = field(vmi, "/spec/domain/cpu/threads");
 	sim_nics_new(g, vmi);
+	sim_volumes_new(g);
 	g->max_sockets = json_i64(json_at(vmi, "/spec/domain/cpu/maxSockets"));
 }
 
@@ -250,6 +253,7 @@ void launchers_step(struct world *w)
 			take_memory(w, g);
 		sim_cpus_step(w, g);
 		sim_nics_step(w, g);
+		sim_volumes_step(w, g);
 		if (w->handler)
 			link_step(w, g);
 	}
@@ -270,7 +274,7 @@ static const struct obj *bound_pod(struct cache *pods, const char *uid)
 	const struct obj *o;
 
 	for (size_t i = 0; (o = cache_index_at(pods, 0, uid, i)); i++)
-		if (!str_empty(json_at_str(obj_json(o), "/spec/nodeName")))
+		if (!str_empty(json_at_str(obj_json(o), "/spec/nodeName")) && !sim_is_attachment(o))
 			return o;
 	return NULL;
 }
@@ -317,6 +321,10 @@ static void act(
 	if (sim_nic_act(w, g, i)) {
 		if (str_eq(i->action, GUEST_NIC_SEEN))
 			controllers_kick(w->handler, NAME, i->key);
+		done(done_arg, NULL);
+		return;
+	}
+	if (sim_volume_act(w, g, i)) {
 		done(done_arg, NULL);
 		return;
 	}

@@ -129,6 +129,10 @@ static void agent_pod(struct world *w, const struct obj *pod)
 	struct one e;
 	const char *phase;
 
+	if (sim_is_attachment(pod)) {
+		sim_attachment_step(w, pod);
+		return;
+	}
 	if (obj_deleting(pod)) {
 		if (g->state == GUEST_RUNS) {
 			g->state = GUEST_SHUT_DOWN; /* SIGTERM, and the guest obeyed */

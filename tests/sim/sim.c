@@ -79,6 +79,10 @@ static void do_nics(struct world *w, const char *vm)
 {
 	edit_nics(w, vm);
 }
+static void do_plugged(struct world *w, const char *vm)
+{
+	edit_plugged(w, vm);
+}
 static void do_revert(struct world *w, const char *vm)
 {
 	edit_revert(w, vm);
@@ -239,6 +243,7 @@ static const struct {
 	{ 6, do_static },
 	{ 2, do_volumes },
 	{ 5, do_nics },
+	{ 6, do_plugged },
 	{ 4, do_revert },
 	{ 2, do_labels },
 	{ 1, do_descheduler },

@@ -32,6 +32,14 @@ struct sim_nic {
 	char name[16], network[16]; /* network "": the pod's */
 	bool tap, down;
 };
+#define SIM_VOLUMES_MAX 16
+#define SIM_OFFERS_MAX 64
+enum sim_volume_phase { SIM_OFFERED, SIM_PLUGGING, SIM_READY, SIM_UNPLUGGING };
+struct sim_volume {
+	char id[64], name[16], pod_uid[37];
+	enum sim_volume_phase phase;
+	bool failed;
+};
 struct guest {
 	char uid[37]; /* of its instance */
 	enum guest_state state;
@@ -48,6 +56,10 @@ struct guest {
 	int64_t moved_ms; /* when its move is over; 0: it does not move */
 	struct sim_nic nics[SIM_NICS_MAX];
 	size_t n_nics;
+	struct sim_volume volumes[SIM_VOLUMES_MAX];
+	size_t n_volumes;
+	char offered[SIM_OFFERS_MAX][37]; /* uids of attachment pods that have done so */
+	size_t n_offered;
 	char nic_name[16];         /* of the latest action */
 	struct json_doc *nic_args; /* of one that was asked for; NULL: none */
 	const char *nic_action;
@@ -147,6 +159,17 @@ void sim_nics_step(struct world *w, struct guest *g);
 void sim_nics_forget(struct guest *g);
 bool sim_nic_act(struct world *w, struct guest *g, const struct intent *i); /* false: not about cards */
 bool sim_nic_as_wanted(struct guest *g, const struct json *spec, const char *name);
+/* volumes.c */
+void edit_plugged(struct world *w, const char *vm);
+bool sim_is_attachment(const struct obj *pod);
+void sim_attachment_step(struct world *w, const struct obj *pod);
+void sim_volumes_new(struct guest *g);
+void sim_volumes_tell(struct json_doc *d, const struct guest *g);
+void sim_volumes_step(struct world *w, struct guest *g);
+bool sim_volume_act(struct world *w, struct guest *g, const struct intent *i); /* false: not about volumes */
+bool sim_volume_as_wanted(
+	struct world *w, struct guest *g, const struct json *vmi, const struct json *spec, const char *name);
+void check_plugged(struct world *w, const char *name, const struct json *vmi);
 /* migrate.c */
 void migrations_step(struct world *w);
 /* fields.c: edits, and what must be said of them */

@@ -153,6 +153,43 @@ static void going(const struct guest_view *v, struct json_doc *d, struct json *e
 		tell(v, out, GUEST_UNPLUG_DISK, id_of(entry), NULL);
 }
 
+/* Every volume of the spec that can be plugged has an attachment pod of its own already. Else an offer that nobody knows
+ * may be that of a pod that was made just now. */
+static bool all_known(const struct json *vmi)
+{
+	JSON_EACH (it, json_at(vmi, "/spec/volumes")) {
+		const struct json *entry =
+			volume_named(json_at(vmi, "/status/volumeStatus"), json_get_str(it.val, "name"));
+
+		if (volume_hotpluggable(it.val) &&
+			(str_empty(id_of(entry)) || phase_is(entry, VOLUME_DETACHING) ||
+				phase_is(entry, VOLUME_UNMOUNTED)))
+			return false;
+	}
+	return true;
+}
+
+static bool has_entry(const struct json *vmi, const char *id)
+{
+	JSON_EACH (it, json_at(vmi, "/status/volumeStatus"))
+		if (str_eq(id_of(it.val), id))
+			return true;
+	return false;
+}
+
+/* Offered by a pod whose volume was given up before virt-controller saw it run: it would stay open for ever. */
+static void strays(const struct guest_view *v, const struct json *vmi, struct guest_later *out)
+{
+	const struct json *list = json_get(v->facts->state, "volumes");
+
+	if (!json_len(list) || json_len(list) > VOLUMES_MAX || !all_known(vmi))
+		return;
+	JSON_EACH (it, list)
+		if (!has_entry(vmi, json_str_or(json_get(it.val, "id"), "")) &&
+			!phase_is(it.val, "unplugging"))
+			tell(v, out, GUEST_UNPLUG_DISK, json_str_or(json_get(it.val, "id"), ""), NULL);
+}
+
 void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_later *out)
 {
 	JSON_EACH (it, json_at(vmi, "/status/volumeStatus")) {
@@ -166,4 +203,5 @@ void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *
 		else if (phase_is(entry, VOLUME_DETACHING) || phase_is(entry, VOLUME_UNMOUNTED))
 			going(v, d, entry, out);
 	}
+	strays(v, vmi, out);
 }
