@@ -43,7 +43,8 @@
  *                        HotMemoryChange False, reason HOT_MEMORY_FAILED, message says how far it came; guestRequested stays
  *   No room (pod condition PodResizePending Infeasible or Deferred) or gate InPlaceHotplug off: the VMI controller gives
  *   HotMemoryChange reason HOT_MEMORY_NEEDS_MIGRATION and virt-handler keeps its hands off.
- *   Under that reason virt-controller also removes the condition, when G is what the guest has already (guestRequested is G then).
+ *   Under that reason virt-controller also removes the condition, when G is what the guest has already (guestRequested
+ *   is G then).
  *   A False condition about another value than G becomes True again at 2, even if G = guestRequested: a guest that took a part
  *   has to give it back. While a change is under way the pod asks for what G needs, but never for less than it was granted.
  *   The API server does not resize pods: the same, by ANN_RESIZE_REFUSED.
@@ -102,7 +103,8 @@ int hot_cpu_failures(const struct json *vmi, int64_t sockets);
 #define ANN_HOT_MEMORY_TARGET "coracle.dev/hot-memory-target"
 
 /* An attempt that failed for a passing reason (the launcher did not answer) is repeated a few times, with pauses
- * (rollout.md 7.12): "TARGET COUNT NEXT", bytes, attempts so far, wall ms of the next one. By virt-handler; gone when the change is over. */
+ * (rollout.md 7.12): "TARGET COUNT NEXT", bytes, attempts so far, wall ms of the next one. By virt-handler; gone when the
+ * change is over. */
 #define ANN_HOT_MEMORY_FAILURES "coracle.dev/hot-memory-failures"
 #define HOT_MEMORY_ATTEMPTS_MAX 5
 /* The API server would not resize the pod for this target, "TARGET REASON": pods/resize is missing there, or refuses.

@@ -142,7 +142,8 @@ const struct controller vm_controller = {
 	.refused = vm_refused,
 	.watches = {
 		{ .kind = &kind_vm, .keys = key_self, .index = vm_index_types },
-		/* An instance has its VM's name. Two programs write to it in turn: one look, and one status, for several of those. */
+		/* An instance has its VM's name. Two programs write to it in turn: one look, and one status, for several
+		 * of those. */
 		{ .kind = &kind_vmi, .keys = key_self, .settle_ms = VM_SETTLE_MS },
 		{ .kind = &kind_controllerrevision, .keys = keys_of_revision, .index = index_by_owner_uid },
 		{ .kind = &kind_instancetype, .keys = keys_of_instancetype },

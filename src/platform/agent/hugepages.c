@@ -12,7 +12,7 @@
 
 #define POOLS "/sys/kernel/mm/hugepages"
 #define POOL_PREFIX "hugepages-" /* + "2048kB"; as resources: + "2Mi" */
-#define COUNT_MAX 8192 /* sysfs says that a file of it has a page */
+#define COUNT_MAX 8192           /* sysfs says that a file of it has a page */
 
 /* "hugepages-2048kB" -> bytes; -1: something else. */
 static int64_t page_of_pool(const char *name)

@@ -69,7 +69,8 @@ int bundle_write(struct ctr *c, struct err *e);
 void bundle_remove(const char *ctr_dir);
 
 /* ---- hugepages.c ---- */
-void hugepages_put(struct json_doc *d, struct json *amounts); /* "hugepages-2Mi": what this host has, per size */
+void hugepages_put(
+	struct json_doc *d, struct json *amounts); /* "hugepages-2Mi": what this host has, per size */
 /* The file system of a pod's huge pages; again: nothing. medium: "HugePages" or "HugePages-2Mi". */
 int hugepages_mount(const struct pod *p, const char *medium, const char *path, struct err *e);
 
