@@ -4,9 +4,10 @@
  *   bench-rollout N [PID]...      with KUBECONFIG: an API server, and a virt-controller of it that runs already; PIDs: theirs
  *
  * Stands for the nodes and the user: an agent that starts and resizes pods by writing that it did, virt-handler by its true
- * decisions (kubevirt/handler/guest.h), launchers that answer at once. Makes N VMs of 1Gi, waits until all run and nobody writes,
- * patches each to 2Gi and waits until each guest has it. Prints one line of JSON: seconds by the clock and of processor
- * (of PIDs together), and per VM every revision the rollout took (the patch itself and events included), and the events of them. */
+ * decisions (kubevirt/handler/guest.h), launchers that answer at once. Makes N VMs of 1Gi, waits until all run and nobody
+ * writes, patches each to 2Gi and waits until each guest has it. Prints one line of JSON: seconds by the clock and of processor
+ * (of PIDs together), and per VM every revision the rollout took (the patch itself and events included), and the events of
+ * them. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -36,7 +36,8 @@ struct controller_watch {
 	key_map_fn *keys; /* NULL: only cached, wakes nobody */
 	index_fn *index;  /* index 0 of that cache, or NULL */
 	const char *label_selector, *field_selector, *ns;
-	/* A change of an object wakes so much later, so that others in a row need one look only; coming and going wake at once. */
+	/* A change of an object wakes so much later, so that others in a row need one look only; coming and going wake
+	 * at once. */
 	int settle_ms;
 };
 struct controller {

@@ -27,8 +27,8 @@
  *   plug     VM controller: interface and network into the VMI's spec. VMI controller: into the pod's annotation ANN_NETWORKS.
  *            Whoever runs pods: attaches, says so in ANN_NETWORK_STATUS. virt-handler: tap, launcher plug-nic, status.interfaces
  *   unplug   VM controller: state absent. virt-handler: launcher unplug-nic, infoSource without "domain". VMI controller: out of
- *            the annotation. virt-handler: no entry in status.interfaces any more, when the pod is detached. VMI controller: out of
- *            the VMI's spec. VM controller: out of the template
+ *            the annotation. virt-handler: no entry in status.interfaces any more, when the pod is detached.
+ *            VMI controller: out of the VMI's spec. VM controller: out of the template
  *   link     VM controller: state. virt-handler: launcher set-link
  * MigrationRequired about cards is the VMI controller's (vmi_nics.c).
  *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubevirt/migration/memory.h - memory of a guest that moves because it is to have another size: what is handed to the node where
  * it arrives, whether its new pod holds it, and what the instance says afterwards. rollout.md 3.3 steps 3 to 5, 6.64 to 6.67.
- * Pure: whoever carries the move out calls these in this order. The order is KubeVirt's: the guest moves unchanged, then is resized. */
+ * Pure: whoever carries the move out calls these in this order. The order is KubeVirt's: the guest moves unchanged, then is
+ * resized. */
 #pragma once
 
 #include "api/obj.h"
