@@ -290,6 +290,42 @@ static void without_its_destination_nothing_happens(void **state)
 	done(&r);
 }
 
+static const struct obj *any_claim(const void *arg, const char *name)
+{
+	return arg;
+}
+
+/* kubevirt-api.md 3.1 */
+static void a_start_that_waits_for_storage_says_so(void **state)
+{
+	static const struct {
+		const char *phase, *claim, *volume, *want;
+	} rows[] = {
+		{ "Scheduling", "Pending", COLD_V, "WaitingForVolumeBinding" },
+		{ "Scheduling", "Bound", COLD_V, "Starting" },
+		{ "Scheduling", "Pending", HOT_V, "Starting" },
+		{ "Running", "Pending", COLD_V, "Running" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(mem_freep)
+		char *claim = str_printf("{'metadata':{'name':'c'},'status':{'phase':'%s'}}", rows[i].claim);
+		CLEANUP(mem_freep)
+		char *vmi = str_printf(
+			"{'metadata':{'name':'v'},'spec':{'volumes':[%s]},'status':{'phase':'%s'}}",
+			rows[i].volume, rows[i].phase);
+		struct obj *c = obj_from_doc(json_lit(claim)), *v = obj_from_doc(json_lit(vmi)),
+			   *vm = obj_from_doc(json_lit("{'metadata':{'name':'v'}}"));
+		struct vm_seen s = { .vm = vm, .vmi = v, .claim = any_claim, .claim_arg = c };
+		struct vm_turn t = { 0 };
+
+		assert_string_equal(vm_printable_status(&s, &t), rows[i].want);
+		obj_unref(c);
+		obj_unref(v);
+		obj_unref(vm);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +337,7 @@ int main(void)
 		cmocka_unit_test(what_only_the_instance_has_goes_but_in_the_imperative_mode),
 		cmocka_unit_test(a_migration_is_waited_for),
 		cmocka_unit_test(what_no_migration_can_copy_is_staged),
+		cmocka_unit_test(a_start_that_waits_for_storage_says_so),
 		cmocka_unit_test(without_its_destination_nothing_happens),
 	};
 

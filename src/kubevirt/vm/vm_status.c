@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vm/vm_impl.h"
 
 /* ---- printableStatus: first match wins ---- */
@@ -43,6 +44,20 @@ static bool has_reason(const struct facts *f, const char *cond, const char *reas
 static bool lacks_claim(const struct facts *f)
 {
 	return has_reason(f, COND_SYNCHRONIZED, "FailedPvcNotFound");
+}
+/* Also the claims of the default class, which are bound when the launcher pod is placed. */
+static bool waits_for_binding(const struct facts *f)
+{
+	if (!f->s->claim || !f->live || f->phase >= VMI_SCHEDULED)
+		return false;
+	JSON_EACH (it, json_at(f->vmi, "/spec/volumes")) {
+		const char *name = volume_hotpluggable(it.val) ? NULL : volume_claim(it.val);
+		const struct obj *claim = name ? f->s->claim(f->s->claim_arg, name) : NULL;
+
+		if (claim && !str_eq(json_at_str(obj_json(claim), "/status/phase"), "Bound"))
+			return true;
+	}
+	return false;
 }
 static bool is_unschedulable(const struct facts *f)
 {
@@ -91,6 +106,7 @@ static const struct {
 	{ "Running", is_running },
 	{ "ErrorPvcNotFound", lacks_claim },
 	{ "ErrorUnschedulable", is_unschedulable },
+	{ "WaitingForVolumeBinding", waits_for_binding },
 	{ "ErrImagePull", image_error },
 	{ "ImagePullBackOff", image_back_off },
 	{ "Starting", is_starting },
