@@ -76,8 +76,9 @@ static void unplug(const struct guest_view *v, const char *name, struct plan *ou
 static void set_link(const struct guest_view *v, const char *name, const char *state, struct plan *out)
 {
 	struct json_doc *d;
+	struct json *args = begin(v, &d, name);
 
-	json_set_str(d, begin(v, &d, name), "state", state);
+	json_set_str(d, args, "state", state);
 	plan_action(out, GUEST_SET_LINK, v->key, d);
 }
 

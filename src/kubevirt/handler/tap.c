@@ -198,7 +198,7 @@ static bool name_ok(const char *pod_interface)
 int tap_open(pid_t pid, const char *pod_interface, const char *guest_mac, int *ret_fd, struct err *e)
 {
 	CLEANUP(fd_closep) int s = -1;
-	struct inside i;
+	struct inside i = { -1 };
 	int r = -1;
 
 	if (!pod_interface || !name_ok(pod_interface))
@@ -218,7 +218,7 @@ void tap_close(pid_t pid, const char *pod_interface)
 {
 	CLEANUP(fd_closep) int s = -1;
 	char name[IFNAMSIZ] = "";
-	struct inside i;
+	struct inside i = { -1 };
 	struct err e;
 
 	if (!pod_interface || !name_ok(pod_interface) || enter(pid, &i, &e) < 0)

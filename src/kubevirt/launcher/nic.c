@@ -339,9 +339,12 @@ void nic_set_link(struct launcher *l, const struct json *args, struct wire_call 
 	struct nic_job *j;
 	struct err e;
 
-	if (!n)
+	if (!n) {
 		err_set(&e, ERR_NOT_FOUND, "no interface \"%s\"", name);
-	else if (!str_eq(state, "up") && !str_eq(state, "down"))
+		refuse(call, &e);
+		return;
+	}
+	if (!str_eq(state, "up") && !str_eq(state, "down"))
 		err_set(&e, ERR_BAD_REQUEST, "set-link: state must be up or down");
 	else if (!l->qmp)
 		err_set(&e, ERR_UNAVAILABLE, "QEMU does not answer");

@@ -35,7 +35,7 @@ static bool ifname_ok(const char *s)
 {
 	size_t n = strlen(s);
 
-	if (!n || n >= NET_IFNAME_MAX || str_eq(s, "lo") || str_eq(s, "eth0") || s[0] == '.' || s[0] == '-')
+	if (!n || n >= NET_IFNAME_MAX || !strcmp(s, "lo") || !strcmp(s, "eth0") || s[0] == '.' || s[0] == '-')
 		return false;
 	for (; *s; s++)
 		if (!isalnum((unsigned char)*s) && !strchr("-_.", *s))
@@ -58,7 +58,7 @@ static int put_request(struct nad_request *r, size_t i, const char *ns, const ch
 
 	if (str_empty(name))
 		return err_set(e, ERR_INVALID, "network %zu has no name", i);
-	if (str_empty(ifname))
+	if (!ifname || !*ifname)
 		ifname = ordinal;
 	if (!ifname_ok(ifname))
 		return err_set(e, ERR_INVALID, "network %s: interface name \"%s\"", name, ifname);
