@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/time.h"
 
 static const struct command {
 	const char *name, *args;
@@ -55,7 +56,8 @@ static void usage(FILE *to)
 	      "      --force            restart, stop: with --grace-period\n"
 	      "      --grace-period N   seconds the guest may take to shut down\n"
 	      "      --addedNodeSelector K=V  migrate: labels that the target node must have\n"
-	      "      --timeout MINUTES  console: how long to wait for the guest (5);\n"
+	      "      --timeout MINUTES  or a duration like 90s. console: how long to wait for the guest "
+	      "(5);\n"
 	      "                         rollout status --watch: how long to wait at all\n"
 	      "  -w, --watch            rollout status: wait until nothing is on its way\n"
 	      "  -o, --output json      rollout: for programs; expand: json or yaml (yaml)\n"
@@ -118,6 +120,24 @@ static const struct option longs[] = { { "namespace", required_argument, NULL, '
 	{ "bus", required_argument, NULL, OPT_TEXT + 5 }, { "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 } };
 
+/* KubeVirt's virtctl takes minutes, kubectl a duration. */
+static bool read_timeout(const char *text, double *ret_minutes)
+{
+	char *end;
+	double minutes = strtod(text, &end);
+	int64_t ms;
+
+	if (!*text || *end) {
+		if (!time_parse_duration(text, &ms))
+			return false;
+		minutes = (double)ms / 60000;
+	}
+	if (!(minutes >= 0 && minutes <= 1e6))
+		return false;
+	*ret_minutes = minutes;
+	return true;
+}
+
 static int bad(const char *text, const char *what)
 {
 	fprintf(stderr, "virtctl: %s: %s\n", text, what);
@@ -147,8 +167,6 @@ static int text_option(struct virtctl *v, size_t i)
 
 static int option(struct virtctl *v, int o)
 {
-	char *end;
-
 	if (o >= OPT_TEXT && o < OPT_TEXT + (int)ARRAY_LEN(texts))
 		return text_option(v, (size_t)(o - OPT_TEXT));
 	switch (o) {
@@ -196,9 +214,9 @@ static int option(struct virtctl *v, int o)
 		return 0;
 	case OPT_TIMEOUT:
 		v->timeout_given = true;
-		v->timeout_minutes = strtod(optarg, &end);
-		if (!*optarg || *end || v->timeout_minutes < 0 || v->timeout_minutes > 1e6)
-			return bad("--timeout is not a number of minutes", optarg);
+		if (!read_timeout(optarg, &v->timeout_minutes))
+			return bad(
+				"--timeout is neither a number of minutes nor a duration like 90s", optarg);
 		return 0;
 	default:
 		fputs("try virtctl --help\n", stderr);

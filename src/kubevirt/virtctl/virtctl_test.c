@@ -100,10 +100,11 @@ static void bad_command_lines_are_refused(void **s)
 	static const char *const lines[] = { "virtctl", "virtctl fly a", "virtctl start", "virtctl start a b",
 		"virtctl pause a", "virtctl pause node a", "virtctl stop a --force",
 		"virtctl stop a --grace-period 3", "virtctl stop a --grace-period x --force",
-		"virtctl console a --timeout soon", "virtctl start a --fast", "virtctl rollout a",
-		"virtctl rollout undo a", "virtctl rollout status", "virtctl rollout status a -o yaml",
-		"virtctl rollout status|diff a", "virtctl expand", "virtctl expand --vm a --file b",
-		"virtctl expand a", "virtctl start a -o yaml" };
+		"virtctl console a --timeout soon", "virtctl console a --timeout -3s",
+		"virtctl start a --fast", "virtctl rollout a", "virtctl rollout undo a",
+		"virtctl rollout status", "virtctl rollout status a -o yaml", "virtctl rollout status|diff a",
+		"virtctl expand", "virtctl expand --vm a --file b", "virtctl expand a",
+		"virtctl start a -o yaml" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CLEANUP(mem_freep) char *keep = NULL;
 		struct virtctl v;
@@ -132,6 +133,9 @@ static void options_stand_anywhere(void **s)
 	assert_true(v.watch && v.timeout_given && v.timeout_minutes == 2);
 	assert_string_equal(v.output, "json");
 	assert_string_equal(v.args[1], "a");
+	mem_freep(&keep);
+	assert_int_equal(parse("virtctl rollout status -w --timeout 1m30s a", &v, &keep), 0);
+	assert_true(v.timeout_minutes == 1.5);
 }
 
 static void the_escape_ends_typed_input(void **s)
