@@ -146,6 +146,16 @@ static void a_card_is_unplugged_when_the_guest_can_hear_it(void **state)
 
 static void links_follow_the_state(void **state)
 {
+	struct outcome o = look((struct given){ .nics = RED(",'state':'down'"),
+		.nets = RED_NET,
+		.attached = ATTACHED,
+		.told = RED_TOLD("up") });
+	const struct json *args = json_root(plan_at(o.plan, 0)->doc);
+
+	assert_string_equal(json_get_str(args, "uid"), "u1");
+	assert_string_equal(json_get_str(args, "name"), "red");
+	assert_string_equal(json_get_str(args, "state"), "down");
+	outcome_done(&o);
 	DOES(GUEST_SET_LINK, .nics = RED(",'state':'down'"), .nets = RED_NET, .attached = ATTACHED,
 		.told = RED_TOLD("up"));
 	DOES(GUEST_SET_LINK, .nics = RED(""), .nets = RED_NET, .attached = ATTACHED,

@@ -62,7 +62,7 @@ static int put_request(struct nad_request *r, size_t i, const char *ns, const ch
 		ifname = ordinal;
 	if (!ifname_ok(ifname))
 		return err_set(e, ERR_INVALID, "network %s: interface name \"%s\"", name, ifname);
-	if (!str_empty(mac) && !mac_ok(mac))
+	if (mac && *mac && !mac_ok(mac))
 		return err_set(e, ERR_INVALID, "network %s: \"%s\" is no MAC address", name, mac);
 	r->ns = mem_strdup(ns);
 	r->name = mem_strdup(name);
