@@ -16,6 +16,7 @@
 
 #define NO_IN_PLACE \
 	"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':['InPlaceHotplug']}}}}"
+#define IN_PLACE "{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':null}}}}"
 #define MIGRATE "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}"
 #define SOON 2000
 #define A_WHILE 30000
@@ -298,6 +299,39 @@ static void what_was_taken_late_can_be_given_back(void **state)
 	SETTLED_AT(w, 1, GI);
 }
 
+/* Reverted while the guest is at it, and in place is off by then: what comes late is taken back (sim, seed 3036617 of the time). */
+static void what_comes_late_is_taken_back(void **state)
+{
+	struct world *w = *state;
+
+	run(w);
+	w->faults.slow = 1000;
+	size(w, 1, "2Gi");
+	world_run(w, SOON);
+	user_config(w, NO_IN_PLACE);
+	size(w, 1, "1Gi");
+	world_run(w, SOON);
+	assert_null(condition(w, COND_HOT_MEMORY));
+	w->faults.slow = 0;
+	world_run(w, A_WHILE);
+	SETTLED_AT(w, 1, GI);
+	/* the guest does not give it back: said, and not asked for ever */
+	w->faults.slow = 1000;
+	user_config(w, IN_PLACE);
+	size(w, 1, "2Gi");
+	world_run(w, SOON);
+	user_config(w, NO_IN_PLACE);
+	size(w, 1, "1Gi");
+	world_run(w, SOON);
+	w->faults.slow = 0;
+	world_run(w, 150);
+	w->faults.refuse = 1000;
+	world_run(w, A_WHILE);
+	assert_in_range(guest(w)->set_memory_calls, 4, 6);
+	check_settled(w);
+	assert_true(world_quiet(w, HOUR));
+}
+
 /* Room on the node again, or the gate on again: in place, and the move that waited is taken back. */
 static void in_place_again_the_move_is_taken_back(void **state)
 {
@@ -368,6 +402,7 @@ int main(void)
 		T(edited_on_the_way_the_newest_comes_after),
 		T(moves_in_vain_come_less_and_less_often),
 		T(what_was_taken_late_can_be_given_back),
+		T(what_comes_late_is_taken_back),
 		T(in_place_again_the_move_is_taken_back),
 		T(enforced_placement_moves_once),
 		T(a_guest_that_refuses_is_left_alone),

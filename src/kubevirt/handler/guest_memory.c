@@ -172,6 +172,31 @@ static void settle(const struct guest_view *v, struct json_doc *d, struct json *
 		give_up(v, d, vmi, shortfall(&v->facts->memory), ret);
 }
 
+/* Nothing is to change, and yet the launcher was told another size last: that was taken back before it came, and would come
+ * late. It is told again what holds. */
+static void take_back(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest,
+	struct guest_memory_step *ret)
+{
+	const struct guest_memory *m = &v->facts->memory;
+	const struct json *told = json_get(v->facts->state, "memory");
+	int64_t current = json_i64(json_get(told, "current")),
+		requested = json_i64(json_get(told, "requested"));
+
+	if (guest <= 0 || requested <= 0 || (requested == guest && current == guest) ||
+		quantity_bytes(json_at(vmi, "/status/memory/guestRequested")) != guest)
+		return;
+	if (m->done && m->target == guest) {
+		if (!m->complete && !m->passing)
+			give_up(v, d, vmi, shortfall(m), ret);
+		return;
+	}
+	if (requested == guest || (m->busy && m->target == guest) ||
+		str_eq(json_get_str(v->facts->state, "phase"), "Paused") ||
+		(guest > current && !guest_pod_covers(v, vmi, guest)))
+		return;
+	ret->set = guest;
+}
+
 void guest_memory(
 	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_memory_step *ret)
 {
@@ -187,6 +212,8 @@ void guest_memory(
 	ret->seen = m->done;
 	if (came_late(v, cond, vmi, guest))
 		finish(v, d, vmi, guest);
+	if (!cond)
+		take_back(v, d, vmi, guest, ret);
 	if (!str_eq(json_get_str(cond, "status"), "True") ||
 		!str_eq(json_get_str(cond, "reason"), HOT_MEMORY_IN_PLACE))
 		return;
