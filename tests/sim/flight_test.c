@@ -299,7 +299,7 @@ static void what_was_taken_late_can_be_given_back(void **state)
 	SETTLED_AT(w, 1, GI);
 }
 
-/* Reverted while the guest is at it, and in place is off by then: what comes late is taken back (sim, seed 3036617 then). */
+/* Reverted while the guest is at it, in place being off by then: what comes late is taken back (sim, seed 3036617 then). */
 static void what_comes_late_is_taken_back(void **state)
 {
 	struct world *w = *state;
