@@ -302,10 +302,12 @@ static void connections_of_an_older_context_end_with_their_streams(void **state)
 	struct fixture *f = *state;
 	struct tls_server_spec spec = { f->server.cert_pem, f->server.key_pem, f->ca.cert_pem };
 	CLEANUP(tls_unrefp) struct tls_ctx *fresh = NULL, *again = NULL;
+	CLEANUP(mem_freep) char *cas = str_printf("%s%s", f->other_ca.cert_pem, f->ca.cert_pem);
 	struct err e;
 
-	fresh = tls_server_new(&spec, &e);
 	again = tls_server_new(&spec, &e);
+	spec.client_ca_pem = cas;
+	fresh = tls_server_new(&spec, &e);
 	assert_true(fresh && again);
 	start_stream(f, "/watch");
 	http_server_set_tls(f->srv, fresh);

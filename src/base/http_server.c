@@ -383,13 +383,12 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_spe
 
 void http_server_set_tls(struct http_server *s, struct tls_ctx *tls)
 {
-	struct tls_ctx *old = s->tls;
+	CLEANUP(tls_unrefp) struct tls_ctx *old = s->tls;
 	struct http_conn *c, *next;
 
-	if (tls == old)
-		return;
 	s->tls = tls_ref(tls);
-	tls_unref(old);
+	if (tls_same_clients(tls, old))
+		return;
 	for (c = s->conns; c; c = next) {
 		next = c->next;
 		if (!c->bev || c->retired || !bufferevent_openssl_get_ssl(c->bev))

@@ -36,6 +36,8 @@ int ossl_usages(X509 *x, X509 *issuer, const struct cert_spec *spec, struct err 
 /* A connection's SSL. host (clients only) is verified against the certificate: names as DNS, addresses as IP. */
 SSL *tls_ssl_new(const struct tls_ctx *t, const char *host, struct err *e);
 bool tls_is_server(const struct tls_ctx *t);
+bool tls_same_clients(
+	const struct tls_ctx *a, const struct tls_ctx *b); /* both believe the same client CAs */
 /* Why a handshake or connection failed; lib_err is the libevent-saved OpenSSL error or 0. Returns -1. */
 int tls_conn_err(struct err *e, const SSL *ssl, unsigned long lib_err, const char *what);
 /* The verified client certificate of a server connection. false: none. issuer: hex SHA-256 of the trust anchor. */

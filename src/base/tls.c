@@ -20,6 +20,7 @@ struct tls_ctx {
 	bool server, insecure;
 	X509 *known[KNOWN_CERTS]; /* of servers: last used first */
 	char *server_name;
+	char *clients; /* of servers: the CAs of client certificates, as given; NULL */
 };
 
 struct tls_ctx *tls_ref(struct tls_ctx *t)
@@ -39,6 +40,7 @@ void tls_unref(struct tls_ctx *t)
 	SSL_CTX_set_cert_verify_callback(t->ctx, NULL, NULL);
 	SSL_CTX_free(t->ctx);
 	free(t->server_name);
+	free(t->clients);
 	free(t);
 }
 
@@ -50,6 +52,11 @@ void tls_unrefp(struct tls_ctx **t)
 bool tls_is_server(const struct tls_ctx *t)
 {
 	return t->server;
+}
+
+bool tls_same_clients(const struct tls_ctx *a, const struct tls_ctx *b)
+{
+	return a && b && str_eq(a->clients, b->clients);
 }
 
 static struct tls_ctx *ctx_new(bool server)
@@ -199,6 +206,7 @@ struct tls_ctx *tls_server_new(const struct tls_server_spec *spec, struct err *e
 		goto failed;
 	if (spec->client_ca_pem && ask_clients(t, spec->client_ca_pem, e) < 0)
 		goto failed;
+	t->clients = spec->client_ca_pem ? mem_strdup(spec->client_ca_pem) : NULL;
 	SSL_CTX_set_alpn_select_cb(t->ctx, pick_alpn, NULL);
 	/* Sessions live in tickets only. Ticket keys belong to the context: a replaced one resumes nothing of the old. */
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
