@@ -37,7 +37,7 @@ static int make_image(const char *path, uint64_t wanted, int uid, struct err *e)
 	CLEANUP(mem_freep) char *tmp = str_printf("%s.new", path), *dir = mem_strdup(path);
 	CLEANUP(fd_closep) int fd = -1;
 	struct statvfs st;
-	uint64_t size;
+	uint64_t size = 0;
 
 	*strrchr(dir, '/') = '\0';
 	if (statvfs(*dir ? dir : "/", &st) < 0)

@@ -457,7 +457,7 @@ void plug_offer(struct launcher *l, const struct json *args, struct wire_call *c
 	CLEANUP(fd_closep) int fd = wire_call_file(call);
 	const char *id = json_get_str(args, "id");
 	struct plug *v = plug_find(l, id);
-	struct stat st;
+	struct stat st = { 0 };
 	struct err e;
 	size_t n = 0;
 
@@ -499,9 +499,12 @@ void plug_plug(struct launcher *l, const struct json *args, struct wire_call *ca
 	struct plug *v = plug_find(l, json_get_str(args, "id"));
 	struct err e;
 
-	if (!v)
+	if (!v) {
 		err_set(&e, ERR_NOT_FOUND, "no such volume was offered");
-	else if (!l->qmp)
+		wire_call_fail(call, &e);
+		return;
+	}
+	if (!l->qmp)
 		err_set(&e, ERR_UNAVAILABLE, "QEMU does not answer");
 	else if (v->sm.at != V_OFFERED)
 		e.code = ERR_NONE;
@@ -516,12 +519,9 @@ void plug_plug(struct launcher *l, const struct json *args, struct wire_call *ca
 		wire_call_ok(call, NULL);
 		return;
 	}
-	if (v && e.code != ERR_UNAVAILABLE) {
-		say(v, e.msg);
+	say(v, e.msg);
+	if (l->qmp)
 		arm(v, on_retry, RETRY_MS);
-	} else if (v) {
-		say(v, e.msg);
-	}
 	wire_call_fail(call, &e);
 }
 
