@@ -16,6 +16,7 @@ extern const struct controller vmim_controller;    /* env: NULL; keys are migrat
 
 #define MIGRATION_SETTLE_MS 5000   /* a reason to move that is gone by then is none */
 #define MIGRATION_BACKOFF_MS 20000 /* after a failed automated move; doubled by each further one */
+#define MIGRATION_REPORT_MS 10000  /* so long a finished move waits for what it was for to be reported */
 #define MIGRATION_KEPT 5           /* finished ones of an instance that are kept */
 #define MIGRATIONS_SEEN_MAX 64     /* of an instance, looked at in a pass; the newest are among them */
 

@@ -223,7 +223,7 @@ static void phase_is(int line, const char *vmim, const char *vmi, const char *wa
 	"[" conditions "],'migrationState':{" state "}}}"
 #define OVER                        \
 	"'migrationUid':'" VMIM_UID \
-	"','startTimestamp':'2023-11-14T22:13:00Z','endTimestamp':'2023-11-14T22:13:10Z'"
+	"','startTimestamp':'2023-11-14T22:13:00Z','endTimestamp':'2023-11-14T22:13:15Z'"
 
 static void a_migration_follows_its_guest(void **state)
 {
@@ -233,11 +233,25 @@ static void a_migration_follows_its_guest(void **state)
 	PHASE(AUTOMATED("Running"), VMI_WITH(OVER ",'failed':true", ""), "Failed");
 	PHASE(AUTOMATED("Running"), VMI_WITH("'migrationUid':'" VMIM_UID "'", ""), "");
 	PHASE(AUTOMATED("Running"),
-		VMI_WITH("'migrationUid':'another','endTimestamp':'2023-11-14T22:13:10Z'", ""), "");
+		VMI_WITH("'migrationUid':'another','endTimestamp':'2023-11-14T22:13:15Z'", ""), "");
 	PHASE(AUTOMATED("Running"), NULL, "Failed");
 	/* 43 */
 	PHASE(AUTOMATED("Running"), VMI_WITH(OVER, "{'type':'HotVCPUChange','status':'False'}"), "");
 	PHASE(AUTOMATED("Running"), VMI_WITH(OVER, "{'type':'HotMemoryChange','status':'True'}"), "");
+	/* what began to wait afterwards is for the next one */
+	PHASE(AUTOMATED("Running"),
+		VMI_WITH(OVER, "{'type':'HotVCPUChange','status':'True','lastTransitionTime':'2023-11-14T22:"
+			       "13:17Z'}"),
+		"Succeeded");
+	PHASE(AUTOMATED("Running"),
+		VMI_WITH(OVER, "{'type':'HotVCPUChange','status':'True','lastTransitionTime':'2023-11-14T22:"
+			       "13:08Z'}"),
+		"");
+	/* nor is the last one waited for without end */
+	PHASE(AUTOMATED("Running"),
+		VMI_WITH("'migrationUid':'" VMIM_UID "','endTimestamp':'2023-11-14T22:13:09Z'",
+			"{'type':'HotVCPUChange','status':'True'}"),
+		"Succeeded");
 	/* a failed change is reported: the move itself is over (67) */
 	PHASE(AUTOMATED("Running"), VMI_WITH(OVER, "{'type':'HotMemoryChange','status':'False'}"),
 		"Succeeded");

@@ -86,10 +86,32 @@ static bool is_this_one(const struct vmim_seen *s, const struct json *state)
 }
 
 /* A guest that has arrived has what was to be changed; until that is reported the move is not over (rollout.md 6.43). */
+static bool holds(const struct json *vmi, const char *type, bool when_false)
+{
+	const struct json *c = vmi_cond(vmi, type);
+	const char *since_text = json_get_str(c, "lastTransitionTime");
+	const char *ended_text = json_at_str(vmi, "/status/migrationState/endTimestamp");
+	int64_t since, ended;
+
+	if (!c || (!when_false && !str_eq(json_get_str(c, "status"), "True")))
+		return false;
+	/* One that began to wait afterwards is for the next move, which this one must not stand in the way of. */
+	return !since_text || !ended_text || !time_parse(since_text, &since) ||
+	       !time_parse(ended_text, &ended) || since < ended;
+}
+
 static bool is_reported(const struct json *vmi)
 {
-	return !vmi_cond(vmi, COND_HOT_CPU) && !vmi_cond_is(vmi, COND_HOT_MEMORY, "True") &&
-	       !vmi_cond_is(vmi, COND_MIGRATION_REQUIRED, "True");
+	return !holds(vmi, COND_HOT_CPU, true) && !holds(vmi, COND_HOT_MEMORY, false) &&
+	       !holds(vmi, COND_MIGRATION_REQUIRED, false);
+}
+
+static int64_t report_until(const struct json *vmi)
+{
+	const char *text = json_at_str(vmi, "/status/migrationState/endTimestamp");
+	int64_t ended;
+
+	return text && time_parse(text, &ended) ? ended + MIGRATION_REPORT_MS : 0;
 }
 
 /* NULL: as it is. */
@@ -107,7 +129,8 @@ static const char *next_phase(const struct vmim_seen *s)
 		return NULL;
 	if (json_bool(json_get(state, "failed")))
 		return "Failed";
-	return is_reported(vmi) ? "Succeeded" : NULL;
+	/* What is not there by then has to wait for another move, which this one must not stand in the way of. */
+	return is_reported(vmi) || s->now >= report_until(vmi) ? "Succeeded" : NULL;
 }
 
 static void plan_events(const struct vmim_seen *s, const char *phase, struct plan *out)
@@ -181,6 +204,9 @@ void vmim_decide_seen(const struct vmim_seen *s, struct plan *out)
 	}
 	d = obj_draft(s->vmim);
 	phase = next_phase(s);
+	if (!phase && s->vmi && is_this_one(s, json_at(obj_json(s->vmi), "/status/migrationState")) &&
+		report_until(obj_json(s->vmi)) > s->now)
+		plan_again_at(out, report_until(obj_json(s->vmi)));
 	if (phase)
 		enter(s, d, phase);
 	if (str_eq(phase_of(json_root(d)), "Pending"))
