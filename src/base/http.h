@@ -77,8 +77,8 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_spe
 int http_server_listen(struct http_server *s, const char *host, int port, int *ret_port, struct err *e);
 int http_server_listen_unix(struct http_server *s, const char *path, int mode, struct err *e);
 /* For connections to come. If the context believes other client CAs than the one before it, the connections of that one are
- * retired: idle ones close, others when their answers are complete (Connection: close, GOAWAY; watches go on to their end), so that no
- * client goes on for ever with a certificate that nobody would accept any more, and is told 401 for it. */
+ * retired: idle ones close, others when their answers are complete (Connection: close, GOAWAY; watches go on to their end), so
+ * that no client goes on for ever with a certificate that nobody would accept any more, and is told 401 for it. */
 void http_server_set_tls(struct http_server *s, struct tls_ctx *tls);
 /* Stops accepting; idle connections close, busy ones finish (streams end cleanly and get their abort callback). */
 void http_server_free(struct http_server *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VMs that name instance types and preferences, in admission and in virt-controller. Input: the VM, an array of objects {kind,
- * metadata, ...} that can be looked up. What is admitted is never changed but in the copy, what comes of an expansion names nothing
- * any more, and is its own expansion. */
+ * metadata, ...} that can be looked up. What is admitted is never changed but in the copy, what comes of an expansion names
+ * nothing any more, and is its own expansion. */
 #include "api/meta.h"
 #include "kubevirt/api/config.h"
 #include "kubevirt/instancetype/instancetype.h"

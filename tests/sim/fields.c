@@ -86,8 +86,8 @@ void edit_volumes(struct world *w, const char *vm)
 {
 	static const char *const forms[] = { "{'name':'root','containerDisk':{'image':'registry/disk:v1'}}",
 		"{'name':'root','containerDisk':{'image':'registry/disk:v2'}}",
-		"{'name':'root','containerDisk':{'image':'registry/disk:v1'}},"
-		"{'name':'extra','emptyDisk':{'capacity':'1Gi'}}" };
+		("{'name':'root','containerDisk':{'image':'registry/disk:v1'}},"
+		 "{'name':'extra','emptyDisk':{'capacity':'1Gi'}}") };
 	CLEANUP(mem_freep)
 	char *text = str_printf("{'spec':{'template':{'spec':{'volumes':[%s]}}}}",
 		forms[rng_below(&w->rng, ARRAY_LEN(forms))]);

@@ -156,6 +156,7 @@ static void what_both_give_conflicts_by_path(void **state)
 		CLEANUP(json_doc_freep)
 		struct json_doc *d = apply(rows[i].template, rows[i].type, NULL, &conflicts);
 		CLEANUP(mem_freep) char *text = strv_join(&conflicts, " ");
+		assert_non_null(d);
 		assert_string_equal(text, rows[i].want);
 	}
 }
