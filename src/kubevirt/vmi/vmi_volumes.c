@@ -132,13 +132,18 @@ static void coming(
 		set_phase(t, entry, VOLUME_PENDING, "PVCNotReady", text);
 	} else if (!pod) {
 		make_attachment(t, entry, volume, name, out);
-	} else if (serves(pod)) {
-		json_set_str(t->d, hot, "attachPodUID", obj_uid(pod));
-		if (!handed_over(entry))
+	} else {
+		/* Also of one that an earlier pass made whose entry was not written. */
+		json_set_str(t->d, hot, "attachPodName", name);
+		if (serves(pod))
+			json_set_str(t->d, hot, "attachPodUID", obj_uid(pod));
+		if (handed_over(entry))
+			return;
+		if (serves(pod))
 			set_phase(t, entry, VOLUME_ATTACHED, "SuccessfulAttach",
 				"the volume is at the node, and is about to be given to the guest");
-	} else if (!handed_over(entry)) {
-		say_trouble(t, entry, pod);
+		else
+			say_trouble(t, entry, pod);
 	}
 }
 
@@ -149,6 +154,8 @@ static bool going(struct vmi_turn *t, struct json *entry, struct plan *out)
 {
 	const struct obj *pod = attachment(t->s, pod_of(entry));
 
+	if (str_empty(pod_of(entry)))
+		return false; /* nobody else has heard of it: virt-handler goes by that name */
 	if (handed_over(entry)) {
 		set_phase(t, entry, VOLUME_DETACHING, "VolumeDetaching",
 			"the volume is being taken from the guest");

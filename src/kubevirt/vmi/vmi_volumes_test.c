@@ -256,6 +256,41 @@ static void a_stray_pod_is_deleted(void **state)
 	scene_done(&s);
 }
 
+/* Its pod was made, and the write of its entry was lost: virt-handler finds volumes by the name of their pods. */
+static void a_pod_whose_entry_was_not_written_is_taken_up(void **state)
+{
+	struct scene s;
+
+	scene_init(&s, HOT, "");
+	set_attachment(&s, "", RUNS);
+	assert_null(strstr(pass(&s), "create pods"));
+	assert_string_equal(phase(&s), "AttachedToNode");
+	assert_string_equal(
+		json_at_str(obj_json(s.vmi), "/status/volumeStatus/0/hotplugVolume/attachPodName"),
+		obj_name(s.attachment));
+	scene_done(&s);
+}
+
+/* Nobody plugged it, so nobody would say that it is unplugged. */
+static void an_entry_without_a_pod_goes_at_once(void **state)
+{
+	static const char *const phases[] = { "AttachedToNode", "Detaching" };
+
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		CLEANUP(mem_freep)
+		char *entry = str_printf("{'name':'hot','target':'','phase':'%s','hotplugVolume':{"
+					 "'attachPodUID':'hp-uid'}}",
+			phases[i]);
+		struct scene s;
+
+		scene_init(&s, "", entry);
+		set_attachment(&s, "", RUNS);
+		assert_non_null(strstr(pass(&s), "delete pods"));
+		assert_string_equal(phase(&s), "none");
+		scene_done(&s);
+	}
+}
+
 static void a_lost_pod_is_made_again_and_the_guest_keeps_its_disk(void **state)
 {
 	struct scene s;
@@ -374,6 +409,8 @@ int main(void)
 		cmocka_unit_test(another_of_the_same_name_waits),
 		cmocka_unit_test(a_volume_that_nobody_had_goes_at_once),
 		cmocka_unit_test(a_stray_pod_is_deleted),
+		cmocka_unit_test(a_pod_whose_entry_was_not_written_is_taken_up),
+		cmocka_unit_test(an_entry_without_a_pod_goes_at_once),
 		cmocka_unit_test(a_lost_pod_is_made_again_and_the_guest_keeps_its_disk),
 		cmocka_unit_test(pods_go_with_the_instance),
 		cmocka_unit_test(a_missing_claim_keeps_the_launcher_back_and_says_so),
