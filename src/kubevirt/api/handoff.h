@@ -54,8 +54,9 @@
  * A change of the number of sockets in place (rollout.md 3.2, 7.4; decisions 10, 11, 20) goes the same way. S =
  * spec.domain.cpu.sockets, HotVCPUChange and its reasons below, status.currentCPUTopology instead of guestCurrent and
  * guestRequested (it is written by virt-handler, together with the end of the condition; while one is under way it stands still),
- * the compute container's CPU request and limit, launcher set-cpus. Its extra rule: the pod's need follows the ratio it was
- * made with (ANN_CPU_RATIO).
+ * the compute container's CPU request and limit, launcher set-cpus. Its extra rules: the pod's need follows the ratio it was
+ * made with (ANN_CPU_RATIO). When S goes back to what the guest has, HOT_CPU_IN_PLACE holds whatever stood in the way, and only
+ * virt-handler ends it: the launcher may still be at the value before, and until it is not the pod gives nothing away.
  * After a migration (status.migrationState completed, not failed, targetNode, endTimestamp not before the condition's time) the
  * target's virt-handler ends what waited for it, HOT_CPU_NEEDS_MIGRATION or no reason: launcher set-cpus where the new pod holds
  * them (dedicated CPUs: by LABEL_POD_CPU_LIMITS, which is written at the hand-over). Whatever came of it, label and condition

@@ -87,6 +87,11 @@ static const char *refused(const struct hot_cpu *h)
 	return text && str_starts(text, target) ? text + strlen(target) : NULL;
 }
 
+static bool resizable(const struct hot_cpu *h)
+{
+	return !dedicated(h) && gate_on(&h->t->s->config->gates, GATE_IN_PLACE_HOTPLUG);
+}
+
 bool vmi_resizes_cpu(const struct json *ops)
 {
 	JSON_EACH (it, ops)
@@ -126,6 +131,12 @@ static void plan_resize(const struct hot_cpu *h, struct share to, struct plan *o
 	plan_change(out, &kind_pod, pod, "resize", d);
 }
 
+/* A resize waits as a whole; whatever it waits for, these CPUs are there already. */
+static bool holds(const struct hot_cpu *h)
+{
+	return h->granted.request >= h->asked.request && h->granted.limit >= h->asked.limit;
+}
+
 /* Why it can not be done on this node; NULL: it can, as far as is known. Caller frees. */
 static char *obstacle(const struct hot_cpu *h)
 {
@@ -139,7 +150,7 @@ static char *obstacle(const struct hot_cpu *h)
 	if (refused(h))
 		return str_printf("the API server does not resize the pod (%s)", refused(h));
 	/* The node's answer to what the pod asks for now, not to an earlier wish. */
-	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)))
+	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)) && !holds(h))
 		return str_printf("the node has no room (%s%s%s)",
 			json_str_or(json_get(c, "reason"), "Deferred"),
 			json_get_str(c, "message") ? ": " : "", json_str_or(json_get(c, "message"), ""));
@@ -175,19 +186,17 @@ static void give_up(const struct hot_cpu *h)
 	cond_set(h->t->d, h->t->status, COND_HOT_CPU, "False", HOT_CPU_FAILED, text, h->t->s->now);
 }
 
-static void under_way(const struct hot_cpu *h, const char *reason_now, struct plan *out)
+static void under_way(const struct hot_cpu *h, struct plan *out)
 {
 	CLEANUP(mem_freep) char *why = obstacle(h);
 
-	if (!why) {
+	/* What it has needs no room. But its launcher may be at what was wanted before, and only virt-handler can say that it is
+	 * not: until then the pod keeps what was granted. */
+	if (!why || h->wanted == h->current) {
 		set_condition(h, HOT_CPU_IN_PLACE, pod_trouble(h));
 		/* First the pod, then the guest; the other way round when there become fewer. */
-		plan_resize(h, wished(h), out);
-		return;
-	}
-	/* It has them, and nothing has touched it: nothing to wait for. */
-	if (h->wanted == h->current && !str_eq(reason_now, HOT_CPU_IN_PLACE)) {
-		cond_remove(h->t->d, h->t->status, COND_HOT_CPU);
+		if (resizable(h))
+			plan_resize(h, wished(h), out);
 		return;
 	}
 	if (hot_cpu_failures(h->t->vmi, h->wanted) >= HOT_CPU_MIGRATIONS) {
@@ -222,9 +231,9 @@ void vmi_hot_cpu(struct vmi_turn *t, struct plan *out)
 		if (!refused(&h))
 			meta_set_annotation(t->d, t->vmi, ANN_CPU_RESIZE_REFUSED, NULL);
 		meta_set_annotation(t->d, t->vmi, ANN_HOT_CPU_FAILURES, NULL);
-		if (!dedicated(&h) && gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+		if (resizable(&h))
 			plan_resize(&h, h.need, out);
 		return;
 	}
-	under_way(&h, str_eq(status, "True") ? json_get_str(c, "reason") : NULL, out);
+	under_way(&h, out);
 }
