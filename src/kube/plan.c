@@ -132,6 +132,23 @@ static struct json_doc *part_of(const struct kind *k, const char *sub, const str
 	return d;
 }
 
+static void plan_guarded(struct plan *p, const struct kind *k, const struct obj *seen, const char *sub,
+	struct json_doc *ops, struct json *list)
+{
+	struct json *guard = json_new_obj(ops);
+	struct intent *it;
+
+	json_set_str(ops, guard, "op", "test");
+	json_set_str(ops, guard, "path", "/metadata/resourceVersion");
+	json_set_strf(ops, guard, "value", "%" PRIu64, obj_rv(seen));
+	json_insert(ops, list, 0, guard);
+	json_set_root(ops, list);
+	it = plan_add(p, INTENT_PATCH, k, obj_key(seen), ops);
+	it->sub = sub;
+	it->patch = KUBE_PATCH_JSON;
+	it->guarded = true;
+}
+
 bool plan_change(
 	struct plan *p, const struct kind *k, const struct obj *old, const char *sub, struct json_doc *draft)
 {
@@ -139,24 +156,19 @@ bool plan_change(
 	CLEANUP(json_doc_freep) struct json_doc *from = part_of(k, sub, obj_json(old));
 	CLEANUP(json_doc_freep) struct json_doc *to = part_of(k, sub, json_root(new));
 	struct json_doc *ops;
-	struct json *list, *guard;
-	struct intent *it;
 
 	if (json_eq(json_root(from), json_root(to)))
 		return false;
 	ops = json_doc_new();
-	list = patch_diff(ops, json_root(from), json_root(to), false);
-	guard = json_new_obj(ops);
-	json_set_str(ops, guard, "op", "test");
-	json_set_str(ops, guard, "path", "/metadata/resourceVersion");
-	json_set_strf(ops, guard, "value", "%" PRIu64, obj_rv(old));
-	json_insert(ops, list, 0, guard);
-	json_set_root(ops, list);
-	it = plan_add(p, INTENT_PATCH, k, obj_key(old), ops);
-	it->sub = sub;
-	it->patch = KUBE_PATCH_JSON;
-	it->guarded = true;
+	plan_guarded(p, k, old, sub, ops, patch_diff(ops, json_root(from), json_root(to), false));
 	return true;
+}
+
+void plan_confirm(struct plan *p, const struct kind *k, const struct obj *seen)
+{
+	struct json_doc *ops = json_doc_new();
+
+	plan_guarded(p, k, seen, NULL, ops, json_new_arr(ops));
 }
 
 void plan_delete(

@@ -55,6 +55,9 @@ void plan_patch(struct plan *p, const struct kind *k, const char *key, const cha
  * they are equal. sub "status" compares and sends only /status. Returns true if something was planned. */
 bool plan_change(
 	struct plan *p, const struct kind *k, const struct obj *old, const char *sub, struct json_doc *draft);
+/* Writes nothing, and fails as a conflict when the object is another by now. For what must not be done (the rest of the plan)
+ * because of an object as it once was: a cache is as far behind as its watch. */
+void plan_confirm(struct plan *p, const struct kind *k, const struct obj *seen);
 /* uid precondition and grace (-1: default) */
 void plan_delete(
 	struct plan *p, const struct kind *k, const char *key, const char *uid, int64_t grace_seconds);

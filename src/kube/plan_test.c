@@ -69,6 +69,25 @@ static void a_change_is_one_patch_guarded_by_the_version(void **state)
 	plan_free(p);
 }
 
+static void what_was_seen_is_confirmed_without_a_write(void **state)
+{
+	struct plan *p = plan_new();
+	CLEANUP(obj_unrefp) struct obj *o = sample();
+	CLEANUP(json_doc_freep) struct json_doc *after = NULL, *newer = obj_draft(o);
+	struct err e;
+
+	plan_confirm(p, &widget, o);
+	assert_true(plan_at(p, 0)->guarded);
+	assert_text(p, "patch widgets n/w "
+		       "[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"7\"}]\n");
+	assert_int_equal(patch_json(obj_json(o), json_root(plan_at(p, 0)->doc), &after, &e), 0);
+	assert_true(json_eq(json_root(after), obj_json(o)));
+	json_doc_free(TAKE(after));
+	json_put_str(newer, json_root(newer), "/metadata/resourceVersion", "8");
+	assert_int_equal(patch_json(json_root(newer), json_root(plan_at(p, 0)->doc), &after, &e), -1);
+	plan_free(p);
+}
+
 static void each_door_sends_only_its_part(void **state)
 {
 	struct plan *p = plan_new();
@@ -154,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_equal_draft_plans_nothing),
 		cmocka_unit_test(a_change_is_one_patch_guarded_by_the_version),
+		cmocka_unit_test(what_was_seen_is_confirmed_without_a_write),
 		cmocka_unit_test(each_door_sends_only_its_part),
 		cmocka_unit_test(two_changes_of_one_object_follow_each_other),
 		cmocka_unit_test(texts_name_every_intent),

@@ -108,7 +108,8 @@ void guest_cpus(
 	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_cpus_step *ret);
 /* Does the pod, as the node reports it, hold a guest of that size? */
 bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest);
-/* What follows once the VMI was written: events and actions. guest_later_plan() empties it. */
+/* What follows once the VMI was written: events and actions. guest_later_plan() empties it; where nothing was written, it has
+ * the VMI confirmed before what can not be taken back. */
 struct guest_late {
 	bool warning;
 	const char *reason, *action; /* static; action NULL: an event */
@@ -118,8 +119,9 @@ struct guest_late {
 struct guest_later {
 	struct guest_late *items;
 	size_t n, cap;
+	bool confirm;
 };
-void guest_later_plan(const struct guest_view *v, struct guest_later *l, struct plan *out);
+void guest_later_plan(const struct guest_view *v, struct guest_later *l, bool written, struct plan *out);
 /* guest_volumes.c: volumes that are plugged and unplugged. */
 void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_later *out);
 /* guest_nics.c: cards on secondary networks, and links (rollout.md 3.6). */

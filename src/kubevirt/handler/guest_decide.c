@@ -204,6 +204,7 @@ static void run(const struct guest_view *v, struct plan *out)
 	struct guest_cpus_step cpus = { 0 };
 	struct json_doc *d = obj_draft(v->vmi);
 	struct json *vmi = json_root(d);
+	bool written;
 
 	guest_phase(v, d, vmi, "Running");
 	guest_status(v, d, vmi);
@@ -212,7 +213,7 @@ static void run(const struct guest_view *v, struct plan *out)
 		guest_memory(v, d, vmi, &step);
 	}
 	guest_volumes(v, d, vmi, &later);
-	plan_change(out, &kind_vmi, v->vmi, NULL, d);
+	written = plan_change(out, &kind_vmi, v->vmi, NULL, d);
 	if (first) {
 		plan_event(out, v->vmi, false, "Created", "VirtualMachineInstance defined.");
 		plan_event(out, v->vmi, false, "Started", "VirtualMachineInstance started.");
@@ -231,7 +232,7 @@ static void run(const struct guest_view *v, struct plan *out)
 		set_memory(v, out, step.set);
 	if (step.again)
 		plan_again_at(out, step.again);
-	guest_later_plan(v, &later, out);
+	guest_later_plan(v, &later, written, out);
 	if (!obj_deleting(v->vmi))
 		guest_nics(v, obj_json(v->vmi), out);
 	free(step.failure);

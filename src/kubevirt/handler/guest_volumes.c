@@ -7,6 +7,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kubevirt/api/handoff.h"
+#include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/volume_rules.h"
 #include "kubevirt/wire/wire.h"
@@ -27,8 +28,10 @@ static void late_event(struct guest_later *l, bool warning, const char *reason, 
 	*late(l) = (struct guest_late){ .warning = warning, .reason = reason, .text = text };
 }
 
-void guest_later_plan(const struct guest_view *v, struct guest_later *l, struct plan *out)
+void guest_later_plan(const struct guest_view *v, struct guest_later *l, bool written, struct plan *out)
 {
+	if (l->confirm && !written)
+		plan_confirm(out, &kind_vmi, v->vmi);
 	for (size_t i = 0; i < l->n; i++) {
 		struct guest_late *k = &l->items[i];
 
@@ -111,6 +114,14 @@ static void tell(const struct guest_view *v, struct guest_later *out, const char
 	*late(out) = (struct guest_late){ .action = action, .args = d };
 }
 
+/* An attachment pod offers once. In a VMI as it was, a volume may be leaving, or unknown, that has come since; its offer would be
+ * lost for good. */
+static void send_away(const struct guest_view *v, struct guest_later *out, const char *id)
+{
+	tell(v, out, GUEST_UNPLUG_DISK, id, NULL);
+	out->confirm = true;
+}
+
 static void coming(const struct guest_view *v, struct json_doc *d, const struct json *vmi, struct json *entry,
 	struct guest_later *out)
 {
@@ -150,7 +161,7 @@ static void going(const struct guest_view *v, struct json_doc *d, struct json *e
 	if (!str_empty(json_get_str(told, "error")))
 		trouble(v, d, entry, "VolumeDetachPending", json_get_str(told, "error"), out);
 	if (!phase_is(told, "unplugging"))
-		tell(v, out, GUEST_UNPLUG_DISK, id_of(entry), NULL);
+		send_away(v, out, id_of(entry));
 }
 
 /* Every volume of the spec that can be plugged has an attachment pod of its own already. Else an offer that nobody knows
@@ -187,7 +198,7 @@ static void strays(const struct guest_view *v, const struct json *vmi, struct gu
 	JSON_EACH (it, list)
 		if (!has_entry(vmi, json_str_or(json_get(it.val, "id"), "")) &&
 			!phase_is(it.val, "unplugging"))
-			tell(v, out, GUEST_UNPLUG_DISK, json_str_or(json_get(it.val, "id"), ""), NULL);
+			send_away(v, out, json_str_or(json_get(it.val, "id"), ""));
 }
 
 void guest_volumes(const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_later *out)

@@ -11,14 +11,20 @@
 #include "kubevirt/handler/guest.h"
 
 #define NOW 1767323045000
-#define VMI(phase)                                                                                           \
+#define VMI(phase) VMI_WITH(phase, "'target':''", "")
+/* with which nothing is left to write, if that is the phase */
+#define AT_REST(phase)                                                                                       \
+	VMI_WITH(phase, "'target':'sda','size':1048576",                                                     \
+		"'phaseTransitionTimestamps':[{'phase':'Running','phaseTransitionTimestamp':'2026-01-02T03:" \
+		"04:05Z'}],")
+#define VMI_WITH(phase, entry, status)                                                                       \
 	"{'apiVersion':'kubevirt.io/"                                                                        \
 	"v1','kind':'VirtualMachineInstance','metadata':{'name':'vm','namespace':"                           \
 	"'default','uid':'u1','resourceVersion':'7'},'spec':{'domain':{'memory':{'guest':'1Gi'},'devices':{" \
-	"'disks':[{'name':'a','serial':'S','disk':{'bus':'scsi'}}]}}},'status':{'phase':'Running','"         \
-	"nodeName':"                                                                                         \
+	"'disks':[{'name':'a','serial':'S','disk':{'bus':'scsi'}}]}}},'status':{'phase':'Running'," status   \
+	"'nodeName':"                                                                                        \
 	"'n1','memory':{'guestAtBoot':'1Gi','guestRequested':'1Gi','guestCurrent':'1Gi'},'volumeStatus':[{"  \
-	"'name':'a','target':'','phase':'" phase "','hotplugVolume':{'attachPodName':'hp-1'}}]}}"
+	"'name':'a'," entry ",'phase':'" phase "','hotplugVolume':{'attachPodName':'hp-1'}}]}}"
 #define STATE(volumes) \
 	"{'phase':'Running','disks':[],'interfaces':[],'guest':{'agent':false},'volumes':[" volumes "]}"
 #define VOLUME(phase, error) \
@@ -120,6 +126,27 @@ static void a_stray_offer_is_sent_away(void **state)
 	CHECK(str_cstr(&more), STATE(VOLUME("ready", "") "," OTHER), NULL, "unplug-disk", "Ready", NULL);
 }
 
+/* The simulator's find: the watch was behind, the volume of the offer had come to the spec since, and its pod never offered it
+ * again. So the server is asked whether the VMI is still the one that was seen; a plan ends at what fails. */
+static void an_offer_is_sent_away_for_a_vmi_as_it_is_now(void **state)
+{
+#define CONFIRMED                                                             \
+	"patch virtualmachineinstances default/vm "                           \
+	"[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":" \
+	"\"7\"}]\naction unplug-disk"
+
+	CHECK(AT_REST("Ready"), STATE(VOLUME("ready", "") "," OTHER), CONFIRMED, NULL, "Ready", NULL);
+	CHECK(AT_REST("Detaching"), STATE(VOLUME("offered", "")), CONFIRMED, NULL, "Detaching", NULL);
+	CHECK(AT_REST("UnMountedFromPod"), STATE(VOLUME("offered", "")), CONFIRMED, NULL, "UnMountedFromPod",
+		NULL);
+	/* a write does as well */
+	CHECK(VMI("MountedToPod"), STATE(VOLUME("ready", "") "," OTHER), "unplug-disk", "\"value\":\"7\"}]",
+		"Ready", NULL);
+	/* and coming needs neither: a plug is taken back */
+	CHECK(AT_REST("MountedToPod"), STATE(VOLUME("offered", "")), "plug-disk", "patch", "MountedToPod",
+		NULL);
+}
+
 /* Phases of virt-controller's are left alone. */
 static void others_phases_are_left_alone(void **state)
 {
@@ -134,6 +161,7 @@ int main(void)
 		cmocka_unit_test(trouble_is_told),
 		cmocka_unit_test(a_volume_goes),
 		cmocka_unit_test(a_stray_offer_is_sent_away),
+		cmocka_unit_test(an_offer_is_sent_away_for_a_vmi_as_it_is_now),
 		cmocka_unit_test(others_phases_are_left_alone),
 	};
 
