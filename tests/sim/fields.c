@@ -214,17 +214,13 @@ static void claim_volume(
 	claim(c, shown, !same(was, is));
 }
 
-/* Another network needs a move, and MigrationRequired says so for as long as none is allowed. */
-static void claim_nic(struct claims *c, const struct guest *g, const struct json *spec,
-	const struct json *vmi, const char *name)
+static void claim_nic(struct claims *c, const struct guest *g, const struct json *spec, const char *name)
 {
 	CLEANUP(mem_freep) char *nic = str_printf("domain.devices.interfaces[%s]", name);
 	CLEANUP(mem_freep) char *net = str_printf("networks[%s]", name);
 	bool differs = !sim_nic_as_wanted((struct guest *)g, spec, name);
 	bool told = names(c->message, nic) || names(c->message, net);
 
-	if (differs && !told && vmi_cond_is(vmi, COND_MIGRATION_REQUIRED, "True"))
-		return;
 	c->expected += differs;
 	if (differs != told && !(differs && c->cut))
 		world_broken(c->w, "%s: card %s %s, but RestartRequired says \"%s\"", c->name, name,
@@ -306,8 +302,8 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 	claim(&c, "domain.cpu.sockets", json_i64(json_at(spec, "/domain/cpu/sockets")) != g->sockets);
 	claim_volume(&c, start, spec, "root");
 	claim_volume(&c, start, spec, "extra");
-	claim_nic(&c, g, spec, vmi, "default");
-	claim_nic(&c, g, spec, vmi, "n0");
+	claim_nic(&c, g, spec, "default");
+	claim_nic(&c, g, spec, "n0");
 	claim_plugged(&c, world_guest(w, meta_str(vmi, "uid")), vmi, spec, "h0");
 	claim_plugged(&c, world_guest(w, meta_str(vmi, "uid")), vmi, spec, "h1");
 	claim_drift(&c, vm, vmi, start, spec, &config);

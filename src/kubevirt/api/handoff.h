@@ -30,7 +30,7 @@
  *            the annotation. virt-handler: no entry in status.interfaces any more, when the pod is detached.
  *            VMI controller: out of the VMI's spec. VM controller: out of the template
  *   link     VM controller: state. virt-handler: launcher set-link
- * MigrationRequired about cards is the VMI controller's (vmi_nics.c).
+ * MigrationRequired about cards is the VMI controller's (vmi_nics.c), and so is ANN_NICS_WAIT beside it.
  *
  * A change of memory in place (rollout.md 3.3, 7.4; decisions 10, 11). G = spec.domain.memory.guest.
  *   1 VM controller      patches /spec/domain/memory/guest of the VMI (and requests/limits by the delta)
@@ -98,6 +98,10 @@ int hot_cpu_failures(const struct json *vmi, int64_t sockets);
 /* On a launcher pod: the cpuAllocationRatio it was made with, and for how many vCPUs: the overhead of memory grows by theirs. */
 #define ANN_POD_VCPUS "coracle.dev/vcpus"
 #define ANN_CPU_RATIO "coracle.dev/cpu-allocation-ratio"
+
+/* The networks that MigrationRequired is about, "NAME=DEFINITION ...", as the pod has them: "NAMESPACE/NAME", nothing where it is
+ * not attached. The VM controller says RestartRequired for them where nothing migrates (decision 19). */
+#define ANN_NICS_WAIT "coracle.dev/nics-wait"
 
 /* Annotation by which the VMI controller tells the handler the value a failed change was about, so that a new value is a new
  * attempt: set with HotMemoryChange, in bytes. */

@@ -59,7 +59,8 @@ const struct live_text *live_class_text(enum live_class c)
 		[LIVE_DISKS] = { "with their volumes", "bus scsi or virtio; CD-ROM drives stay", STAGED },
 		[LIVE_NICS] = { "plugged and unplugged in place; link up or down",
 			"cards on multus networks, bound by bridge (plugged also as SR-IOV); unplugged by "
-			"`state: absent`; another `networkName` if the VM can migrate",
+			"`state: absent`; another `networkName` if the VM can migrate and "
+			"`workloadUpdateMethods` has `LiveMigrate`",
 			STAGED },
 		[LIVE_NEUTRAL_UUID] = { "no change", "when it is the UUID that the guest has", STAGED },
 	};

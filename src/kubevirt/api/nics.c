@@ -8,6 +8,7 @@
 #include "api/meta.h"
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 
 #define ANNOTATION_MAX (64 << 10)
 #define IFNAME_DIGITS 11
@@ -70,6 +71,21 @@ char *nic_definition(const struct json *network, const char *ns)
 	const char *name = json_str_or(json_at(network, "/multus/networkName"), "");
 
 	return strchr(name, '/') ? mem_strdup(name) : str_printf("%s/%s", ns, name);
+}
+
+char *nic_waiting(const struct json *vmi, const char *network)
+{
+	const char *given = meta_annotation(vmi, ANN_NICS_WAIT);
+	CLEANUP(mem_freep) char *text = given ? mem_strdup(given) : NULL;
+	CLEANUP(mem_freep) char *name = str_printf("%s=", network);
+
+	for (char *rest = text; rest && *rest;) {
+		char *one = str_next(&rest, ' ');
+
+		if (str_starts(one, name))
+			return mem_strdup(one + strlen(name));
+	}
+	return NULL;
 }
 
 static void drop(struct json *list, const char *name)

@@ -27,6 +27,8 @@ void nic_pod_ifname(const char *network, char ret[NIC_IFNAME_MAX]);
 void nic_make_mac(const char *firmware_uuid, const char *name, char ret[NIC_MAC_LEN]);
 /* "namespace/name" of its definition. Caller frees. */
 char *nic_definition(const struct json *network, const char *ns);
+/* What ANN_NICS_WAIT says that the pod has for a network, "": it is not attached. Caller frees; NULL: it does not wait. */
+char *nic_waiting(const struct json *vmi, const char *network);
 
 /* Takes absent cards that are picked (NULL: all), and their networks, out of a spec. */
 typedef bool nic_pick_fn(const void *arg, const char *name);

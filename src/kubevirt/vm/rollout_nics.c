@@ -14,6 +14,9 @@
 #define MEANING_STAGE "network interfaces updated in template spec"
 #define MEANING_T1 "a non-live-updatable field was changed in the template spec"
 #define MEANING_NOT_MIGRATABLE "another network for an interface needs a VM that can be migrated"
+#define MEANING_NO_MIGRATION \
+	MEANING_STAGE        \
+	". The running pod can not be attached to the network and live migration is not possible"
 
 struct nics_case {
 	const struct vm_seen *seen;
@@ -122,6 +125,15 @@ static void on_nic(
 		note(arg, shown, a, b, MEANING_T1);
 }
 
+/* Is the network that the template wants what the pod still has? Then nothing has to be done but to take the wish back. */
+static bool is_what_the_pod_has(const struct vm_seen *s, const struct json *want)
+{
+	CLEANUP(mem_freep) char *has = nic_waiting(obj_json(s->vmi), json_get_str(want, "name"));
+	CLEANUP(mem_freep) char *wants = nic_definition(want, obj_namespace(s->vmi));
+
+	return has && nic_is_secondary(want) && str_eq(has, wants);
+}
+
 static void on_net(
 	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
@@ -132,6 +144,8 @@ static void on_net(
 		note(c, shown, a, b, MEANING_T1);
 		return;
 	}
+	if (is_what_the_pod_has(c->seen, nic_network(c->is, c->name)))
+		return; /* see rollout_nics_cancel() */
 	if (!vmi_cond_is(obj_json(c->seen->vmi), COND_LIVE_MIGRATABLE, "True")) {
 		note(c, shown, a, b, MEANING_NOT_MIGRATABLE);
 		return;
@@ -176,10 +190,38 @@ static void compare_state(struct nics_case *c, const struct json *has, const str
 		json_remove(nic, "state");
 }
 
+static bool can_migrate(const struct nics_case *c)
+{
+	return c->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE &&
+	       !vmi_cond_is(obj_json(c->seen->vmi), COND_LIVE_MIGRATABLE, "False");
+}
+
+/* Decision 19, as with memory and CPUs: what works neither in place nor by a migration waits for a restart. */
+static void stuck(struct nics_case *c, const struct json *nic, const struct json *net)
+{
+	const struct json *vmi = obj_json(c->seen->vmi);
+	CLEANUP(mem_freep) char *has = nic_waiting(vmi, c->name);
+	CLEANUP(mem_freep) char *wants = nic_definition(net, obj_namespace(c->seen->vmi));
+	CLEANUP(mem_freep) char *shown = str_printf(NETS "[%s].multus.networkName", c->name);
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *was = json_new_obj(d);
+
+	if (!has || str_eq(has, wants) || can_migrate(c))
+		return;
+	if (str_empty(has)) {
+		note_item(c, NICS, NULL, nic, MEANING_NO_MIGRATION);
+		note_item(c, NETS, NULL, net, MEANING_NO_MIGRATION);
+		return;
+	}
+	json_set_str(d, was, "name", has);
+	note(c, shown, json_get(was, "name"), json_at(net, "/multus/networkName"), MEANING_NO_MIGRATION);
+}
+
 static void existing(struct nics_case *c, const struct json *has)
 {
 	const struct json *want = nic_interface(c->is, c->name);
 	const struct json *net = nic_network(c->vmi, c->name), *want_net = nic_network(c->is, c->name);
+	size_t before = c->r->n;
 
 	/* On its way out: not revived. A new one of the name comes when it has gone. */
 	if (nic_absent(has))
@@ -192,6 +234,8 @@ static void existing(struct nics_case *c, const struct json *has)
 	if (net && want_net)
 		compare(c, NETS, base_of(NETS, net, nic_network(c->was, c->name)), want_net, on_net);
 	compare_state(c, has, want);
+	if (c->r->n == before && want_net && !nic_absent(want))
+		stuck(c, want, want_net);
 }
 
 /* Neither the template nor its form at the start has any: the instance got the default one. */
@@ -234,6 +278,26 @@ void rollout_nics(const struct vm_seen *s, struct edits *r)
 			rollout_busy(r, "HotPlugNetworkInterfaceError",
 				"a change of network interfaces waits for the end of a migration");
 		}
+}
+
+void rollout_nics_cancel(const struct vm_seen *s, struct edits *r)
+{
+	const struct json *vmi = obj_json(s->vmi), *spec = json_get(s->template, "spec");
+
+	if (vmi_phase(vmi) != VMI_RUNNING || vmi_migrating(vmi))
+		return;
+	JSON_EACH (it, json_at(vmi, "/spec/networks")) {
+		const char *name = json_get_str(it.val, "name");
+		const struct json *want = nic_network(spec, name);
+		const struct json *net = json_at(want, "/multus/networkName");
+		struct json *now;
+
+		if (!want || json_eq(json_at(it.val, "/multus/networkName"), net) ||
+			!is_what_the_pod_has(s, want))
+			continue;
+		now = (struct json *)nic_network(json_get(rollout_vmi(s, r), "spec"), name);
+		json_put(r->vmi, now, "/multus/networkName", json_copy(r->vmi, net));
+	}
 }
 
 /* ---- absent, and gone ---- */

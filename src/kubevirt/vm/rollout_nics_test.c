@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/nics.h"
 #include "kubevirt/vm/vm_impl.h"
 
@@ -21,7 +22,8 @@
 #define MIGRATABLE ",'conditions':[{'type':'LiveMigratable','status':'True'}]"
 
 struct given {
-	bool stage;
+	bool stage, moves; /* moves: LiveMigrate stands in workloadUpdateMethods */
+	const char *waits; /* ANN_NICS_WAIT */
 	/* interfaces and networks, in front of them the pod's own unless they begin with "!" */
 	const char *start_nics, *start_nets, *vmi_nics, *vmi_nets, *nics, *nets;
 	const char *vmi_status; /* with a comma in front */
@@ -59,9 +61,10 @@ static struct outcome look(struct given g)
 			      "'resourceVersion':'1'},'spec':{'template':{'spec':%s}}}",
 		vm_spec);
 	CLEANUP(mem_freep)
-	char *vmi = str_printf("{'metadata':{'namespace':'n','name':'v','uid':'i','resourceVersion':'2'},"
+	char *vmi = str_printf("{'metadata':{'namespace':'n','name':'v','uid':'i','resourceVersion':'2',"
+			       "'annotations':{'" ANN_NICS_WAIT "':'%s'}},"
 			       "'spec':%s,'status':{'phase':'Running'%s}}",
-		vmi_spec, g.vmi_status ? g.vmi_status : "");
+		g.waits ? g.waits : "", vmi_spec, g.vmi_status ? g.vmi_status : "");
 	CLEANUP(mem_freep) char *start = str_printf("{'spec':%s}", start_spec);
 	struct outcome o = {
 		.vm = obj_from_doc(json_lit(vm)), .vmi = obj_from_doc(json_lit(vmi)), .start = json_lit(start)
@@ -72,6 +75,7 @@ static struct outcome look(struct given g)
 
 	kv_config_from(NULL, &config);
 	config.rollout = g.stage ? ROLLOUT_STAGE : ROLLOUT_LIVE_UPDATE;
+	config.workload_methods = g.moves ? KV_UPDATE_LIVE_MIGRATE : 0;
 	s.template = json_at(obj_json(o.vm), "/spec/template");
 	s.start = json_root(o.start);
 	rollout_compute(&s, &o.r);
@@ -203,6 +207,50 @@ static void another_network_goes_to_a_vm_that_can_migrate(void **state)
 		.vmi_status = MIGRATABLE);
 }
 
+#define OTHER_NET "{'name':'red','multus':{'networkName':'other'}}"
+#define OTHER_ASKED .vmi_nics = RED, .vmi_nets = OTHER_NET, .start_nics = RED, .start_nets = RED_NET
+#define NOT_MIGRATABLE ",'conditions':[{'type':'LiveMigratable','status':'False'}]"
+
+/* 87, decision 19: the instance is asked, and where nothing may move it the VM says what waits for a restart */
+static void another_network_without_live_migrate_needs_a_restart(void **state)
+{
+	STAGED(NET("red].multus.networkName \"n/nad\" -> \"other\""), OTHER_ASKED, .nics = RED,
+		.nets = OTHER_NET, .waits = "red=n/nad", .vmi_status = MIGRATABLE);
+	NOTHING(OTHER_ASKED, .nics = RED, .nets = OTHER_NET, .waits = "red=n/nad", .vmi_status = MIGRATABLE,
+		.moves = true);
+	STAGED(NET("red].multus.networkName"), OTHER_ASKED, .nics = RED, .nets = OTHER_NET,
+		.waits = "blue=n/x red=n/nad", .vmi_status = NOT_MIGRATABLE, .moves = true);
+	NOTHING(OTHER_ASKED, .nics = RED, .nets = OTHER_NET, .waits = "blue=n/x", .vmi_status = MIGRATABLE);
+}
+
+/* 88, decision 19: a card that the running pod can not be attached to in place, a virtual function at once */
+static void a_card_that_can_not_come_in_place_needs_a_restart(void **state)
+{
+	STAGED(NIC("red] (none) -> {"), RUNNING_RED, .nics = RED, .nets = RED_NET,
+		.waits = "red=", .vmi_status = MIGRATABLE);
+	STAGED(NIC("blue] (none) -> {"), .vmi_nics = "{'name':'blue','sriov':{}}", .vmi_nets = BLUE_NET,
+		.nics = "{'name':'blue','sriov':{}}", .nets = BLUE_NET,
+		.waits = "blue=", .vmi_status = MIGRATABLE);
+	NOTHING(RUNNING_RED, .nics = RED, .nets = RED_NET, .waits = "red=", .vmi_status = MIGRATABLE,
+		.moves = true);
+	/* nobody wants it any more */
+	LIVE(RED_ABSENT, RUNNING_RED, .nics = RED_ABSENT, .nets = RED_NET,
+		.waits = "red=", .vmi_status = MIGRATABLE);
+}
+
+/* Decisions 5 and 6: the network that the pod still has is no change, whatever else is staged */
+static void the_network_of_the_pod_is_taken_back(void **state)
+{
+	LIVE(RED, OTHER_ASKED, .nics = RED, .nets = RED_NET, .waits = "red=n/nad", .vmi_status = MIGRATABLE);
+	LIVE(RED, OTHER_ASKED, .nics = RED, .nets = RED_NET, .waits = "red=n/nad",
+		.vmi_status = NOT_MIGRATABLE);
+	LIVE(RED, OTHER_ASKED, .stage = true, .nics = RED, .nets = RED_NET, .waits = "red=n/nad");
+	check(__LINE__, RED, NIC("default].model"),
+		(struct given){ OTHER_ASKED,
+			.nics = "!{'name':'default','masquerade':{},'model':'e1000'}," RED, .nets = RED_NET,
+			.waits = "red=n/nad" });
+}
+
 /* Decision 4, kubevirt issue 17328 */
 static void under_stage_everything_waits(void **state)
 {
@@ -251,6 +299,9 @@ int main(void)
 		cmocka_unit_test(the_state_follows_and_absent_is_not_revived),
 		cmocka_unit_test(what_only_a_restart_can_do),
 		cmocka_unit_test(another_network_goes_to_a_vm_that_can_migrate),
+		cmocka_unit_test(another_network_without_live_migrate_needs_a_restart),
+		cmocka_unit_test(a_card_that_can_not_come_in_place_needs_a_restart),
+		cmocka_unit_test(the_network_of_the_pod_is_taken_back),
 		cmocka_unit_test(under_stage_everything_waits),
 		cmocka_unit_test(a_preferred_model_is_no_difference),
 		cmocka_unit_test(a_change_waits_for_the_end_of_a_migration),

@@ -131,6 +131,7 @@ void rollout_cpu(const struct vm_seen *s, struct edits *r);
 void rollout_cpu_cancel(const struct vm_seen *s, struct edits *r);
 void rollout_placement(const struct vm_seen *s, struct edits *r);
 void rollout_nics(const struct vm_seen *s, struct edits *r);
+void rollout_nics_cancel(const struct vm_seen *s, struct edits *r);
 /* The template's card is absent, and neither in the instance nor in its guest any more: for nic_drop_absent(). */
 bool rollout_nics_gone(const void *seen, const char *name);
 void rollout_volumes(const struct vm_seen *s, struct edits *r);

@@ -204,6 +204,7 @@ void rollout_compute(const struct vm_seen *s, struct edits *ret)
 	block_the_rest(s, ret);
 	rollout_cpu_cancel(s, ret);
 	rollout_memory_cancel(s, ret);
+	rollout_nics_cancel(s, ret);
 	rollout_volumes_at_once(s, ret);
 	raise_generation(s, ret);
 	rollout_synced(s, ret);

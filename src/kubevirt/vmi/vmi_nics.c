@@ -4,6 +4,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/nics.h"
@@ -44,54 +45,79 @@ static bool has_left(const void *turn, const char *name)
 /* ---- is a migration needed? ---- */
 enum need { NEED_NONE, NEED_LATER, NEED_NOW };
 
-/* Of one network: *why is the caller's. */
+/* Of one network: *why and *has, the definition the pod is attached by (NULL: none), are the caller's. */
 static enum need need_of(const struct vmi_turn *t, const struct json *network, const struct json_doc *asked,
-	const struct json_doc *there, char **why)
+	const struct json_doc *there, char **why, char **has)
 {
 	const char *name = json_str_or(json_get(network, "name"), "");
 	const struct json *iface = nic_interface(json_get(t->vmi, "spec"), name);
 	const struct json *entry = nic_pod_entry(asked, name);
-	CLEANUP(mem_freep) char *has = NULL;
 	CLEANUP(mem_freep) char *wants = NULL;
 
 	if (!iface || nic_absent(iface) || !nic_is_secondary(network))
 		return NEED_NONE;
 	wants = nic_definition(network, obj_namespace(t->s->vmi));
 	if (entry)
-		has = str_printf("%s/%s", json_str_or(json_get(entry, "namespace"), obj_namespace(t->s->vmi)),
+		*has = str_printf("%s/%s",
+			json_str_or(json_get(entry, "namespace"), obj_namespace(t->s->vmi)),
 			json_str_or(json_get(entry, "name"), ""));
-	if (has && !str_eq(has, wants)) {
-		*why = str_printf("network %s: the pod is attached to %s, not to %s", name, has, wants);
+	if (*has && !str_eq(*has, wants)) {
+		*why = str_printf("network %s: the pod is attached to %s, not to %s", name, *has, wants);
 		return NEED_NOW;
 	}
 	if (nic_pod_entry(there, name) || !nic_can_plug(iface, network))
 		return NEED_NONE;
 	*why = str_printf("network %s: the running pod is not attached to %s", name, wants);
+	free(TAKE(*has)); /* asked for, not there */
 	return json_is_obj(json_get(iface, "sriov")) ? NEED_NOW : NEED_LATER;
 }
 
-static enum need look_for_need(const struct vmi_turn *t, char **why)
+/* What the whole of them needs, and the lists for ANN_NICS_WAIT: of all that need something, and of those that only a migration
+ * can help. */
+struct needs {
+	enum need most;
+	char *why;
+	struct str all, now;
+};
+
+static void needs_done(struct needs *n)
+{
+	free(n->why);
+	str_done(&n->all);
+	str_done(&n->now);
+}
+
+static void list_need(struct str *list, const char *name, const char *has)
+{
+	str_addf(list, "%s%s=%s", list->len ? " " : "", name, has ? has : "");
+}
+
+static void look_for_needs(const struct vmi_turn *t, struct needs *ret)
 {
 	const struct json *pod = obj_json(t->s->pod);
 	CLEANUP(json_doc_freep) struct json_doc *asked = nic_annotation(pod, ANN_NETWORKS);
 	CLEANUP(json_doc_freep) struct json_doc *there = nic_annotation(pod, ANN_NETWORK_STATUS);
-	enum need most = NEED_NONE;
 
 	JSON_EACH (it, json_at(t->vmi, "/spec/networks")) {
-		char *text = NULL;
-		enum need n = need_of(t, it.val, asked, there, &text);
+		const char *name = json_str_or(json_get(it.val, "name"), "");
+		CLEANUP(mem_freep) char *text = NULL;
+		CLEANUP(mem_freep) char *has = NULL;
+		enum need n = need_of(t, it.val, asked, there, &text, &has);
 
-		if (n > most) {
-			most = n;
-			free(*why);
-			*why = TAKE(text);
+		if (n > ret->most) {
+			ret->most = n;
+			free(ret->why);
+			ret->why = TAKE(text);
 		}
-		free(text);
+		if (n != NEED_NONE)
+			list_need(&ret->all, name, has);
+		if (n == NEED_NOW)
+			list_need(&ret->now, name, has);
 	}
-	return most;
 }
 
-static void set_need(struct vmi_turn *t, enum need need, const char *why, struct plan *out)
+/* True: a migration is needed. */
+static bool set_need(struct vmi_turn *t, enum need need, const char *why, struct plan *out)
 {
 	const struct json *c = vmi_cond(t->vmi, COND_MIGRATION_REQUIRED);
 	const char *since_text = json_get_str(c, "lastTransitionTime");
@@ -107,27 +133,29 @@ static void set_need(struct vmi_turn *t, enum need need, const char *why, struct
 		CLEANUP(mem_freep)
 		char *text = str_printf("%s: a live migration is needed", why);
 		cond_set(t->d, t->status, COND_MIGRATION_REQUIRED, "True", DUE, text, t->s->now);
-		return;
+		return true;
 	}
 	cond_set(t->d, t->status, COND_MIGRATION_REQUIRED, "False", PENDING, why, t->s->now);
 	plan_again_at(out, since + PENDING_MS);
+	return false;
 }
 
 void vmi_nics(struct vmi_turn *t, struct plan *out)
 {
 	const char *reason = json_get_str(vmi_cond(t->vmi, COND_MIGRATION_REQUIRED), "reason");
 	bool ours = str_eq(reason, PENDING) || str_eq(reason, DUE);
-	CLEANUP(mem_freep) char *why = NULL;
-	enum need need = NEED_NONE;
+	CLEANUP(needs_done) struct needs n = { 0 };
+	const struct str *waiting = &n.now;
 
 	if (t->phase == VMI_RUNNING)
 		nic_drop_absent(json_get(t->vmi, "spec"), has_left, t);
-	if (reason && !ours)
-		return; /* it is to move for another reason already */
 	if (t->phase == VMI_RUNNING && t->s->pod && !pod_ended(t->s->pod) && !obj_deleting(t->s->vmi))
-		need = look_for_need(t, &why);
-	if (need != NEED_NONE)
-		set_need(t, need, why, out);
-	else if (ours)
+		look_for_needs(t, &n);
+	if (reason && !ours)
+		; /* it is to move for another reason already */
+	else if (n.most != NEED_NONE && set_need(t, n.most, n.why, out))
+		waiting = &n.all;
+	else if (n.most == NEED_NONE && ours)
 		cond_remove(t->d, t->status, COND_MIGRATION_REQUIRED);
+	meta_set_annotation(t->d, t->vmi, ANN_NICS_WAIT, waiting->len ? str_cstr(waiting) : NULL);
 }

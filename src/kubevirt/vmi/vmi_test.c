@@ -303,6 +303,7 @@ static void the_finalizer_outlives_the_guest_only(void **state)
 	"\\u0022interface\\u0022:\\u0022podb1f51a511f1\\u0022}]"
 #define PENDING "AutoMigrationPending"
 #define DUE "AutoMigrationDueToLiveUpdate"
+#define NICS_WAIT "coracle.dev/nics-wait"
 
 /* 84 */
 static void the_pod_is_attached_to_what_the_instance_has(void **state)
@@ -364,6 +365,17 @@ static void a_migration_is_due_when_nobody_attaches_the_pod(void **state)
 		POD_WITH("[]", "[]"));
 	HAS("\"" DUE "\"", .spec = SPEC(RED(""), RED_NET), .status = RUNNING,
 		POD_WITH(ASKED("old"), ASKED("old")));
+	/* decision 19: the VM controller is told which, and what the pod has; while one may still come none */
+	HAS("\"/metadata/annotations\",\"value\":{\"" NICS_WAIT "\":\"red=n/old\"}",
+		.spec = SPEC(RED(""), RED_NET), .status = RUNNING, POD_WITH(ASKED("old"), ASKED("old")));
+	HAS("\"" NICS_WAIT "\":\"red=\"", .spec = SPEC("{'name':'red','sriov':{}}", RED_NET),
+		.status = RUNNING, POD_WITH("[]", "[]"));
+	HAS("\"" NICS_WAIT "\":\"red=\"", .spec = SPEC(RED(""), RED_NET),
+		.status = RUNNING
+		",'conditions':[{'type':'MigrationRequired','status':'False','reason':'" PENDING
+		"','message':'m','lastTransitionTime':'2023-11-14T22:13:00Z'}]",
+		POD_WITH(ASKED("nad"), "[]"));
+	LACKS("nics-wait", .spec = SPEC(RED(""), RED_NET), .status = RUNNING, POD_WITH(ASKED("nad"), "[]"));
 	/* who is on the way out needs nothing */
 	LACKS("AutoMigration", .spec = SPEC(RED(",'state':'absent'"), RED_NET), .status = RUNNING,
 		POD_WITH(ASKED("old"), ASKED("old")));
