@@ -117,16 +117,19 @@ static bool only_seen(const struct vm_seen *s, const struct vm_turn *t)
 	return json_eq(json_root(d), was);
 }
 
-/* The instance has been changed, and a condition that says so is about to be written. */
+/* The instance has been changed, and a condition that says so is about to be written: vmi_memory.c and vmi_cpu.c write one for
+ * all that is asked here. What they leave alone, above all while a migration runs, would be waited for in vain. */
 static bool in_transit(const struct vm_seen *s)
 {
 	const struct json *vmi = s->vmi ? obj_json(s->vmi) : NULL;
 
-	if (vmi_phase(vmi) != VMI_RUNNING || vmi_guest_current(vmi) < 0)
+	if (vmi_phase(vmi) != VMI_RUNNING || obj_deleting(s->vmi) || vmi_migrating(vmi))
 		return false;
-	return (vmi_guest_wanted(vmi) != vmi_guest_requested(vmi) && !vmi_cond(vmi, COND_HOT_MEMORY)) ||
-	       (vmi_sockets_current(vmi) > 0 && vmi_sockets_wanted(vmi) != vmi_sockets_current(vmi) &&
-		       !vmi_cond(vmi, COND_HOT_CPU));
+	if (vmi_guest_limit(vmi) >= 0 && vmi_guest_wanted(vmi) >= 0 && vmi_guest_requested(vmi) >= 0 &&
+		vmi_guest_wanted(vmi) != vmi_guest_requested(vmi) && !vmi_cond(vmi, COND_HOT_MEMORY))
+		return true;
+	return json_i64(json_at(vmi, "/spec/domain/cpu/maxSockets")) && vmi_sockets_current(vmi) >= 0 &&
+	       vmi_sockets_wanted(vmi) != vmi_sockets_current(vmi) && !vmi_cond(vmi, COND_HOT_CPU);
 }
 
 /* The guest's identity, made up at its start, becomes the VM's own (rollout.md 6.16). */

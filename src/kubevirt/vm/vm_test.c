@@ -267,6 +267,53 @@ static void an_instance_is_counted_once_and_waited_for(void **state)
 	done(&f);
 }
 
+/* ---- that an edit was seen ---- */
+/* The status is up to date but for that: is it written now, or with the condition that is about to come? */
+static bool tells_at_once(const char *domain, const char *vmi_status)
+{
+	CLEANUP(mem_freep)
+	char *status = str_printf(
+		"'runStrategy':'Always','conditions':[{'type':'Ready','status':'False','reason':"
+		"'GuestNotRunning','message':'Guest VM is not reported as running','lastTransitionTime':"
+		"'2023-11-14T22:13:20Z'}],'printableStatus':'%s','created':true,'desiredGeneration':2",
+		strstr(vmi_status, "migrationState") ? "Migrating" : "Running");
+	struct fixture f = pass("Always", status, "Running", "", vmi_status);
+	CLEANUP(mem_freep) char *text = str_printf("{'domain':%s}", domain);
+	CLEANUP(json_doc_freep) struct json_doc *spec = json_lit(text);
+	struct json_doc *d = obj_draft(f.vmi);
+	bool ret;
+
+	json_set_copy(d, json_root(d), "spec", json_root(spec));
+	obj_unref(f.vmi);
+	f.vmi = obj_from_doc(d);
+	f.seen.vmi = f.vmi;
+	decide(&f);
+	ret = strstr(f.text, "desiredGeneration") != NULL;
+	done(&f);
+	return ret;
+}
+
+static void an_edit_is_told_with_the_condition_that_is_to_come_and_only_then(void **state)
+{
+#define SIZE(guest, max) "{'memory':{'guest':'" guest "'" max "},'devices':{}}"
+#define MAX ",'maxGuest':'4Gi'"
+#define MEMORY ",'memory':{'guestAtBoot':'1Gi','guestCurrent':'1Gi','guestRequested':'1Gi'}"
+#define CPU(n, max) "{'cpu':{'sockets':" n max "},'devices':{}}"
+#define CPUS ",'currentCPUTopology':{'sockets':2}"
+#define MOVES ",'migrationState':{'startTimestamp':'2023-11-14T22:13:00Z'}"
+#define UNDER_WAY(type) ",'conditions':[{'type':'" type "','status':'True','reason':'InPlaceHotplug'}]"
+	assert_true(tells_at_once(SIZE("1Gi", MAX), MEMORY));
+	assert_false(tells_at_once(SIZE("2Gi", MAX), MEMORY));
+	assert_true(tells_at_once(SIZE("2Gi", MAX), MEMORY UNDER_WAY("HotMemoryChange")));
+	assert_false(tells_at_once(CPU("4", ",'maxSockets':8"), CPUS));
+	assert_true(tells_at_once(CPU("4", ",'maxSockets':8"), CPUS UNDER_WAY("HotVCPUChange")));
+	/* no condition comes while it moves, or where there is no room for any change */
+	assert_true(tells_at_once(SIZE("2Gi", MAX), MEMORY MOVES));
+	assert_true(tells_at_once(CPU("4", ",'maxSockets':8"), CPUS MOVES));
+	assert_true(tells_at_once(SIZE("2Gi", ""), MEMORY));
+	assert_true(tells_at_once(CPU("1", ""), CPUS));
+}
+
 /* ---- printableStatus: kubevirt-api.md 3.1 ---- */
 static void the_first_matching_status_is_printed(void **state)
 {
@@ -355,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_paused_start_turns_halted_into_always),
 		cmocka_unit_test(the_delay_grows_with_the_square),
 		cmocka_unit_test(an_instance_is_counted_once_and_waited_for),
+		cmocka_unit_test(an_edit_is_told_with_the_condition_that_is_to_come_and_only_then),
 		cmocka_unit_test(the_first_matching_status_is_printed),
 		cmocka_unit_test(a_foreign_instance_of_its_name_is_left_alone),
 		cmocka_unit_test(a_finalizer_goes_with_its_vm),
