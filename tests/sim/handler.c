@@ -184,7 +184,7 @@ static void guest_start_it(struct world *w, struct guest *g, const struct json *
 	g->sockets = g->boot_sockets = field(vmi, "/spec/domain/cpu/sockets");
 	g->cores = field(vmi, "/spec/domain/cpu/cores");
 	g->threads = field(vmi, "/spec/domain/cpu/threads");
-	sim_nics_new(g, vmi);
+	sim_nics_new(w, g, vmi);
 	sim_volumes_new(g);
 	g->max_sockets = json_i64(json_at(vmi, "/spec/domain/cpu/maxSockets"));
 }

@@ -137,7 +137,7 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	g->link.facts.cpus = (struct guest_cpus){ 0 };
 	g->link.facts.nic = (struct guest_nic){ 0 };
 	sim_nics_forget(g);
-	sim_nics_new(g, root);
+	sim_nics_new(w, g, root);
 	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(g->memory, text));
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);

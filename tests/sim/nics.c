@@ -72,27 +72,41 @@ static struct sim_nic *find(struct guest *g, const char *name)
 	return NULL;
 }
 
-static void add(struct guest *g, const struct json *iface, const struct json *network)
+/* A card is where its pod's interface is, whatever its instance says by now. */
+static const char *attached_to(const struct json_doc *list, const char *name)
+{
+	const char *full = json_get_str(nic_pod_entry(list, name), "name");
+	const char *slash = full ? strchr(full, '/') : NULL;
+
+	return slash ? slash + 1 : full;
+}
+
+static void add(struct world *w, struct guest *g, const struct json *iface, const struct json *network)
 {
 	struct sim_nic *n = &g->nics[g->n_nics];
+	const struct obj *pod = world_pod_of(w, g->uid);
+	CLEANUP(json_doc_freep)
+	struct json_doc *list = pod ? nic_annotation(obj_json(pod), ANN_NETWORKS) : NULL;
+	const char *there = attached_to(list, json_str_or(json_get(iface, "name"), ""));
 
 	MUST(g->n_nics < SIM_NICS_MAX);
 	g->n_nics++;
 	*n = (struct sim_nic){ .tap = nic_is_secondary(network),
 		.down = str_eq(json_get_str(iface, "state"), "down") };
 	str_copy(n->name, sizeof(n->name), json_str_or(json_get(iface, "name"), ""));
-	str_copy(n->network, sizeof(n->network), json_str_or(json_at(network, "/multus/networkName"), ""));
+	str_copy(n->network, sizeof(n->network),
+		there ? there : json_str_or(json_at(network, "/multus/networkName"), ""));
 }
 
 /* At its start, and where it arrives. */
-void sim_nics_new(struct guest *g, const struct json *vmi)
+void sim_nics_new(struct world *w, struct guest *g, const struct json *vmi)
 {
 	const struct json *spec = json_get(vmi, "spec");
 
 	g->n_nics = 0;
 	JSON_EACH (it, json_at(spec, "/domain/devices/interfaces"))
 		if (!nic_absent(it.val))
-			add(g, it.val, nic_network(spec, json_get_str(it.val, "name")));
+			add(w, g, it.val, nic_network(spec, json_get_str(it.val, "name")));
 }
 
 void sim_nics_tell(struct json_doc *d, const struct guest *g)
@@ -113,13 +127,13 @@ void sim_nics_tell(struct json_doc *d, const struct guest *g)
 }
 
 /* Repeating one is ok, as the launcher has it (kubevirt/wire/wire.h). */
-static void change(struct guest *g, const struct json *args, const char *what)
+static void change(struct world *w, struct guest *g, const struct json *args, const char *what)
 {
 	const char *name = json_get_str(args, "name");
 	struct sim_nic *n = find(g, name);
 
 	if (str_eq(what, GUEST_PLUG_NIC) && !n) {
-		add(g, json_get(args, "interface"), json_get(args, "network"));
+		add(w, g, json_get(args, "interface"), json_get(args, "network"));
 		find(g, name)->down = false; /* links are set by themselves */
 	} else if (str_eq(what, GUEST_UNPLUG_NIC) && n) {
 		*n = g->nics[--g->n_nics];
@@ -168,7 +182,7 @@ void sim_nics_step(struct world *w, struct guest *g)
 			.error = "QEMU refused",
 			.retry_at = loop_wall_ms(w->loop) + RETRY_MS };
 	} else if (g->state == GUEST_RUNS) {
-		change(g, json_root(g->nic_args), g->nic_action);
+		change(w, g, json_root(g->nic_args), g->nic_action);
 		*f = (struct guest_nic){ .done = f->busy, .name = g->nic_name };
 	}
 	sim_nics_forget(g);

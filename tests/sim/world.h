@@ -153,7 +153,7 @@ void node_step(struct world *w);
 /* nics.c */
 void edit_nics(struct world *w, const char *vm);
 bool pod_networks(struct json_doc *d, struct json *pod);
-void sim_nics_new(struct guest *g, const struct json *vmi);
+void sim_nics_new(struct world *w, struct guest *g, const struct json *vmi);
 void sim_nics_tell(struct json_doc *d, const struct guest *g);
 void sim_nics_step(struct world *w, struct guest *g);
 void sim_nics_forget(struct guest *g);
