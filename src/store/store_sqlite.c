@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SQL_WAL_COPY_PAGES 1000   /* copied back from here on */
+#define SQL_WAL_COPY_PAGES 1000   /* copied back when there are so many new ones */
 #define SQL_WAL_FORCE_PAGES 8192  /* writer does it itself: the copier can not keep up */
 #define SQL_LOOP_COMMIT_NS 250000 /* commits by the loop: while they take less than this on average */
 #define SQL_LOOP_IDLE_NS \
@@ -55,12 +55,12 @@ struct store_sqlite {
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t queued, copy;
 	struct sql_op *queue, **queue_end;
-	unsigned posted; /* batches on their way to the loop */
-	int wal_pages;
-	int64_t commit_ns; /* moving average */
-	bool busy;         /* somebody commits */
-	bool chores;       /* for the writer, when nothing is queued */
-	bool waiting;      /* the loop's turn decides who commits what is queued */
+	unsigned posted;           /* batches on their way to the loop */
+	int wal_pages, wal_copied; /* in the WAL; of them when the copier was last called */
+	int64_t commit_ns;         /* moving average */
+	bool busy;                 /* somebody commits */
+	bool chores;               /* for the writer, when nothing is queued */
+	bool waiting;              /* the loop's turn decides who commits what is queued */
 	bool stopping, dropped;
 };
 
@@ -146,12 +146,21 @@ static void sql_add(struct store_sqlite *s, struct sql_op *op)
 	s->queue_end = &op->next;
 }
 
+/* Under the lock. Counted from the last copy: commits that go on keep the WAL from beginning again, and copying after each of
+ * them would have the disk sync twice as often. */
+static bool sql_wants_copy(const struct store_sqlite *s)
+{
+	return s->wal_pages - s->wal_copied >= SQL_WAL_COPY_PAGES;
+}
+
 /* Under the lock. */
 static void sql_committed(struct store_sqlite *s, int64_t took_ns)
 {
 	s->commit_ns += (took_ns - s->commit_ns) / 8;
 	s->wal_pages = sqlite_log_wal_pages(s->log);
-	if (s->wal_pages >= SQL_WAL_COPY_PAGES)
+	if (s->wal_pages < s->wal_copied) /* it begins again */
+		s->wal_copied = 0;
+	if (sql_wants_copy(s))
 		pthread_cond_signal(&s->copy);
 }
 
@@ -291,11 +300,11 @@ static void *sql_copy(void *arg)
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping) {
-		if (s->wal_pages < SQL_WAL_COPY_PAGES) {
+		if (!sql_wants_copy(s)) {
 			pthread_cond_wait(&s->copy, &s->lock);
 			continue;
 		}
-		s->wal_pages = 0;
+		s->wal_copied = s->wal_pages;
 		pthread_mutex_unlock(&s->lock);
 		sqlite_copier_run(s->copier);
 		pthread_mutex_lock(&s->lock);
