@@ -75,10 +75,11 @@ int main(int argc, char **argv)
 		log_error("%s", e.msg);
 		return 1;
 	}
-	printf("%s\n", apiserver_kubeconfig(s));
-	fflush(stdout);
+	/* before the word that it is ready: who waits for that may end it at once */
 	term = loop_signal_new(l, SIGTERM, stop, l);
 	intr = loop_signal_new(l, SIGINT, stop, l);
+	printf("%s\n", apiserver_kubeconfig(s));
+	fflush(stdout);
 	loop_run(l);
 	loop_signal_free(term);
 	loop_signal_free(intr);

@@ -141,9 +141,9 @@ int main(int argc, char **argv)
 		log_error("%s", e.msg);
 		return 1;
 	}
+	term = loop_signal_new(l, SIGTERM, stop, l); /* before the word that it is ready */
 	puts(path);
 	fflush(stdout);
-	term = loop_signal_new(l, SIGTERM, stop, l);
 	loop_run(l);
 	loop_signal_free(term);
 	http_server_free(s.http);
