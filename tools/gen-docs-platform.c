@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "platform/apiserver/builtin.h"
+#include "platform/kinds/builtin.h"
 
 #define LAYERS_MAX (64 << 10)
 

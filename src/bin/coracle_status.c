@@ -6,7 +6,7 @@
 #include "base/time.h"
 #include "bin/coracle.h"
 #include "kube/client.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/up/instance.h"
 
 #include <stdio.h>

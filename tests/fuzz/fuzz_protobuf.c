@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies in protobuf from outside. The first byte chooses the resource of the URL, the rest is what follows "k8s\0". */
 #include "base/mem.h"
-#include "platform/apiserver/parts.h"
+#include "platform/codec/codec.h"
+#include "platform/kinds/builtin.h"
 
 #include <string.h>
 

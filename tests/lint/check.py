@@ -151,13 +151,14 @@ def check_no_mutable_globals():
 
 
 def rooms():
-    """tools/layers: room -> rooms it may use, itself included."""
-    out = {}
+    """tools/layers: room -> rooms it may use, itself included. A name stands for the rooms inside it, too."""
+    said = {}
     for line in read("tools/layers").split("\n"):
-        m = re.match(r"([a-z]+):(.*)", line)
+        m = re.match(r"([a-z/]+):(.*)", line)
         if m:
-            out[m.group(1)] = {m.group(1)} | set(m.group(2).split())
-    return out
+            said[m.group(1)] = {m.group(1)} | set(m.group(2).split())
+    return {room: {r for r in said for name in may if r == name or r.startswith(name + "/")}
+            for room, may in said.items()}
 
 
 def symbols_of(objects):

@@ -14,7 +14,7 @@
 #include "kube/keymap.h"
 #include "platform/agent/agent.h"
 #include "platform/agent/cgroup.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/image/image.h"
 
 #define POD_JSON_MAX (4 << 20)

@@ -2,13 +2,13 @@
 /* Calling webhooks: mutating ones one after the other, validating ones at once (kubernetes-api.md 5.1). */
 #include "platform/apiserver/admission.h"
 
-#include "platform/apiserver/audit.h"
+#include "platform/request/audit.h"
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/callout.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/policy.h"
-#include "platform/apiserver/request_impl.h"
+#include "platform/request/request_impl.h"
 #include "platform/apiserver/webhook.h"
 
 #include "api/patch.h"

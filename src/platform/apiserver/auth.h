@@ -5,10 +5,6 @@
 #include "platform/apiserver/server.h"
 
 #define AUTH_ISSUER "https://kubernetes.default.svc.cluster.local"
-#define USER_ANONYMOUS "system:anonymous"
-#define GROUP_AUTHENTICATED "system:authenticated"
-#define GROUP_UNAUTHENTICATED "system:unauthenticated"
-#define GROUP_MASTERS "system:masters"
 #define TOKEN_SECONDS 3600
 #define TOKEN_SECONDS_MIN 600
 #define TOKEN_SECONDS_MAX (366LL * 24 * 3600)
@@ -55,9 +51,6 @@ int access_denied(const struct access *a, const char *reason, struct err *e);
 typedef bool rule_fn(void *arg, const struct json *rule);
 void access_each_rule(struct apiserver *s, const struct user *u, const char *ns, rule_fn *fn, void *arg);
 bool rule_covers(const struct json *rule, const struct access *a);
-/* {username, uid, groups, extra} */
-void user_to_json(struct json_doc *d, struct json *to, const struct user *u);
-bool user_in(const struct user *u, const char *group);
 
 /* ---- reviews: POST only, answered, not stored (review.c) ---- */
 void server_review(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

@@ -6,11 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-bool user_in(const struct user *u, const char *group)
-{
-	return strv_has(&u->groups, group);
-}
-
 static void add_group(struct user *u, const char *group)
 {
 	if (!strv_has(&u->groups, group))

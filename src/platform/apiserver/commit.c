@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/value.h"
+#include "platform/codec/value.h"
 
 #include <string.h>
 
@@ -246,10 +246,11 @@ void server_remove(struct apiserver *s, struct bucket *b, const struct obj *old,
 const struct obj *server_env_get(
 	const struct write_env *env, const char *group, const char *plural, const char *key)
 {
-	struct resource *res = registry_storage(env->server->registry, group, plural);
+	struct apiserver *s = env->arg;
+	struct resource *res = registry_storage(s->registry, group, plural);
 	uint64_t rev;
 
-	return res ? bucket_latest(server_bucket_of(env->server, res), key, &rev) : NULL;
+	return res ? bucket_latest(server_bucket_of(s, res), key, &rev) : NULL;
 }
 
 void server_make(struct apiserver *s, const char *group, const char *plural, struct json_doc *doc)
@@ -265,7 +266,7 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	uint64_t rev;
 	CLEANUP(mem_freep) char *key = NULL;
 	struct write_env env = {
-		.now_ms = loop_wall_ms(s->loop), .sub = "", .get = server_env_get, .server = s
+		.now_ms = loop_wall_ms(s->loop), .sub = "", .get = server_env_get, .arg = s
 	};
 	struct create_in in = { .ns = json_get_str(meta, "namespace"),
 		.uid = uid,

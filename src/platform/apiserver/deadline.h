@@ -4,7 +4,7 @@
  * Watches, streams, and what other servers answer have no deadline. Looked at DEADLINE_TICK_MS apart. */
 #pragma once
 
-#include "platform/apiserver/reqinfo.h"
+#include "platform/request/reqinfo.h"
 
 #define DEADLINE_READ_MS 60000
 #define DEADLINE_WRITE_MS 34000 /* the query's `timeout` may shorten both */

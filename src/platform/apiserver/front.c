@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of every request: who, on whose behalf, is it their turn, may they; then handler.c. */
-#include "platform/apiserver/audit.h"
+#include "platform/request/audit.h"
 #include "platform/apiserver/auth.h"
 #include "platform/apiserver/deadline.h"
 #include "platform/apiserver/flow.h"

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/limits.h - LimitRange: the kind's own rules, and what a range makes of single objects
+/* platform/apiserver/limits.h - what a LimitRange makes of single objects
  * (kubernetes-api.md 5.1, LimitRanger). Pure: no I/O, no clock. */
 #pragma once
 
-#include "platform/apiserver/registry.h"
+#include "platform/kinds/registry.h"
 
-/* ---- hooks of the kind ---- */
-void limitrange_default(struct json_doc *d, struct json *o);
-void limitrange_validate(
-	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);
-
-/* ---- one range, one object ---- */
 /* Fills in the requests and limits that the pod's containers leave open; what was set is noted in `notes` as the annotation
  * of upstream's plugin words it. */
 void limits_fill(const struct json *range, struct json_doc *d, struct json *pod, struct strv *notes);

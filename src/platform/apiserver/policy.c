@@ -3,9 +3,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/audit.h"
+#include "platform/request/audit.h"
 #include "platform/apiserver/policy_impl.h"
-#include "platform/apiserver/request_impl.h"
+#include "platform/request/request_impl.h"
 
 #include <string.h>
 

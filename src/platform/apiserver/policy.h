@@ -13,9 +13,3 @@ bool policies_any(struct policies *p); /* is any in force? */
 /* 0: nothing denies it. -1: *ret_status is the answer. Warnings are added. */
 int policies_ask(struct policies *p, const struct admission_in *in, struct strv *warnings,
 	struct json_doc **ret_status);
-
-/* What is wrong with a policy or a binding, for resource_hooks.validate. */
-void policy_validate(
-	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);
-void policy_binding_validate(
-	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);

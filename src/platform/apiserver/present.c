@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/yaml.h"
-#include "platform/apiserver/value.h"
+#include "platform/codec/value.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * pipe. Used for aggregated APIs, and for the proxy subresources of pods, services and nodes. */
 #pragma once
 
-#include "platform/apiserver/request.h"
+#include "platform/request/request.h"
 
 struct proxy_headers {
 	struct http_header *items; /* texts are borrowed until proxy_run() */

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "platform/apiserver/amounts.h"
-#include "platform/apiserver/registry.h"
+#include "platform/kinds/limit_kinds.h"
 
 /* ---- pure ---- */
 /* What one object uses, in the names that quotas limit. */
@@ -14,15 +14,10 @@ void quota_usage(const char *group, const char *plural, const struct json *o, st
 /* Is the quota, by its scopes, about the object? */
 bool quota_in_scope(
 	const struct json *quota_spec, const char *group, const char *plural, const struct json *o);
-/* "count/deployments.apps", "requests.cpu", ...: whose objects count. False: unknown name. The caller frees. */
-bool quota_subject(const char *hard, char **ret_group, char **ret_plural);
 /* "limits.cpu for: a,b; ...": what the containers must say because the quota counts it; false: nothing is missing. */
 bool quota_missing(const struct json *hard, const struct json *pod_spec, struct str *ret);
 /* Does such a write change usage? */
 bool quota_counts(const char *group, const char *plural, const char *sub, bool create);
-/* The kind's own rule. */
-void quota_validate(
-	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c);
 
 /* ---- the plugin ---- */
 struct apiserver;

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define CLASS_SUFFIX ".storageclass.storage.k8s.io/"
-
 static bool core(const char *group, const char *plural, const char *want)
 {
 	return str_empty(group) && str_eq(plural, want);
@@ -98,17 +96,15 @@ static void use_claim(const struct json *claim, struct amounts *ret)
 	if (sized)
 		amounts_add(ret, "requests.storage", &q);
 	if (!str_empty(class)) {
-		CLEANUP(mem_freep) char *n = str_printf("%s" CLASS_SUFFIX "persistentvolumeclaims", class);
-		CLEANUP(mem_freep) char *size = str_printf("%s" CLASS_SUFFIX "requests.storage", class);
+		CLEANUP(mem_freep)
+		char *n = str_printf("%s" QUOTA_CLASS_SUFFIX "persistentvolumeclaims", class);
+		CLEANUP(mem_freep) char *size = str_printf("%s" QUOTA_CLASS_SUFFIX "requests.storage", class);
 
 		amounts_add_count(ret, n, 1);
 		if (sized)
 			amounts_add(ret, size, &q);
 	}
 }
-
-static const char *const counted_plainly[] = { "configmaps", "secrets", "resourcequotas",
-	"replicationcontrollers", NULL };
 
 void quota_usage(const char *group, const char *plural, const struct json *o, struct amounts *ret)
 {
@@ -123,7 +119,7 @@ void quota_usage(const char *group, const char *plural, const struct json *o, st
 	} else {
 		count = str_printf("count/%s%s%s", plural, str_empty(group) ? "" : ".", group);
 		amounts_add_count(ret, count, 1);
-		if (str_empty(group) && str_in(plural, counted_plainly))
+		if (str_empty(group) && quota_counts_plainly(plural))
 			amounts_add_count(ret, plural, 1);
 	}
 }
@@ -225,38 +221,6 @@ bool quota_in_scope(
 	return true;
 }
 
-/* ---- names ---- */
-bool quota_subject(const char *hard, char **ret_group, char **ret_plural)
-{
-	static const char *const of_pods[] = { "pods", "cpu", "memory", "ephemeral-storage", NULL };
-	static const char *const of_services[] = { "services", "services.nodeports", "services.loadbalancers",
-		NULL };
-	const char *plural = NULL, *group = "", *dot;
-
-	if (str_starts(hard, "count/")) {
-		hard += strlen("count/");
-		dot = strchr(hard, '.');
-		*ret_plural = dot ? mem_strndup(hard, (size_t)(dot - hard)) : mem_strdup(hard);
-		*ret_group = mem_strdup(dot ? dot + 1 : "");
-		return true;
-	}
-	if (str_eq(hard, "persistentvolumeclaims") || str_eq(hard, "requests.storage") ||
-		strstr(hard, CLASS_SUFFIX))
-		plural = "persistentvolumeclaims";
-	else if (str_in(hard, of_pods) || str_starts(hard, "requests.") || str_starts(hard, "limits.") ||
-		 str_starts(hard, "hugepages-"))
-		plural = "pods";
-	else if (str_in(hard, of_services))
-		plural = "services";
-	else if (str_in(hard, counted_plainly))
-		plural = hard;
-	if (!plural)
-		return false;
-	*ret_plural = mem_strdup(plural);
-	*ret_group = mem_strdup(group);
-	return true;
-}
-
 bool quota_counts(const char *group, const char *plural, const char *sub, bool create)
 {
 	if (core(group, plural, "pods"))
@@ -297,60 +261,4 @@ bool quota_missing(const struct json *hard, const struct json *pod_spec, struct 
 		str_addf(ret, "%s%s for: %s", ret->len ? "; " : "", name, list);
 	}
 	return ret->len > 0;
-}
-
-/* ---- the kind ---- */
-static void check_hard(const struct json *hard, struct causes *c)
-{
-	JSON_EACH (it, hard) {
-		CLEANUP(mem_freep) char *field = str_printf("spec.hard[%s]", it.key);
-		CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-		CLEANUP(mem_freep) char *group = NULL;
-		CLEANUP(mem_freep) char *plural = NULL;
-		struct quantity q;
-
-		if (!quota_subject(it.key, &group, &plural))
-			cause_invalid(
-				c, field, json_new_str(d, it.key), "must be a standard resource for quota");
-		if (quantity_from_json(it.val, &q, NULL) == 0 && q.value < 0)
-			cause_invalid(c, field, it.val, "must be greater than or equal to 0");
-	}
-}
-
-static bool has_scope(const struct json *spec, const char *name)
-{
-	JSON_EACH (it, json_get(spec, "scopes")) {
-		if (str_eq(json_str(it.val), name))
-			return true;
-	}
-	return false;
-}
-
-void quota_validate(
-	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
-{
-	static const char *const scopes[] = { "BestEffort", "CrossNamespacePodAffinity", "NotBestEffort",
-		"NotTerminating", "PriorityClass", "Terminating", NULL };
-	const struct json *spec = json_get(o, "spec");
-	size_t i = 0;
-
-	(void)env;
-	check_hard(json_get(spec, "hard"), c);
-	JSON_EACH (it, json_get(spec, "scopes")) {
-		if (!str_in(json_str_or(it.val, ""), scopes))
-			cause_invalid(c, "spec.scopes", json_get(spec, "scopes"), "unsupported scope");
-	}
-	JSON_EACH (it, json_at(spec, "/scopeSelector/matchExpressions")) {
-		CLEANUP(mem_freep)
-		char *at = str_printf("spec.scopeSelector.matchExpressions[%zu].scopeName", i++);
-
-		if (!str_in(json_str_or(json_get(it.val, "scopeName"), ""), scopes))
-			cause_invalid(c, at, json_get(it.val, "scopeName"), "unsupported scope");
-	}
-	if ((has_scope(spec, "BestEffort") && has_scope(spec, "NotBestEffort")) ||
-		(has_scope(spec, "Terminating") && has_scope(spec, "NotTerminating")))
-		cause_invalid(c, "spec.scopes", json_get(spec, "scopes"), "conflicting scopes");
-	if (old && (!json_eq(json_get(spec, "scopes"), json_at(old, "/spec/scopes")) ||
-			   !json_eq(json_get(spec, "scopeSelector"), json_at(old, "/spec/scopeSelector"))))
-		cause_invalid(c, "spec.scopes", json_get(spec, "scopes"), "field is immutable");
 }

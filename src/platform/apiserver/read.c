@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "platform/apiserver/convert.h"
 #include "base/yaml.h"
-#include "platform/apiserver/listopts.h"
+#include "platform/request/listopts.h"
 
 #include <string.h>
 

@@ -8,24 +8,6 @@
 
 #include <string.h>
 
-/* ---- users as trees ---- */
-void user_to_json(struct json_doc *d, struct json *to, const struct user *u)
-{
-	if (!str_empty(u->name))
-		json_set_str(d, to, "username", u->name);
-	if (!str_empty(u->uid))
-		json_set_str(d, to, "uid", u->uid);
-	for (size_t i = 0; i < u->groups.len; i++)
-		json_append_str(d, json_need_arr(d, to, "groups"), u->groups.items[i]);
-	for (size_t i = 0; i < u->extra.len; i++) {
-		const char *eq = strchr(u->extra.items[i], '=');
-		CLEANUP(mem_freep)
-		char *key = mem_strndup(u->extra.items[i], (size_t)(eq - u->extra.items[i]));
-
-		json_append_str(d, json_need_arr(d, json_need_obj(d, to, "extra"), key), eq + 1);
-	}
-}
-
 static void user_from_spec(const struct json *spec, struct user *u)
 {
 	u->name = mem_strdup(json_str_or(json_get(spec, "user"), ""));

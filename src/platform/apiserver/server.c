@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/apiserver/shared_pki.h"
-#include "platform/apiserver/value.h"
+#include "platform/codec/value.h"
 #include "store/revs.h"
 
 #include <string.h>

@@ -4,11 +4,12 @@
 
 #include "platform/apiserver/apiserver.h"
 #include "platform/apiserver/bucket.h"
-#include "platform/apiserver/parts.h"
+#include "platform/codec/codec.h"
+#include "platform/describe/describe.h"
 #include "platform/apiserver/pki.h"
-#include "platform/apiserver/registry.h"
-#include "platform/apiserver/reqinfo.h"
-#include "platform/apiserver/request_impl.h"
+#include "platform/kinds/registry.h"
+#include "platform/request/reqinfo.h"
+#include "platform/request/request_impl.h"
 
 #define BODY_MAX (3 * 1024 * 1024) /* kubernetes-api.md 2.1: 413 beyond */
 /* What HTTP lets in: a client that is over the limit still gets a Status. */

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/apiserver/convert.h"
-#include "platform/apiserver/listopts.h"
+#include "platform/request/listopts.h"
 
 #include <string.h>
 

@@ -62,7 +62,7 @@ static struct write_env env_of(struct op *op)
 		.dry_run = op->dry_run,
 		.sub = op->sub,
 		.get = server_env_get,
-		.server = op->s };
+		.arg = op->s };
 }
 
 static struct bucket *bucket_of(struct op *op)

@@ -5,7 +5,7 @@
 #include "api/patch.h"
 #include "platform/apiserver/admission.h"
 #include "platform/apiserver/auth.h"
-#include "platform/apiserver/listopts.h"
+#include "platform/request/listopts.h"
 #include "platform/apiserver/server.h"
 
 #define WRITE_TRIES_MAX 50 /* of a patch that meets other writers */

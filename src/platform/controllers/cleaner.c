@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "platform/controllers/discover.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
 #include "base/test_util.h"
 #include "base/time.h"
 #include "kube/fake_api.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/scheduler/scheduler.h"
 
 static const struct kind *const served[] = { &pk_pod, &pk_node, &pk_namespace, &pk_configmap,

@@ -7,7 +7,7 @@
 #include "kube/workqueue.h"
 #include "platform/controllers/discover.h"
 #include "platform/controllers/gc_graph.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 
 #include <stdlib.h>
 #include <string.h>

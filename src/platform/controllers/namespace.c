@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "platform/controllers/cleaner.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 
 #define ROOT_CA "kube-root-ca.crt"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kube/controller.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 
 bool pod_is_active(const struct obj *pod); /* not ended and not going */
 bool pod_is_ready(const struct obj *pod);

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/controllers/claim_match.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/scheduler/fit.h"
 
 #define KEY_CLASS "/class"

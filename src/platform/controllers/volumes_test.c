@@ -12,7 +12,7 @@
 #include "kube/fake_api.h"
 #include "platform/controllers/claim_match.h"
 #include "platform/controllers/controllers.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/scheduler/scheduler.h"
 
 static const struct kind *const served[] = { &pk_pod, &pk_node, &pk_namespace, &pk_event, &pk_pv, &pk_pvc,

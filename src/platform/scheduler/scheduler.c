@@ -3,7 +3,7 @@
 
 #include "api/meta.h"
 #include "base/mem.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/scheduler/fit.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "kube/cache.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/image/image.h"
 
 #include <stdio.h>

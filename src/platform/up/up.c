@@ -8,7 +8,7 @@
 #include "platform/agent/agent.h"
 #include "platform/apiserver/apiserver.h"
 #include "platform/controllers/controllers.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/net/nad.h"
 #include "platform/up/drain.h"
 #include "platform/up/install.h"

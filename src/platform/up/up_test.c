@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "kube/fake_api.h"
 #include "platform/apiserver/apiserver.h"
-#include "platform/controllers/kinds.h"
+#include "platform/clients/kinds.h"
 #include "platform/up/drain.h"
 #include "platform/up/install.h"
 #include "platform/up/instance.h"
