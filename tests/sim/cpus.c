@@ -64,7 +64,7 @@ void sim_set_cpus(struct world *w, struct guest *g, int64_t sockets, bool remove
 {
 	struct guest_cpus *c = &g->link.facts.cpus;
 
-	if (!g->link.facts.connected || g->state != GUEST_RUNS)
+	if (!g->link.facts.connected || g->state != GUEST_RUNS || guest_cpus_are(&g->link.facts, sockets))
 		return;
 	if (g->sockets == sockets && !g->due_sockets)
 		world_broken(w, "the guest is told twice to have %" PRId64 " sockets", sockets);

@@ -311,7 +311,7 @@ static void what_comes_late_is_taken_back(void **state)
 	user_config(w, NO_IN_PLACE);
 	size(w, 1, "1Gi");
 	world_run(w, SOON);
-	assert_null(condition(w, COND_HOT_MEMORY));
+	assert_string_equal(json_get_str(condition(w, COND_HOT_MEMORY), "reason"), HOT_MEMORY_IN_PLACE);
 	w->faults.slow = 0;
 	world_run(w, A_WHILE);
 	SETTLED_AT(w, 1, GI);

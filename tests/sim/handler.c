@@ -137,7 +137,7 @@ static void take_memory(struct world *w, struct guest *g)
 
 static void set_memory(struct world *w, struct guest *g, int64_t bytes, int64_t max)
 {
-	if (!g->link.facts.connected || g->state != GUEST_RUNS)
+	if (!g->link.facts.connected || g->state != GUEST_RUNS || guest_memory_is(&g->link.facts, bytes))
 		return;
 	/* Told again what it has been told, by one who knows that. */
 	if (g->memory == bytes && g->requested == bytes && !g->due_memory)

@@ -323,6 +323,82 @@ static void the_namespace_says_how_much_of_a_limit(void **state)
 	assert_string_equal(pod_memory(w, "limits"), "1968Mi");
 }
 
+/* ---- reverted while the launcher is at it, and nobody is there who could tell it ---- */
+#define IN_PLACE(which) \
+	"{'spec':{'configuration':{'developerConfiguration':{'disabledFeatureGates':" which "}}}}"
+
+static void sockets(struct world *w, const char *n)
+{
+	CLEANUP(mem_freep)
+	char *text = str_printf("{'spec':{'template':{'spec':{'domain':{'cpu':{'sockets':%s}}}}}}", n);
+
+	assert_int_equal(user_merge(w, &kind_vm, "v0", NULL, text), 0);
+	world_run(w, SOON);
+}
+
+/* Meanwhile something stands in the way: the gate, or the node, which has no room for a CPU more. */
+static void told_and_reverted(struct world *w, bool gate)
+{
+	user_vm_with(w, "v0", "Always", "1Gi", "'cpu':{'sockets':1,'cores':1,'threads':1},");
+	world_run(w, SOON);
+	w->faults.slow = 1000;
+	memory(w, "'guest':'2Gi'");
+	assert_int_equal(guest(w)->due_memory, 2 * GI);
+	handler_kill(w);
+	w->faults.handler_down = true;
+	if (gate) {
+		user_config(w, IN_PLACE("['InPlaceHotplug']"));
+	} else {
+		w->faults.no_room = true;
+		sockets(w, "2");
+	}
+	memory(w, "'guest':'1Gi'");
+	user_config(w, IN_PLACE("null"));
+	w->faults.no_room = false;
+	if (!gate)
+		sockets(w, "1");
+	world_run(w, 30 * SOON);
+	assert_part(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_IN_PLACE, __LINE__);
+	assert_string_equal(pod_memory(w, "requests"), "2336Mi");
+}
+
+/* Until virt-handler knows, the pod keeps what the guest may still take. */
+static void what_may_come_late_keeps_its_room(void **state)
+{
+	struct world *w = *state;
+
+	told_and_reverted(w, false);
+	w->faults.slow = 0;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	w->faults.handler_down = false;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, GI);
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	assert_null(condition(w, COND_HOT_MEMORY, "status"));
+	assert_no_rr(w);
+	assert_true(world_quiet(w, HOUR));
+	check_settled(w);
+}
+
+static void what_has_not_come_is_taken_back(void **state)
+{
+	struct world *w = *state;
+
+	told_and_reverted(w, true);
+	w->faults.handler_down = false;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->due_memory, GI);
+	w->faults.slow = 0;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, GI);
+	assert_string_equal(pod_memory(w, "requests"), "1312Mi");
+	assert_null(condition(w, COND_HOT_MEMORY, "status"));
+	assert_no_rr(w);
+	assert_true(world_quiet(w, HOUR));
+	check_settled(w);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void)
 {
@@ -340,6 +416,8 @@ int main(void)
 		T(a_quota_of_limits_gives_the_pod_one_which_grows_with_it),
 		T(the_namespace_says_how_much_of_a_limit),
 		T(the_overhead_ratio_is_told_while_it_is_under_way),
+		T(what_may_come_late_keeps_its_room),
+		T(what_has_not_come_is_taken_back),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -43,8 +43,8 @@
  *                        HotMemoryChange False, reason HOT_MEMORY_FAILED, message says how far it came; guestRequested stays
  *   No room (pod condition PodResizePending Infeasible or Deferred) or gate InPlaceHotplug off: the VMI controller gives
  *   HotMemoryChange reason HOT_MEMORY_NEEDS_MIGRATION and virt-handler keeps its hands off.
- *   Under that reason virt-controller also removes the condition, when G is what the guest has already (guestRequested
- *   is G then).
+ *   When G goes back to what the guest has, the reason is HOT_MEMORY_IN_PLACE whatever stood in the way, and only virt-handler
+ *   ends it: the launcher may still be at the value before, and until it is not the pod gives nothing away.
  *   A False condition about another value than G becomes True again at 2, even if G = guestRequested: a guest that took a part
  *   has to give it back. While a change is under way the pod asks for what G needs, but never for less than it was granted.
  *   The API server does not resize pods: the same, by ANN_RESIZE_REFUSED.
@@ -54,9 +54,8 @@
  * A change of the number of sockets in place (rollout.md 3.2, 7.4; decisions 10, 11, 20) goes the same way. S =
  * spec.domain.cpu.sockets, HotVCPUChange and its reasons below, status.currentCPUTopology instead of guestCurrent and
  * guestRequested (it is written by virt-handler, together with the end of the condition; while one is under way it stands still),
- * the compute container's CPU request and limit, launcher set-cpus. Its extra rules: the pod's need follows the ratio it was
- * made with (ANN_CPU_RATIO). When S goes back to what the guest has, HOT_CPU_IN_PLACE holds whatever stood in the way, and only
- * virt-handler ends it: the launcher may still be at the value before, and until it is not the pod gives nothing away.
+ * the compute container's CPU request and limit, launcher set-cpus. Its extra rule: the pod's need follows the ratio it was
+ * made with (ANN_CPU_RATIO).
  * After a migration (status.migrationState completed, not failed, targetNode, endTimestamp not before the condition's time) the
  * target's virt-handler ends what waited for it, HOT_CPU_NEEDS_MIGRATION or no reason: launcher set-cpus where the new pod holds
  * them (dedicated CPUs: by LABEL_POD_CPU_LIMITS, which is written at the hand-over). Whatever came of it, label and condition

@@ -106,6 +106,10 @@ struct guest_cpus_step {
 };
 void guest_cpus(
 	const struct guest_view *v, struct json_doc *d, struct json *vmi, struct guest_cpus_step *ret);
+/* Has the launcher that, and is it at nothing else? Also asked before it is told: between a decision and its action lies a write,
+ * and what was under way then may have failed meanwhile. It is not told what it has; its answer leads to another look. */
+bool guest_memory_is(const struct guest_facts *f, int64_t bytes);
+bool guest_cpus_are(const struct guest_facts *f, int64_t sockets);
 /* Does the pod, as the node reports it, hold a guest of that size? */
 bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_t guest);
 /* What follows once the VMI was written: events and actions. guest_later_plan() empties it; where nothing was written, it has

@@ -70,6 +70,14 @@ static bool pod_covers(const struct guest_view *v, const struct json *vmi)
 }
 
 /* ---- results ---- */
+bool guest_cpus_are(const struct guest_facts *f, int64_t sockets)
+{
+	const struct json *told = json_get(f->state, "cpus");
+
+	return !f->cpus.busy && json_i64(json_get(told, "sockets")) == sockets &&
+	       !json_bool(json_get(told, "changing"));
+}
+
 static void finish(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t sockets)
 {
 	struct json *status = json_need_obj(d, vmi, "status");
@@ -198,7 +206,7 @@ void guest_cpus(const struct guest_view *v, struct json_doc *d, struct json *vmi
 	}
 	if (c->busy && c->target == wanted)
 		return;
-	if (!c->busy && has == wanted && !json_bool(json_get(told, "changing"))) {
+	if (guest_cpus_are(v->facts, wanted)) {
 		finish(v, d, vmi, wanted);
 		return;
 	}

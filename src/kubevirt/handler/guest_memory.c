@@ -60,6 +60,14 @@ bool guest_pod_covers(const struct guest_view *v, const struct json *vmi, int64_
 	return !limit || quantity_bytes(json_at(has, "/limits/memory")) >= quantity_bytes(limit);
 }
 
+bool guest_memory_is(const struct guest_facts *f, int64_t bytes)
+{
+	const struct json *told = json_get(f->state, "memory");
+
+	return !f->memory.busy && json_i64(json_get(told, "current")) == bytes &&
+	       json_i64(json_get(told, "requested")) == bytes && !json_bool(json_get(told, "resizing"));
+}
+
 static void finish(const struct guest_view *v, struct json_doc *d, struct json *vmi, int64_t guest)
 {
 	struct json *status = json_need_obj(d, vmi, "status"), *memory = json_need_obj(d, status, "memory");
@@ -150,14 +158,12 @@ static bool put_off(const struct guest_view *v, struct json_doc *d, struct json 
 static bool came_late(
 	const struct guest_view *v, const struct json *cond, const struct json *vmi, int64_t guest)
 {
-	const struct json *told = json_get(v->facts->state, "memory");
 	const char *target = meta_annotation(vmi, ANN_HOT_MEMORY_TARGET);
 	int64_t about = 0;
 
 	return str_eq(json_get_str(cond, "status"), "False") && target &&
-	       str_to_i64(target, 0, INT64_MAX, &about) && about == guest && !v->facts->memory.busy &&
-	       !v->facts->memory.done && json_i64(json_get(told, "current")) == guest &&
-	       json_i64(json_get(told, "requested")) == guest && !json_bool(json_get(told, "resizing"));
+	       str_to_i64(target, 0, INT64_MAX, &about) && about == guest && !v->facts->memory.done &&
+	       guest_memory_is(v->facts, guest);
 }
 
 /* A result is about the wanted size: that settles it. */
@@ -204,9 +210,7 @@ void guest_memory(
 	const struct json *told = json_get(v->facts->state, "memory");
 	const struct json *cond = cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY);
 	int64_t guest = quantity_bytes(json_at(vmi, "/spec/domain/memory/guest"));
-	int64_t current = json_i64(json_get(told, "current")),
-		requested = json_i64(json_get(told, "requested"));
-
+	int64_t current = json_i64(json_get(told, "current"));
 	struct attempts attempts = attempts_of(vmi, guest);
 
 	ret->seen = m->done;
@@ -228,7 +232,7 @@ void guest_memory(
 	}
 	if (guest <= 0 || !told || (m->busy && m->target == guest))
 		return;
-	if (!m->busy && current == guest && requested == guest && !json_bool(json_get(told, "resizing"))) {
+	if (guest_memory_is(v->facts, guest)) {
 		finish(v, d, vmi, guest);
 		return;
 	}

@@ -609,6 +609,53 @@ static void another_handler_takes_over_in_the_middle(void **state)
 	assert_int_equal(w->launcher.shutdowns + w->launcher.kills, 0);
 }
 
+static bool memory_settled(struct world *w)
+{
+	const struct obj *o = fake_api_get(w->api, &kind_vmi, VMI);
+	const struct json *vmi = obj_json(o);
+
+	return !cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY) &&
+	       quantity_bytes(json_at(vmi, "/status/memory/guestCurrent")) == w->launcher.current &&
+	       quantity_bytes(json_at(vmi, "/spec/domain/memory/guest")) == w->launcher.current;
+}
+
+/* At the handler's next write of the VMI the launcher gives up what it is at. */
+static int fail_meanwhile(void *arg, const struct kind *k, const char *sub, struct json_doc *d,
+	struct json *o, const struct json *old, struct causes *c, struct err *ret)
+{
+	struct world *w = arg;
+	struct err e;
+
+	if (!kind_is(k, &kind_vmi) || !w->launcher.held)
+		return 0;
+	err_set(&e, ERR_INVALID, "QEMU refused");
+	wire_call_fail(TAKE(w->launcher.held), &e);
+	return 0;
+}
+
+/* Between the decision to take a change back and saying so lies a write, and the change may fail meanwhile: then the guest has
+ * what is wanted, and is not told so. */
+static void what_failed_meanwhile_is_not_taken_back(void **state)
+{
+	struct world *w = *state;
+	struct json_doc *d;
+
+	bring_up(w);
+	w->launcher.hold_memory = true;
+	want_memory(w, "2Gi");
+	put_pod(w, "2304Mi", "2304Mi");
+	run_until(w, memory_asked);
+	fake_api_admit(w->api, fail_meanwhile, w);
+	fake_api_faults(w->api, &(struct fake_faults){ .seed = 7, .latency_max_ms = 200 });
+	d = vmi_draft(w);
+	json_put_str(d, json_root(d), "/spec/domain/memory/guest", "1Gi");
+	json_remove(json_get(json_root(d), "status"), "machine"); /* which is written again */
+	fake_api_put(w->api, &kind_vmi, d);
+	run_until(w, memory_settled);
+	assert_null(w->launcher.held);
+	assert_int_equal(w->launcher.memory_calls, 1);
+}
+
 static void a_launcher_that_hung_up_is_dialled_again(void **state)
 {
 	struct world *w = *state;
@@ -776,16 +823,6 @@ static void deletion_ends_in_order(void **state)
 }
 
 /* ---- a server that fails, loses answers and watches ---- */
-static bool memory_settled(struct world *w)
-{
-	const struct obj *o = fake_api_get(w->api, &kind_vmi, VMI);
-	const struct json *vmi = obj_json(o);
-
-	return !cond_find(json_at(vmi, "/status/conditions"), COND_HOT_MEMORY) &&
-	       quantity_bytes(json_at(vmi, "/status/memory/guestCurrent")) == w->launcher.current &&
-	       quantity_bytes(json_at(vmi, "/spec/domain/memory/guest")) == w->launcher.current;
-}
-
 static void faults_change_nothing_in_the_end(void **state)
 {
 	static const char *const sizes[] = { "2Gi", "1Gi", "3Gi", "2Gi", "4Gi", "1Gi" };
@@ -1084,6 +1121,7 @@ int main(void)
 		T(memory_grows_in_place),
 		T(sockets_are_added_in_place),
 		T(another_handler_takes_over_in_the_middle),
+		T(what_failed_meanwhile_is_not_taken_back),
 		T(a_launcher_that_hung_up_is_dialled_again),
 		T(an_instance_is_replaced_by_another_of_its_name),
 		T(last_words_count),

@@ -53,7 +53,7 @@ void links_set_cpus(struct links *l, const char *uid, int64_t sockets, bool remo
 	struct cpus_ask *a;
 	struct json *args;
 
-	if (!k)
+	if (!k || guest_cpus_are(&k->facts, sockets))
 		return;
 	d = json_doc_new();
 	args = json_new_obj(d);

@@ -193,7 +193,7 @@ void links_set_memory(struct links *l, const char *uid, int64_t bytes, int64_t m
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	struct json *args;
 
-	if (!k)
+	if (!k || guest_memory_is(&k->facts, bytes))
 		return;
 	d = json_doc_new();
 	args = json_new_obj(d);

@@ -127,6 +127,18 @@ void vmi_report_no_resize(const struct obj *vmi, const char *pod, const struct e
 		plan_event(out, vmi, true, "PodResizeRefused", "Resizing the launcher pod: %s", e->msg);
 }
 
+static bool resizable(const struct hot *h)
+{
+	return !h->need.hugepage_size && !refused(h) &&
+	       gate_on(&h->t->s->config->gates, GATE_IN_PLACE_HOTPLUG);
+}
+
+/* A resize waits as a whole; whatever it waits for, this memory is there already. */
+static bool holds(const struct hot *h)
+{
+	return h->granted >= h->request && h->granted_limit >= h->limit;
+}
+
 /* Why it can not be done on this node; NULL: it can, as far as is known. Caller frees. */
 static char *obstacle(const struct hot *h)
 {
@@ -140,7 +152,7 @@ static char *obstacle(const struct hot *h)
 	if (refused(h))
 		return str_printf("the API server does not resize the pod (%s)", refused(h));
 	/* The node's answer to what the pod asks for now, not to an earlier wish. */
-	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)))
+	if (c && str_eq(json_get_str(c, "status"), "True") && asks_for(h, wished(h)) && !holds(h))
 		return str_printf("the node has no room (%s%s%s)",
 			json_str_or(json_get(c, "reason"), "Deferred"),
 			json_get_str(c, "message") ? ": " : "", json_str_or(json_get(c, "message"), ""));
@@ -179,38 +191,22 @@ static void set_condition(const struct hot *h, const char *reason, const char *m
 }
 
 /* True: under way, here or by a migration to come. */
-/* What the guest took while it was already told to wait is what it was asked for: else the way back to the value before would
- * differ from nothing (sim, seed 1038046 of the time). virt-handler keeps its hands off meanwhile. */
-static void settle(const struct hot *h)
-{
-	char text[QUANTITY_TEXT_MAX];
-
-	if (h->requested != h->wanted)
-		json_set_str(h->t->d, json_need_obj(h->t->d, h->t->status, "memory"), "guestRequested",
-			quantity_bytes_text(h->wanted, text));
-}
-
-static void under_way(const struct hot *h, const char *reason_now, struct plan *out)
+static void under_way(const struct hot *h, struct plan *out)
 {
 	CLEANUP(mem_freep) char *why = obstacle(h);
 
-	if (why) {
-		/* The guest has it, by chance or because nothing has touched it: nothing to wait for. */
-		if (h->wanted == vmi_guest_current(h->t->vmi) &&
-			(!reason_now || str_eq(reason_now, HOT_MEMORY_NEEDS_MIGRATION))) {
-			cond_remove(h->t->d, h->t->status, COND_HOT_MEMORY);
-			settle(h);
-			return;
-		}
-		CLEANUP(mem_freep)
-		char *text = str_printf(
-			"memory can not be changed in place: %s; it waits for a live migration", why);
-		set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
+	/* What it has needs no room. But its launcher may be at what was wanted before, and only virt-handler can say that it is
+	 * not: until then the pod keeps what was granted. */
+	if (!why || h->wanted == vmi_guest_current(h->t->vmi)) {
+		set_condition(h, HOT_MEMORY_IN_PLACE, told(h));
+		/* First the pod, then the guest; the other way round when it shrinks. */
+		if (resizable(h))
+			plan_resize(h, wished(h), out);
 		return;
 	}
-	set_condition(h, HOT_MEMORY_IN_PLACE, told(h));
-	/* First the pod, then the guest; the other way round when it shrinks. */
-	plan_resize(h, wished(h), out);
+	CLEANUP(mem_freep)
+	char *text = str_printf("memory can not be changed in place: %s; it waits for a live migration", why);
+	set_condition(h, HOT_MEMORY_NEEDS_MIGRATION, text);
 }
 
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
@@ -233,10 +229,9 @@ void vmi_hot_memory(struct vmi_turn *t, struct plan *out)
 	if (!c && h.wanted == h.requested) {
 		if (!refused(&h))
 			meta_set_annotation(t->d, t->vmi, ANN_RESIZE_REFUSED, NULL);
-		if (!h.need.hugepage_size && !refused(&h) &&
-			gate_on(&s->config->gates, GATE_IN_PLACE_HOTPLUG))
+		if (resizable(&h))
 			plan_resize(&h, needed(&h), out);
 		return;
 	}
-	under_way(&h, str_eq(status, "True") ? json_get_str(c, "reason") : NULL, out);
+	under_way(&h, out);
 }
