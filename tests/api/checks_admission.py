@@ -651,6 +651,29 @@ def t92j_connect_is_admitted():
     c.k.delete(pod_path)
 
 
+def t92l_what_a_webhook_fills_in_belongs_to_nobody():
+    """An apply by whoever created the object, which does not list those fields, leaves them as they are."""
+    label = fresh("fill")
+    name = fresh("w")
+    path = c.WIDGETS + "/" + name
+
+    def owned(o):
+        return sorted(k for f in o["metadata"]["managedFields"] for k in f["fieldsV1"].get("f:spec", {}))
+    fill = c.patching({"op": "add", "path": "/spec/color", "value": "blue"})
+    with hook("Mutating", fill, label) as h:
+        o = make(c.WIDGETS + "?fieldManager=me", c.widget(name, {"replicas": 1}, labels={"hook": label}))
+        eq((o["spec"]["color"], "f:color" in owned(o), "f:replicas" in owned(o)), ("blue", False, True))
+        eq("f:color" in json.dumps(h.asked[0]["object"]["metadata"]["managedFields"]), False)
+    with hook("Mutating", c.patching({"op": "add", "path": "/spec/color", "value": "green"}), label):
+        o = status(c.k.merge(path + "?fieldManager=me", {"spec": {"replicas": 2}}), 200)
+        eq((o["spec"]["color"], "f:color" in owned(o), "f:replicas" in owned(o)), ("green", False, True))
+    for f in o["metadata"]["managedFields"]:  # as kubectl does when an object moves to server-side apply
+        f["operation"] = "Apply"
+    status(c.k.merge(path, {"metadata": {"managedFields": o["metadata"]["managedFields"]}}), 200)
+    mine = {"apiVersion": c.GROUP + "/v1", "kind": "Widget", "spec": {"replicas": 3}, "metadata": {"labels": {"hook": label}}}
+    eq(status(c.k.apply(path, mine, manager="me"), 200)["spec"], {"color": "green", "size": "small", "replicas": 3})
+
+
 def t93c_answers_that_are_none():
     label = fresh("bad")
 

@@ -386,10 +386,12 @@ static int stage_mutate(struct op *op)
 {
 	if (op->draft)
 		apply_defaults(op);
+	/* Before admission, as kube-apiserver does: what plugins and webhooks fill in belongs to nobody, so that an apply of
+	 * the same manager does not take it away, for it is not in what the manager applies. */
+	if (op->draft && op->kind != OP_DELETE)
+		note_manager(op);
 	if (plugins_mutate(op) < 0)
 		return STAGE_FAIL;
-	if (op->created && op->draft && webhooks_any(op->s, true))
-		note_manager(op); /* which webhooks see (5.1) */
 	return call_webhooks(op, true);
 }
 
@@ -544,7 +546,6 @@ static int stage_finish(struct op *op)
 
 	if (op->kind == OP_DELETE)
 		return STAGE_GO;
-	note_manager(op);
 	if (!convert_remote(op->res))
 		object_to_stored(op->s, op->res, op->draft);
 	op->same = false;
