@@ -111,10 +111,7 @@ static void default_cpu(struct json_doc *d, struct json *domain, const struct kv
 	struct json *cpu = part(d, domain, "cpu");
 	if (!json_i64(json_get(cpu, "sockets")) && !json_i64(json_get(cpu, "cores")) &&
 		!json_i64(json_get(cpu, "threads"))) {
-		struct quantity q;
-		const struct json *given = limit ? limit : json_at(res, "/requests/cpu");
-		int64_t sockets = quantity_from_json(given, &q, NULL) == 0 ? quantity_ceil(&q) : 1;
-		json_set_i64(d, cpu, "sockets", sockets > 0 ? sockets : 1);
+		json_set_i64(d, cpu, "sockets", domain_sockets(domain));
 		json_set_i64(d, cpu, "cores", 1);
 		json_set_i64(d, cpu, "threads", 1);
 	}
@@ -396,6 +393,22 @@ void vmi_default_create(struct json_doc *d, struct json *vmi, const struct defau
 	default_vmi_status(d, vmi);
 }
 
+/* Only what there is: a VM that never had one has it derived from its name. */
+static void keep_identity(struct json_doc *d, struct json *template, const struct json *old)
+{
+	static const char *const parts[] = { "uuid", "serial" };
+	const struct json *firmware = json_at(old, "/spec/domain/firmware");
+	const char *topology = json_get_str(json_at(old, "/metadata/annotations"), ANN_PCI_TOPOLOGY);
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (!str_empty(json_get_str(firmware, parts[i])))
+			need_str(d, part(d, json_at(template, "/spec/domain"), "firmware"), parts[i],
+				json_get_str(firmware, parts[i]));
+	if (topology)
+		need_str(
+			d, part(d, part(d, template, "metadata"), "annotations"), ANN_PCI_TOPOLOGY, topology);
+}
+
 void vm_default(struct json_doc *d, struct json *vm, bool create, const struct defaults_in *in)
 {
 	struct json *template = json_at(vm, "/spec/template"), *spec = json_get(template, "spec");
@@ -406,8 +419,10 @@ void vm_default(struct json_doc *d, struct json *vm, bool create, const struct d
 	default_arch(d, spec, in->config, &arch);
 	struct json *domain = part(d, spec, "domain");
 	default_machine(d, domain, in->config, arch);
-	if (!create)
+	if (!create) {
+		keep_identity(d, template, json_at(in->old, "/spec/template"));
 		return;
+	}
 	struct json *firmware = part(d, domain, "firmware");
 	need_str(d, firmware, "uuid", in->uuid);
 	need_str(d, firmware, "serial", in->serial);

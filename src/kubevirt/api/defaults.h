@@ -13,6 +13,9 @@ struct defaults_in {
 	const char *uuid, *serial;
 	/* The spec stays in a VM: no maxima, which are written to instances alone (rollout.md 1.2). */
 	bool for_vm;
+	/* A VM before this update; NULL: not known. What it was given at its creation is kept for a manifest that does not have
+	 * it: `kubectl replace` must not change who the guest is. */
+	const struct json *old;
 };
 
 /* VirtualMachine. create: also what is only given at creation (firmware identity, PCI topology). */
@@ -31,6 +34,9 @@ void vmim_default_create(struct json_doc *d, struct json *vmim);
 int64_t vcpu_count(const struct json *cpu);
 /* Same with sockets replaced (maxSockets for the maximum). */
 int64_t vcpu_count_sockets(const struct json *cpu, int64_t sockets);
+/* Sockets of a VMI spec's domain: those given, else as many as the CPU limit or request needs if no topology is given at all,
+ * else 1. */
+int64_t domain_sockets(const struct json *domain);
 /* Guest memory of a VMI spec's domain: memory.guest, else request, limit, one hugepage. Bytes; -1: none given. */
 int64_t domain_guest_memory(const struct json *domain);
 /* Block size that guest sizes must be a multiple of: 2Mi, or 1Gi with 1Gi hugepages. */

@@ -193,6 +193,33 @@ static void a_vm_gets_its_identity_at_creation_only(void **s)
 	assert_string_equal(TEXT(updated, "/spec/template/spec/domain/machine/type"), "virt");
 }
 
+/* A manifest that does not have what its VM was given at its creation (kubectl replace): the guest stays who it is, and nothing
+ * needs a restart. rollout.md 6.16 */
+static void a_vm_keeps_its_identity_when_it_is_replaced(void **s)
+{
+	static const char text[] =
+		"{'metadata':{'name':'a'},'spec':{'template':{'spec':{'domain':{'devices':{}}}}}}";
+	static const char own[] = "{'metadata':{'name':'a'},'spec':{'template':{'metadata':{'annotations':{"
+				  "'kubevirt.io/pci-topology-version':'v2'}},'spec':{'domain':{'devices':{},"
+				  "'firmware':{'uuid':'mine'}}}}}}";
+	CLEANUP(json_doc_freep) struct json_doc *old = json_lit(text), *bare = json_lit(text);
+	CLEANUP(json_doc_freep) struct json_doc *given = json_lit(own);
+	struct kv_config c;
+	kv_config_from(NULL, &c);
+	struct defaults_in in = { .config = &c, .uuid = UUID, .serial = "serial" };
+
+	vm_default(old, json_root(old), true, &in);
+	in = (struct defaults_in){ .config = &c, .uuid = "other", .serial = "other", .old = json_root(old) };
+	vm_default(bare, json_root(bare), false, &in);
+	assert_true(json_eq(json_root(bare), json_root(old)));
+
+	vm_default(given, json_root(given), false, &in);
+	assert_string_equal(TEXT(given, "/spec/template/spec/domain/firmware/uuid"), "mine");
+	assert_string_equal(TEXT(given, "/spec/template/spec/domain/firmware/serial"), "serial");
+	assert_string_equal(
+		TEXT(given, "/spec/template/metadata/annotations/kubevirt.io~1pci-topology-version"), "v2");
+}
+
 /* rollout.md 4.2: first failure wins, in this order */
 static void memory_check_answers_in_order(void **s)
 {
@@ -254,6 +281,7 @@ int main(void)
 		cmocka_unit_test(stage_reserves_room_only_for_large_guests),
 		cmocka_unit_test(a_vmi_is_completed),
 		cmocka_unit_test(a_vm_gets_its_identity_at_creation_only),
+		cmocka_unit_test(a_vm_keeps_its_identity_when_it_is_replaced),
 		cmocka_unit_test(memory_check_answers_in_order),
 		cmocka_unit_test(vcpus_count_zero_as_one_and_do_not_overflow),
 	};

@@ -89,7 +89,7 @@ static void restore_status(struct json_doc *d, struct json *o, const struct json
 static int mutate(enum hook_id id, const struct pass *p, struct json_doc *d, struct err *e)
 {
 	const struct defaults_in in = {
-		.config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial
+		.config = p->env->config, .uuid = p->env->uuid, .serial = p->env->serial, .old = p->old
 	};
 	struct json *o = json_root(d);
 
