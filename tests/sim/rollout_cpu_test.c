@@ -340,6 +340,30 @@ static void a_cpu_model_alone_asks_for_no_sockets(void **state)
 	sockets(w, 2);
 	assert_no_rr(w);
 	assert_int_equal(guest(w)->sockets, 2);
+	/* the field gone again is one socket again, and that one less: H2 */
+	edit(w, "{'cpu':{'sockets':null}}");
+	assert_rr(w, H2);
+	assert_rr(w, "spec.template.spec.domain.cpu.sockets 2 -> (none)");
+	sockets(w, 2);
+	assert_no_rr(w);
+}
+
+/* 28: no topology, but a CPU request, is as many sockets as it needs, on the way back too */
+static void sockets_made_of_a_request_are_what_it_goes_back_to(void **state)
+{
+	struct world *w = *state;
+
+	run_with(w, "'cpu':{'model':'host-model'},'resources':{'requests':{'cpu':'2'}}");
+	assert_int_equal(guest(w)->sockets, 2);
+	w->faults.handler_down = true;
+	sockets(w, 3);
+	assert_int_equal(vmi_number(w, "/spec/domain/cpu/sockets"), 3);
+	edit(w, "{'cpu':{'sockets':null}}"); /* before the guest has them */
+	assert_no_rr(w);
+	assert_int_equal(vmi_number(w, "/spec/domain/cpu/sockets"), 2);
+	w->faults.handler_down = false;
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->sockets, 2);
 }
 
 /* ---- one after the other ---- */
@@ -710,6 +734,7 @@ int main(void)
 		T(back_to_the_start_is_a_reduction_too),
 		T(arm_has_no_cpu_hotplug),
 		T(a_cpu_model_alone_asks_for_no_sockets),
+		T(sockets_made_of_a_request_are_what_it_goes_back_to),
 		T(the_newest_value_wins),
 		T(by_migration_it_is_one_at_a_time),
 		T(during_a_migration_sockets_wait),

@@ -652,6 +652,33 @@ static void memory_given_as_request_only_can_become_guest_memory(void **state)
 	edit(w, "{'domain':{'memory':{'guest':'1042Mi'}}}");
 	assert_no_rr(w);
 	assert_int_equal(guest(w)->memory, 1042LL * 1024 * 1024);
+	/* and back: the field gone is what it was started with, and what is left of its parent says nothing */
+	edit(w, "{'domain':{'memory':{'guest':null}}}");
+	assert_no_rr(w);
+	assert_int_equal(guest(w)->memory, GI);
+	assert_vmi(w, "/spec/domain/resources/requests/memory", "1Gi");
+	edit(w, "{'domain':{'memory':null}}");
+	assert_no_rr(w);
+	assert_true(world_quiet(w, 3600000));
+	/* under Stage the way back waits */
+	edit(w, "{'domain':{'memory':{'guest':'1042Mi'}}}");
+	user_config(w, STAGE);
+	edit(w, "{'domain':{'memory':null}}");
+	assert_rr(w, "spec.template.spec.domain.memory.guest \"1042Mi\" -> (none)");
+}
+
+/* 2.6: taking away a size that the VM had at its start needs a restart; it is told as the guest has it, not as it was started */
+static void a_size_that_is_taken_away_is_told_as_the_guest_has_it(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w,
+		"'cpu':{'sockets':1},'memory':{'guest':'1Gi'},'resources':{'requests':{'memory':'1Gi'}}", "");
+	edit(w, "{'domain':{'memory':{'guest':'2Gi'},'cpu':{'sockets':2}}}");
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	edit(w, "{'domain':{'memory':null,'cpu':null}}");
+	assert_rr(w, "spec.template.spec.domain.memory.guest \"2Gi\" -> (none)");
+	assert_rr(w, "spec.template.spec.domain.cpu.sockets 2 -> (none)");
 }
 
 /* ---- placement: 73, 74, 75 ---- */
@@ -959,6 +986,7 @@ int main(void)
 		T(without_the_gate_a_migration_is_waited_for),
 		T(a_newer_value_overtakes),
 		T(memory_given_as_request_only_can_become_guest_memory),
+		T(a_size_that_is_taken_away_is_told_as_the_guest_has_it),
 		T(placement_is_copied_to_the_instance),
 		T(annotations_of_the_descheduler_follow),
 		T(keys_given_by_pattern_follow),

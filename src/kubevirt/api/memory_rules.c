@@ -32,6 +32,19 @@ int64_t vcpu_count(const struct json *cpu)
 	return vcpu_count_sockets(cpu, json_i64(json_get(cpu, "sockets")));
 }
 
+int64_t domain_sockets(const struct json *domain)
+{
+	const struct json *cpu = json_get(domain, "cpu"), *limit = json_at(domain, "/resources/limits/cpu");
+	const struct json *given = limit ? limit : json_at(domain, "/resources/requests/cpu");
+	int64_t sockets = json_i64(json_get(cpu, "sockets"));
+	struct quantity q;
+
+	if (!sockets && !json_i64(json_get(cpu, "cores")) && !json_i64(json_get(cpu, "threads")) &&
+		quantity_from_json(given, &q, NULL) == 0)
+		sockets = quantity_ceil(&q);
+	return sockets > 0 ? sockets : 1;
+}
+
 int64_t domain_guest_memory(const struct json *domain)
 {
 	static const char *const sources[] = { "/memory/guest", "/resources/requests/memory",

@@ -99,16 +99,13 @@ static bool case_of(const struct vm_seen *s, struct cpu_case *ret)
 	*ret = (struct cpu_case){ .seen = s,
 		.vmi = vmi,
 		.template = template,
-		.wanted = json_i64(json_get(cpu, "sockets")),
+		/* 0 or absent is what it would be started with: no request by itself (2.5), but the way back from one */
+		.wanted = domain_sockets(json_get(template, "domain")),
 		.spec = vmi_sockets_wanted(vmi),
 		.has = vmi_sockets_current(vmi) };
-	/* 0 or absent asks for nothing, unless something was asked for at the start. */
-	if (ret->wanted <= 0 && json_i64(json_get(boot, "sockets")))
-		ret->wanted = 1;
 	if (ret->has < 0)
 		ret->has = ret->spec;
-	return ret->wanted > 0 && json_is_obj(boot) && json_is_obj(cpu) &&
-	       json_is_obj(json_at(vmi, "/spec/domain/cpu"));
+	return json_is_obj(boot) && json_is_obj(cpu) && json_is_obj(json_at(vmi, "/spec/domain/cpu"));
 }
 
 void rollout_cpu_cancel(const struct vm_seen *s, struct edits *r)

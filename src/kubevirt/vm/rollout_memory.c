@@ -160,13 +160,24 @@ void rollout_memory_max(const struct vm_seen *s, struct edits *r)
 }
 
 /* ---- the size ---- */
+/* A VM that names none and did not at its start asks for what it was started with: the way back from a size that was asked for
+ * since (72). One that named a size then and does not now is compared with its start revision. */
+static int64_t wanted_guest(const struct vm_seen *s)
+{
+	const struct json *guest = json_at(s->template, "/spec/domain/memory/guest");
+	const struct json *boot = json_at(s->start, "/spec/domain");
+
+	return json_is_null(guest) && json_is_null(json_at(boot, "/memory/guest")) ? domain_guest_memory(boot)
+										   : quantity_bytes(guest);
+}
+
 static struct memory_case case_of(const struct vm_seen *s)
 {
 	const struct json *vmi = obj_json(s->vmi), *domain = json_at(s->template, "/spec/domain");
 	struct memory_case m = { .seen = s,
 		.vmi = vmi,
 		.domain = domain,
-		.wanted = quantity_bytes(json_at(domain, "/memory/guest")),
+		.wanted = wanted_guest(s),
 		.max = rollout_memory_max_goes(s) ? quantity_bytes(json_at(domain, "/memory/maxGuest"))
 						  : vmi_guest_limit(vmi),
 		.at_boot = vmi_guest_at_boot(vmi),

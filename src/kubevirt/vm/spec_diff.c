@@ -2,6 +2,7 @@
 /* Where two VMI specs differ in meaning, field by field. rollout.md 2.3: null is an empty list or map, quantities by value, the
  * order of lists counts. The field table says what each place is. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "api/quantity.h"
 #include "base/mem.h"
@@ -64,8 +65,21 @@ static void report(struct walk *w, const struct json *a, const struct json *b)
 /* Plain structs in KubeVirt's API, where {} means nothing; everywhere else an empty object says something (masquerade: {}). */
 static bool plain_struct(const char *dotted)
 {
-	static const char *const plain[] = { "", "domain", "domain.devices", "domain.resources", NULL };
+	static const char *const plain[] = { "", "domain", "domain.devices", "domain.resources",
+		"domain.memory", "domain.cpu", "domain.firmware", "domain.machine", "affinity",
+		"affinity.nodeAffinity", "affinity.podAffinity", "affinity.podAntiAffinity", NULL };
 	return str_in(dotted, plain);
+}
+
+/* Choices that nobody has made as long as they are not true. Others are made when they are absent (autoattach...). */
+static bool false_is_none(const char *dotted)
+{
+	static const char *const names[] = { "dedicatedCpuPlacement", "isolateEmulatorThread",
+		"disableHotplug", "overcommitGuestOverhead", "blockMultiQueue", "networkInterfaceMultiqueue",
+		"hotpluggable", "readOnly", "shareable", NULL };
+	const char *last = strrchr(dotted, '.');
+
+	return last && str_in(last + 1, names);
 }
 
 static bool is_empty(const struct json *v, const struct field *f, const char *dotted)
@@ -80,6 +94,8 @@ static bool is_empty(const struct json *v, const struct field *f, const char *do
 	case JSON_OBJ:
 		return !json_len(v) &&
 		       ((f && (f->type == F_MAP || f->type == F_REF_MAP)) || plain_struct(dotted));
+	case JSON_BOOL:
+		return !json_bool(v) && false_is_none(dotted);
 	case JSON_INT:
 		return !json_i64(v) && str_starts(dotted, "domain.cpu."); /* 0 sockets are none given */
 	default:

@@ -40,6 +40,10 @@ static void null_and_empty_are_the_same(void **state)
 	SAME("{}", "{'volumes':[],'nodeSelector':{},'hostname':'','affinity':null,'domain':{'devices':{},'"
 		   "resources':{}}}");
 	SAME("{'domain':{'cpu':{'sockets':0}}}", "{'domain':{'cpu':{}}}");
+	/* what is left when their only field is taken out */
+	SAME("{}", "{'affinity':{'nodeAffinity':{}},'domain':{'cpu':{},'memory':{},'firmware':{}}}");
+	SAME("{}", "{'domain':{'cpu':{'dedicatedCpuPlacement':false},'devices':{'disableHotplug':false}}}");
+	DIFF("{}", "{'domain':{'cpu':{'dedicatedCpuPlacement':true}}}", "domain.cpu.dedicatedCpuPlacement|");
 	/* an empty object can say something */
 	DIFF("{'domain':{'devices':{'interfaces':[{'name':'a','masquerade':{}}]}}}",
 		"{'domain':{'devices':{'interfaces':[{'name':'a','bridge':{}}]}}}",

@@ -87,12 +87,24 @@ static bool left_to_live(
 	case LIVE_VOLUMES:
 	case LIVE_DISKS:
 		return rollout_volume_goes(w->seen, class, shown);
-	case LIVE_NEUTRAL_UUID: /* persisted from the instance: no change */
-		return str_eq(
-			json_str(is), json_at_str(obj_json(w->seen->vmi), "/spec/domain/firmware/uuid"));
+	case LIVE_NEUTRAL_UUID: /* persisted from the instance: no change, and about to be if there is none */
+		return json_is_null(is) || str_eq(json_str(is), json_at_str(obj_json(w->seen->vmi),
+									"/spec/domain/firmware/uuid"));
 	default:
 		return false;
 	}
+}
+
+/* What the guest has, where that may have been changed since its start. */
+static const struct json *had(const struct static_walk *w, enum live_class class, const struct json *at_start)
+{
+	const struct json *vmi = obj_json(w->seen->vmi), *now = NULL;
+
+	if (class == LIVE_MEMORY)
+		now = json_at(vmi, "/spec/domain/memory/guest");
+	else if (class == LIVE_CPU_SOCKETS)
+		now = json_at(vmi, "/spec/domain/cpu/sockets");
+	return now && !json_is_null(at_start) ? now : at_start;
 }
 
 static void on_static(
@@ -105,7 +117,7 @@ static void on_static(
 	if (left_to_live(w, class, shown, b))
 		return;
 	CLEANUP(mem_freep) char *path = str_printf(TEMPLATE_SPEC ".%s", shown);
-	c = rollout_add(w->r, path, a, b, class);
+	c = rollout_add(w->r, path, had(w, class, a), b, class);
 	c->staged = true;
 	c->why = MEANING_T1;
 }
