@@ -45,8 +45,6 @@ void vmi_conditions(struct vmi_turn *t);
 void vmi_hot_memory(struct vmi_turn *t, struct plan *out);
 /* HotVCPUChange, and its CPU. */
 void vmi_hot_cpu(struct vmi_turn *t, struct plan *out);
-bool vmi_resizes_cpu(const struct json *ops); /* of a patch of the pod */
-void vmi_report_no_cpu_resize(const struct obj *vmi, const char *pod, const struct err *e, struct plan *out);
 /* MigrationRequired when the node does not satisfy the rules of placement, for those who want that (rollout.md 7.14). */
 void vmi_placement(struct vmi_turn *t);
 /* status.volumeStatus as far as it is ours, and the attachment pods of volumes that are plugged (handoff.h). */
@@ -61,8 +59,10 @@ void vmi_plan_networks(const struct vmi_turn *t, struct plan *out); /* the pod's
 void vmi_pod_facts(struct vmi_turn *t);
 /* The server would not take the launcher pod: Synchronized False, reason FailedCreate, until there is one. */
 void vmi_report_refusal(const struct obj *vmi, const struct err *e, int64_t now, struct plan *out);
-/* It would not resize the launcher pod either: for this size that is not tried again (handoff.h, ANN_RESIZE_REFUSED). */
-void vmi_report_no_resize(const struct obj *vmi, const char *pod, const struct err *e, struct plan *out);
+/* It would not resize the launcher pod either (ops: that patch): for what is wanted now that is not tried again (handoff.h,
+ * ANN_RESIZE_REFUSED, ANN_CPU_RESIZE_REFUSED). */
+void vmi_report_no_resize(const struct obj *vmi, const char *pod, const struct json *ops, const struct err *e,
+	struct plan *out);
 void vmi_decide_seen(const struct vmi_seen *s, struct plan *out);
 
 /* ---- the pod ---- */

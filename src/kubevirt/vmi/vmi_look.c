@@ -112,11 +112,9 @@ static void vmi_refused(
 {
 	const struct obj *vmi = look_get(l, &kind_vmi, key);
 
-	if (vmi && str_eq(i->sub, "resize") && vmi_resizes_cpu(json_root(i->doc)))
-		vmi_report_no_cpu_resize(
-			vmi, strrchr(i->key, '/') ? strrchr(i->key, '/') + 1 : i->key, e, out);
-	else if (vmi && str_eq(i->sub, "resize"))
-		vmi_report_no_resize(vmi, strrchr(i->key, '/') ? strrchr(i->key, '/') + 1 : i->key, e, out);
+	if (vmi && str_eq(i->sub, "resize"))
+		vmi_report_no_resize(vmi, strrchr(i->key, '/') ? strrchr(i->key, '/') + 1 : i->key,
+			json_root(i->doc), e, out);
 	else if (vmi && !i->sub)
 		vmi_report_refusal(vmi, e, look_now(l), out);
 }
