@@ -2,7 +2,7 @@
 /* Bearer tokens, certificates and keys from outside. No token that we did not sign is taken for one of ours. */
 #include "base/crypto.h"
 #include "base/mem.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 
 #include <string.h>
 

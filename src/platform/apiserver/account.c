@@ -23,7 +23,7 @@ static void random_suffix(struct apiserver *s, char ret[6])
 	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
 	unsigned char raw[5];
 
-	server_random(s, raw, sizeof(raw));
+	crypto_random(raw, sizeof(raw));
 	for (size_t i = 0; i < sizeof(raw); i++)
 		ret[i] = letters[raw[i] % (sizeof(letters) - 1)];
 	ret[5] = 0;

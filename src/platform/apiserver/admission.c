@@ -3,7 +3,7 @@
 #include "platform/apiserver/admission.h"
 
 #include "platform/request/audit.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/callout.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/plugins.h"

@@ -42,14 +42,14 @@ static struct remote *remote_find(struct aggregator *g, const char *name)
 
 static const struct obj *apiservice(struct aggregator *g, const char *name)
 {
-	return server_get(g->s, followed[0], name);
+	return objects_get(g->s->objects, followed[0], name);
 }
 
 /* ---- the verdict ---- */
 static void write_condition(
 	struct apiserver *s, const char *name, bool available, const char *reason, const char *message)
 {
-	struct bucket *b = server_bucket(s, followed[0]);
+	struct bucket *b = objects_bucket(s->objects, followed[0]);
 	uint64_t rev;
 	const struct obj *o = bucket_latest(b, name, &rev);
 	struct json_doc *d;
@@ -59,7 +59,7 @@ static void write_condition(
 	d = obj_draft(o);
 	if (cond_set(d, json_need_obj(d, json_root(d), "status"), "Available", available ? "True" : "False",
 		    reason, message, loop_wall_ms(s->loop)))
-		server_put(s, b, d, rev, NULL, NULL);
+		objects_put(s->objects, b, d, rev, NULL, NULL);
 	else
 		json_doc_free(d);
 }
@@ -67,9 +67,9 @@ static void write_condition(
 static void verdict(struct remote *m, bool available, const char *reason, const char *message,
 	const struct obj *resources)
 {
-	const struct group_version *gv = registry_gv(m->g->s->registry, m->group, m->version);
+	const struct group_version *gv = registry_gv(m->g->s->objects->registry, m->group, m->version);
 
-	registry_set_remote(m->g->s->registry, m->group, m->version, available,
+	registry_set_remote(m->g->s->objects->registry, m->group, m->version, available,
 		resources ? resources
 		: gv      ? gv->remote_resources
 			  : NULL);
@@ -163,7 +163,7 @@ static void check_soon(struct remote *m)
 /* ---- backends ---- */
 struct backend *aggregate_backend(struct apiserver *s, const char *name, const char **ret_why, struct err *e)
 {
-	const struct obj *o = server_get(s, followed[0], name);
+	const struct obj *o = objects_get(s->objects, followed[0], name);
 	const struct json *spec = o ? json_get(obj_json(o), "spec") : NULL, *svc = json_get(spec, "service");
 	const char *sname = json_str_or(json_get(svc, "name"), ""),
 		   *ns = json_str_or(json_get(svc, "namespace"), "");
@@ -208,7 +208,7 @@ static void remote_remove(struct aggregator *g, const char *name)
 		if (!str_eq(m->name, name))
 			continue;
 		*p = m->next;
-		registry_remove_remote(g->s->registry, m->group, m->version);
+		registry_remove_remote(g->s->objects->registry, m->group, m->version);
 		remote_free(m);
 		return;
 	}
@@ -235,9 +235,9 @@ static void remote_need(struct aggregator *g, const struct obj *o)
 			.next = g->remotes };
 		m->timer = loop_timer_new(g->s->loop, check, m);
 		g->remotes = m;
-		registry_set_remote(g->s->registry, group, version, false, NULL);
+		registry_set_remote(g->s->objects->registry, group, version, false, NULL);
 	}
-	registry_set_priority(g->s->registry, group, version,
+	registry_set_priority(g->s->objects->registry, group, version,
 		(int)json_i64(json_get(spec, "groupPriorityMinimum")),
 		(int)json_i64(json_get(spec, "versionPriority")));
 	check_soon(m);
@@ -291,9 +291,9 @@ struct aggregator *aggregator_new(struct apiserver *s)
 		g->watches[i].change = i == 0 ? apiservice_changed : endpoint_changed;
 		g->watches[i].gone = never_gone;
 		g->watches[i].arg = g;
-		bucket_watch_add(server_bucket(s, followed[i]), &g->watches[i], "");
+		bucket_watch_add(objects_bucket(s->objects, followed[i]), &g->watches[i], "");
 	}
-	for (size_t i = 0; (o = bucket_at(server_bucket(s, followed[0]), i)); i++)
+	for (size_t i = 0; (o = bucket_at(objects_bucket(s->objects, followed[0]), i)); i++)
 		remote_need(g, o);
 	return g;
 }

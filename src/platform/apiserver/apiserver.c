@@ -7,11 +7,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kube/config.h"
-#include "platform/apiserver/accounts.h"
+#include "platform/auth/accounts.h"
 #include "platform/apiserver/admission.h"
 #include "platform/apiserver/aggregate.h"
 #include "platform/request/audit.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/backend.h"
 #include "platform/kinds/builtin.h"
 #include "platform/apiserver/bootstrap.h"
@@ -23,7 +23,7 @@
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/plugins.h"
 #include "platform/apiserver/quota.h"
-#include "platform/apiserver/roles.h"
+#include "platform/auth/roles.h"
 #include "platform/apiserver/service.h"
 #include "platform/apiserver/server.h"
 #include "platform/apiserver/policy.h"
@@ -36,22 +36,6 @@
 /* Housekeeping while there is anything to keep: bookmarks, old history, parsed trees. Idle servers set no timer. */
 #define TICK_MS 10000
 
-void server_random(struct apiserver *s, void *buf, size_t n)
-{
-	(void)s;
-	crypto_random(buf, n);
-}
-
-/* What every request looks at: rules, webhooks, namespaces. Their trees stay, if they are not too many. */
-static bool always_needed(const struct bucket *b)
-{
-	const char *storage = bucket_storage(b);
-
-	return bucket_len(b) < SERVER_COMPACT_FROM &&
-	       (str_starts(storage, "rbac.authorization.k8s.io/") ||
-		       str_starts(storage, "admissionregistration.k8s.io/") || str_eq(storage, "namespaces"));
-}
-
 static void tick(void *arg)
 {
 	struct apiserver *s = arg;
@@ -59,14 +43,7 @@ static void tick(void *arg)
 	bool again = s->watches != NULL;
 
 	server_watches_tick(s, now);
-	for (size_t i = 0; i < s->n_buckets; i++) {
-		struct bucket *b = s->buckets[i];
-
-		bucket_forget(b, now);
-		if (!always_needed(b))
-			bucket_compact(b); /* between two turns nobody holds a tree */
-		again |= bucket_change_at(b, BUCKET_HISTORY_MIN) != NULL;
-	}
+	again |= objects_tidy(s->objects, now);
 	malloc_trim(0);
 	if (again)
 		loop_timer_set(s->tick, TICK_MS);
@@ -147,10 +124,10 @@ static void make_buckets(struct apiserver *s)
 {
 	const struct group_version *gv;
 
-	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++)
+	for (size_t i = 0; (gv = registry_gv_at(s->objects->registry, i)); i++)
 		for (size_t j = 0; j < gv->n; j++)
 			if (!gv->items[j]->def->transient)
-				server_bucket_of(s, gv->items[j]);
+				objects_bucket_of(s->objects, gv->items[j]);
 }
 
 static int load_pki(struct apiserver *s, const struct apiserver_spec *spec, struct err *e)
@@ -183,28 +160,28 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 		return -1;
 	if (spec->audit_log && !(s->audit = audit_open(s->loop, spec->audit_log, e)))
 		return -1;
-	builtin_register(s->registry);
+	builtin_register(s->objects->registry);
 	make_buckets(s);
-	server_follow(s);
-	if (server_load(s, e) < 0 || load_pki(s, spec, e) < 0)
+	objects_follow(s->objects);
+	if (objects_load(s->objects, e) < 0 || load_pki(s, spec, e) < 0)
 		return -1;
 	s->crds = crds_new(s);
 	bootstrap_make(s);
 	s->namespaces = namespaces_new(s);
 	local_apis_sync(s);
-	while (s->commits > 0)
+	while (s->objects->commits > 0)
 		loop_step(s->loop, -1);
-	if (store_trouble(s->store)) {
-		err_copy(e, store_trouble(s->store));
+	if (store_trouble(s->objects->store)) {
+		err_copy(e, store_trouble(s->objects->store));
 		return err_wrap(e, "write the first objects");
 	}
-	s->discovery = discovery_new(s->registry);
-	s->openapi = openapi_new(s->registry);
+	s->discovery = discovery_new(s->objects->registry);
+	s->openapi = openapi_new(s->objects->registry);
 	s->webhooks = webhooks_new(s);
 	s->policies = policies_new(s);
-	s->roles = roles_new(s);
+	s->roles = roles_new(s->objects);
 	if (!s->bare) {
-		s->accounts = accounts_new(s);
+		s->accounts = accounts_new(s->auth);
 		s->signer = signer_new(s);
 	}
 	if (plugin_on(s, PLUGIN_QUOTA))
@@ -217,12 +194,28 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	return 0;
 }
 
+static void something_changed(void *arg)
+{
+	server_after_change(arg);
+}
+
+static void renewed(void *arg)
+{
+	server_watches_expire(arg);
+}
+
+static bool foreign(void *arg, const char *store_key, const char *value, size_t len)
+{
+	return shared_pki_take(arg, store_key, value, len);
+}
+
+static const struct objects_ops object_ops = { something_changed, renewed, foreign };
+
 struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spec, struct err *e)
 {
 	struct apiserver *s = MEM_NEW(struct apiserver);
 
 	s->loop = l;
-	s->store = spec->store;
 	s->data_dir = mem_strdup(spec->data_dir);
 	s->bare = spec->bare;
 	s->plugins_off = spec->plugins_off;
@@ -230,7 +223,8 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 		s->plugins_off |= 1U << PLUGIN_ACCOUNT | 1U << PLUGIN_QUOTA;
 	s->node_proxy = spec->node_proxy;
 	s->node_proxy_arg = spec->node_proxy_arg;
-	s->registry = registry_new();
+	s->objects = objects_new(l, spec->store, registry_new(), &object_ops, s);
+	s->auth = auth_new(s->objects, &s->pki);
 	s->metrics = metrics_new();
 	s->deadlines = deadlines_new(l);
 	s->flow = flow_new(l, &(struct flow_limits){ .seats_user = spec->max_inflight }, NULL);
@@ -241,7 +235,7 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 		return NULL;
 	}
 	log_info("apiserver: listening on 127.0.0.1:%d, revision %llu", s->port,
-		(unsigned long long)server_revision(s));
+		(unsigned long long)objects_revision(s->objects));
 	return s;
 }
 
@@ -254,9 +248,9 @@ static void finish_requests(struct apiserver *s)
 {
 	int64_t until = loop_mono_ms(s->loop) + LAST_WRITES_MS;
 
-	s->stopping = true;
+	s->objects->stopping = true;
 	/* a store of our own always answers, a cluster may be gone */
-	while (s->commits > 0 && (!store_shared(s->store) || loop_mono_ms(s->loop) < until))
+	while (s->objects->commits > 0 && (!store_shared(s->objects->store) || loop_mono_ms(s->loop) < until))
 		if (!loop_step(s->loop, 1000))
 			break;
 	server_watches_end(s);
@@ -266,11 +260,13 @@ static void finish_requests(struct apiserver *s)
 
 void apiserver_free(struct apiserver *s)
 {
+	struct registry *registry;
+
 	if (!s)
 		return;
 	bootstrap_leave(s);
 	finish_requests(s);
-	store_follow(s->store, NULL, NULL);
+	store_follow(s->objects->store, NULL, NULL);
 	aggregator_free(s->aggregator);
 	webhooks_free(s->webhooks);
 	policies_free(s->policies);
@@ -293,18 +289,16 @@ void apiserver_free(struct apiserver *s)
 	audit_close(s->audit);
 	discovery_free(s->discovery);
 	openapi_free(s->openapi);
-	for (size_t i = 0; i < s->n_buckets; i++)
-		bucket_free(s->buckets[i]);
-	free(s->buckets);
-	registry_free(s->registry);
+	registry = s->objects->registry;
+	auth_free(s->auth);
+	objects_free(s->objects);
+	registry_free(registry);
 	metrics_free(s->metrics);
-	token_cache_free(s);
 	loop_timer_free(s->tick);
 	str_done(&s->line);
 	pki_done(&s->pki);
 	free(s->data_dir);
 	free(s->kubeconfig);
-	server_forget_pending(s);
 	free(s->shared_pki);
 	free(s->service_host);
 	free(s);
@@ -358,4 +352,18 @@ const char *apiserver_kubeconfig(const struct apiserver *s)
 const char *apiserver_ca_pem(const struct apiserver *s)
 {
 	return s->pki.ca.cert_pem;
+}
+
+int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod,
+	int64_t seconds, char **ret, struct err *e)
+{
+	CLEANUP(mem_freep) char *key = kind_key(ns, service_account);
+	struct token_spec spec = { .account = objects_get(s->objects, "serviceaccounts", key),
+		.bound = pod,
+		.bound_kind = "pod",
+		.seconds = seconds };
+
+	if (!spec.account)
+		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", service_account);
+	return token_make(s->auth, &spec, ret, NULL, e);
 }

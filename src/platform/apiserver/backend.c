@@ -131,7 +131,7 @@ static bool slice_endpoint(const struct json *slice, const struct json *port, ch
 static bool from_slices(struct apiserver *s, const char *ns, const char *name, const struct json *port,
 	char **ret_host, int *ret_port, bool *ret_any)
 {
-	const struct bucket *b = server_bucket(s, "discovery.k8s.io/endpointslices");
+	const struct bucket *b = objects_bucket(s->objects, "discovery.k8s.io/endpointslices");
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	const struct obj *o;
 
@@ -151,7 +151,7 @@ static bool from_slices(struct apiserver *s, const char *ns, const char *name, c
 static bool from_endpoints(struct apiserver *s, const char *key, const struct json *port, char **ret_host,
 	int *ret_port, bool *ret_any)
 {
-	const struct obj *o = server_get(s, "services/endpoints", key);
+	const struct obj *o = objects_get(s->objects, "services/endpoints", key);
 
 	if (!o)
 		return false;
@@ -173,7 +173,7 @@ int service_resolve(struct apiserver *s, const char *ns, const char *name, int p
 	int *ret_port, const char **ret_why, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, name);
-	const struct obj *svc = server_get(s, "services/specs", key);
+	const struct obj *svc = objects_get(s->objects, "services/specs", key);
 	const struct json *p = svc ? service_port(obj_json(svc), port) : NULL;
 	const char *why = "ServiceNotFound";
 	bool any = false;

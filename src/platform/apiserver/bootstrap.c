@@ -181,7 +181,7 @@ static void make_roles(struct apiserver *s)
 			add_aggregate(d, cluster_roles[i].labels);
 		if (cluster_roles[i].rules && cluster_roles[i].labels)
 			add_labels(d, cluster_roles[i].labels);
-		server_make(s, RBAC, "clusterroles", d);
+		objects_make(s->objects, RBAC, "clusterroles", d);
 	}
 }
 
@@ -213,17 +213,17 @@ static void make_bindings(struct apiserver *s)
 
 		d = rbac_object("ClusterRoleBinding", NULL, cluster_bindings[i].name);
 		add_binding(d, "ClusterRole", cluster_bindings[i].role, groups);
-		server_make(s, RBAC, "clusterrolebindings", d);
+		objects_make(s->objects, RBAC, "clusterrolebindings", d);
 	}
 	d = rbac_object("ClusterRoleBinding", NULL, "system:public-info-viewer");
 	add_binding(d, "ClusterRole", "system:public-info-viewer", everybody);
-	server_make(s, RBAC, "clusterrolebindings", d);
+	objects_make(s->objects, RBAC, "clusterrolebindings", d);
 	d = rbac_object("Role", "kube-system", "extension-apiserver-authentication-reader");
 	set_literal(d, "rules",
 		"[{'apiGroups':[''],'resources':['configmaps'],'resourceNames':['extension-apiserver-"
 		"authentication'],"
 		"'verbs':['get','list','watch']}]");
-	server_make(s, RBAC, "roles", d);
+	objects_make(s->objects, RBAC, "roles", d);
 }
 
 /* What backends of aggregated APIs trust (5.4). */
@@ -239,7 +239,7 @@ static void make_front_proxy_config(struct apiserver *s)
 	json_set_str(d, data, "requestheader-uid-headers", "[\"X-Remote-Uid\"]");
 	json_set_str(d, data, "requestheader-group-headers", "[\"X-Remote-Group\"]");
 	json_set_str(d, data, "requestheader-extra-headers-prefix", "[\"X-Remote-Extra-\"]");
-	server_make(s, "", "configmaps", d);
+	objects_make(s->objects, "", "configmaps", d);
 }
 
 static void make_priority(struct apiserver *s, const char *name, int64_t value)
@@ -248,7 +248,7 @@ static void make_priority(struct apiserver *s, const char *name, int64_t value)
 
 	json_set_i64(d, json_root(d), "value", value);
 	json_set_str(d, json_root(d), "description", "Used for system critical pods.");
-	server_make(s, "scheduling.k8s.io", "priorityclasses", d);
+	objects_make(s->objects, "scheduling.k8s.io", "priorityclasses", d);
 }
 
 void bootstrap_make(struct apiserver *s)
@@ -256,7 +256,7 @@ void bootstrap_make(struct apiserver *s)
 	static const char *const names[] = { "default", "kube-node-lease", "kube-public", "kube-system" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		server_make(s, "", "namespaces", object("v1", "Namespace", NULL, names[i]));
+		objects_make(s->objects, "", "namespaces", object("v1", "Namespace", NULL, names[i]));
 	make_roles(s);
 	make_bindings(s);
 	make_front_proxy_config(s);
@@ -276,10 +276,10 @@ static void furnish(struct apiserver *s, const char *ns)
 
 	if (s->bare)
 		return;
-	server_make(s, "", "serviceaccounts", object("v1", "ServiceAccount", ns, "default"));
+	objects_make(s->objects, "", "serviceaccounts", object("v1", "ServiceAccount", ns, "default"));
 	d = object("v1", "ConfigMap", ns, "kube-root-ca.crt");
 	json_set_str(d, json_need_obj(d, json_root(d), "data"), "ca.crt", s->pki.ca.cert_pem);
-	server_make(s, "", "configmaps", d);
+	objects_make(s->objects, "", "configmaps", d);
 }
 
 static void namespace_changed(struct bucket_watch *w, const struct bucket_change *c)
@@ -298,7 +298,7 @@ static void namespace_gone(struct bucket_watch *w)
 struct namespaces *namespaces_new(struct apiserver *s)
 {
 	struct namespaces *n = MEM_NEW(struct namespaces);
-	struct bucket *b = server_bucket(s, "namespaces");
+	struct bucket *b = objects_bucket(s->objects, "namespaces");
 	const struct obj *o;
 
 	n->s = s;

@@ -98,7 +98,7 @@ static bool authorize(void *arg, const struct cel_access *a, struct arena *arena
 		strv_add(&account.groups, GROUP_AUTHENTICATED);
 		access.user = &account;
 	}
-	allowed = access_allowed(v->s, &access, &reason);
+	allowed = access_allowed(v->s->auth, &access, &reason);
 	*ret_reason = arena_strdup(arena, str_cstr(&reason));
 	user_done(&account);
 	return allowed;
@@ -128,7 +128,7 @@ void request_values_init(
 
 	*v = (struct request_values){ .s = s, .in = in, .doc = json_doc_new(), .run = cel_run_new() };
 	if (!str_empty(in->ns) && in->res->kind->namespaced)
-		ns = server_get(s, "namespaces", in->ns);
+		ns = objects_get(s->objects, "namespaces", in->ns);
 	cel_run_set_authorizer(v->run, authorize, v);
 	v->vars[RV_OBJECT] = shown(v, in->object, as);
 	v->vars[RV_OLD_OBJECT] = shown(v, in->old ? obj_json(in->old) : NULL, as);

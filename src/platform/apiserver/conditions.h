@@ -4,7 +4,7 @@
 #pragma once
 
 #include "platform/apiserver/admission.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/kinds/expressions.h"
 
 /* One request's values, for as many expressions as want them. Texts and trees of `in` must outlive it. */

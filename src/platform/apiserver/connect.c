@@ -75,7 +75,7 @@ static int find_pod(struct apiserver *s, struct resource *res, const char *ns, c
 	struct target *t, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, t->name);
-	const struct obj *pod = bucket_get(server_bucket_of(s, res), key);
+	const struct obj *pod = bucket_get(objects_bucket_of(s->objects, res), key);
 	const char *ip;
 	int64_t port = 0;
 
@@ -110,7 +110,7 @@ static int find_service(struct apiserver *s, struct resource *res, const char *n
 	struct target *t, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, t->name);
-	const struct obj *svc = bucket_get(server_bucket_of(s, res), key);
+	const struct obj *svc = bucket_get(objects_bucket_of(s->objects, res), key);
 	int port = svc ? service_port(obj_json(svc), t->port) : 0;
 
 	if (!svc)
@@ -140,7 +140,7 @@ static size_t prefix_len(const char *raw, bool namespaced)
 /* The few things of a kubelet's own server that clients ask for; numbers about containers are not kept (yet). */
 static void serve_node_path(struct apiserver *s, struct request *r, const char *node, const char *path)
 {
-	const struct bucket *pods = server_bucket(s, "pods");
+	const struct bucket *pods = objects_bucket(s->objects, "pods");
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	const struct obj *o;
 
@@ -166,7 +166,7 @@ static void serve_node_proxy(struct apiserver *s, struct request *r, struct reso
 	CLEANUP(mem_freep) char *path = mem_strndup(rest, strcspn(rest, "?"));
 	struct err e = { 0 };
 
-	if (!bucket_get(server_bucket_of(s, res), name)) {
+	if (!bucket_get(objects_bucket_of(s->objects, res), name)) {
 		err_not_found(&e, res->kind, name);
 		request_fail(r, &e, res->kind, name, NULL);
 	} else {

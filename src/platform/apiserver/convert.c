@@ -341,7 +341,8 @@ static struct obj *accept(
 	static const char *const its_own[] = { "labels", "annotations" };
 	const struct json *was = obj_json(from), *meta = json_get(got, "metadata");
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
-	struct resource *to = registry_find_kind(a->v->s->registry, a->api_version, a->res->kind->kind);
+	struct resource *to =
+		registry_find_kind(a->v->s->objects->registry, a->api_version, a->res->kind->kind);
 	struct json *o;
 
 	if (!json_is_obj(got) || !str_eq(json_get_str(got, "apiVersion"), a->api_version) ||
@@ -371,7 +372,7 @@ static struct obj *accept(
 		schema_prune(resource_schema(to), o, NULL);
 		schema_default(resource_schema(to), d, o);
 	}
-	server_normalize(d);
+	objects_normalize(d);
 	return obj_from_doc(TAKE(d));
 }
 

@@ -157,7 +157,7 @@ static void unserve(struct crds *c, const struct json *crd)
 	const struct json *spec = json_get(crd, "spec");
 
 	JSON_EACH (it, json_get(spec, "versions")) {
-		registry_remove(c->s->registry, json_get_str(spec, "group"),
+		registry_remove(c->s->objects->registry, json_get_str(spec, "group"),
 			json_str_or(json_get(it.val, "name"), ""), json_at_str(spec, "/names/plural"));
 	}
 }
@@ -166,7 +166,7 @@ static void serve_version(struct crds *c, const struct obj *crd, const struct js
 {
 	struct crd_version *v = version_new(obj_json(crd), version);
 
-	registry_add_crd(c->s->registry, &v->def, crd, v, version_free);
+	registry_add_crd(c->s->objects->registry, &v->def, crd, v, version_free);
 }
 
 static void serve(struct crds *c, const struct obj *crd)
@@ -184,8 +184,8 @@ static void refresh_objects(struct crds *c, const struct obj *crd)
 {
 	const struct json *spec = json_get(obj_json(crd), "spec");
 	struct resource *res = registry_storage(
-		c->s->registry, json_get_str(spec, "group"), json_at_str(spec, "/names/plural"));
-	struct bucket *b = res ? server_bucket_of(c->s, res) : NULL;
+		c->s->objects->registry, json_get_str(spec, "group"), json_at_str(spec, "/names/plural"));
+	struct bucket *b = res ? objects_bucket_of(c->s->objects, res) : NULL;
 	char av[KIND_API_VERSION_MAX];
 	const struct obj *o;
 
@@ -243,7 +243,7 @@ static void cleaned_one(struct op *op)
 static void drop_finalizer(struct cleaning *k)
 {
 	struct apiserver *s = k->crds->s;
-	struct bucket *b = server_bucket(s, CRD_STORAGE);
+	struct bucket *b = objects_bucket(s->objects, CRD_STORAGE);
 	uint64_t rev;
 	const struct obj *crd = bucket_latest(b, k->name, &rev);
 	struct json_doc *d;
@@ -254,9 +254,9 @@ static void drop_finalizer(struct cleaning *k)
 	meta_set_finalizer(d, json_root(d), CRD_FINALIZER, false);
 	if (write_is_gone(json_root(d))) {
 		json_doc_free(d);
-		server_remove(s, b, crd, NULL, NULL);
+		objects_remove(s->objects, b, crd, NULL, NULL);
 	} else {
-		server_put(s, b, d, rev, NULL, NULL);
+		objects_put(s->objects, b, d, rev, NULL, NULL);
 	}
 }
 
@@ -264,10 +264,10 @@ static void clean(void *arg)
 {
 	struct cleaning *k = arg;
 	struct apiserver *s = k->crds->s;
-	const struct obj *crd = server_get(s, CRD_STORAGE, k->name);
+	const struct obj *crd = objects_get(s->objects, CRD_STORAGE, k->name);
 	const struct json *spec = crd ? json_get(obj_json(crd), "spec") : NULL;
 	struct resource *res = !crd ? NULL
-				    : registry_storage(s->registry, json_get_str(spec, "group"),
+				    : registry_storage(s->objects->registry, json_get_str(spec, "group"),
 					      json_at_str(spec, "/names/plural"));
 	static const struct user server = { .name = (char *)"system:apiserver" };
 
@@ -323,7 +323,7 @@ static void cleaning_start(struct crds *c, const struct obj *crd)
 			return;
 	k = MEM_NEW(struct cleaning);
 	*k = (struct cleaning){ .crds = c, .name = mem_strdup(obj_name(crd)), .next = c->cleanings };
-	k->bucket = server_bucket(c->s, storage);
+	k->bucket = objects_bucket(c->s->objects, storage);
 	k->watch.change = cleaning_changed;
 	k->watch.gone = cleaning_gone;
 	bucket_watch_add(k->bucket, &k->watch, "");
@@ -334,7 +334,7 @@ static void cleaning_start(struct crds *c, const struct obj *crd)
 
 bool crd_terminating(struct apiserver *s, const struct resource *res)
 {
-	const struct obj *now = res->crd ? server_get(s, CRD_STORAGE, obj_name(res->crd)) : NULL;
+	const struct obj *now = res->crd ? objects_get(s->objects, CRD_STORAGE, obj_name(res->crd)) : NULL;
 
 	return now && obj_deleting(now);
 }
@@ -362,7 +362,7 @@ static void end_watches(struct crds *c, const struct json *spec)
 	char *storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
 		json_str_or(json_at(spec, "/names/plural"), ""));
 
-	server_end_watches(c->s, storage);
+	objects_end_watches(c->s->objects, storage);
 }
 
 static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
@@ -375,7 +375,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 		storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
 			json_str_or(json_at(spec, "/names/plural"), ""));
 		unserve(crds, obj_json(c->obj));
-		server_end_watches(crds->s, storage);
+		objects_end_watches(crds->s->objects, storage);
 		convert_forget(crds->s, storage);
 		crd_reconsider(crds->s);
 		local_apis_sync(crds->s);
@@ -408,7 +408,7 @@ static void crds_gone(struct bucket_watch *w)
 struct crds *crds_new(struct apiserver *s)
 {
 	struct crds *c = MEM_NEW(struct crds);
-	struct bucket *b = server_bucket(s, CRD_STORAGE);
+	struct bucket *b = objects_bucket(s->objects, CRD_STORAGE);
 	const struct obj *o;
 
 	c->s = s;

@@ -139,7 +139,7 @@ static const char *clash_with(const struct json *mine, const struct json *theirs
 static const char *find_clash(struct apiserver *s, const struct json *crd, const char **ret_other)
 {
 	const struct json *spec = json_get(crd, "spec");
-	const struct bucket *b = server_bucket(s, CRD_STORAGE);
+	const struct bucket *b = objects_bucket(s->objects, CRD_STORAGE);
 	const struct obj *o;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
@@ -210,7 +210,7 @@ void crd_prepare(struct op *op)
 
 void crd_reconsider(struct apiserver *s)
 {
-	struct bucket *b = server_bucket(s, CRD_STORAGE);
+	struct bucket *b = objects_bucket(s->objects, CRD_STORAGE);
 	const struct obj *o;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
@@ -226,6 +226,6 @@ void crd_reconsider(struct apiserver *s)
 		if (json_eq(json_root(d), obj_json(now)))
 			json_doc_free(d);
 		else
-			server_put(s, b, d, rev, NULL, NULL);
+			objects_put(s->objects, b, d, rev, NULL, NULL);
 	}
 }

@@ -3,7 +3,7 @@
 
 #include "api/meta.h"
 #include "base/mem.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/signer.h"
 #include "platform/apiserver/write.h"
 
@@ -35,7 +35,7 @@ static bool may_name(struct op *op, const char *verb, const char *name)
 		.plural = "signers",
 		.name = name };
 
-	return access_allowed(op->s, &a, NULL);
+	return access_allowed(op->s->auth, &a, NULL);
 }
 
 /* The signer itself, or all of its domain. */

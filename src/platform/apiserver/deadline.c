@@ -79,7 +79,7 @@ static bool is_endless(struct apiserver *s, const struct reqinfo *i)
 		return false;
 	if (str_eq(i->verb, "watch") || (i->sub && str_in(i->sub, subs)))
 		return true;
-	gv = registry_gv(s->registry, i->group, i->version);
+	gv = registry_gv(s->objects->registry, i->group, i->version);
 	return gv && gv->remote;
 }
 

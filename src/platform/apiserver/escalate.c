@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nobody grants what he has not got (kubernetes-api.md 5.2): who writes a role needs every rule in it, who binds one needs the
  * role's rules, unless the verbs escalate and bind say otherwise. */
-#include "platform/apiserver/auth.h"
-#include "platform/apiserver/roles.h"
+#include "platform/auth/auth.h"
+#include "platform/auth/roles.h"
 #include "platform/apiserver/write.h"
 
 #include "base/mem.h"
@@ -33,7 +33,7 @@ static bool holds(struct escalation *x, const struct access *a)
 {
 	struct covering c = { .a = a };
 
-	access_each_rule(x->op->s, &x->op->user, x->ns, covers, &c);
+	access_each_rule(x->op->s->auth, &x->op->user, x->ns, covers, &c);
 	return c.covered;
 }
 
@@ -139,7 +139,7 @@ static bool may(struct op *op, const char *verb, const char *plural, const char 
 		.ns = ns,
 		.name = name };
 
-	return access_allowed(op->s, &a, NULL);
+	return access_allowed(op->s->auth, &a, NULL);
 }
 
 static int refuse(struct escalation *x, const char *name)
@@ -217,13 +217,13 @@ static int check_binding(struct op *op, const char *name)
 		return 0;
 	if (may(op, "bind", cluster ? "clusterroles" : "roles", op->ns, role_name))
 		return 0;
-	role = server_get(op->s,
+	role = objects_get(op->s->objects,
 		cluster ? "rbac.authorization.k8s.io/clusterroles" : "rbac.authorization.k8s.io/roles", key);
 	if (!role)
 		return err_set(&op->err, ERR_NOT_FOUND, "%s.rbac.authorization.k8s.io \"%s\" not found",
 			cluster ? "clusterroles" : "roles", role_name);
 	json_set_root(rules, json_new_arr(rules));
-	role_rules(op->s, role, rules, json_root(rules));
+	role_rules(op->s->objects, role, rules, json_root(rules));
 	return check_rules(op, op->res->kind->namespaced ? op->ns : NULL, json_root(rules), name);
 }
 

@@ -97,7 +97,7 @@ static int check_budget(struct op *op, const struct obj *pdb)
 /* The one budget that covers the pod; -1 if there are several. */
 static int find_budget(struct op *op, const struct obj *pod, const struct obj **ret)
 {
-	struct bucket *b = server_bucket(op->s, BUDGETS);
+	struct bucket *b = objects_bucket(op->s->objects, BUDGETS);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
 	const struct obj *o;
 	uint64_t rev;
@@ -143,7 +143,7 @@ static bool may_go_unhealthy(const struct obj *pod, const struct obj *pdb)
 /* Whoever watches the pod learns why it goes. */
 static void mark(struct op *op)
 {
-	struct bucket *b = server_bucket_of(op->s, op->res);
+	struct bucket *b = objects_bucket_of(op->s->objects, op->res);
 	uint64_t rev;
 	const struct obj *pod = bucket_latest(b, op->key, &rev);
 	struct json_doc *d = pod ? obj_draft(pod) : NULL;
@@ -153,7 +153,7 @@ static void mark(struct op *op)
 	if (!op->dry_run &&
 		cond_set(d, json_need_obj(d, json_root(d), "status"), "DisruptionTarget", "True",
 			"EvictionByEvictionAPI", "Eviction API: evicting", loop_wall_ms(op->s->loop)))
-		server_put(op->s, b, d, rev, NULL, NULL);
+		objects_put(op->s->objects, b, d, rev, NULL, NULL);
 	else
 		json_doc_free(d);
 }
@@ -197,15 +197,16 @@ static void take(struct eviction *v, const struct obj *pdb)
 	json_set_str(d, json_need_obj(d, st, "disruptedPods"), op->name, time_rfc3339(now, text));
 	if (left == 0)
 		cond_set(d, st, "DisruptionAllowed", "False", "InsufficientPods", "", now);
-	bucket_latest(server_bucket(op->s, BUDGETS), obj_key(pdb), &rev);
-	server_put(op->s, server_bucket(op->s, BUDGETS), d, rev, taken, v);
+	bucket_latest(objects_bucket(op->s->objects, BUDGETS), obj_key(pdb), &rev);
+	objects_put(op->s->objects, objects_bucket(op->s->objects, BUDGETS), d, rev, taken, v);
 }
 
 static void decide(struct eviction *v)
 {
 	struct op *op = v->op;
 	uint64_t rev;
-	const struct obj *pod = bucket_latest(server_bucket_of(op->s, op->res), op->key, &rev), *pdb = NULL;
+	const struct obj *pod = bucket_latest(objects_bucket_of(op->s->objects, op->res), op->key, &rev),
+			 *pdb = NULL;
 
 	if (!pod)
 		err_not_found(&op->err, op->res->kind, op->name);

@@ -47,7 +47,7 @@ static void expire(void *arg)
 		if (at > now)
 			next = at < next ? at : next;
 		else if (bucket_latest(x->bucket, obj_key(o), &rev) == o)
-			server_remove(x->s, x->bucket, o, NULL, NULL);
+			objects_remove(x->s->objects, x->bucket, o, NULL, NULL);
 	}
 	if (next < INT64_MAX)
 		loop_timer_set(x->timer, next - now + EXPIRE_SLACK_MS);
@@ -68,7 +68,7 @@ static void never_gone(struct bucket_watch *w)
 
 static struct expirer *follow(struct expirer *list, struct apiserver *s, struct resource *r)
 {
-	struct bucket *b = server_bucket_of(s, r);
+	struct bucket *b = objects_bucket_of(s->objects, r);
 	struct expirer *x;
 
 	for (x = list; x; x = x->next)
@@ -89,7 +89,7 @@ struct expirer *expirer_new(struct apiserver *s)
 	const struct group_version *gv;
 	struct expirer *list = NULL;
 
-	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++)
+	for (size_t i = 0; (gv = registry_gv_at(s->objects->registry, i)); i++)
 		for (size_t j = 0; j < gv->n; j++)
 			if (gv->items[j]->def->ttl_seconds > 0)
 				list = follow(list, s, gv->items[j]);

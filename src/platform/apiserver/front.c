@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of every request: who, on whose behalf, is it their turn, may they; then handler.c. */
 #include "platform/request/audit.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/deadline.h"
 #include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
@@ -42,7 +42,7 @@ static void visit_ended(void *arg, struct request *r)
 
 	audit_write(v->s->audit, v->note, r, AUDIT_COMPLETE, v->status);
 	audit_note_free(v->note);
-	server_wait_cancel(v->wait);
+	objects_wait_cancel(v->wait);
 	free(v);
 }
 
@@ -60,7 +60,7 @@ static bool may(struct visit *v, const struct reqinfo *i, struct err *e)
 		.ns = i->ns,
 		.name = i->name,
 		.path = i->path };
-	bool allowed = access_allowed(v->s, &a, &reason);
+	bool allowed = access_allowed(v->s->auth, &a, &reason);
 
 	audit_annotate(v->note, "authorization.k8s.io/decision", allowed ? "allow" : "forbid");
 	if (reason.len > 0)
@@ -145,7 +145,7 @@ static void visit_enter(struct visit *v)
 	request_set_audit(v->r, v->note);
 	reqinfo_read(v->r, &i);
 	request_set_label(v->r, i.verb, "");
-	if (impersonate(v->s, v->r, &e) < 0) {
+	if (impersonate(v->s->auth, v->r, &e) < 0) {
 		audit_annotate(v->note, "authorization.k8s.io/decision", "forbid");
 		fail_forbidden(v->r, &i, &e);
 	} else if (takes_turns(v->r) && deadline_begin(v->s, &v->due, v->r, &i, &e) < 0) {
@@ -175,16 +175,16 @@ static void visit_begin(struct visit *v)
 	struct apiserver *s = v->s;
 	struct err e = { 0 };
 
-	if (s->stopping) {
+	if (s->objects->stopping) {
 		/* client-go tries again by itself then; without it an informer lists anew */
 		request_add_header(v->r, "Retry-After", "1");
 		err_set(&e, ERR_UNAVAILABLE, "apiserver is shutting down");
-	} else if (authenticate(s, v->r, &e) == 0) {
+	} else if (authenticate(s->auth, v->r, &e) == 0) {
 		visit_enter(v);
 		return;
 	} else if (!v->fresh) {
 		v->fresh = true;
-		v->wait = server_wait_sync(s, visit_synced, v);
+		v->wait = objects_wait_sync(s->objects, visit_synced, v);
 		if (v->wait)
 			return;
 	}

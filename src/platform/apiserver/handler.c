@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* To whom a request goes that may go on: documents, resources, other servers. */
 #include "platform/apiserver/aggregate.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/connect_admit.h"
 #include "platform/apiserver/metrics.h"
 #include "platform/apiserver/server.h"
@@ -45,7 +45,7 @@ static void serve_root(struct apiserver *s, struct request *r)
 	paths = json_need_arr(d, o, "paths");
 	json_append_str(d, paths, "/api");
 	json_append_str(d, paths, "/apis");
-	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++)
+	for (size_t i = 0; (gv = registry_gv_at(s->objects->registry, i)); i++)
 		json_append(d, paths,
 			json_new_strf(d, str_empty(gv->group) ? "/api%s/%s" : "/apis/%s/%s", gv->group,
 				gv->version));
@@ -68,7 +68,7 @@ static const struct group_version *remote_document(struct apiserver *s, const ch
 	rest = copy = mem_strdup(path + 6);
 	group = str_next(&rest, '/');
 	version = rest ? str_next(&rest, '/') : NULL;
-	gv = version && (!rest || !*rest) ? registry_gv(s->registry, group, version) : NULL;
+	gv = version && (!rest || !*rest) ? registry_gv(s->objects->registry, group, version) : NULL;
 	return gv && gv->remote ? gv : NULL;
 }
 
@@ -170,7 +170,7 @@ static void ask_node(struct apiserver *s, struct request *r, struct resource *re
 	const char *name, const char *sub)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, name);
-	const struct obj *pod = bucket_get(server_bucket_of(s, res), key);
+	const struct obj *pod = bucket_get(objects_bucket_of(s->objects, res), key);
 	struct err e = { 0 };
 
 	if (!pod)
@@ -203,8 +203,8 @@ static bool is_proxy(const struct resource *res, const struct reqinfo *i)
 
 static void serve_resource(struct apiserver *s, struct request *r, const struct reqinfo *i)
 {
-	const struct group_version *gv = registry_gv(s->registry, i->group, i->version);
-	struct resource *res = registry_find(s->registry, i->group, i->version, i->plural);
+	const struct group_version *gv = registry_gv(s->objects->registry, i->group, i->version);
+	struct resource *res = registry_find(s->objects->registry, i->group, i->version, i->plural);
 
 	if (gv && gv->remote) {
 		aggregate_proxy(s, r, i->group, i->version);
@@ -258,7 +258,7 @@ static void fresh_aborted(void *arg)
 {
 	struct fresh *f = arg;
 
-	server_wait_cancel(f->wait);
+	objects_wait_cancel(f->wait);
 	free(f);
 }
 
@@ -286,7 +286,7 @@ static void fresh_now(void *arg, bool reached)
 static bool wants_fresh(struct apiserver *s, struct request *r, const struct reqinfo *i)
 {
 	static const char *const reads[] = { "get", "list", "watch", NULL };
-	struct resource *res = registry_find(s->registry, i->group, i->version, i->plural);
+	struct resource *res = registry_find(s->objects->registry, i->group, i->version, i->plural);
 
 	if (res && res->def->transient)
 		return false;
@@ -300,12 +300,12 @@ void server_route(struct apiserver *s, struct request *r, const struct reqinfo *
 {
 	struct fresh *f;
 
-	if (!store_shared(s->store) || !i->resource_request || !wants_fresh(s, r, i)) {
+	if (!store_shared(s->objects->store) || !i->resource_request || !wants_fresh(s, r, i)) {
 		route(s, r, i);
 		return;
 	}
 	f = MEM_NEW(struct fresh);
 	*f = (struct fresh){ .s = s, .r = r };
 	request_on_abort(r, fresh_aborted, f);
-	f->wait = server_wait_sync(s, fresh_now, f);
+	f->wait = objects_wait_sync(s->objects, fresh_now, f);
 }

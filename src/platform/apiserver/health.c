@@ -19,7 +19,7 @@ static const char *no_trouble(const struct apiserver *s)
 
 static const char *trouble_of_store(const struct apiserver *s)
 {
-	const struct err *e = store_trouble(s->store);
+	const struct err *e = store_trouble(s->objects->store);
 
 	return e ? e->msg : NULL;
 }

@@ -35,7 +35,7 @@ static struct json_doc *local_apiservice(
 
 static void drop_gone(struct apiserver *s)
 {
-	struct bucket *b = server_bucket(s, STORAGE);
+	struct bucket *b = objects_bucket(s->objects, STORAGE);
 	const struct obj *o;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++) {
@@ -43,9 +43,9 @@ static void drop_gone(struct apiserver *s)
 		uint64_t rev;
 
 		if (meta_label(obj_json(o), AUTOMANAGED) && bucket_latest(b, obj_key(o), &rev) == o &&
-			!registry_gv(s->registry, json_str_or(json_get(spec, "group"), ""),
+			!registry_gv(s->objects->registry, json_str_or(json_get(spec, "group"), ""),
 				json_str_or(json_get(spec, "version"), "")))
-			server_remove(s, b, o, NULL, NULL);
+			objects_remove(s->objects, b, o, NULL, NULL);
 	}
 }
 
@@ -53,13 +53,13 @@ void local_apis_sync(struct apiserver *s)
 {
 	const struct group_version *gv;
 
-	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++) {
+	for (size_t i = 0; (gv = registry_gv_at(s->objects->registry, i)); i++) {
 		CLEANUP(mem_freep) char *name = str_printf("%s.%s", gv->version, gv->group);
 		uint64_t rev;
 
-		if (!gv->remote && !bucket_latest(server_bucket(s, STORAGE), name, &rev))
-			server_make(
-				s, "apiregistration.k8s.io", "apiservices", local_apiservice(s, gv, name));
+		if (!gv->remote && !bucket_latest(objects_bucket(s->objects, STORAGE), name, &rev))
+			objects_make(s->objects, "apiregistration.k8s.io", "apiservices",
+				local_apiservice(s, gv, name));
 	}
 	drop_gone(s);
 }
@@ -86,7 +86,7 @@ static void endpoint_changed(void *arg, const struct obj *o, const struct err *e
 	struct endpoint_change *c = arg;
 
 	(void)o;
-	if (e && e->code == ERR_CONFLICT && ++c->tries < ENDPOINT_TRIES_MAX && !c->s->stopping) {
+	if (e && e->code == ERR_CONFLICT && ++c->tries < ENDPOINT_TRIES_MAX && !c->s->objects->stopping) {
 		change_endpoint(c);
 		return;
 	}
@@ -120,7 +120,7 @@ static bool subset_is(const struct json *subset, const char *host, int port)
 static void change_endpoint(struct endpoint_change *c)
 {
 	struct apiserver *s = c->s;
-	struct bucket *b = server_bucket(s, ENDPOINTS);
+	struct bucket *b = objects_bucket(s->objects, ENDPOINTS);
 	struct json_doc *d = endpoints_new(c->host, s->port);
 	struct json *root = json_root(d), *subsets = json_new_arr(d);
 	const struct obj *old;
@@ -141,9 +141,9 @@ static void change_endpoint(struct endpoint_change *c)
 		json_doc_free(d);
 		endpoint_changed(c, NULL, NULL);
 	} else if (old) {
-		server_put(s, b, d, rev, endpoint_changed, c);
+		objects_put(s->objects, b, d, rev, endpoint_changed, c);
 	} else {
-		server_make(s, "", "endpoints", d);
+		objects_make(s->objects, "", "endpoints", d);
 		endpoint_changed(c, NULL, NULL);
 	}
 }
@@ -158,13 +158,13 @@ static void start_change(struct apiserver *s, const char *host, bool leave)
 
 void bootstrap_leave(struct apiserver *s)
 {
-	if (store_shared(s->store) && s->service_host && !store_trouble(s->store))
+	if (store_shared(s->objects->store) && s->service_host && !store_trouble(s->objects->store))
 		start_change(s, s->service_host, true);
 }
 
 void bootstrap_service(struct apiserver *s, const char *host)
 {
-	struct bucket *b = server_bucket(s, ENDPOINTS);
+	struct bucket *b = objects_bucket(s->objects, ENDPOINTS);
 	struct json_doc *d = json_lit(
 		"{'apiVersion':'v1','kind':'Service','metadata':{'name':'kubernetes','namespace':'default',"
 		"'labels':{'component':'apiserver','provider':'kubernetes'}},'spec':{'ports':[{'name':"
@@ -173,10 +173,10 @@ void bootstrap_service(struct apiserver *s, const char *host)
 	uint64_t rev;
 
 	json_set_i64(d, json_at(json_root(d), "/spec/ports/0"), "targetPort", s->port);
-	server_make(s, "", "services", d);
+	objects_make(s->objects, "", "services", d);
 	free(s->service_host);
 	s->service_host = mem_strdup(host);
-	if (store_shared(s->store)) {
+	if (store_shared(s->objects->store)) {
 		start_change(s, host, false);
 		return;
 	}
@@ -185,9 +185,9 @@ void bootstrap_service(struct apiserver *s, const char *host)
 		return;
 	d = endpoints_new(host, s->port);
 	if (!old) {
-		server_make(s, "", "endpoints", d);
+		objects_make(s->objects, "", "endpoints", d);
 		return;
 	}
 	json_set_copy(d, json_root(d), "metadata", json_get(obj_json(old), "metadata"));
-	server_put(s, b, d, rev, NULL, NULL);
+	objects_put(s->objects, b, d, rev, NULL, NULL);
 }

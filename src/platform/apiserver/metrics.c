@@ -113,7 +113,7 @@ static void add_labels(const struct apiserver *s, const struct request *r, struc
 
 	reqinfo_read(r, &i);
 	if (i.resource_request && *request_label_resource(r))
-		res = registry_find(s->registry, i.group, i.version, i.plural);
+		res = registry_find(s->objects->registry, i.group, i.version, i.plural);
 	if (res) {
 		scope = i.name ? "resource" : i.ns ? "namespace" : "cluster";
 		if (i.sub && resource_sub(res, i.sub))
@@ -185,24 +185,18 @@ static void add_requests(const struct metrics *m, struct str *out)
 	}
 }
 
-static struct bucket *bucket_of(const struct apiserver *s, const struct resource *res)
-{
-	for (size_t i = 0; i < s->n_buckets; i++)
-		if (str_eq(bucket_storage(s->buckets[i]), res->storage))
-			return s->buckets[i];
-	return NULL;
-}
-
 /* One line per resource that is stored and has been used. */
 typedef void resource_line_fn(const struct resource *res, const struct bucket *b, struct str *out);
 static void each_resource(const struct apiserver *s, resource_line_fn *fn, struct str *out)
 {
 	const struct group_version *gv;
 
-	for (size_t i = 0; (gv = registry_gv_at(s->registry, i)); i++) {
+	for (size_t i = 0; (gv = registry_gv_at(s->objects->registry, i)); i++) {
 		for (size_t n = 0; n < gv->n; n++) {
 			const struct bucket *b =
-				gv->items[n]->def->transient ? NULL : bucket_of(s, gv->items[n]);
+				gv->items[n]->def->transient
+					? NULL
+					: objects_bucket_known(s->objects, gv->items[n]->storage);
 
 			if (b)
 				fn(gv->items[n], b, out);
@@ -264,11 +258,12 @@ static void add_server(const struct apiserver *s, struct str *out)
 	head(out, "apiserver_flowcontrol_rejected_requests_total", "counter",
 		"Requests refused because their user has too many.");
 	str_addf(out, "apiserver_flowcontrol_rejected_requests_total %" PRIu64 "\n", flow_refused(s->flow));
-	gauge(out, "coracle_store_revision", "Revision of the newest write.", (int64_t)server_revision(s));
+	gauge(out, "coracle_store_revision", "Revision of the newest write.",
+		(int64_t)objects_revision(s->objects));
 	gauge(out, "coracle_store_compacted_revision", "The history reaches back to this revision.",
-		(int64_t)store_compacted(s->store));
-	gauge(out, "coracle_store_queued_writes", "Writes that are not yet on disk.", s->commits);
-	gauge(out, "coracle_store_up", "Whether writes work.", !store_trouble(s->store));
+		(int64_t)store_compacted(s->objects->store));
+	gauge(out, "coracle_store_queued_writes", "Writes that are not yet on disk.", s->objects->commits);
+	gauge(out, "coracle_store_up", "Whether writes work.", !store_trouble(s->objects->store));
 	if (bytes)
 		gauge(out, "apiserver_storage_size_bytes", "Size of the store's files.", bytes);
 }

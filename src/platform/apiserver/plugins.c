@@ -50,7 +50,7 @@ static const struct obj *latest(struct op *op, const char *storage, const char *
 {
 	uint64_t rev;
 
-	return bucket_latest(server_bucket(op->s, storage), key, &rev);
+	return bucket_latest(objects_bucket(op->s->objects, storage), key, &rev);
 }
 
 /* ---- ServiceAccount ---- */
@@ -83,7 +83,7 @@ static int set_account(struct op *op)
 /* ---- Priority ---- */
 static const struct obj *default_class(struct op *op)
 {
-	const struct bucket *b = server_bucket(op->s, "scheduling.k8s.io/priorityclasses");
+	const struct bucket *b = objects_bucket(op->s->objects, "scheduling.k8s.io/priorityclasses");
 	const struct obj *o, *best = NULL;
 
 	for (size_t i = 0; (o = bucket_at(b, i)); i++)
@@ -180,7 +180,7 @@ static bool is_default(const struct json *class)
 static void set_storage_class(struct op *op)
 {
 	struct json *o = json_root(op->draft), *spec = json_need_obj(op->draft, o, "spec");
-	const struct bucket *b = server_bucket(op->s, "storage.k8s.io/storageclasses");
+	const struct bucket *b = objects_bucket(op->s->objects, "storage.k8s.io/storageclasses");
 	const struct obj *c, *best = NULL;
 
 	if (json_get(spec, "storageClassName") ||
@@ -199,7 +199,7 @@ static void set_storage_class(struct op *op)
 typedef void range_fn(struct op *op, const struct json *range, struct strv *texts);
 static void each_range(struct op *op, range_fn *fn, struct strv *texts)
 {
-	const struct bucket *b = server_bucket(op->s, "limitranges");
+	const struct bucket *b = objects_bucket(op->s->objects, "limitranges");
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
 	const struct obj *o;
 

@@ -148,8 +148,8 @@ static struct policy *find_policy(const struct policies *p, const char *name)
 /* Only policies that are bound are of interest. */
 static void refresh(struct policies *p)
 {
-	const struct bucket *policies = server_bucket(p->s, storages[0]),
-			    *bindings = server_bucket(p->s, storages[1]);
+	const struct bucket *policies = objects_bucket(p->s->objects, storages[0]),
+			    *bindings = objects_bucket(p->s->objects, storages[1]);
 	const struct obj *o;
 
 	drop(p);
@@ -202,7 +202,7 @@ struct policies *policies_new(struct apiserver *s)
 	for (size_t i = 0; i < 2; i++) {
 		p->watches[i].change = i == 0 ? policies_changed : bindings_changed;
 		p->watches[i].gone = never_gone;
-		bucket_watch_add(server_bucket(s, storages[i]), &p->watches[i], "");
+		bucket_watch_add(objects_bucket(s->objects, storages[i]), &p->watches[i], "");
 	}
 	return p;
 }
@@ -325,7 +325,7 @@ static void each_selected(struct asking *a, struct resource *as, struct resource
 {
 	const struct json *ref = json_at(obj_json(a->b->obj), "/spec/paramRef/selector");
 	CLEANUP(mem_freep) char *prefix = str_empty(ns) ? mem_strdup("") : str_printf("%s/", ns);
-	const struct bucket *b = server_bucket_of(a->p->s, kind);
+	const struct bucket *b = objects_bucket_of(a->p->s->objects, kind);
 	struct selector *sel = NULL;
 	const struct obj *o;
 	struct err e = { 0 };
@@ -350,9 +350,9 @@ static void each_selected(struct asking *a, struct resource *as, struct resource
 static void with_params(struct asking *a, struct resource *as, const struct json *param_kind)
 {
 	const struct json *ref = json_at(obj_json(a->b->obj), "/spec/paramRef");
-	struct resource *kind =
-		registry_find_kind(a->p->s->registry, json_str_or(json_get(param_kind, "apiVersion"), ""),
-			json_str_or(json_get(param_kind, "kind"), ""));
+	struct resource *kind = registry_find_kind(a->p->s->objects->registry,
+		json_str_or(json_get(param_kind, "apiVersion"), ""),
+		json_str_or(json_get(param_kind, "kind"), ""));
 	const char *ns = json_get_str(ref, "namespace"), *name = json_get_str(ref, "name");
 	CLEANUP(mem_freep) char *key = NULL;
 	const struct obj *o;
@@ -384,7 +384,7 @@ static void with_params(struct asking *a, struct resource *as, const struct json
 		return;
 	}
 	key = kind_key(kind->kind->namespaced ? ns : "", name);
-	o = bucket_get(server_bucket_of(a->p->s, kind), key);
+	o = bucket_get(objects_bucket_of(a->p->s->objects, kind), key);
 	if (o)
 		evaluate(a, as, o);
 	else

@@ -37,7 +37,7 @@ void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *
 		if (r->def->hooks.to_stored)
 			r->def->hooks.to_stored(d, json_root(d));
 		for (size_t i = 0;; i++) {
-			const struct group_version *gv = registry_gv_at(s->registry, i);
+			const struct group_version *gv = registry_gv_at(s->objects->registry, i);
 
 			if (!gv)
 				break;

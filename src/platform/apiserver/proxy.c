@@ -285,7 +285,7 @@ void aggregate_proxy(struct apiserver *s, struct request *r, const char *group, 
 {
 	CLEANUP(mem_freep) char *name = str_printf("%s.%s", version, group);
 	CLEANUP(proxy_headers_done) struct proxy_headers h = { 0 };
-	const struct group_version *gv = registry_gv(s->registry, group, version);
+	const struct group_version *gv = registry_gv(s->objects->registry, group, version);
 	struct err e = { 0 }, out = { 0 };
 	struct backend *b = NULL;
 

@@ -56,7 +56,7 @@ static struct resource *subject_of(struct apiserver *s, const char *hard)
 
 	if (!quota_subject(hard, &group, &plural))
 		return NULL;
-	return registry_storage(s->registry, group, plural);
+	return registry_storage(s->objects->registry, group, plural);
 }
 
 /* ---- counting afresh ---- */
@@ -65,7 +65,7 @@ static void count_objects(struct apiserver *s, const struct resource *res, const
 {
 	static const char *const looked_into[] = { "pods", "services", "persistentvolumeclaims", NULL };
 	const struct kind *k = res->kind;
-	const struct bucket *b = server_bucket(s, res->storage);
+	const struct bucket *b = objects_bucket(s->objects, res->storage);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	bool tree = str_empty(k->group) && str_in(k->plural, looked_into); /* others are only counted */
 	const struct obj *o;
@@ -137,7 +137,8 @@ static bool may_be_booked_by_others(struct quotas *q, const struct bucket *b, co
 	int64_t since = loop_mono_ms(q->s->loop) - REST_MS;
 	const struct bucket_change *c;
 
-	for (size_t i = store_shared(q->s->store) ? bucket_change_seek(b, UINT64_MAX) : 0; i-- > 0;) {
+	for (size_t i = store_shared(q->s->objects->store) ? bucket_change_seek(b, UINT64_MAX) : 0;
+		i-- > 0;) {
 		c = bucket_change_at(b, i);
 		if (c->at_ms < since)
 			return false;
@@ -156,7 +157,7 @@ static void count_later(struct quotas *q, const char *ns)
 static void count_again(void *arg, const struct obj *o, const struct err *e);
 static void sync_quota(struct quotas *q, const struct obj *quota)
 {
-	struct bucket *b = server_bucket(q->s, STORAGE);
+	struct bucket *b = objects_bucket(q->s->objects, STORAGE);
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	const struct json *is, *will;
 	uint64_t rev;
@@ -174,7 +175,7 @@ static void sync_quota(struct quotas *q, const struct obj *quota)
 	will = json_get(json_root(d), "status");
 	if (!same_amounts(json_get(is, "hard"), json_get(will, "hard")) ||
 		!same_amounts(json_get(is, "used"), json_get(will, "used")))
-		server_put(q->s, b, TAKE(d), rev, count_again, q);
+		objects_put(q->s->objects, b, TAKE(d), rev, count_again, q);
 }
 
 /* Another server was quicker, or the store in trouble. */
@@ -194,15 +195,15 @@ static void sync(void *arg)
 {
 	struct quotas *q = arg;
 	CLEANUP(strv_done) struct strv dirty = { 0 };
-	const struct bucket *b = server_bucket(q->s, STORAGE);
+	const struct bucket *b = objects_bucket(q->s->objects, STORAGE);
 
-	if (store_shared(q->s->store) && loop_mono_ms(q->s->loop) < q->booked_at + QUIET_MS) {
+	if (store_shared(q->s->objects->store) && loop_mono_ms(q->s->loop) < q->booked_at + QUIET_MS) {
 		loop_timer_set(q->timer, QUIET_MS);
 		return;
 	}
 	dirty = q->dirty;
 	q->dirty = (struct strv){ 0 };
-	if (q->s->stopping)
+	if (q->s->objects->stopping)
 		return;
 	follow_all(q);
 	for (size_t n = 0; n < dirty.len; n++) {
@@ -218,7 +219,7 @@ static void sync(void *arg)
 /* ---- following ---- */
 static bool has_quota(const struct quotas *q, const char *ns)
 {
-	const struct bucket *b = server_bucket(q->s, STORAGE);
+	const struct bucket *b = objects_bucket(q->s->objects, STORAGE);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	const struct obj *o = bucket_at(b, bucket_seek(b, prefix));
 
@@ -258,7 +259,7 @@ static void follow(struct quotas *q, const char *storage)
 		f->watch.gone = objects_gone;
 		q->follows = f;
 	}
-	bucket_watch_add(server_bucket(q->s, storage), &f->watch, "");
+	bucket_watch_add(objects_bucket(q->s->objects, storage), &f->watch, "");
 }
 
 static void follow_quota(struct quotas *q, const struct obj *quota)
@@ -275,7 +276,7 @@ static void follow_all(struct quotas *q)
 {
 	const struct obj *o;
 
-	for (size_t i = 0; (o = bucket_at(server_bucket(q->s, STORAGE), i)); i++)
+	for (size_t i = 0; (o = bucket_at(objects_bucket(q->s->objects, STORAGE), i)); i++)
 		follow_quota(q, o);
 }
 
@@ -306,8 +307,8 @@ struct quotas *quotas_new(struct apiserver *s)
 	q->timer = loop_timer_new(s->loop, sync, q);
 	q->watch.change = quota_changed;
 	q->watch.gone = never_gone;
-	bucket_watch_add(server_bucket(s, STORAGE), &q->watch, "");
-	for (size_t i = 0; (o = bucket_at(server_bucket(s, STORAGE), i)); i++)
+	bucket_watch_add(objects_bucket(s->objects, STORAGE), &q->watch, "");
+	for (size_t i = 0; (o = bucket_at(objects_bucket(s->objects, STORAGE), i)); i++)
 		touch(q, obj_namespace(o));
 	return q;
 }
@@ -507,7 +508,7 @@ static void states_free(struct next_state *states, size_t n)
 static int book_all(struct op *op, const struct amounts *delta)
 {
 	struct quotas *q = op->s->quotas;
-	struct bucket *b = server_bucket(op->s, STORAGE);
+	struct bucket *b = objects_bucket(op->s->objects, STORAGE);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
 	struct next_state *states = NULL;
 	struct booking *k;
@@ -542,7 +543,7 @@ static int book_all(struct op *op, const struct amounts *delta)
 		char *key = kind_key(op->ns, json_at_str(json_root(states[i].doc), "/metadata/name"));
 
 		strv_add(&op->hold->keys, key);
-		server_put(op->s, b, TAKE(states[i].doc), states[i].rev, booked, k);
+		objects_put(op->s->objects, b, TAKE(states[i].doc), states[i].rev, booked, k);
 	}
 	states_free(states, n);
 	return 1;

@@ -43,7 +43,7 @@ static void list_free(struct list *l)
 		obj_unref(l->items[i]);
 	free(l->items);
 	obj_unref(l->next_obj);
-	server_wait_cancel(l->wait);
+	objects_wait_cancel(l->wait);
 	convert_cancel(l->convert);
 	loop_timer_free(l->stuck);
 	listopts_done(&l->o);
@@ -79,7 +79,7 @@ static bool list_add(void *arg, const struct obj *o)
 
 static void gather_now(struct list *l, const char *from)
 {
-	const struct bucket *b = server_bucket_of(l->s, l->res);
+	const struct bucket *b = objects_bucket_of(l->s->objects, l->res);
 	const struct obj *o;
 
 	for (size_t i = bucket_seek(b, from); (o = bucket_at(b, i)); i++)
@@ -116,13 +116,13 @@ static int list_expired(struct list *l)
 
 static int gather(struct list *l)
 {
-	struct bucket *b = server_bucket_of(l->s, l->res);
+	struct bucket *b = objects_bucket_of(l->s->objects, l->res);
 	bool exact = l->o.match == RV_MATCH_EXACT ||
 		     (l->o.has_rv && l->o.rv > 0 && l->o.limit > 0 && l->o.match == RV_MATCH_NONE);
 	uint64_t at = l->o.has_continue ? l->o.cont_rv : exact ? l->o.rv : 0;
 	const char *from = l->o.has_continue ? l->o.cont_key : l->o.prefix;
 
-	l->rv = server_revision(l->s);
+	l->rv = objects_revision(l->s->objects);
 	if (at == 0 || at >= l->rv) {
 		gather_now(l, from);
 		return 0;
@@ -357,7 +357,7 @@ static void list_waited(void *arg, bool reached)
 		list_run(l);
 		return;
 	}
-	list_too_new(l->r, l->o.has_continue ? l->o.cont_rv : l->o.rv, server_revision(l->s));
+	list_too_new(l->r, l->o.has_continue ? l->o.cont_rv : l->o.rv, objects_revision(l->s->objects));
 	list_free(l);
 }
 
@@ -373,9 +373,9 @@ static void list_start(struct apiserver *s, struct request *r, struct resource *
 	l = MEM_NEW(struct list);
 	*l = (struct list){ .s = s, .r = r, .res = resource_ref(res), .o = o };
 	/* a token may come from a server that knows more */
-	if (wanted > server_revision(s)) {
+	if (wanted > objects_revision(s->objects)) {
 		request_on_abort(r, list_aborted, l);
-		l->wait = server_wait_revision(s, wanted, list_waited, l);
+		l->wait = objects_wait_revision(s->objects, wanted, list_waited, l);
 		return;
 	}
 	list_run(l);
@@ -392,7 +392,7 @@ void server_read(struct apiserver *s, struct request *r, struct resource *res, c
 		return;
 	}
 	key = kind_key(res->kind->namespaced ? i->ns : NULL, i->name);
-	o = bucket_get(server_bucket_of(s, res), key);
+	o = bucket_get(objects_bucket_of(s->objects, res), key);
 	if (o) {
 		reply_object(s, r, res, 200, o);
 		return;

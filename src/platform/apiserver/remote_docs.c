@@ -129,7 +129,7 @@ static void v2_is_there(void *arg, const struct http_response *r, const struct e
 		d = json_parse(r->body, r->len, NULL);
 	if (d)
 		f->v2 = own_part(f, json_root(d));
-	registry_set_remote_docs(f->g->s->registry, f->group, f->version, f->v2, f->v3);
+	registry_set_remote_docs(f->g->s->objects->registry, f->group, f->version, f->v2, f->v3);
 	docs_free(f);
 }
 

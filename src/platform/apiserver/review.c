@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions that are answered and not stored: who am I, may somebody, whose token is this (kubernetes-api.md 1.5, 5.3). */
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/apiserver/write.h"
 
 #include "base/mem.h"
@@ -86,7 +86,7 @@ static int review_access(struct apiserver *s, struct request *r, const struct ki
 		u = &other;
 	}
 	access_from(spec, u, &a);
-	allowed = access_allowed(s, &a, &reason);
+	allowed = access_allowed(s->auth, &a, &reason);
 	user_done(&other);
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
@@ -139,7 +139,7 @@ static int review_rules(struct apiserver *s, struct request *r, struct json_doc 
 		add_rule(&out, json_item(json_root(all), 0));
 		add_rule(&out, json_item(json_root(all), 1));
 	}
-	access_each_rule(s, request_user(r), ns, add_rule, &out);
+	access_each_rule(s->auth, request_user(r), ns, add_rule, &out);
 	return 0;
 }
 
@@ -167,7 +167,7 @@ static int review_token(struct apiserver *s, struct json_doc *d, struct err *err
 		return err_set(err, ERR_BAD_REQUEST, "token is required for TokenReview in authentication");
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
-	if (token_check(s, token, (const char *const *)audiences, &u, &got, &e) < 0) {
+	if (token_check(s->auth, token, (const char *const *)audiences, &u, &got, &e) < 0) {
 		json_set_str(d, status, "error", e.msg);
 	} else {
 		json_set_bool(d, status, "authenticated", true);
@@ -274,7 +274,7 @@ static int bound_object(struct token_op *t, const struct json *ref, struct token
 		if (!str_eq(kind, kinds[i][0]))
 			continue;
 		spec->bound_kind = kinds[i][1];
-		spec->bound = server_get(t->s, kinds[i][3], key);
+		spec->bound = objects_get(t->s->objects, kinds[i][3], key);
 		if (!spec->bound)
 			return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", kinds[i][2], name);
 		if (!str_empty(uid) && !str_eq(uid, obj_uid(spec->bound)))
@@ -307,7 +307,7 @@ static int token_answer(struct token_op *t, struct err *e)
 	CLEANUP(strv_done) struct strv audiences = { 0 };
 	CLEANUP(mem_freep) char *key = kind_key(t->ns, t->name);
 	CLEANUP(mem_freep) char *token = NULL;
-	struct token_spec k = { .account = server_get(t->s, "serviceaccounts", key),
+	struct token_spec k = { .account = objects_get(t->s->objects, "serviceaccounts", key),
 		.seconds = TOKEN_SECONDS };
 	char when[TIME_TEXT_MAX];
 	int64_t expires;
@@ -319,7 +319,7 @@ static int token_answer(struct token_op *t, struct err *e)
 	k.audiences = (const char *const *)audiences_of(json_get(spec, "audiences"), &audiences);
 	if (check_seconds(t, seconds, k.seconds, e) < 0 ||
 		bound_object(t, json_get(spec, "boundObjectRef"), &k, e) < 0 ||
-		token_make(t->s, &k, &token, &expires, e) < 0)
+		token_make(t->s->auth, &k, &token, &expires, e) < 0)
 		return -1;
 	json_set_i64(d, spec, "expirationSeconds", k.seconds);
 	if (audiences.len == 0)

@@ -90,7 +90,7 @@ static void never_gone(struct bucket_watch *w)
 static struct services *services_of(struct apiserver *s)
 {
 	struct services *v = s->services;
-	struct bucket *b = server_bucket(s, STORAGE);
+	struct bucket *b = objects_bucket(s->objects, STORAGE);
 	const struct obj *o;
 
 	if (v)
@@ -170,7 +170,7 @@ static int64_t free_port(const struct giving *g)
 {
 	uint32_t from;
 
-	server_random(g->h->v->s, &from, sizeof(from));
+	crypto_random(&from, sizeof(from));
 	for (uint32_t i = 0; i < PORTS; i++) {
 		uint32_t at = (from % PORTS + i) % PORTS;
 

@@ -101,11 +101,11 @@ static int offer_own(struct apiserver *s, const char *dir, struct err *e)
 	json_set_str(d, json_root(d), "sa.key", own.sa_key);
 	json_write_to(json_root(d), &text);
 	pki_done(&own);
-	store_write(s->store, &(struct store_write){ .key = SHARED_PKI_KEY,
-				      .value = text.data,
-				      .len = text.len,
-				      .done = offered,
-				      .arg = &o });
+	store_write(s->objects->store, &(struct store_write){ .key = SHARED_PKI_KEY,
+					       .value = text.data,
+					       .len = text.len,
+					       .done = offered,
+					       .arg = &o });
 	while (!o.done)
 		loop_step(s->loop, -1);
 	if (o.err.code == ERR_NONE)
@@ -118,7 +118,7 @@ static int offer_own(struct apiserver *s, const char *dir, struct err *e)
 
 int shared_pki_sync(struct apiserver *s, const char *dir, struct err *e)
 {
-	if (!store_shared(s->store))
+	if (!store_shared(s->objects->store))
 		return 0;
 	if (file_mkdirs(dir, 0700, e) < 0)
 		return -1;

@@ -205,17 +205,17 @@ static void sign(struct apiserver *s, struct bucket *b, const struct obj *o, uin
 		json_set_str(d, json_need_obj(d, json_root(d), "status"), "certificate", str_cstr(&b64));
 		log_info("apiserver: signed '%s' for %s: CN '%s'", obj_name(o), r->name, i.common_name);
 	}
-	server_put(s, b, d, rev, NULL, NULL);
+	objects_put(s->objects, b, d, rev, NULL, NULL);
 }
 
 static void work(void *arg)
 {
 	struct signer *g = arg;
 	CLEANUP(strv_done) struct strv queue = g->queue;
-	struct bucket *b = server_bucket(g->s, STORAGE);
+	struct bucket *b = objects_bucket(g->s->objects, STORAGE);
 
 	g->queue = (struct strv){ 0 };
-	for (size_t i = 0; !g->s->stopping && i < queue.len; i++) {
+	for (size_t i = 0; !g->s->objects->stopping && i < queue.len; i++) {
 		uint64_t rev;
 		const struct obj *o = bucket_latest(b, queue.items[i], &rev);
 
@@ -247,7 +247,7 @@ static void never_gone(struct bucket_watch *w)
 struct signer *signer_new(struct apiserver *s)
 {
 	struct signer *g = MEM_NEW(struct signer);
-	struct bucket *b = server_bucket(s, STORAGE);
+	struct bucket *b = objects_bucket(s->objects, STORAGE);
 	const struct obj *o;
 
 	g->s = s;

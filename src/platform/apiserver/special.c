@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server itself knows about single kinds, beyond their tables: checks against other objects, and what admission
  * plugins do in kube-apiserver (kubernetes-api.md 2.4, 5.1). */
-#include "platform/apiserver/accounts.h"
+#include "platform/auth/accounts.h"
 #include "platform/apiserver/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/csr.h"
@@ -24,7 +24,7 @@ static const struct obj *latest(struct op *op, const char *storage, const char *
 {
 	uint64_t rev;
 
-	return bucket_latest(server_bucket(op->s, storage), key, &rev);
+	return bucket_latest(objects_bucket(op->s->objects, storage), key, &rev);
 }
 
 /* ---- namespaces ---- */
@@ -61,8 +61,8 @@ static int check_namespace(struct op *op)
 		return 0;
 	if (!ns) {
 		err_set(&op->err, ERR_NOT_FOUND, "namespaces \"%s\" not found", op->ns);
-		op->status = status_from_err(
-			&op->err, server_resource_kind(op->s, "", "namespaces"), op->ns, NULL);
+		op->status = status_from_err(&op->err,
+			registry_storage(op->s->objects->registry, "", "namespaces")->kind, op->ns, NULL);
 		return -1;
 	}
 	if (!obj_deleting(ns))

@@ -51,7 +51,7 @@ static void watch_free(struct watch *w)
 	*w->prev = w->next;
 	if (w->next)
 		w->next->prev = w->prev;
-	server_wait_cancel(w->wait);
+	objects_wait_cancel(w->wait);
 	convert_cancel(w->convert);
 	loop_timer_free(w->end);
 	listopts_done(&w->o);
@@ -150,7 +150,7 @@ static void send_expired(struct watch *w)
 	struct err e = { 0 };
 
 	err_set(&e, ERR_EXPIRED, "too old resource version: %llu (%llu)", (unsigned long long)w->pos,
-		(unsigned long long)bucket_since(server_bucket_of(w->s, w->res)));
+		(unsigned long long)bucket_since(objects_bucket_of(w->s->objects, w->res)));
 	send_status(w, &e);
 }
 
@@ -191,7 +191,7 @@ static void send_as(struct watch *w, const char *type, const struct obj *o)
 static void send_left(struct watch *w, const struct bucket_change *c)
 {
 	CLEANUP(obj_unrefp) struct obj *was = convert_known(w->s, w->res, c->old);
-	CLEANUP(obj_unrefp) struct obj *last = server_last_state(was, c->rev);
+	CLEANUP(obj_unrefp) struct obj *last = objects_last_state(was, c->rev);
 
 	send_line(w, "DELETED", last, false);
 }
@@ -339,7 +339,7 @@ static bool feed_initial(struct watch *w)
 
 static bool feed_history(struct watch *w)
 {
-	struct bucket *b = server_bucket_of(w->s, w->res);
+	struct bucket *b = objects_bucket_of(w->s->objects, w->res);
 	const struct bucket_change *c;
 
 	for (size_t i = bucket_change_seek(b, w->pos); (c = bucket_change_at(b, i)); i++) {
@@ -363,7 +363,7 @@ static void watch_feed(struct watch *w)
 		return;
 	if (w->state != WATCH_CATCH_UP)
 		return;
-	if (w->pos < bucket_since(server_bucket_of(w->s, w->res))) {
+	if (w->pos < bucket_since(objects_bucket_of(w->s->objects, w->res))) {
 		send_expired(w);
 		watch_close(w);
 		return;
@@ -406,9 +406,9 @@ static void watch_gone(struct bucket_watch *bw)
 /* ---- time ---- */
 static void watch_bookmark(struct watch *w)
 {
-	if (w->state != WATCH_LIVE || !w->o.bookmarks || w->pos > server_revision(w->s))
+	if (w->state != WATCH_LIVE || !w->o.bookmarks || w->pos > objects_revision(w->s->objects))
 		return;
-	w->pos = server_revision(w->s);
+	w->pos = objects_revision(w->s->objects);
 	send_bookmark(w, w->pos, false);
 }
 
@@ -465,7 +465,7 @@ static void set_timers(struct watch *w)
 	uint32_t extra;
 
 	if (ms <= 0) {
-		server_random(w->s, &extra, sizeof(extra));
+		crypto_random(&extra, sizeof(extra));
 		ms = (WATCH_DEFAULT_S + extra % WATCH_DEFAULT_S) * 1000LL;
 	}
 	w->end = loop_timer_new(w->s->loop, watch_time_is_up, w);
@@ -477,7 +477,7 @@ static void set_timers(struct watch *w)
 /* ---- starting ---- */
 static void take_snapshot(struct watch *w)
 {
-	const struct bucket *b = server_bucket_of(w->s, w->res);
+	const struct bucket *b = objects_bucket_of(w->s->objects, w->res);
 	size_t from = bucket_seek(b, w->o.prefix), cap = 0;
 	const struct obj *o;
 
@@ -487,7 +487,7 @@ static void take_snapshot(struct watch *w)
 		w->initial = mem_grow(w->initial, &cap, w->n_initial + 1, sizeof(*w->initial));
 		w->initial[w->n_initial++] = obj_ref(o);
 	}
-	w->initial_rv = w->pos = server_revision(w->s);
+	w->initial_rv = w->pos = objects_revision(w->s->objects);
 	w->initial_bookmark = w->o.initial == 1 && w->o.bookmarks;
 	w->state = WATCH_INITIAL;
 }
@@ -515,11 +515,11 @@ static void watch_run(struct watch *w)
 	if (w->o.initial == 1 || (any && w->o.initial < 0))
 		take_snapshot(w);
 	else
-		w->state = WATCH_CATCH_UP, w->pos = any ? server_revision(w->s) : w->o.rv;
+		w->state = WATCH_CATCH_UP, w->pos = any ? objects_revision(w->s->objects) : w->o.rv;
 	request_stream_events(w->r, 200, is_protobuf(w) ? PROTOBUF_TYPE ";stream=watch" : "application/json");
 	request_on_drained(w->r, watch_drained, w);
 	watch_scope(w, &scope);
-	bucket_watch_add(server_bucket_of(w->s, w->res), &w->bw, str_cstr(&scope));
+	bucket_watch_add(objects_bucket_of(w->s->objects, w->res), &w->bw, str_cstr(&scope));
 	watch_feed(w);
 }
 
@@ -535,7 +535,7 @@ static void watch_waited(void *arg, bool reached)
 		return;
 	}
 	err_set(&e, ERR_TIMEOUT, "Too large resource version: %llu, current: %llu",
-		(unsigned long long)w->o.rv, (unsigned long long)server_revision(w->s));
+		(unsigned long long)w->o.rv, (unsigned long long)objects_revision(w->s->objects));
 	watch_free(w);
 	request_fail(r, &e, NULL, NULL, NULL);
 }
@@ -571,8 +571,8 @@ void server_watch(struct apiserver *s, struct request *r, struct resource *res, 
 	set_timers(w);
 	server_after_change(s);
 	/* initial events are never older than asked for */
-	if (o.initial == 1 && o.rv > server_revision(s))
-		w->wait = server_wait_revision(s, o.rv, watch_waited, w);
+	if (o.initial == 1 && o.rv > objects_revision(s->objects))
+		w->wait = objects_wait_revision(s->objects, o.rv, watch_waited, w);
 	else
 		watch_run(w);
 }

@@ -111,7 +111,7 @@ static void drop_hooks(struct webhooks *w)
 
 static void read_hooks(struct webhooks *w, size_t k)
 {
-	const struct bucket *b = server_bucket(w->s, storages[k]);
+	const struct bucket *b = objects_bucket(w->s->objects, storages[k]);
 	const struct obj *o;
 	size_t cap = 0;
 
@@ -182,7 +182,7 @@ struct webhooks *webhooks_new(struct apiserver *s)
 	for (size_t i = 0; i < 2; i++) {
 		w->watches[i].change = i == 0 ? mutating_changed : validating_changed;
 		w->watches[i].gone = never_gone;
-		bucket_watch_add(server_bucket(s, storages[i]), &w->watches[i], "");
+		bucket_watch_add(objects_bucket(s->objects, storages[i]), &w->watches[i], "");
 	}
 	return w;
 }
@@ -253,7 +253,7 @@ static struct resource *equivalent_match(const struct hook *h, const struct hook
 {
 	const struct group_version *gv;
 
-	for (size_t i = 0; (gv = registry_gv_at(t->s->registry, i)); i++)
+	for (size_t i = 0; (gv = registry_gv_at(t->s->objects->registry, i)); i++)
 		for (size_t j = 0; j < gv->n; j++)
 			if (gv->items[j] != t->res && str_eq(gv->items[j]->storage, t->res->storage) &&
 				rules_match(h, t, gv->items[j]))
@@ -273,7 +273,7 @@ static bool namespace_matches(const struct hook *h, const struct hook_subject *t
 			h->namespaces, json_at(t->object ? t->object : t->old, "/metadata/labels"));
 	if (!t->res->kind->namespaced)
 		return true;
-	ns = server_get(t->s, "namespaces", t->ns);
+	ns = objects_get(t->s->objects, "namespaces", t->ns);
 	return selector_matches(h->namespaces, ns ? json_at(obj_json(ns), "/metadata/labels") : NULL);
 }
 

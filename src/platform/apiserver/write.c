@@ -33,7 +33,7 @@ struct op *op_new(struct apiserver *s, struct resource *res, enum op_kind kind, 
 void op_free(struct op *op)
 {
 	admission_cancel(op->admission);
-	server_wait_cancel(op->wait);
+	objects_wait_cancel(op->wait);
 	convert_cancel(op->convert);
 	quota_settle(op->hold, op->err.code != ERR_NONE);
 	service_settle(op->service);
@@ -61,13 +61,13 @@ static struct write_env env_of(struct op *op)
 	return (struct write_env){ .now_ms = loop_wall_ms(op->s->loop),
 		.dry_run = op->dry_run,
 		.sub = op->sub,
-		.get = server_env_get,
-		.arg = op->s };
+		.get = objects_env_get,
+		.arg = op->s->objects };
 }
 
 static struct bucket *bucket_of(struct op *op)
 {
-	return server_bucket_of(op->s, op->res);
+	return objects_bucket_of(op->s->objects, op->res);
 }
 
 /* ---- stages: 0 go on, 1 wait, -1 failed ---- */
@@ -126,7 +126,7 @@ static int wait_for_key(struct op *op, const char *key)
 	op->stage = 0;
 	json_doc_free(op->draft);
 	op->draft = NULL;
-	op->wait = server_wait_key(op->s, bucket_of(op), key, run_again, op);
+	op->wait = objects_wait_key(op->s->objects, bucket_of(op), key, run_again, op);
 	return STAGE_WAIT;
 }
 
@@ -153,7 +153,7 @@ static void judged_again(void *arg, bool reached)
 	if (!reached) {
 		forget_outcome(op);
 		err_set(&op->err, ERR_TIMEOUT, "the store does not tell its newest state");
-	} else if (server_revision(op->s) != op->view) {
+	} else if (objects_revision(op->s->objects) != op->view) {
 		forget_outcome(op);
 		op_run(op);
 		return;
@@ -169,10 +169,10 @@ static void refused(struct op *op)
 					  1U << ERR_FORBIDDEN | 1U << ERR_INVALID;
 
 	/* with quota booked it was judged on the newest state already */
-	if (!op->fresh && !op->hold && !op->s->stopping && (by_others & 1U << op->err.code)) {
+	if (!op->fresh && !op->hold && !op->s->objects->stopping && (by_others & 1U << op->err.code)) {
 		op->fresh = true;
-		op->view = server_revision(op->s);
-		op->wait = server_wait_sync(op->s, judged_again, op);
+		op->view = objects_revision(op->s->objects);
+		op->wait = objects_wait_sync(op->s->objects, judged_again, op);
 		if (op->wait)
 			return;
 	}
@@ -185,7 +185,7 @@ static int stage_base(struct op *op)
 	bool creates = op->kind == OP_CREATE;
 
 	forget_base(op);
-	if (!creates && server_pending(op->s, bucket_of(op), op->key))
+	if (!creates && objects_pending(op->s->objects, bucket_of(op), op->key))
 		return wait_for_key(op, op->key);
 	op->created = false;
 	if (!creates)
@@ -414,7 +414,7 @@ static void random_suffix(struct apiserver *s, char ret[6])
 	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
 	uint32_t n[5];
 
-	server_random(s, n, sizeof(n));
+	crypto_random(n, sizeof(n));
 	for (int i = 0; i < 5; i++)
 		ret[i] = letters[n[i] % (sizeof(letters) - 1)];
 	ret[5] = '\0';
@@ -616,7 +616,7 @@ static void note_shown(struct op *op, const struct obj *stored)
 
 	json_set_strf(d, json_need_obj(d, json_root(d), "metadata"), "resourceVersion", "%llu",
 		(unsigned long long)obj_rv(stored));
-	server_normalize(d);
+	objects_normalize(d);
 	o = obj_from_doc(d);
 	convert_note(op->s, op->res, stored, o);
 	obj_unref(o);
@@ -628,7 +628,7 @@ static void committed(void *arg, const struct obj *o, const struct err *e)
 	struct op *op = arg;
 
 	/* another server was faster: what it wrote is known by now */
-	if (e && e->code == ERR_CONFLICT && store_shared(op->s->store) && again(op) == STAGE_GO) {
+	if (e && e->code == ERR_CONFLICT && store_shared(op->s->objects->store) && again(op) == STAGE_GO) {
 		obj_unref(op->result);
 		op->result = NULL;
 		op_run_again(op, op->tries);
@@ -657,8 +657,8 @@ static void no_op_durable(void *arg, bool reached)
 static int finish_same(struct op *op)
 {
 	op->result = obj_ref(op->old);
-	if (op->old_rev > server_revision(op->s)) {
-		op->wait = server_wait_revision(op->s, op->old_rev, no_op_durable, op);
+	if (op->old_rev > objects_revision(op->s->objects)) {
+		op->wait = objects_wait_revision(op->s->objects, op->old_rev, no_op_durable, op);
 		return STAGE_WAIT;
 	}
 	op->done(op);
@@ -703,7 +703,7 @@ static int commit_create(struct op *op)
 	uint64_t rev;
 	const struct obj *there = bucket_latest(bucket_of(op), key, &rev);
 
-	if (server_pending(op->s, bucket_of(op), key))
+	if (objects_pending(op->s->objects, bucket_of(op), key))
 		return wait_for_key(op, key);
 	if (there && op->kind == OP_CREATE && !str_empty(json_get_str(meta, "generateName")) &&
 		str_empty(json_at_str(json_root(op->input), "/metadata/name")) &&
@@ -718,7 +718,7 @@ static int commit_create(struct op *op)
 		op->done(op);
 		return STAGE_WAIT;
 	}
-	server_put(op->s, bucket_of(op), TAKE(op->draft), 0, committed, op);
+	objects_put(op->s->objects, bucket_of(op), TAKE(op->draft), 0, committed, op);
 	return STAGE_WAIT;
 }
 
@@ -735,9 +735,9 @@ static int commit_delete(struct op *op)
 		return finish_same(op);
 	}
 	if (op->outcome == DELETE_NOW)
-		server_remove(op->s, bucket_of(op), op->old, committed, op);
+		objects_remove(op->s->objects, bucket_of(op), op->old, committed, op);
 	else
-		server_put(op->s, bucket_of(op), marked, op->old_rev, committed, op);
+		objects_put(op->s->objects, bucket_of(op), marked, op->old_rev, committed, op);
 	return STAGE_WAIT;
 }
 
@@ -754,18 +754,18 @@ static int commit_update(struct op *op)
 		/* answered as it would have been stored, with the old revision (2.4) */
 		op->outcome = DELETE_NOW;
 		op->result = obj_from_doc(TAKE(op->draft));
-		server_remove(op->s, bucket_of(op), op->result, committed, op);
+		objects_remove(op->s->objects, bucket_of(op), op->result, committed, op);
 		return STAGE_WAIT;
 	}
-	server_put(op->s, bucket_of(op), TAKE(op->draft), op->old_rev, committed, op);
+	objects_put(op->s->objects, bucket_of(op), TAKE(op->draft), op->old_rev, committed, op);
 	return STAGE_WAIT;
 }
 
 static int stage_commit(struct op *op)
 {
-	if (op->s->stopping)
+	if (op->s->objects->stopping)
 		return err_set(&op->err, ERR_UNAVAILABLE, "the server is stopping");
-	if (op->res->origin == ORIGIN_CRD && !registry_find(op->s->registry, op->res->kind->group,
+	if (op->res->origin == ORIGIN_CRD && !registry_find(op->s->objects->registry, op->res->kind->group,
 						     op->res->kind->version, op->res->kind->plural))
 		return err_set(&op->err, ERR_NOT_FOUND, "the server could not find the requested resource");
 	if (overtaken(op))
@@ -798,11 +798,11 @@ void op_run_again(struct op *op, unsigned n)
 	uint32_t random;
 	uint32_t most = n < 6 ? 1U << n : AGAIN_PAUSE_MAX_MS;
 
-	server_random(op->s, &random, sizeof(random));
+	crypto_random(&random, sizeof(random));
 	if (n <= 1)
 		op_run(op);
 	else
-		op->wait = server_wait_pause(op->s, random % most, run_again, op);
+		op->wait = objects_wait_pause(op->s->objects, random % most, run_again, op);
 }
 
 /* ---- answering ---- */
@@ -932,7 +932,7 @@ static void collection_list(struct collection *c)
 		"{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%llu\"},"
 		"\"items\":[",
 		c->res->list_kind, kind_api_version(c->res->kind, av),
-		(unsigned long long)server_revision(c->s));
+		(unsigned long long)objects_revision(c->s->objects));
 	for (size_t i = 0; i < c->n; i++) {
 		str_add(&out, i ? "," : "");
 		obj_add_text(c->items[i], &out);
@@ -1034,7 +1034,7 @@ static void delete_collection(
 	struct collection *c;
 	struct listopts o;
 	const struct obj *item;
-	struct bucket *b = server_bucket_of(s, res);
+	struct bucket *b = objects_bucket_of(s->objects, res);
 
 	reader->r = r;
 	if (op_read_body(reader) < 0 || op_read_options(reader) < 0) {
@@ -1075,7 +1075,7 @@ static enum op_kind kind_of(const struct reqinfo *i)
 static void serve_scale(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i)
 {
 	CLEANUP(mem_freep) char *key = kind_key(res->kind->namespaced ? i->ns : NULL, i->name);
-	const struct obj *o = bucket_get(server_bucket_of(s, res), key);
+	const struct obj *o = bucket_get(objects_bucket_of(s->objects, res), key);
 	struct err e = { 0 };
 
 	if (o) {

@@ -4,7 +4,7 @@
 
 #include "api/patch.h"
 #include "platform/apiserver/admission.h"
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 #include "platform/request/listopts.h"
 #include "platform/apiserver/server.h"
 

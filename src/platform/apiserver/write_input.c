@@ -161,7 +161,7 @@ int body_decode(struct apiserver *s, struct request *r, struct resource *want, s
 	struct json_doc *d;
 
 	if (is_protobuf(body, len))
-		return protobuf_decode(s->registry, want, body, len, ret, e);
+		return protobuf_decode(s->objects->registry, want, body, len, ret, e);
 	if (str_empty(type) || type_is(type, body_types[0]))
 		d = json_parse_dups(body, len, dups, e);
 	else if (type_is(type, body_types[1]))

@@ -251,7 +251,7 @@ void server_bind(struct apiserver *s, struct request *r, struct resource *res, c
 		request_fail(r, &e, res->kind, of_pod.name, NULL);
 		return;
 	}
-	op = action_new(s, r, registry_find(s->registry, "", "v1", "pods"), &of_pod, OP_UPDATE);
+	op = action_new(s, r, registry_find(s->objects->registry, "", "v1", "pods"), &of_pod, OP_UPDATE);
 	free(op->sub);
 	op->sub = mem_strdup("binding");
 	op->input = TAKE(body);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/roles.h"
+#include "platform/auth/roles.h"
 
 #include "api/selector.h"
 #include "base/mem.h"
@@ -7,7 +7,7 @@
 #define STORAGE "rbac.authorization.k8s.io/clusterroles"
 
 struct roles {
-	struct apiserver *s;
+	struct objects *objects;
 	struct bucket_watch watch;
 	struct loop_timer *timer;
 };
@@ -34,9 +34,9 @@ static void add_rules(const struct json *rules, struct json_doc *d, struct json 
 	}
 }
 
-void role_rules(struct apiserver *s, const struct obj *role, struct json_doc *d, struct json *list)
+void role_rules(struct objects *objects, const struct obj *role, struct json_doc *d, struct json *list)
 {
-	const struct bucket *b = server_bucket(s, STORAGE);
+	const struct bucket *b = objects_bucket(objects, STORAGE);
 	const struct obj *o;
 
 	if (!selectors_of(role)) {
@@ -57,7 +57,7 @@ void role_rules(struct apiserver *s, const struct obj *role, struct json_doc *d,
 
 static void sync_role(struct roles *r, const struct obj *role)
 {
-	struct bucket *b = server_bucket(r->s, STORAGE);
+	struct bucket *b = objects_bucket(r->objects, STORAGE);
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	uint64_t rev;
 	const struct obj *now = bucket_latest(b, obj_key(role), &rev);
@@ -66,9 +66,9 @@ static void sync_role(struct roles *r, const struct obj *role)
 		return;
 	d = obj_draft(now);
 	json_set(d, json_root(d), "rules", json_new_arr(d));
-	role_rules(r->s, now, d, json_get(json_root(d), "rules"));
+	role_rules(r->objects, now, d, json_get(json_root(d), "rules"));
 	if (!json_eq(json_get(json_root(d), "rules"), json_get(obj_json(now), "rules")))
-		server_put(r->s, b, TAKE(d), rev, NULL, NULL);
+		objects_put(r->objects, b, TAKE(d), rev, NULL, NULL);
 }
 
 /* Roles that are made of aggregated ones settle when those have: their change brings us here again. */
@@ -77,7 +77,8 @@ static void sync_all(void *arg)
 	struct roles *r = arg;
 	const struct obj *o;
 
-	for (size_t i = 0; !r->s->stopping && (o = bucket_at(server_bucket(r->s, STORAGE), i)); i++)
+	for (size_t i = 0; !r->objects->stopping && (o = bucket_at(objects_bucket(r->objects, STORAGE), i));
+		i++)
 		if (selectors_of(o))
 			sync_role(r, o);
 }
@@ -96,15 +97,15 @@ static void never_gone(struct bucket_watch *w)
 	(void)w;
 }
 
-struct roles *roles_new(struct apiserver *s)
+struct roles *roles_new(struct objects *objects)
 {
 	struct roles *r = MEM_NEW(struct roles);
 
-	r->s = s;
+	r->objects = objects;
 	r->watch.change = role_changed;
 	r->watch.gone = never_gone;
-	r->timer = loop_timer_new(s->loop, sync_all, r);
-	bucket_watch_add(server_bucket(s, STORAGE), &r->watch, "");
+	r->timer = loop_timer_new(objects->loop, sync_all, r);
+	bucket_watch_add(objects_bucket(objects, STORAGE), &r->watch, "");
 	loop_timer_set(r->timer, 0);
 	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Service-account tokens: ES256 JSON web tokens that live and die with the objects they name (kubernetes-api.md 5.3). */
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 
 #include "api/meta.h"
 #include "base/mem.h"
@@ -23,36 +23,46 @@ struct token_cache {
 	uint64_t clock;
 };
 
-void token_cache_free(struct apiserver *s)
+struct auth *auth_new(struct objects *objects, const struct pki *pki)
 {
-	for (size_t i = 0; s->tokens && i < TOKEN_CACHE; i++)
-		json_doc_free(s->tokens->items[i].claims);
-	free(s->tokens);
-	s->tokens = NULL;
+	struct auth *auth = MEM_NEW(struct auth);
+
+	auth->objects = objects;
+	auth->pki = pki;
+	return auth;
 }
 
-static const struct json *claims_of(struct apiserver *s, const char *token, struct err *e)
+void auth_free(struct auth *auth)
+{
+	for (size_t i = 0; auth && auth->tokens && i < TOKEN_CACHE; i++)
+		json_doc_free(auth->tokens->items[i].claims);
+	if (auth)
+		free(auth->tokens);
+	free(auth);
+}
+
+static const struct json *claims_of(struct auth *auth, const char *token, struct err *e)
 {
 	CLEANUP(mem_freep) char *text = NULL;
 	struct token_cached *oldest;
 	struct json_doc *d;
 	uint8_t hash[32];
 
-	if (!s->tokens)
-		s->tokens = MEM_NEW(struct token_cache);
-	oldest = &s->tokens->items[0];
+	if (!auth->tokens)
+		auth->tokens = MEM_NEW(struct token_cache);
+	oldest = &auth->tokens->items[0];
 	crypto_sha256(token, strlen(token), hash);
 	for (size_t i = 0; i < TOKEN_CACHE; i++) {
-		struct token_cached *c = &s->tokens->items[i];
+		struct token_cached *c = &auth->tokens->items[i];
 
 		if (c->claims && memcmp(c->hash, hash, sizeof(hash)) == 0) {
-			c->used = ++s->tokens->clock;
+			c->used = ++auth->tokens->clock;
 			return json_root(c->claims);
 		}
 		if (c->used < oldest->used)
 			oldest = c;
 	}
-	if (jwt_verify(s->pki.sa_key, token, &text, e) < 0)
+	if (jwt_verify(auth->pki->sa_key, token, &text, e) < 0)
 		return NULL;
 	d = json_parse(text, strlen(text), e);
 	if (!d)
@@ -60,7 +70,7 @@ static const struct json *claims_of(struct apiserver *s, const char *token, stru
 	json_doc_free(oldest->claims);
 	memcpy(oldest->hash, hash, sizeof(hash));
 	oldest->claims = d;
-	oldest->used = ++s->tokens->clock;
+	oldest->used = ++auth->tokens->clock;
 	return json_root(d);
 }
 
@@ -85,16 +95,16 @@ static int check_audience(const struct json *aud, const char *const *wanted, str
 }
 
 /* Terminating for a minute longer than it was given: as good as gone. */
-static bool is_past_grace(const struct apiserver *s, const struct obj *o)
+static bool is_past_grace(const struct auth *auth, const struct obj *o)
 {
 	int64_t at;
 
 	return time_parse(meta_str(obj_json(o), "deletionTimestamp"), &at) &&
-	       loop_wall_ms(s->loop) > at + 60 * 1000;
+	       loop_wall_ms(auth->objects->loop) > at + 60 * 1000;
 }
 
 /* The object a token is bound to is still the one it was made for. */
-static int check_bound(struct apiserver *s, const struct json *k8s, const char *member, const char *storage,
+static int check_bound(struct auth *auth, const struct json *k8s, const char *member, const char *storage,
 	const char *ns, struct err *e)
 {
 	const struct json *ref = json_get(k8s, member);
@@ -104,8 +114,8 @@ static int check_bound(struct apiserver *s, const struct json *k8s, const char *
 	if (!ref)
 		return 0;
 	key = kind_key(ns, json_str_or(json_get(ref, "name"), ""));
-	o = server_get(s, storage, key);
-	if (o && obj_deleting(o) && is_past_grace(s, o))
+	o = objects_get(auth->objects, storage, key);
+	if (o && obj_deleting(o) && is_past_grace(auth, o))
 		o = NULL;
 	if (!o || !str_eq(obj_uid(o), json_get_str(ref, "uid")))
 		return err_set(e, ERR_UNAUTHORIZED, "the %s '%s' of the token is gone", member, key);
@@ -138,7 +148,7 @@ static void fill_user(const struct json *claims, const char *ns, struct user *u)
 }
 
 /* What a token Secret holds: good as long as that Secret holds it, and its account is there. */
-static int check_legacy(struct apiserver *s, const struct json *claims, const char *token,
+static int check_legacy(struct auth *auth, const struct json *claims, const char *token,
 	const char *const *audiences, struct user *u, struct strv *ret_audiences, struct err *e)
 {
 	static const char own[] = AUTH_ISSUER;
@@ -148,8 +158,8 @@ static int check_legacy(struct apiserver *s, const struct json *claims, const ch
 		   *uid = json_get_str(claims, LEGACY_CLAIM "service-account.uid");
 	CLEANUP(mem_freep) char *key = kind_key(ns, name ? name : "");
 	CLEANUP(mem_freep) char *secret_key = kind_key(ns, secret ? secret : "");
-	const struct obj *account = server_get(s, "serviceaccounts", key),
-			 *o = server_get(s, "secrets", secret_key);
+	const struct obj *account = objects_get(auth->objects, "serviceaccounts", key),
+			 *o = objects_get(auth->objects, "secrets", secret_key);
 	CLEANUP(str_done) struct str held = { 0 };
 	const char *b64 = o ? json_at_str(obj_json(o), "/data/token") : NULL;
 
@@ -170,21 +180,21 @@ static int check_legacy(struct apiserver *s, const struct json *claims, const ch
 	return 0;
 }
 
-int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
+int token_check(struct auth *auth, const char *token, const char *const *audiences, struct user *ret,
 	struct strv *ret_audiences, struct err *e)
 {
 	const struct json *claims, *k8s;
-	int64_t now = loop_wall_ms(s->loop) / 1000;
+	int64_t now = loop_wall_ms(auth->objects->loop) / 1000;
 	const char *ns, *name;
 	CLEANUP(mem_freep) char *sub = NULL;
 
 	if (bootstrap_token_is(token))
-		return bootstrap_token_check(s, token, ret, e);
-	claims = claims_of(s, token, e);
+		return bootstrap_token_check(auth, token, ret, e);
+	claims = claims_of(auth, token, e);
 	if (!claims)
 		return -1;
 	if (str_eq(json_get_str(claims, "iss"), LEGACY_ISSUER))
-		return check_legacy(s, claims, token, audiences, ret, ret_audiences, e);
+		return check_legacy(auth, claims, token, audiences, ret, ret_audiences, e);
 	k8s = json_get(claims, "kubernetes.io");
 	ns = json_get_str(k8s, "namespace");
 	name = json_at_str(k8s, "/serviceaccount/name");
@@ -195,11 +205,11 @@ int token_check(struct apiserver *s, const char *token, const char *const *audie
 	sub = str_printf("system:serviceaccount:%s:%s", ns, name);
 	if (!str_eq(json_get_str(claims, "sub"), sub))
 		return err_set(e, ERR_UNAUTHORIZED, "subject of the token does not match");
-	if (check_bound(s, k8s, "serviceaccount", "serviceaccounts", ns, e) < 0 ||
-		check_bound(s, k8s, "pod", "pods", ns, e) < 0 ||
-		check_bound(s, k8s, "secret", "secrets", ns, e) < 0 ||
+	if (check_bound(auth, k8s, "serviceaccount", "serviceaccounts", ns, e) < 0 ||
+		check_bound(auth, k8s, "pod", "pods", ns, e) < 0 ||
+		check_bound(auth, k8s, "secret", "secrets", ns, e) < 0 ||
 		/* of a pod's token it only says where the pod was */
-		(!json_get(k8s, "pod") && check_bound(s, k8s, "node", "minions", NULL, e) < 0) ||
+		(!json_get(k8s, "pod") && check_bound(auth, k8s, "node", "minions", NULL, e) < 0) ||
 		check_audience(json_get(claims, "aud"), audiences, ret_audiences, e) < 0)
 		return -1;
 	fill_user(claims, ns, ret);
@@ -214,14 +224,14 @@ static void add_ref(struct json_doc *d, struct json *k8s, const char *member, co
 	json_set_str(d, ref, "uid", obj_uid(o));
 }
 
-int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms,
-	struct err *e)
+int token_make(
+	struct auth *auth, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e)
 {
 	static const char *const own[] = { AUTH_ISSUER, NULL };
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 	CLEANUP(str_done) struct str text = { 0 };
 	struct json *c = json_new_obj(d), *k8s, *aud;
-	int64_t now = loop_wall_ms(s->loop) / 1000;
+	int64_t now = loop_wall_ms(auth->objects->loop) / 1000;
 	char jti[37];
 
 	crypto_uuid(jti);
@@ -241,7 +251,7 @@ int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, i
 		add_ref(d, k8s, spec->bound_kind, spec->bound);
 	if (spec->bound && str_eq(spec->bound_kind, "pod")) {
 		const char *name = json_at_str(obj_json(spec->bound), "/spec/nodeName");
-		const struct obj *node = str_empty(name) ? NULL : server_get(s, "minions", name);
+		const struct obj *node = str_empty(name) ? NULL : objects_get(auth->objects, "minions", name);
 
 		if (node)
 			add_ref(d, k8s, "node", node);
@@ -251,11 +261,11 @@ int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, i
 	json_write_to(c, &text);
 	if (ret_expires_ms)
 		*ret_expires_ms = (now + spec->seconds) * 1000;
-	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
+	return jwt_sign(auth->pki->sa_key, auth->pki->sa_key_id, text.data, ret, e);
 }
 
 int token_make_legacy(
-	struct apiserver *s, const struct obj *account, const char *secret, char **ret, struct err *e)
+	struct auth *auth, const struct obj *account, const char *secret, char **ret, struct err *e)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
 	CLEANUP(str_done) struct str text = { 0 };
@@ -269,19 +279,5 @@ int token_make_legacy(
 	json_set_str(d, c, LEGACY_CLAIM "service-account.uid", obj_uid(account));
 	json_set_strf(d, c, "sub", "system:serviceaccount:%s:%s", obj_namespace(account), obj_name(account));
 	json_write_to(c, &text);
-	return jwt_sign(s->pki.sa_key, s->pki.sa_key_id, text.data, ret, e);
-}
-
-int apiserver_token(struct apiserver *s, const char *ns, const char *service_account, const struct obj *pod,
-	int64_t seconds, char **ret, struct err *e)
-{
-	CLEANUP(mem_freep) char *key = kind_key(ns, service_account);
-	struct token_spec spec = { .account = server_get(s, "serviceaccounts", key),
-		.bound = pod,
-		.bound_kind = "pod",
-		.seconds = seconds };
-
-	if (!spec.account)
-		return err_set(e, ERR_NOT_FOUND, "serviceaccounts \"%s\" not found", service_account);
-	return token_make(s, &spec, ret, NULL, e);
+	return jwt_sign(auth->pki->sa_key, auth->pki->sa_key_id, text.data, ret, e);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Role-based access control, evaluated on the objects in memory (kubernetes-api.md 5.2): any allow wins. */
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 
 #include "api/selector.h"
 #include "base/mem.h"
@@ -103,7 +103,7 @@ static bool binding_applies(const struct obj *binding, const struct user *u)
 }
 
 struct rbac_walk {
-	struct apiserver *s;
+	struct auth *auth;
 	const struct user *user;
 	rule_fn *fn;
 	void *arg;
@@ -123,7 +123,7 @@ static bool walk_rules(struct rbac_walk *w, const struct obj *role)
  * together (roles.c). */
 static bool walk_aggregate(struct rbac_walk *w, const struct obj *role, const struct json *selectors)
 {
-	const struct bucket *b = server_bucket(w->s, RBAC_GROUP "clusterroles");
+	const struct bucket *b = objects_bucket(w->auth->objects, RBAC_GROUP "clusterroles");
 	bool more = true;
 
 	JSON_EACH (it, selectors) {
@@ -148,7 +148,7 @@ static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 	const char *name = json_str_or(json_get(ref, "name"), "");
 	CLEANUP(mem_freep) char *key = kind_key(cluster ? NULL : obj_namespace(binding), name);
 	const struct obj *role =
-		server_get(w->s, cluster ? RBAC_GROUP "clusterroles" : RBAC_GROUP "roles", key);
+		objects_get(w->auth->objects, cluster ? RBAC_GROUP "clusterroles" : RBAC_GROUP "roles", key);
 
 	if (!role) {
 		if (w->reason)
@@ -164,7 +164,7 @@ static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 
 static bool walk_bindings(struct rbac_walk *w, const char *storage, const char *prefix)
 {
-	const struct bucket *b = server_bucket(w->s, storage);
+	const struct bucket *b = objects_bucket(w->auth->objects, storage);
 	const struct obj *o;
 
 	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix); i++)
@@ -183,9 +183,9 @@ static void walk(struct rbac_walk *w, const char *ns)
 	walk_bindings(w, RBAC_GROUP "rolebindings", prefix);
 }
 
-void access_each_rule(struct apiserver *s, const struct user *u, const char *ns, rule_fn *fn, void *arg)
+void access_each_rule(struct auth *auth, const struct user *u, const char *ns, rule_fn *fn, void *arg)
 {
-	struct rbac_walk w = { .s = s, .user = u, .fn = fn, .arg = arg };
+	struct rbac_walk w = { .auth = auth, .user = u, .fn = fn, .arg = arg };
 
 	walk(&w, ns);
 }
@@ -203,10 +203,10 @@ static bool judge(void *arg, const struct json *rule)
 	return !v->allowed;
 }
 
-bool access_allowed(struct apiserver *s, const struct access *a, struct str *reason)
+bool access_allowed(struct auth *auth, const struct access *a, struct str *reason)
 {
 	struct verdict v = { .a = a };
-	struct rbac_walk w = { .s = s, .user = a->user, .fn = judge, .arg = &v, .reason = reason };
+	struct rbac_walk w = { .auth = auth, .user = a->user, .fn = judge, .arg = &v, .reason = reason };
 
 	if (user_in(a->user, GROUP_MASTERS))
 		return true;

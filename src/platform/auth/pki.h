@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/pki.h - the server's own certificates and keys under DIR/pki, made at the first start and kept: one CA for
+/* platform/auth/pki.h - the server's own certificates and keys under DIR/pki, made at the first start and kept: one CA for
  * servers and clients, one for the front proxy (aggregated APIs trust it), the key that signs service-account tokens. */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/bucket.h"
+#include "platform/objects/bucket.h"
 
 #include "base/mem.h"
 #include "base/str.h"

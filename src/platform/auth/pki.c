@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/pki.h"
+#include "platform/auth/pki.h"
 
 #include "base/file.h"
 #include "base/mem.h"

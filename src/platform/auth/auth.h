@@ -1,22 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/auth.h - who asks (authn.c, token.c), and whether they may (rbac.c, reviews). kubernetes-api.md 5.2, 5.3. */
+/* platform/auth/auth.h - who asks (authn.c, token.c), and whether they may (rbac.c). kubernetes-api.md 5.2, 5.3. */
 #pragma once
 
-#include "platform/apiserver/server.h"
+#include "platform/auth/pki.h"
+#include "platform/objects/objects.h"
+#include "platform/request/request_impl.h"
 
 #define AUTH_ISSUER "https://kubernetes.default.svc.cluster.local"
 #define TOKEN_SECONDS 3600
 #define TOKEN_SECONDS_MIN 600
 #define TOKEN_SECONDS_MAX (366LL * 24 * 3600)
 
+struct auth {
+	struct objects *objects;    /* accounts, what tokens are bound to, roles and bindings */
+	const struct pki *pki;      /* may be loaded later */
+	struct token_cache *tokens; /* private */
+};
+struct auth *auth_new(struct objects *objects, const struct pki *pki);
+void auth_free(struct auth *auth); /* NULL is fine */
+
 /* Fills in the request's user. ERR_UNAUTHORIZED: bad credentials. None at all is the anonymous user. */
-int authenticate(struct apiserver *s, struct request *r, struct err *e);
+int authenticate(struct auth *auth, struct request *r, struct err *e);
 /* Impersonate-* headers: checks the right to, and replaces the user. */
-int impersonate(struct apiserver *s, struct request *r, struct err *e);
+int impersonate(struct auth *auth, struct request *r, struct err *e);
 
 /* ---- tokens ---- */
 /* audiences: any of them has to be in the token; NULL-terminated, NULL: the server's own. */
-int token_check(struct apiserver *s, const char *token, const char *const *audiences, struct user *ret,
+int token_check(struct auth *auth, const char *token, const char *const *audiences, struct user *ret,
 	struct strv *ret_audiences /* or NULL */, struct err *e);
 struct token_spec {
 	const struct obj *account;
@@ -25,15 +35,14 @@ struct token_spec {
 	const char *const *audiences; /* NULL: the server's own */
 	int64_t seconds;
 };
-int token_make(struct apiserver *s, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms,
-	struct err *e);
+int token_make(
+	struct auth *auth, const struct token_spec *spec, char **ret, int64_t *ret_expires_ms, struct err *e);
 /* The token of a Secret of type kubernetes.io/service-account-token: no audience, no end but that of the two objects. */
 int token_make_legacy(
-	struct apiserver *s, const struct obj *account, const char *secret, char **ret, struct err *e);
+	struct auth *auth, const struct obj *account, const char *secret, char **ret, struct err *e);
 /* "abcdef.0123456789abcdef" */
 bool bootstrap_token_is(const char *token);
-int bootstrap_token_check(struct apiserver *s, const char *token, struct user *ret, struct err *e);
-void token_cache_free(struct apiserver *s);
+int bootstrap_token_check(struct auth *auth, const char *token, struct user *ret, struct err *e);
 
 /* ---- authorization ---- */
 struct access {
@@ -44,15 +53,10 @@ struct access {
 	const char *path;
 };
 /* reason: what went wrong on the way (missing roles), may be NULL. */
-bool access_allowed(struct apiserver *s, const struct access *a, struct str *reason);
+bool access_allowed(struct auth *auth, const struct access *a, struct str *reason);
 /* The 403. Returns -1. */
 int access_denied(const struct access *a, const char *reason, struct err *e);
 /* Every rule that applies to the user in the namespace ("": cluster-wide ones only); fn false: stop. */
 typedef bool rule_fn(void *arg, const struct json *rule);
-void access_each_rule(struct apiserver *s, const struct user *u, const char *ns, rule_fn *fn, void *arg);
+void access_each_rule(struct auth *auth, const struct user *u, const char *ns, rule_fn *fn, void *arg);
 bool rule_covers(const struct json *rule, const struct access *a);
-
-/* ---- reviews: POST only, answered, not stored (review.c) ---- */
-void server_review(struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
-void server_token_request(
-	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);

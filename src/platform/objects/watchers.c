@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/watchers.h"
+#include "platform/objects/watchers.h"
 
 #include "base/mem.h"
 #include "base/str.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 
 #include "base/mem.h"
 
@@ -70,7 +70,7 @@ static bool from_front_proxy(struct request *r, struct user *u)
 	return true;
 }
 
-static bool from_certificate(struct apiserver *s, struct request *r, struct user *u)
+static bool from_certificate(struct auth *auth, struct request *r, struct user *u)
 {
 	const struct strv *orgs;
 	const char *cn;
@@ -78,7 +78,7 @@ static bool from_certificate(struct apiserver *s, struct request *r, struct user
 	if (!http_req_client_cert(request_http(r), &cn, &orgs))
 		return false;
 	/* the front proxy's CA makes nobody but the front proxy somebody */
-	if (str_eq(http_req_client_issuer(request_http(r)), s->pki.front_issuer))
+	if (str_eq(http_req_client_issuer(request_http(r)), auth->pki->front_issuer))
 		return str_eq(cn, FRONT_PROXY_NAME) && from_front_proxy(r, u);
 	if (str_empty(cn))
 		return false;
@@ -117,18 +117,18 @@ static char *bearer_of(const struct request *r)
 	return mem_strdup(h);
 }
 
-int authenticate(struct apiserver *s, struct request *r, struct err *e)
+int authenticate(struct auth *auth, struct request *r, struct err *e)
 {
 	struct user *u = request_user_mut(r);
 	CLEANUP(mem_freep) char *token = NULL;
 
 	if (request_in_process(r))
 		return 0;
-	if (from_certificate(s, r, u))
+	if (from_certificate(auth, r, u))
 		return 0;
 	token = bearer_of(r);
 	if (token) {
-		if (token_check(s, token, NULL, u, NULL, NULL) < 0)
+		if (token_check(auth, token, NULL, u, NULL, NULL) < 0)
 			return err_set(e, ERR_UNAUTHORIZED, "Unauthorized");
 		return 0;
 	}
@@ -138,7 +138,7 @@ int authenticate(struct apiserver *s, struct request *r, struct err *e)
 }
 
 /* ---- impersonation ---- */
-static int may_impersonate(struct apiserver *s, const struct user *u, const char *group, const char *plural,
+static int may_impersonate(struct auth *auth, const struct user *u, const char *group, const char *plural,
 	const char *sub, const char *ns, const char *name, struct err *e)
 {
 	struct access a = { .user = u,
@@ -151,10 +151,10 @@ static int may_impersonate(struct apiserver *s, const struct user *u, const char
 		.ns = ns,
 		.name = name };
 
-	return access_allowed(s, &a, NULL) ? 0 : access_denied(&a, NULL, e);
+	return access_allowed(auth, &a, NULL) ? 0 : access_denied(&a, NULL, e);
 }
 
-static int impersonate_name(struct apiserver *s, const struct request *r, const struct user *u,
+static int impersonate_name(struct auth *auth, const struct request *r, const struct user *u,
 	const char *name, struct user *to, struct err *e)
 {
 	static const char prefix[] = "system:serviceaccount:";
@@ -162,13 +162,13 @@ static int impersonate_name(struct apiserver *s, const struct request *r, const 
 	const char *colon;
 
 	if (!str_starts(name, prefix) || !(colon = strchr(name + strlen(prefix), ':'))) {
-		if (may_impersonate(s, u, "", "users", NULL, NULL, name, e) < 0)
+		if (may_impersonate(auth, u, "", "users", NULL, NULL, name, e) < 0)
 			return -1;
 		set_name(to, name);
 		return 0;
 	}
 	ns = mem_strndup(name + strlen(prefix), (size_t)(colon - name) - strlen(prefix));
-	if (may_impersonate(s, u, "", "serviceaccounts", NULL, ns, colon + 1, e) < 0)
+	if (may_impersonate(auth, u, "", "serviceaccounts", NULL, ns, colon + 1, e) < 0)
 		return -1;
 	set_name(to, name);
 	/* unless groups are asked for */
@@ -192,29 +192,30 @@ static int nobody_named(const struct request *r, struct err *e)
 	return 0;
 }
 
-static int impersonate_header(struct apiserver *s, const struct user *u, const struct http_header *h,
-	struct user *to, struct err *e)
+static int impersonate_header(
+	struct auth *auth, const struct user *u, const struct http_header *h, struct user *to, struct err *e)
 {
 	if (strcasecmp(h->name, "Impersonate-Group") == 0) {
-		if (may_impersonate(s, u, "", "groups", NULL, NULL, h->value, e) < 0)
+		if (may_impersonate(auth, u, "", "groups", NULL, NULL, h->value, e) < 0)
 			return -1;
 		add_group(to, h->value);
 	} else if (strcasecmp(h->name, "Impersonate-Uid") == 0) {
-		if (may_impersonate(s, u, "authentication.k8s.io", "uids", NULL, NULL, h->value, e) < 0)
+		if (may_impersonate(auth, u, "authentication.k8s.io", "uids", NULL, NULL, h->value, e) < 0)
 			return -1;
 		free(to->uid);
 		to->uid = mem_strdup(h->value);
 	} else if (strncasecmp(h->name, "Impersonate-Extra-", 18) == 0) {
 		CLEANUP(mem_freep) char *key = decoded_key(h->name + 18);
 
-		if (may_impersonate(s, u, "authentication.k8s.io", "userextras", key, NULL, h->value, e) < 0)
+		if (may_impersonate(auth, u, "authentication.k8s.io", "userextras", key, NULL, h->value, e) <
+			0)
 			return -1;
 		add_extra(to, key, h->value);
 	}
 	return 0;
 }
 
-int impersonate(struct apiserver *s, struct request *r, struct err *e)
+int impersonate(struct auth *auth, struct request *r, struct err *e)
 {
 	const char *name = request_header(r, "Impersonate-User");
 	struct user *u = request_user_mut(r), to = { 0 };
@@ -225,9 +226,9 @@ int impersonate(struct apiserver *s, struct request *r, struct err *e)
 		return 0;
 	if (str_empty(name))
 		return nobody_named(r, e);
-	ret = impersonate_name(s, r, u, name, &to, e);
+	ret = impersonate_name(auth, r, u, name, &to, e);
 	for (size_t i = 0; ret == 0 && http_req_header_each(request_http(r), &i, &h);)
-		ret = impersonate_header(s, u, &h, &to, e);
+		ret = impersonate_header(auth, u, &h, &to, e);
 	if (ret == 0) {
 		if (str_eq(name, USER_ANONYMOUS))
 			add_group(&to, GROUP_UNAUTHENTICATED);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The objects in memory: one bucket per resource, filled from the store at start. */
-#include "platform/apiserver/server.h"
+#include "platform/objects/objects.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/shared_pki.h"
 #include "platform/codec/value.h"
+#include "platform/objects/objects_impl.h"
 #include "store/revs.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@
 #define KEY_PREFIX "/registry/"
 
 /* ---- buckets ---- */
-static size_t bucket_place(const struct apiserver *s, const char *storage, bool *ret_found)
+static size_t bucket_place(const struct objects *s, const char *storage, bool *ret_found)
 {
 	size_t lo = 0, hi = s->n_buckets;
 
@@ -34,7 +34,7 @@ static size_t bucket_place(const struct apiserver *s, const char *storage, bool 
 	return lo;
 }
 
-struct bucket *server_bucket(struct apiserver *s, const char *storage)
+struct bucket *objects_bucket(struct objects *s, const char *storage)
 {
 	bool found;
 	size_t at = bucket_place(s, storage, &found);
@@ -49,15 +49,15 @@ struct bucket *server_bucket(struct apiserver *s, const char *storage)
 	return s->buckets[at];
 }
 
-struct bucket *server_bucket_of(struct apiserver *s, struct resource *r)
+struct bucket *objects_bucket_of(struct objects *s, struct resource *r)
 {
 	if (!r->bucket)
-		r->bucket = server_bucket(s, r->storage);
+		r->bucket = objects_bucket(s, r->storage);
 	return r->bucket;
 }
 
 /* The bucket itself stays: writes on their way and the history still stand on it, and the resource may come back. */
-void server_end_watches(struct apiserver *s, const char *storage)
+void objects_end_watches(struct objects *s, const char *storage)
 {
 	bool found;
 	size_t at = bucket_place(s, storage, &found);
@@ -66,34 +66,34 @@ void server_end_watches(struct apiserver *s, const char *storage)
 		bucket_end_watches(s->buckets[at]);
 }
 
-const struct obj *server_get(struct apiserver *s, const char *storage, const char *key)
+const struct bucket *objects_bucket_known(const struct objects *s, const char *storage)
 {
 	bool found;
 	size_t at = bucket_place(s, storage, &found);
 
-	return found ? bucket_get(s->buckets[at], key) : NULL;
+	return found ? s->buckets[at] : NULL;
 }
 
-const struct kind *server_resource_kind(struct apiserver *s, const char *group, const char *plural)
+const struct obj *objects_get(const struct objects *s, const char *storage, const char *key)
 {
-	const struct resource *r = registry_storage(s->registry, group, plural);
+	const struct bucket *b = objects_bucket_known(s, storage);
 
-	return r ? r->kind : NULL;
+	return b ? bucket_get(b, key) : NULL;
 }
 
-uint64_t server_revision(const struct apiserver *s)
+uint64_t objects_revision(const struct objects *s)
 {
 	return store_revision(s->store);
 }
 
 /* ---- keys of the store ---- */
-void server_store_key(const struct bucket *b, const char *key, struct str *out)
+void objects_store_key(const struct bucket *b, const char *key, struct str *out)
 {
 	str_addf(out, KEY_PREFIX "%s/%s", bucket_storage(b), key);
 }
 
 /* A bucket is named "plural" or "group/plural" (custom resources always the latter, their groups have a dot). */
-static struct bucket *bucket_of_key(struct apiserver *s, const char *store_key, const char **ret_key)
+static struct bucket *bucket_of_key(struct objects *s, const char *store_key, const char **ret_key)
 {
 	const char *p = store_key + strlen(KEY_PREFIX);
 	const char *slash = strchr(p, '/'), *second = slash ? strchr(slash + 1, '/') : NULL;
@@ -107,11 +107,11 @@ static struct bucket *bucket_of_key(struct apiserver *s, const char *store_key, 
 	bucket_place(s, one, &found);
 	if (found || !second) {
 		*ret_key = slash + 1;
-		return server_bucket(s, one);
+		return objects_bucket(s, one);
 	}
 	two = mem_strndup(p, (size_t)(second - p));
 	*ret_key = second + 1;
-	return server_bucket(s, two);
+	return objects_bucket(s, two);
 }
 
 /* ---- loading ---- */
@@ -126,7 +126,7 @@ struct tail {
 	struct obj *obj;
 };
 struct load {
-	struct apiserver *s;
+	struct objects *s;
 	struct past_change *changes; /* newest first */
 	size_t n, cap;
 	struct tail *tails;
@@ -150,7 +150,7 @@ static int load_row(void *arg, const struct store_row *r, struct err *e)
 	struct bucket *b;
 	CLEANUP(obj_unrefp) struct obj *o = NULL;
 
-	if (shared_pki_take(l->s, r->key, r->value, r->len))
+	if (l->s->ops->foreign(l->s->arg, r->key, r->value, r->len))
 		return 0;
 	b = bucket_of_key(l->s, r->key, &key);
 	if (!b)
@@ -163,7 +163,7 @@ static int load_row(void *arg, const struct store_row *r, struct err *e)
 	return 0;
 }
 
-struct obj *server_last_state(const struct obj *old, uint64_t rev)
+struct obj *objects_last_state(const struct obj *old, uint64_t rev)
 {
 	struct json_doc *d = obj_draft(old);
 
@@ -227,7 +227,7 @@ static int load_change(void *arg, const struct store_change *c, struct err *e)
 	CLEANUP(obj_unrefp) struct obj *now = NULL;
 	CLEANUP(obj_unrefp) struct obj *old = NULL;
 
-	if (shared_pki_is(c->key))
+	if (l->s->ops->foreign(l->s->arg, c->key, NULL, 0))
 		return 0;
 	b = bucket_of_key(l->s, c->key, &key);
 	if (!b)
@@ -238,7 +238,7 @@ static int load_change(void *arg, const struct store_change *c, struct err *e)
 	if (c->old && !(old = old_version(l, c, now, e)))
 		return err_wrap(e, "old value of '%s' in the store", c->key);
 	if (c->deleted && old)
-		now = server_last_state(old, c->rev);
+		now = objects_last_state(old, c->rev);
 	if (now && old)
 		obj_pack_older(old, now);
 	if (now)
@@ -279,7 +279,7 @@ static void load_done(struct load *l)
 	str_done(&l->text);
 }
 
-int server_load(struct apiserver *s, struct err *e)
+int objects_load(struct objects *s, struct err *e)
 {
 	static const struct store_load_ops ops = { load_row, load_change };
 	struct load l = { .s = s, .tail_of = revs_new() };
@@ -292,30 +292,30 @@ int server_load(struct apiserver *s, struct err *e)
 }
 
 /* ---- what other servers write ---- */
-static void publish(struct apiserver *s, struct bucket *b, struct obj *o, uint64_t rev)
+static void publish(struct objects *s, struct bucket *b, struct obj *o, uint64_t rev)
 {
 	bucket_put(b, o, rev, loop_mono_ms(s->loop));
-	if (bucket_len(b) >= SERVER_COMPACT_FROM)
+	if (bucket_len(b) >= OBJECTS_COMPACT_FROM)
 		obj_compact(o);
 }
 
-static void publish_removal(struct apiserver *s, struct bucket *b, const struct obj *old, uint64_t rev)
+static void publish_removal(struct objects *s, struct bucket *b, const struct obj *old, uint64_t rev)
 {
-	CLEANUP(obj_unrefp) struct obj *last = server_last_state(old, rev);
+	CLEANUP(obj_unrefp) struct obj *last = objects_last_state(old, rev);
 
 	bucket_remove(b, last, rev, loop_mono_ms(s->loop));
 }
 
 static void other_changed(void *arg, const struct store_event *ev)
 {
-	struct apiserver *s = arg;
+	struct objects *s = arg;
 	CLEANUP(obj_unrefp) struct obj *o = NULL;
 	const struct obj *old;
 	const char *key;
 	struct bucket *b;
 	struct err e = { 0 };
 
-	if (shared_pki_take(s, ev->key, ev->value, ev->len))
+	if (s->ops->foreign(s->arg, ev->key, ev->value, ev->len))
 		return;
 	b = bucket_of_key(s, ev->key, &key);
 	if (!b) {
@@ -333,8 +333,8 @@ static void other_changed(void *arg, const struct store_event *ev)
 	} else if (old) {
 		publish_removal(s, b, old, ev->rev);
 	}
-	server_wake_waits(s);
-	server_after_change(s);
+	objects_wake_waits(s);
+	s->ops->changed(s->arg);
 }
 
 /* Everything anew: what is different is published as if it had just happened; clients begin again. */
@@ -349,7 +349,7 @@ struct reset {
 
 static void reset_row(void *arg, const struct store_row *r)
 {
-	struct apiserver *s = arg;
+	struct objects *s = arg;
 	const char *key;
 	struct bucket *b;
 	struct obj *o;
@@ -357,7 +357,7 @@ static void reset_row(void *arg, const struct store_row *r)
 
 	if (!s->reset)
 		s->reset = MEM_NEW(struct reset);
-	if (shared_pki_take(s, r->key, r->value, r->len) || !(b = bucket_of_key(s, r->key, &key)))
+	if (s->ops->foreign(s->arg, r->key, r->value, r->len) || !(b = bucket_of_key(s, r->key, &key)))
 		return;
 	o = object_of(r->value, r->len, r->rev, &e);
 	if (!o) {
@@ -386,7 +386,7 @@ static int by_revision(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void reset_removals(struct apiserver *s, struct bucket *b, uint64_t rev)
+static void reset_removals(struct objects *s, struct bucket *b, uint64_t rev)
 {
 	const struct obj *o;
 
@@ -402,12 +402,12 @@ static void reset_removals(struct apiserver *s, struct bucket *b, uint64_t rev)
 
 static void reset_over(void *arg)
 {
-	struct apiserver *s = arg;
+	struct objects *s = arg;
 	struct reset *r = s->reset ? s->reset : MEM_NEW(struct reset);
-	uint64_t rev = server_revision(s);
+	uint64_t rev = objects_revision(s);
 
 	s->reset = r;
-	server_watches_expire(s);
+	s->ops->renewed(s->arg);
 	if (r->n > 0)
 		qsort(r->rows, r->n, sizeof(*r->rows), by_bucket_and_key);
 	for (size_t i = 0; i < s->n_buckets; i++)
@@ -426,13 +426,59 @@ static void reset_over(void *arg)
 	free(r->rows);
 	free(r);
 	s->reset = NULL;
-	server_wake_waits(s);
-	server_after_change(s);
+	objects_wake_waits(s);
+	s->ops->changed(s->arg);
 }
 
-void server_follow(struct apiserver *s)
+void objects_follow(struct objects *s)
 {
 	static const struct store_follow_ops ops = { other_changed, reset_row, reset_over };
 
 	store_follow(s->store, &ops, s);
+}
+
+/* ---- life ---- */
+struct objects *objects_new(
+	struct loop *l, struct store *store, struct registry *g, const struct objects_ops *ops, void *arg)
+{
+	struct objects *s = MEM_NEW(struct objects);
+
+	*s = (struct objects){ .loop = l, .store = store, .registry = g, .ops = ops, .arg = arg };
+	return s;
+}
+
+void objects_free(struct objects *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_buckets; i++)
+		bucket_free(s->buckets[i]);
+	free(s->buckets);
+	objects_forget_pending(s);
+	free(s);
+}
+
+/* What every request looks at: rules, webhooks, namespaces. Their trees stay, if they are not too many. */
+static bool always_needed(const struct bucket *b)
+{
+	const char *storage = bucket_storage(b);
+
+	return bucket_len(b) < OBJECTS_COMPACT_FROM &&
+	       (str_starts(storage, "rbac.authorization.k8s.io/") ||
+		       str_starts(storage, "admissionregistration.k8s.io/") || str_eq(storage, "namespaces"));
+}
+
+bool objects_tidy(struct objects *s, int64_t now)
+{
+	bool again = false;
+
+	for (size_t i = 0; i < s->n_buckets; i++) {
+		struct bucket *b = s->buckets[i];
+
+		bucket_forget(b, now);
+		if (!always_needed(b))
+			bucket_compact(b); /* between two turns nobody holds a tree */
+		again |= bucket_change_at(b, BUCKET_HISTORY_MIN) != NULL;
+	}
+	return again;
 }

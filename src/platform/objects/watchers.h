@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/watchers.h - who watches a bucket, by what of it they look at: a change is told to those whose scope its
+/* platform/objects/watchers.h - who watches a bucket, by what of it they look at: a change is told to those whose scope its
  * key is in, and costs nothing for the others, however many they are. For bucket.c. */
 #pragma once
 
-#include "platform/apiserver/bucket.h"
+#include "platform/objects/bucket.h"
 
 struct watchers;
 struct watchers *watchers_new(void);

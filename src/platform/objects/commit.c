@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of a write into the store and back: queued with its revision, seen by later writes at once, by readers and watchers
  * only when it is durable. */
-#include "platform/apiserver/server.h"
+#include "platform/objects/objects_impl.h"
 
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/codec/value.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 struct commit {
-	struct apiserver *s;
+	struct objects *s;
 	struct bucket *bucket;
 	struct obj *obj; /* in a shared store without a revision until it is acknowledged */
 	bool removal;
@@ -26,7 +27,7 @@ struct commit {
 #define TOKEN (1ULL << 63)
 
 /* Members in the order apiVersion, kind, metadata, rest. */
-void server_normalize(struct json_doc *d)
+void objects_normalize(struct json_doc *d)
 {
 	static const char *const first[] = { "apiVersion", "kind", "metadata" };
 	struct json *root = json_root(d), *ordered;
@@ -54,12 +55,10 @@ void server_normalize(struct json_doc *d)
 	json_set_root(d, ordered);
 }
 
-static void wake_key(struct apiserver *s, const struct bucket *b, const char *key);
-
 /* Known to everybody from here on; or refused. */
 static void commit_end(struct commit *c, uint64_t rev, const struct err *e)
 {
-	struct apiserver *s = c->s;
+	struct objects *s = c->s;
 	int64_t now = loop_mono_ms(s->loop);
 
 	s->commits--;
@@ -73,9 +72,9 @@ static void commit_end(struct commit *c, uint64_t rev, const struct err *e)
 	else if (e && !(e->code == ERR_CONFLICT && store_shared(s->store))) /* another server was faster */
 		log_error("apiserver: %s '%s': %s", bucket_storage(c->bucket), obj_key(c->obj), e->msg);
 	if (!e)
-		server_wake_waits(s);
-	server_after_change(s);
-	if (bucket_len(c->bucket) >= SERVER_COMPACT_FROM)
+		objects_wake_waits(s);
+	s->ops->changed(s->arg);
+	if (bucket_len(c->bucket) >= OBJECTS_COMPACT_FROM)
 		obj_compact(c->obj);
 }
 
@@ -94,7 +93,7 @@ static void commit_write(struct commit *c, uint64_t expect, store_done_fn *done)
 	const char *text;
 	size_t len;
 
-	server_store_key(c->bucket, obj_key(c->obj), &key);
+	objects_store_key(c->bucket, obj_key(c->obj), &key);
 	if (!c->removal) {
 		text = obj_text(c->obj, &len);
 		value_without_rv(text, len, &value);
@@ -116,7 +115,7 @@ static struct obj *with_revision(const struct commit *c, uint64_t rev)
 	size_t len;
 
 	if (c->removal)
-		return server_last_state(c->obj, rev);
+		return objects_last_state(c->obj, rev);
 	old = obj_text(c->obj, &len);
 	value_without_rv(old, len, &bare);
 	value_with_rv(bare.data, bare.len, rev, &text);
@@ -143,7 +142,7 @@ static void shared_done(void *arg, uint64_t rev, const struct err *e)
 {
 	struct commit *c = arg, *lost, *follower;
 	CLEANUP(mem_freep) char *key = mem_strdup(obj_key(c->obj));
-	struct apiserver *s = c->s;
+	struct objects *s = c->s;
 	struct err conflict = { 0 };
 
 	*c->prev = c->next;
@@ -158,7 +157,7 @@ static void shared_done(void *arg, uint64_t rev, const struct err *e)
 	follower = c->follower;
 	lost = release_follower(c, rev, e != NULL);
 	commit_end(c, rev, e);
-	wake_key(s, c->bucket, key);
+	objects_wake_key(s, c->bucket, key);
 	if (lost) {
 		err_set(&conflict, ERR_CONFLICT, "what the write builds on was refused");
 		shared_done(lost, 0, &conflict);
@@ -169,7 +168,7 @@ static void shared_done(void *arg, uint64_t rev, const struct err *e)
 	free(c);
 }
 
-void server_forget_pending(struct apiserver *s)
+void objects_forget_pending(struct objects *s)
 {
 	while (s->pending) {
 		struct commit *c = s->pending;
@@ -204,7 +203,7 @@ static void shared_start(struct commit *c)
 		commit_write(c, c->expect, shared_done);
 }
 
-static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, bool removal, uint64_t rev,
+static void commit_start(struct objects *s, struct bucket *b, struct obj *o, bool removal, uint64_t rev,
 	uint64_t expect, commit_fn *done, void *arg)
 {
 	struct commit *c = MEM_NEW(struct commit);
@@ -220,7 +219,7 @@ static void commit_start(struct apiserver *s, struct bucket *b, struct obj *o, b
 		commit_write(c, expect, commit_done);
 }
 
-void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, uint64_t expect,
+void objects_put(struct objects *s, struct bucket *b, struct json_doc *draft, uint64_t expect,
 	commit_fn *done, void *arg)
 {
 	uint64_t rev = store_next(s->store);
@@ -230,30 +229,30 @@ void server_put(struct apiserver *s, struct bucket *b, struct json_doc *draft, u
 			"%llu", (unsigned long long)rev);
 	else
 		json_remove(json_need_obj(draft, json_root(draft), "metadata"), "resourceVersion");
-	server_normalize(draft);
+	objects_normalize(draft);
 	commit_start(s, b, obj_from_doc(draft), false, rev, expect, done, arg);
 }
 
-void server_remove(struct apiserver *s, struct bucket *b, const struct obj *old, commit_fn *done, void *arg)
+void objects_remove(struct objects *s, struct bucket *b, const struct obj *old, commit_fn *done, void *arg)
 {
 	uint64_t rev = store_next(s->store), expect;
 
 	if (bucket_latest(b, obj_key(old), &expect) != old)
 		expect = obj_rv(old);
-	commit_start(s, b, rev ? server_last_state(old, rev) : obj_ref(old), true, rev, expect, done, arg);
+	commit_start(s, b, rev ? objects_last_state(old, rev) : obj_ref(old), true, rev, expect, done, arg);
 }
 
-const struct obj *server_env_get(
+const struct obj *objects_env_get(
 	const struct write_env *env, const char *group, const char *plural, const char *key)
 {
-	struct apiserver *s = env->arg;
+	struct objects *s = env->arg;
 	struct resource *res = registry_storage(s->registry, group, plural);
 	uint64_t rev;
 
-	return res ? bucket_latest(server_bucket_of(s, res), key, &rev) : NULL;
+	return res ? bucket_latest(objects_bucket_of(s, res), key, &rev) : NULL;
 }
 
-void server_make(struct apiserver *s, const char *group, const char *plural, struct json_doc *doc)
+void objects_make(struct objects *s, const char *group, const char *plural, struct json_doc *doc)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = doc;
 	CLEANUP(json_doc_freep)
@@ -266,7 +265,7 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	uint64_t rev;
 	CLEANUP(mem_freep) char *key = NULL;
 	struct write_env env = {
-		.now_ms = loop_wall_ms(s->loop), .sub = "", .get = server_env_get, .arg = s
+		.now_ms = loop_wall_ms(s->loop), .sub = "", .get = objects_env_get, .arg = s
 	};
 	struct create_in in = { .ns = json_get_str(meta, "namespace"),
 		.uid = uid,
@@ -275,7 +274,7 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 
 	MUST(res);
 	key = kind_key(in.ns, json_get_str(meta, "name"));
-	if (bucket_latest(server_bucket_of(s, res), key, &rev))
+	if (bucket_latest(objects_bucket_of(s, res), key, &rev))
 		return;
 	crypto_uuid(uid);
 	status = json_doc_from(json_get(json_root(d), "status"));
@@ -288,143 +287,7 @@ void server_make(struct apiserver *s, const char *group, const char *plural, str
 	} else {
 		if (json_len(json_root(status)) > 0)
 			json_set_copy(d, json_root(d), "status", json_root(status));
-		server_put(s, server_bucket_of(s, res), TAKE(d), 0, NULL, NULL);
+		objects_put(s, objects_bucket_of(s, res), TAKE(d), 0, NULL, NULL);
 	}
 	causes_done(&c);
-}
-
-/* ---- waiting for a revision, for a key, for what others have written ---- */
-struct rev_wait {
-	struct apiserver *s;
-	uint64_t rev;
-	struct bucket *bucket; /* with key */
-	char *key;
-	struct store_wait *sync;
-	rev_wait_fn *fn;
-	void *arg;
-	struct loop_timer *timer;
-	struct rev_wait *next;
-};
-
-static void wait_unlink(struct rev_wait *w)
-{
-	struct rev_wait **p = &w->s->waits;
-
-	while (*p && *p != w)
-		p = &(*p)->next;
-	if (*p)
-		*p = w->next;
-	loop_timer_free(w->timer);
-	store_sync_cancel(w->s->store, w->sync);
-	free(w->key);
-}
-
-static void wait_end(struct rev_wait *w, bool reached)
-{
-	rev_wait_fn *fn = w->fn;
-	void *arg = w->arg;
-
-	wait_unlink(w);
-	free(w);
-	fn(arg, reached);
-}
-
-static void wait_timed_out(void *arg)
-{
-	wait_end(arg, false);
-}
-
-struct rev_wait *server_wait_revision(struct apiserver *s, uint64_t rev, rev_wait_fn *fn, void *arg)
-{
-	struct rev_wait *w = MEM_NEW(struct rev_wait);
-
-	*w = (struct rev_wait){ .s = s, .rev = rev, .fn = fn, .arg = arg, .next = s->waits };
-	w->timer = loop_timer_new(s->loop, wait_timed_out, w);
-	loop_timer_set(w->timer, REVISION_WAIT_MS);
-	s->waits = w;
-	return w;
-}
-
-void server_wait_cancel(struct rev_wait *w)
-{
-	if (!w)
-		return;
-	wait_unlink(w);
-	free(w);
-}
-
-void server_wake_waits(struct apiserver *s)
-{
-	struct rev_wait *w = s->waits, *next;
-
-	for (; w; w = next) {
-		next = w->next;
-		if (w->rev && w->rev <= server_revision(s))
-			wait_end(w, true);
-	}
-}
-
-bool server_pending(const struct apiserver *s, const struct bucket *b, const char *key)
-{
-	return s->pending && bucket_is_queued(b, key);
-}
-
-struct rev_wait *server_wait_key(
-	struct apiserver *s, struct bucket *b, const char *key, rev_wait_fn *fn, void *arg)
-{
-	struct rev_wait *w = MEM_NEW(struct rev_wait);
-
-	*w = (struct rev_wait){
-		.s = s, .bucket = b, .key = mem_strdup(key), .fn = fn, .arg = arg, .next = s->waits
-	};
-	s->waits = w;
-	return w;
-}
-
-struct rev_wait *server_wait_pause(struct apiserver *s, int64_t ms, rev_wait_fn *fn, void *arg)
-{
-	struct rev_wait *w = MEM_NEW(struct rev_wait);
-
-	*w = (struct rev_wait){ .s = s, .fn = fn, .arg = arg, .next = s->waits };
-	w->timer = loop_timer_new(s->loop, wait_timed_out, w);
-	loop_timer_set(w->timer, ms);
-	s->waits = w;
-	return w;
-}
-
-/* One at a time: it may begin the key's next write, for which the others wait again. */
-static void wake_key(struct apiserver *s, const struct bucket *b, const char *key)
-{
-	struct rev_wait *w, *oldest;
-
-	while (!server_pending(s, b, key)) {
-		oldest = NULL;
-		for (w = s->waits; w; w = w->next)
-			if (w->bucket == b && str_eq(w->key, key))
-				oldest = w;
-		if (!oldest)
-			return;
-		wait_end(oldest, true);
-	}
-}
-
-static void synced(void *arg, const struct err *e)
-{
-	struct rev_wait *w = arg;
-
-	w->sync = NULL;
-	wait_end(w, !e);
-}
-
-struct rev_wait *server_wait_sync(struct apiserver *s, rev_wait_fn *fn, void *arg)
-{
-	struct rev_wait *w;
-
-	if (!store_shared(s->store))
-		return NULL;
-	w = MEM_NEW(struct rev_wait);
-	*w = (struct rev_wait){ .s = s, .fn = fn, .arg = arg, .next = s->waits };
-	s->waits = w;
-	w->sync = store_sync(s->store, synced, w);
-	return w;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/bucket.h - all objects of one resource in memory: an ordered map of shared objects, what is
+/* platform/objects/bucket.h - all objects of one resource in memory: an ordered map of shared objects, what is
  * queued to be written, the recent history, and the watchers (kubernetes-api.md 7.1). Reads never touch the
  * store.
  *

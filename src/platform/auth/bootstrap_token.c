@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bootstrap tokens: "id.secret", kept in a Secret of kube-system, for hosts that join (kubernetes-api.md 5.3). */
-#include "platform/apiserver/auth.h"
+#include "platform/auth/auth.h"
 
 #include "base/mem.h"
 #include "base/time.h"
@@ -69,17 +69,17 @@ static void add_groups(const struct obj *secret, struct user *u)
 	strv_add(&u->groups, GROUP_AUTHENTICATED);
 }
 
-int bootstrap_token_check(struct apiserver *s, const char *token, struct user *ret, struct err *e)
+int bootstrap_token_check(struct auth *auth, const char *token, struct user *ret, struct err *e)
 {
 	CLEANUP(mem_freep) char *id = mem_strndup(token, ID_LEN);
 	CLEANUP(mem_freep) char *key = str_printf("kube-system/bootstrap-token-%s", id);
-	const struct obj *secret = server_get(s, "secrets", key);
+	const struct obj *secret = objects_get(auth->objects, "secrets", key);
 
 	if (!secret || obj_deleting(secret) ||
 		!str_eq(json_get_str(obj_json(secret), "type"), "bootstrap.kubernetes.io/token") ||
 		!datum_is(secret, "token-id", id) || !datum_is(secret, "token-secret", token + ID_LEN + 1) ||
 		!datum_is(secret, "usage-bootstrap-authentication", "true") ||
-		expired(secret, loop_wall_ms(s->loop)))
+		expired(secret, loop_wall_ms(auth->objects->loop)))
 		return err_set(e, ERR_UNAUTHORIZED, "bootstrap token '%s' is not valid", id);
 	ret->name = str_printf("system:bootstrap:%s", id);
 	add_groups(secret, ret);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/bucket.h"
+#include "platform/objects/bucket.h"
 
 #include "base/mem.h"
-#include "platform/apiserver/watchers.h"
+#include "platform/objects/watchers.h"
 #include "store/revs.h"
 
 #include <string.h>

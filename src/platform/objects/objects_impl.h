@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* platform/objects/objects_impl.h - between objects.c, commit.c and waits.c. */
+#pragma once
+
+#include "platform/objects/objects.h"
+
+void objects_store_key(const struct bucket *b, const char *key, struct str *out);
+void objects_forget_pending(struct objects *s); /* writes that were never answered; frees them, at the end */
+void objects_wake_waits(struct objects *s);     /* a revision has been reached */
+/* A write of the key is settled: one of those that wait for it goes on. */
+void objects_wake_key(struct objects *s, const struct bucket *b, const char *key);
