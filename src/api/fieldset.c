@@ -210,9 +210,9 @@ struct json *fset_to_json(struct json_doc *d, const struct fset *s)
 	struct json *o = json_new_obj(d);
 
 	if (s->member && s->n)
-		json_set(d, o, ".", json_new_obj(d));
+		json_add(d, o, ".", json_new_obj(d));
 	for (size_t i = 0; i < s->n; i++)
-		json_set(d, o, s->kids[i].key, fset_to_json(d, &s->kids[i]));
+		json_add(d, o, s->kids[i].key, fset_to_json(d, &s->kids[i]));
 	return o;
 }
 

@@ -8,10 +8,14 @@
 
 const char *kind_api_version(const struct kind *k, char buf[KIND_API_VERSION_MAX])
 {
-	if (str_empty(k->group))
-		snprintf(buf, KIND_API_VERSION_MAX, "%s", k->version);
-	else
-		snprintf(buf, KIND_API_VERSION_MAX, "%s/%s", k->group, k->version);
+	size_t group = str_empty(k->group) ? 0 : strlen(k->group), at = 0;
+
+	if (group > 0 && group + 1 < KIND_API_VERSION_MAX) {
+		memcpy(buf, k->group, group);
+		buf[group] = '/';
+		at = group + 1;
+	}
+	str_copy(buf + at, KIND_API_VERSION_MAX - at, k->version);
 	return buf;
 }
 
@@ -76,9 +80,15 @@ bool kind_is(const struct kind *a, const struct kind *b)
 
 char *kind_key(const char *ns, const char *name)
 {
+	struct str key = { 0 };
+
 	if (str_empty(ns))
 		return mem_strdup(name);
-	return str_printf("%s/%s", ns, name);
+	str_reserve(&key, strlen(ns) + strlen(name) + 1);
+	str_add(&key, ns);
+	str_addc(&key, '/');
+	str_add(&key, name);
+	return str_take(&key);
 }
 
 void kind_key_split(const char *key, char **ret_ns, char **ret_name)

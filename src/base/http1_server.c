@@ -323,8 +323,11 @@ static void add_head(const struct http_req *r, struct str *out, int status, cons
 	str_addf(out, "HTTP/1.1 %d %s\r\n", status, status_reason(status));
 	if (r->extra.len)
 		str_addn(out, r->extra.data, r->extra.len);
-	if (type)
-		str_addf(out, "Content-Type: %s\r\n", type);
+	if (type) {
+		str_add(out, "Content-Type: ");
+		str_add(out, type);
+		str_add(out, "\r\n");
+	}
 	if (gzip)
 		str_add(out, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
 }

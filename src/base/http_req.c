@@ -323,7 +323,8 @@ void http_req_add_header(struct http_req *r, const char *name, const char *value
 	MUST(http_is_token(name));
 	r->extra_type |= strcasecmp(name, "Content-Type") == 0;
 	r->extra_encoding |= strcasecmp(name, "Content-Encoding") == 0;
-	str_addf(&r->extra, "%s: ", name);
+	str_add(&r->extra, name);
+	str_add(&r->extra, ": ");
 	/* values come from objects, so from users: no line of theirs becomes a header */
 	for (; *value; value++)
 		str_addc(&r->extra, (unsigned char)*value < 0x20 || *value == 0x7f ? ' ' : *value);

@@ -103,6 +103,8 @@ struct json *json_copy(struct json_doc *d, const struct json *v); /* deep; NULL 
 
 /* ---- changing: set replaces in place or appends; v must be fresh: made by d, and in no container (new, or removed
  * or replaced again). Putting a value into two places, or the wrong type of container, is a bug and aborts. ---- */
+/* As json_set(), of a key that obj surely has not: it is not looked for. */
+void json_add(struct json_doc *d, struct json *obj, const char *key, struct json *v);
 void json_set(struct json_doc *d, struct json *obj, const char *key, struct json *v);
 void json_setn(struct json_doc *d, struct json *obj, const char *key, size_t len, struct json *v);
 void json_set_str(struct json_doc *d, struct json *obj, const char *key, const char *s); /* NULL removes */

@@ -283,6 +283,12 @@ void json_set(struct json_doc *d, struct json *obj, const char *key, struct json
 	set_member(d, obj, key, strlen(key), v);
 }
 
+void json_add(struct json_doc *d, struct json *obj, const char *key, struct json *v)
+{
+	MUST(json_is_obj(obj) && v && !mut_of(v)->next);
+	link_member(mut_of(obj), new_str(d, key, strlen(key)), mut_of(v));
+}
+
 void json_setn(struct json_doc *d, struct json *obj, const char *key, size_t len, struct json *v)
 {
 	set_member(d, obj, key, len, v);

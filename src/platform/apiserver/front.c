@@ -85,22 +85,20 @@ static void visit_go(struct flow_entry *turn)
 {
 	struct visit *v = CONTAINER_OF(turn, struct visit, turn);
 	struct request *r = v->r;
-	struct reqinfo i = { 0 };
+	const struct reqinfo *i = request_info(r);
 	struct err e = { 0 };
 	size_t len;
 
 	request_body(r, &len);
 	request_on_abort(r, NULL, NULL);
-	reqinfo_read(r, &i);
-	if (!may(v, &i, &e)) {
-		fail_forbidden(r, &i, &e);
+	if (!may(v, i, &e)) {
+		fail_forbidden(r, i, &e);
 	} else if (len > BODY_MAX) {
 		err_set(&e, ERR_TOO_LARGE, "Request entity too large: limit is %d", BODY_MAX);
 		request_fail(r, &e, NULL, NULL, NULL);
 	} else {
-		server_route(v->s, r, &i);
+		server_route(v->s, r, i);
 	}
-	reqinfo_done(&i);
 }
 
 static void visit_refused(struct flow_entry *turn)
@@ -138,17 +136,16 @@ static bool takes_turns(const struct request *r)
 
 static void visit_enter(struct visit *v)
 {
-	struct reqinfo i = { 0 };
+	const struct reqinfo *i = request_info(v->r);
 	struct err e = { 0 };
 
 	v->note = audit_begin(v->s->audit, v->r);
 	request_set_audit(v->r, v->note);
-	reqinfo_read(v->r, &i);
-	request_set_label(v->r, i.verb, "");
+	request_set_label(v->r, i->verb, "");
 	if (impersonate(v->s->auth, v->r, &e) < 0) {
 		audit_annotate(v->note, "authorization.k8s.io/decision", "forbid");
-		fail_forbidden(v->r, &i, &e);
-	} else if (takes_turns(v->r) && deadline_begin(v->s, &v->due, v->r, &i, &e) < 0) {
+		fail_forbidden(v->r, i, &e);
+	} else if (takes_turns(v->r) && deadline_begin(v->s, &v->due, v->r, i, &e) < 0) {
 		request_fail(v->r, &e, NULL, NULL, NULL);
 	} else if (takes_turns(v->r)) {
 		request_on_abort(v->r, visit_left, v);
@@ -156,7 +153,6 @@ static void visit_enter(struct visit *v)
 	} else {
 		visit_go(&v->turn);
 	}
-	reqinfo_done(&i);
 }
 
 static void visit_begin(struct visit *v);

@@ -267,19 +267,16 @@ static void fresh_now(void *arg, bool reached)
 	struct fresh *f = arg;
 	struct apiserver *s = f->s;
 	struct request *r = f->r;
-	struct reqinfo i = { 0 };
 	struct err e = { 0 };
 
 	free(f);
 	request_on_abort(r, NULL, NULL);
-	reqinfo_read(r, &i);
 	if (reached) {
-		route(s, r, &i);
+		route(s, r, request_info(r));
 	} else {
 		err_set(&e, ERR_TIMEOUT, "the store does not tell its newest state");
 		request_fail(r, &e, NULL, NULL, NULL);
 	}
-	reqinfo_done(&i);
 }
 
 /* Ordinary writes find out by themselves. */

@@ -17,6 +17,7 @@
 /* Series are bounded: labels are names of what is served, never of what somebody asked for. */
 #define SERIES_MAX 4000
 #define CODES_MAX 24
+#define LABELS_USUAL 256 /* bytes: for one allocation, no limit */
 static const int64_t bounds_ms[] = { 5, 25, 50, 100, 200, 400, 600, 800, 1000, 1250, 1500, 2000, 3000, 4000,
 	5000, 6000, 8000, 10000, 15000, 20000, 30000, 45000, 60000 };
 
@@ -104,28 +105,38 @@ static const char *verb_label(const struct request *r, const struct reqinfo *i)
 	return "other";
 }
 
-/* What is not served has no labels of its own, however it is called. */
-static void add_labels(const struct apiserver *s, const struct request *r, struct str *out)
+/* For each request: without printf. */
+static void add_label(struct str *out, const char *name, const char *value)
 {
-	struct reqinfo i = { 0 };
+	str_addc(out, ',');
+	str_add(out, name);
+	str_add(out, "=\"");
+	str_add(out, value);
+	str_addc(out, '"');
+}
+
+/* What is not served has no labels of its own, however it is called. */
+static void add_labels(const struct apiserver *s, struct request *r, struct str *out)
+{
+	const struct reqinfo *i = request_info(r);
 	const struct resource *res = NULL;
 	const char *sub = "", *scope = "", *dry = request_query(r, "dryRun");
 
-	reqinfo_read(r, &i);
-	if (i.resource_request && *request_label_resource(r))
-		res = registry_find(s->objects->registry, i.group, i.version, i.plural);
+	if (i->resource_request && *request_label_resource(r))
+		res = registry_find(s->objects->registry, i->group, i->version, i->plural);
 	if (res) {
-		scope = i.name ? "resource" : i.ns ? "namespace" : "cluster";
-		if (i.sub && resource_sub(res, i.sub))
-			sub = i.sub;
+		scope = i->name ? "resource" : i->ns ? "namespace" : "cluster";
+		if (i->sub && resource_sub(res, i->sub))
+			sub = i->sub;
 	}
-	str_addf(out,
-		"component=\"apiserver\",dry_run=\"%s\",group=\"%s\",resource=\"%s\",scope=\"%s\","
-		"subresource=\"%s\","
-		"verb=\"%s\",version=\"%s\"",
-		res && str_eq(dry, "All") ? "All" : "", res ? res->kind->group : "",
-		res ? res->kind->plural : "", scope, sub, verb_label(r, &i), res ? res->kind->version : "");
-	reqinfo_done(&i);
+	str_add(out, "component=\"apiserver\"");
+	add_label(out, "dry_run", res && str_eq(dry, "All") ? "All" : "");
+	add_label(out, "group", res ? res->kind->group : "");
+	add_label(out, "resource", res ? res->kind->plural : "");
+	add_label(out, "scope", scope);
+	add_label(out, "subresource", sub);
+	add_label(out, "verb", verb_label(r, i));
+	add_label(out, "version", res ? res->kind->version : "");
 }
 
 void metrics_count(void *server, struct request *r, int status)
@@ -135,6 +146,7 @@ void metrics_count(void *server, struct request *r, int status)
 	struct series *c;
 	int64_t ms = loop_mono_ms(s->loop) - request_started_ms(r);
 
+	str_reserve(&labels, LABELS_USUAL);
 	add_labels(s, r, &labels);
 	c = series_of(s->metrics, labels.data);
 	if (!c)

@@ -705,8 +705,7 @@ static int commit_create(struct op *op)
 
 	if (objects_pending(op->s->objects, bucket_of(op), key))
 		return wait_for_key(op, key);
-	if (there && op->kind == OP_CREATE && !str_empty(json_get_str(meta, "generateName")) &&
-		str_empty(json_at_str(json_root(op->input), "/metadata/name")) &&
+	if (there && op->kind == OP_CREATE && !str_empty(json_get_str(meta, "generateName")) && !op->named &&
 		++op->name_tries < GENERATE_NAME_TRIES_MAX)
 		return again(op);
 	if (there && op->kind == OP_CREATE)

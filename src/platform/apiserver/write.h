@@ -30,7 +30,8 @@ struct op {
 	enum field_validation validation;
 	char *manager;
 	enum op_patch patch;
-	struct json_doc *input; /* body of the request, kept for another try; patches and DeleteOptions too */
+	struct json_doc *
+		input; /* body of the request; patches and DeleteOptions too. NULL once it became the draft */
 	/* now */
 	unsigned stage, tries, name_tries;
 	struct obj *old;   /* what it builds on; NULL: create */
@@ -41,6 +42,7 @@ struct op {
 	struct json_doc *draft;
 	enum delete_outcome outcome; /* deletes, and updates that empty the finalizers (DELETE_NOW) */
 	bool same, created, warned, unconditional;
+	bool named; /* by who creates it, not by generateName */
 	struct admission *admission;
 	struct rev_wait *wait;
 	struct quota_hold *hold;      /* quota.h */

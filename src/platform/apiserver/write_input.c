@@ -439,6 +439,19 @@ static int draft_of_patch(struct op *op)
 	return op_prune(op, op->draft, NULL);
 }
 
+/* Hooks of built-in kinds look at what the client sent. Of all others the body itself becomes the draft, and the rare second try
+ * reads it again. */
+static int draft_of_body(struct op *op)
+{
+	if (!op->input && !op->r)
+		return err_set(&op->err, ERR_UNAVAILABLE, "the client left before another try");
+	if (!op->input && op_read_body(op) < 0)
+		return -1;
+	op->named = !str_empty(json_at_str(json_root(op->input), "/metadata/name"));
+	op->draft = op->res->origin == ORIGIN_CRD ? TAKE(op->input) : json_doc_from(json_root(op->input));
+	return 0;
+}
+
 int op_make_draft(struct op *op)
 {
 	int ret;
@@ -452,8 +465,7 @@ int op_make_draft(struct op *op)
 	} else if (str_eq(op->sub, "scale")) {
 		ret = scale_into(op, json_root(op->input));
 	} else {
-		op->draft = json_doc_from(json_root(op->input));
-		ret = 0;
+		ret = draft_of_body(op);
 	}
 	if (ret < 0)
 		return -1;

@@ -262,10 +262,25 @@ static void gvs_sort(struct registry *g)
 		}
 }
 
+static uint32_t gv_hash(const char *group, const char *version)
+{
+	uint32_t h = 2166136261u;
+
+	for (const char *p = group ? group : ""; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	h *= 16777619u;
+	for (const char *p = version ? version : ""; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return h;
+}
+
 static struct group_version *gv_find(const struct registry *g, const char *group, const char *version)
 {
+	uint32_t hash = gv_hash(group, version);
+
 	for (size_t i = 0; i < g->n_gvs; i++)
-		if (str_eq(g->gvs[i]->version, version) && str_eq(g->gvs[i]->group, group))
+		if (g->gvs[i]->hash == hash && str_eq(g->gvs[i]->version, version) &&
+			str_eq(g->gvs[i]->group, group))
 			return g->gvs[i];
 	return NULL;
 }
@@ -284,6 +299,7 @@ struct group_version *registry_need_gv(struct registry *g, const char *group, co
 	gv = MEM_NEW(struct group_version);
 	gv->group = mem_strdup(group);
 	gv->version = mem_strdup(version);
+	gv->hash = gv_hash(group, version);
 	gv->available = true;
 	gv->group_priority = str_empty(group) ? 18000 : 1000;
 	gv->version_priority = str_empty(group) ? 1 : 100;

@@ -141,6 +141,7 @@ const struct column *resource_columns(struct resource *r, struct jsonpath *const
 /* A served group version, local or behind an APIService. */
 struct group_version {
 	char *group, *version;
+	uint32_t hash;                        /* of both */
 	int group_priority, version_priority; /* higher first */
 	bool remote, available;               /* available is always true of local ones */
 	const struct obj *remote_resources; /* remote: the backend's APIResourceList as last seen, or NULL */

@@ -89,7 +89,10 @@ uint64_t objects_revision(const struct objects *s)
 /* ---- keys of the store ---- */
 void objects_store_key(const struct bucket *b, const char *key, struct str *out)
 {
-	str_addf(out, KEY_PREFIX "%s/%s", bucket_storage(b), key);
+	str_add(out, KEY_PREFIX);
+	str_add(out, bucket_storage(b));
+	str_addc(out, '/');
+	str_add(out, key);
 }
 
 /* A bucket is named "plural" or "group/plural" (custom resources always the latter, their groups have a dot). */

@@ -195,29 +195,28 @@ static void set_agent(struct json_doc *d, struct json *o, const struct request *
 		json_set(d, o, "userAgent", json_new_strn(d, agent, strnlen(agent, AUDIT_USER_AGENT_MAX)));
 }
 
-void audit_write(
-	struct audit *a, struct audit_note *n, const struct request *r, enum audit_stage stage, int status)
+void audit_write(struct audit *a, struct audit_note *n, struct request *r, enum audit_stage stage, int status)
 {
 	CLEANUP(json_doc_freep)
 	struct json_doc *d = json_lit("{'kind':'Event','apiVersion':'audit.k8s.io/v1','level':'Metadata'}");
 	CLEANUP(str_done) struct str line = { 0 };
 	struct json *o = json_root(d);
 	char text[TIME_TEXT_MAX];
-	struct reqinfo i = { 0 };
+	const struct reqinfo *i;
 
 	if (!a || !n)
 		return;
-	reqinfo_read(r, &i);
+	i = request_info(r);
 	json_set_str(d, o, "auditID", n->id);
 	json_set_str(d, o, "stage", stage == AUDIT_STARTED ? "ResponseStarted" : "ResponseComplete");
 	json_set_str(d, o, "requestURI", request_raw_path(r));
-	json_set_str(d, o, "verb", i.verb);
+	json_set_str(d, o, "verb", i->verb);
 	set_user(d, o, "user", &n->as);
 	if (!str_eq(n->as.name, request_user(r)->name))
 		set_user(d, o, "impersonatedUser", request_user(r));
 	set_source(d, o, n->peer);
 	set_agent(d, o, r);
-	set_object(d, o, &i);
+	set_object(d, o, i);
 	if (status > 0)
 		json_set(d, json_need_obj(d, o, "responseStatus"), "code", json_new_i64(d, status));
 	json_set_str(d, o, "requestReceivedTimestamp", time_rfc3339_micro(n->received_ms, text));
@@ -225,7 +224,6 @@ void audit_write(
 	for (size_t k = 0; k + 1 < n->annotations.len; k += 2)
 		json_set_str(d, json_need_obj(d, o, "annotations"), n->annotations.items[k],
 			n->annotations.items[k + 1]);
-	reqinfo_done(&i);
 	json_write_to(o, &line);
 	str_addc(&line, '\n');
 	audit_line(a, &line);

@@ -29,4 +29,4 @@ void audit_annotate(struct audit_note *n, const char *key, const char *value);
 /* status 0: the client went away before. */
 enum audit_stage { AUDIT_STARTED, AUDIT_COMPLETE };
 void audit_write(
-	struct audit *a, struct audit_note *n, const struct request *r, enum audit_stage stage, int status);
+	struct audit *a, struct audit_note *n, struct request *r, enum audit_stage stage, int status);

@@ -14,32 +14,36 @@ bool query_true(const struct request *r, const char *name)
 	return v && !str_eq(v, "0") && strcasecmp(v, "false") != 0;
 }
 
-void reqinfo_done(struct reqinfo *i)
+/* What the texts of a reqinfo lie in: the path, and the path cut into its segments. */
+struct own {
+	struct reqinfo info;
+	char *name; /* from a selector */
+	char text[];
+};
+
+void reqinfo_free(struct reqinfo *i)
 {
-	free(i->path);
-	free(i->group);
-	free(i->version);
-	free(i->plural);
-	free(i->ns);
-	free(i->name);
-	free(i->sub);
-	free(i->sub_rest);
-	*i = (struct reqinfo){ 0 };
+	struct own *o = i ? CONTAINER_OF(i, struct own, info) : NULL;
+
+	if (!o)
+		return;
+	free(o->name);
+	free(o);
 }
 
-/* The next segment, or NULL at the end of the path. */
-static char *segment(const char **p)
+/* The next segment, cut off, or NULL at the end of the path. */
+static char *segment(char **p)
 {
-	size_t n;
 	char *s;
 
 	while (**p == '/')
 		(*p)++;
-	n = strcspn(*p, "/");
-	if (n == 0)
+	if (!**p)
 		return NULL;
-	s = mem_strndup(*p, n);
-	*p += n;
+	s = *p;
+	*p += strcspn(s, "/");
+	if (**p)
+		*(*p)++ = '\0';
 	return s;
 }
 
@@ -70,26 +74,32 @@ static const char *path_verb(const char *method)
 	return "";
 }
 
-static bool parse_resource(struct reqinfo *i, const char *p)
+/* namespaces/NS is an object; what follows is a namespaced resource but for its two subresources. */
+static bool ends_namespace(const char *p)
+{
+	static const char *const subs[] = { "status", "finalize" };
+	size_t n;
+
+	p += strspn(p, "/");
+	n = strcspn(p, "/");
+	for (size_t i = 0; i < ARRAY_LEN(subs); i++)
+		if (n == strlen(subs[i]) && memcmp(p, subs[i], n) == 0)
+			return true;
+	return n == 0;
+}
+
+/* p goes through the path that is cut; what follows the subresource is needed whole. */
+static bool parse_resource(struct reqinfo *i, char *p, const char *cut)
 {
 	i->plural = segment(&p);
 	if (!i->plural)
 		return false;
 	if (str_eq(i->plural, "namespaces")) {
-		char *ns = segment(&p);
-		const char *after = p;
-		char *next = ns ? segment(&p) : NULL;
-
-		/* namespaces/NS is an object; what follows is a namespaced resource but for its two subresources */
-		if (!next || str_eq(next, "status") || str_eq(next, "finalize")) {
-			free(next);
-			i->name = ns;
-			i->ns = ns ? mem_strdup(ns) : NULL;
-			p = after;
+		i->ns = segment(&p);
+		if (ends_namespace(p)) {
+			i->name = i->ns;
 		} else {
-			i->ns = ns;
-			free(i->plural);
-			i->plural = next;
+			i->plural = segment(&p);
 			i->name = segment(&p);
 		}
 	} else {
@@ -97,60 +107,65 @@ static bool parse_resource(struct reqinfo *i, const char *p)
 	}
 	if (i->name)
 		i->sub = segment(&p);
-	if (i->sub && p[0] == '/' && p[1])
-		i->sub_rest = mem_strdup(p);
+	if (i->sub && *p)
+		i->sub_rest = i->path + (p - cut) - 1;
 	return true;
 }
 
 /* What comes before the resource in the deprecated paths; no resource is called so. */
-static const char *skip_watch(struct reqinfo *i, const char *p)
+static char *skip_watch(struct reqinfo *i, char *p)
 {
-	i->old_watch = str_starts(p, "/watch/");
-	return i->old_watch ? p + 6 : p;
+	i->old_watch = str_starts(p, "watch/");
+	return i->old_watch ? p + strlen("watch") : p;
 }
 
-static bool parse_path(struct reqinfo *i, const char *path)
+static bool parse_path(struct reqinfo *i, char *cut)
 {
-	const char *p;
+	char *p;
 
-	if (str_starts(path, "/api/")) {
-		p = path + 4;
-		i->group = mem_strdup("");
-	} else if (str_starts(path, "/apis/")) {
-		p = path + 5;
+	if (str_starts(cut, "/api/")) {
+		p = cut + 4;
+		i->group = "";
+	} else if (str_starts(cut, "/apis/")) {
+		p = cut + 5;
 		i->group = segment(&p);
 	} else {
 		return false;
 	}
 	i->version = segment(&p);
-	return i->group && i->version && parse_resource(i, skip_watch(i, p));
+	return i->group && i->version && parse_resource(i, skip_watch(i, p), cut);
 }
 
 /* resourceNames rules match a list or watch of one name. */
-static void name_from_selector(const struct request *r, struct reqinfo *i)
+static char *name_from_selector(const struct request *r)
 {
 	const char *text = request_query(r, "fieldSelector");
 	CLEANUP(field_selector_freep) struct field_selector *s = NULL;
 	const char *name;
 
-	if (i->name || str_empty(text) || field_selector_parse(text, &s, NULL) < 0)
-		return;
+	if (str_empty(text) || field_selector_parse(text, &s, NULL) < 0)
+		return NULL;
 	name = field_selector_value(s, "metadata.name");
-	if (!str_empty(name))
-		i->name = mem_strdup(name);
+	return str_empty(name) ? NULL : mem_strdup(name);
 }
 
-void reqinfo_read(const struct request *r, struct reqinfo *ret)
+struct reqinfo *reqinfo_new(const struct request *r)
 {
-	struct reqinfo i = { .path = mem_strdup(request_path(r)) };
+	const char *path = request_path(r);
+	size_t size = strlen(path) + 1;
+	struct own *o = mem_zalloc(sizeof(*o) + 2 * size);
+	struct reqinfo *i = &o->info;
 
-	i.resource_request = parse_path(&i, i.path);
-	if (!i.resource_request) {
-		i.verb = path_verb(request_method(r));
-	} else {
-		i.verb = verb_of(r, &i);
-		if (str_eq(i.verb, "list") || str_eq(i.verb, "watch"))
-			name_from_selector(r, &i);
+	memcpy(o->text, path, size);
+	memcpy(o->text + size, path, size);
+	i->path = o->text;
+	i->resource_request = parse_path(i, o->text + size);
+	if (!i->resource_request) {
+		i->verb = path_verb(request_method(r));
+		return i;
 	}
-	*ret = i;
+	i->verb = verb_of(r, i);
+	if (!i->name && (str_eq(i->verb, "list") || str_eq(i->verb, "watch")))
+		i->name = o->name = name_from_selector(r);
+	return i;
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/ws.h"
 #include "platform/codec/codec.h"
+#include "platform/request/reqinfo.h"
 #include "platform/request/request_impl.h"
 
 #include <stdarg.h>
@@ -50,6 +51,7 @@ struct request {
 	int64_t started;
 	char *verb, *resource;
 	struct audit_note *audit;
+	struct reqinfo *info;
 };
 
 /* ---- life ---- */
@@ -96,6 +98,7 @@ static void request_free(void *arg)
 	user_done(&r->user);
 	free(r->verb);
 	free(r->resource);
+	reqinfo_free(r->info);
 	free(r);
 }
 
@@ -412,6 +415,13 @@ void request_set_label(struct request *r, const char *verb, const char *resource
 	free(r->resource);
 	r->verb = mem_strdup(verb);
 	r->resource = mem_strdup(resource);
+}
+
+const struct reqinfo *request_info(struct request *r)
+{
+	if (!r->info)
+		r->info = reqinfo_new(r);
+	return r->info;
 }
 
 void request_set_audit(struct request *r, struct audit_note *n)
