@@ -185,14 +185,13 @@ bool sqlite_vfs_wants_room(sqlite3 *db)
 void sqlite_vfs_make_room(sqlite3 *db)
 {
 	struct wal_file *w = wal_file_of(db);
-	CLEANUP(mem_freep) char *zeroes = NULL;
+	static const char zeroes[WAL_PIECE];
 
 	if (!w || !sqlite_vfs_wants_room(db))
 		return;
-	zeroes = mem_zalloc(WAL_AHEAD);
-	if (write_pieces(w, zeroes, WAL_AHEAD, w->size) != SQLITE_OK)
-		return;
-	w->size += WAL_AHEAD;
+	for (int done = 0; done < WAL_AHEAD; done += WAL_PIECE, w->size += WAL_PIECE)
+		if (write_pieces(w, zeroes, WAL_PIECE, w->size) != SQLITE_OK)
+			return;
 	w->real->pMethods->xSync(w->real, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/awake.h"
 #include "store/sqlite_log.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct store_sqlite {
 	int lock_fd;
 	struct sqlite_log *log; /* of whoever is busy */
 	struct sqlite_copier *copier;
+	struct awake *awake;
 	struct loop_timer *compact_timer, *turn;
 	uint64_t mark;     /* revision when the timer was set: everything up to it is old when it fires */
 	int64_t queued_ns; /* when the write that waits for its turn came */
@@ -342,6 +344,7 @@ static void sql_turn(void *arg)
 	s->busy = true;
 	ops = sql_take(s);
 	pthread_mutex_unlock(&s->lock);
+	awake_hold(s->awake);
 	began = sql_now_ns();
 	b = sql_run_batch(s, ops, &more);
 	pthread_mutex_lock(&s->lock);
@@ -456,6 +459,7 @@ static int sql_open_files(struct store_sqlite *s, struct err *e)
 
 static void sql_close(struct store_sqlite *s)
 {
+	awake_free(s->awake);
 	sqlite_copier_close(s->copier);
 	sqlite_log_close(s->log);
 	if (s->lock_fd >= 0)
@@ -508,6 +512,7 @@ struct store *store_sqlite_open(struct loop *l, const char *path, struct err *e)
 	pthread_cond_init(&s->copy, NULL);
 	s->compact_timer = loop_timer_new(l, sql_compact_due, s);
 	s->turn = loop_timer_new(l, sql_turn, s);
+	s->awake = awake_new();
 	if (sql_open_files(s, e) < 0) {
 		err_wrap(e, "store '%s'", path);
 		sql_close(s);
