@@ -7,7 +7,7 @@
 #   make test           every test there is; last line "N passed, N failed"
 #   make guest-image    build/guest: the bootable guest of demo and tests
 #   make bench          speed and memory, as ratios
-#   make soak           the outside tests over and over, SOAK_MINUTES long
+#   make soak           what is too long for make test (docs/testing.md)
 #   make fmt            clang-format over the C sources
 #   make install        under PREFIX (/usr/local), below DESTDIR if given
 #   make clean          removes build/
