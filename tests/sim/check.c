@@ -32,6 +32,71 @@ void check_pod_created(struct world *w, const struct json *pod)
 			world_broken(w, "pod %s is made while %s lives", meta_str(pod, "name"), obj_name(o));
 }
 
+/* ---- what happens to a guest is told, once (rollout.md 5.2) ---- */
+static const struct {
+	const char *reason, *condition; /* condition: of a failure */
+} stories[SIM_STORIES] = {
+	[STORY_CPUS] = { "CPUUpdated", NULL },
+	[STORY_MEMORY] = { "MemoryUpdated", NULL },
+	[STORY_CPUS_FAILED] = { "CPUUpdateFailed", COND_HOT_CPU },
+	[STORY_MEMORY_FAILED] = { "MemoryUpdateFailed", COND_HOT_MEMORY },
+};
+
+static int64_t cpus(const struct json *vmi)
+{
+	const struct json *t = json_at(vmi, "/status/currentCPUTopology");
+
+	return json_i64(json_get(t, "sockets")) * json_i64(json_get(t, "cores")) *
+	       json_i64(json_get(t, "threads"));
+}
+
+/* It has come to rest at something that was not there before. */
+static bool memory_is_new(const struct json *vmi, const struct json *old)
+{
+	int64_t current = vmi_guest_current(vmi), requested = vmi_guest_requested(vmi);
+
+	return current == requested && !vmi_cond_is(vmi, COND_HOT_MEMORY, "True") &&
+	       (current != vmi_guest_current(old) || requested != vmi_guest_requested(old));
+}
+
+void check_shown(struct world *w, const struct json *vmi, const struct json *old)
+{
+	if (vmi_phase(old) != VMI_RUNNING)
+		return;
+	w->shown[STORY_CPUS] += cpus(vmi) != cpus(old);
+	w->shown[STORY_MEMORY] += memory_is_new(vmi, old);
+}
+
+static void check_failures_shown(struct world *w, const struct json *vm, const struct json *old)
+{
+	const struct json *is = json_at(vm, "/status/conditions"), *was = json_at(old, "/status/conditions");
+
+	for (size_t i = 0; i < SIM_STORIES; i++)
+		w->shown[i] += stories[i].condition && cond_is(is, stories[i].condition, "False") &&
+			       !cond_is(was, stories[i].condition, "False");
+}
+
+void check_event_written(struct world *w, const struct json *event, const struct json *old)
+{
+	for (size_t i = 0; i < SIM_STORIES; i++)
+		if (str_eq(json_get_str(event, "reason"), stories[i].reason) &&
+			str_eq(json_at_str(event, "/involvedObject/kind"), "VirtualMachine"))
+			w->told[i] +=
+				(int)(json_i64(json_get(event, "count")) - json_i64(json_get(old, "count")));
+}
+
+/* A program that dies behind a write takes its event along. */
+static void check_stories(struct world *w)
+{
+	for (size_t i = 0; i < SIM_STORIES && !w->lossy; i++) {
+		bool died = stories[i].condition ? w->controller_died : w->handler_died;
+
+		if (w->told[i] > w->shown[i] || (w->told[i] < w->shown[i] && !died))
+			world_broken(
+				w, "%d times %s, told %d times", w->shown[i], stories[i].reason, w->told[i]);
+	}
+}
+
 /* True for as long as it is required, and since when does not change (decision 5, rollout.md 2.5). */
 void check_status_written(struct world *w, const struct json *vm, const struct json *old)
 {
@@ -41,6 +106,7 @@ void check_status_written(struct world *w, const struct json *vm, const struct j
 	if (was && is &&
 		!str_eq(json_get_str(was, "lastTransitionTime"), json_get_str(is, "lastTransitionTime")))
 		world_broken(w, "%s: RestartRequired has another time", meta_str(vm, "name"));
+	check_failures_shown(w, vm, old);
 }
 
 static void check_vm(struct world *w, const struct obj *o)
@@ -111,4 +177,5 @@ void check_settled(struct world *w)
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vm, i)); i++)
 		check_vm(w, o);
 	check_leftovers(w);
+	check_stories(w);
 }

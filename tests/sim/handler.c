@@ -392,6 +392,7 @@ void handler_kill(struct world *w)
 {
 	if (!w->handler)
 		return;
+	w->handler_died = true;
 	fake_api_disconnect(w->api, KV_VIRT_HANDLER);
 	controllers_free(TAKE(w->handler));
 	kube_client_free(TAKE(w->handler_client));

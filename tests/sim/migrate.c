@@ -120,14 +120,12 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 {
 	const char *node = target_of(w, obj_json(vmi));
 	struct json_doc *d;
-	struct json *root, *status, *memory;
-	char text[QUANTITY_TEXT_MAX];
+	struct json *root, *status;
 
 	put_target_pod(w, vmi, config, node);
 	d = obj_draft(vmi);
 	root = json_root(d);
 	status = json_get(root, "status");
-	memory = json_need_obj(d, status, "memory");
 	arrive_memory(w, vmi, g, config, d);
 	g->due_memory = 0;
 	g->link.facts.connected = false; /* another launcher */
@@ -138,7 +136,6 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	g->link.facts.nic = (struct guest_nic){ 0 };
 	sim_nics_forget(g);
 	sim_nics_new(w, g, root);
-	json_set_str(d, memory, "guestCurrent", quantity_bytes_text(g->memory, text));
 	meta_set_label(d, root, LABEL_NODE_NAME, node);
 	json_set_str(d, status, "nodeName", node);
 	json_put_str(d, root, "/status/migrationState/targetNode", node);

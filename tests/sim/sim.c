@@ -289,6 +289,7 @@ static struct fake_faults network(struct world *w, uint64_t seed)
 
 	if (world_chance(w, 300))
 		return f; /* sometimes only the timing is bad */
+	w->lossy = true;
 	f.fail_request = 30;
 	f.lose_answer = 20;
 	f.conflict = 30;

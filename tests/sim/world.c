@@ -54,6 +54,9 @@ static void trace_write(
 		: o  ? "write"
 		     : "delete",
 		k->plural, meta_str(o ? o : old, "name"), sub ? "/" : "", sub ? sub : "");
+	if (o && kind_is(k, &kind_event))
+		printf("#        %s: %s\n", json_str_or(json_get(o, "reason"), ""),
+			json_str_or(json_get(o, "message"), ""));
 	if (o && (kind_is(k, &kind_vm) || kind_is(k, &kind_vmi)))
 		printf("#        %s\n#        %s\n", spec, status);
 }
@@ -93,8 +96,12 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 	trace_write(w, k, sub, o, old);
 	if (o && old && kind_is(k, &kind_vm))
 		check_status_written(w, o, old);
-	if (o && old && kind_is(k, &kind_vmi))
+	if (o && old && kind_is(k, &kind_vmi)) {
 		check_vmi_written(w, o, old);
+		check_shown(w, o, old);
+	}
+	if (o && kind_is(k, &kind_event))
+		check_event_written(w, o, old);
 	if (w->die_in && !w->person_busy && !--w->die_in) {
 		w->dying = true;
 		loop_stop(w->loop);
@@ -123,6 +130,7 @@ void world_kill(struct world *w)
 {
 	if (!w->set)
 		return;
+	w->controller_died = true;
 	fake_api_disconnect(w->api, "virt-controller");
 	controllers_free(TAKE(w->set));
 	kube_client_free(TAKE(w->client));

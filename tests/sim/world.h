@@ -78,6 +78,9 @@ struct node_faults {
 	int lost; /* a launcher does not answer in time, and the guest takes nothing */
 };
 
+/* What is told by an event each time that it happens, check.c. */
+enum sim_story { STORY_CPUS, STORY_MEMORY, STORY_CPUS_FAILED, STORY_MEMORY_FAILED, SIM_STORIES };
+
 struct world {
 	struct loop *loop;
 	struct fake_api *api;
@@ -94,9 +97,12 @@ struct world {
 	size_t n_guests;
 	struct node_faults faults;
 	bool trace;
-	bool removable_cpus; /* as under KVM */
-	bool no_identity;    /* admission gives VMs no UUID of their own */
-	struct str broken;   /* invariants that did not hold */
+	bool removable_cpus;                       /* as under KVM */
+	bool no_identity;                          /* admission gives VMs no UUID of their own */
+	int shown[SIM_STORIES], told[SIM_STORIES]; /* by what is written; by events */
+	bool lossy;                                /* requests fail, answers are lost: events, too */
+	bool handler_died, controller_died;
+	struct str broken; /* invariants that did not hold */
 	int vmis_made, pods_made;
 	int n_uuids;
 	int64_t edited_ms; /* when a person was there last */
@@ -182,5 +188,7 @@ void check_vmi_written(struct world *w, const struct json *vmi, const struct jso
 void check_edits(struct world *w, const char *name, const struct json *vm, const struct json *vmi);
 /* check.c: what holds at every moment, and what holds when all is quiet */
 void check_status_written(struct world *w, const struct json *vm, const struct json *old);
+void check_shown(struct world *w, const struct json *vmi, const struct json *old);
+void check_event_written(struct world *w, const struct json *event, const struct json *old);
 void check_pod_created(struct world *w, const struct json *pod);
 void check_settled(struct world *w);

@@ -87,6 +87,13 @@ void guest_decide(const struct guest_view *v, struct plan *out);
 /* guest_status.c: brings status of the draft in line with the launcher's STATE. */
 void guest_status(const struct guest_view *v, struct json_doc *d, struct json *vmi);
 void guest_phase(const struct guest_view *v, struct json_doc *d, struct json *vmi, const char *phase);
+/* guest_tell.c: what the draft says of the guest and the instance did not say before; 0: nothing. Told on the VM, behind the
+ * write. */
+struct guest_news {
+	int64_t cpus, memory; /* vCPUs; bytes */
+};
+struct guest_news guest_news(const struct guest_view *v, const struct json *vmi);
+void guest_tell(const struct guest_view *v, const struct guest_news *n, struct plan *out);
 /* guest_memory.c: the change under way, if any. Changes the draft; what has to be done or told after it
  * was written goes to *ret. */
 struct guest_memory_step {

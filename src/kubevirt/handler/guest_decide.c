@@ -203,6 +203,7 @@ static void run(const struct guest_view *v, struct plan *out)
 	struct guest_later later = { 0 };
 	struct guest_cpus_step cpus = { 0 };
 	struct json_doc *d = obj_draft(v->vmi);
+	struct guest_news news = { 0 };
 	struct json *vmi = json_root(d);
 	bool written;
 
@@ -213,7 +214,10 @@ static void run(const struct guest_view *v, struct plan *out)
 		guest_memory(v, d, vmi, &step);
 	}
 	guest_volumes(v, d, vmi, &later);
+	if (!first)
+		news = guest_news(v, vmi);
 	written = plan_change(out, &kind_vmi, v->vmi, NULL, d);
+	guest_tell(v, &news, out);
 	if (first) {
 		plan_event(out, v->vmi, false, "Created", "VirtualMachineInstance defined.");
 		plan_event(out, v->vmi, false, "Started", "VirtualMachineInstance started.");

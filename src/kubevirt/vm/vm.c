@@ -244,17 +244,18 @@ static void decide_there(const struct vm_seen *s, struct plan *out)
 
 	plan_restart_events(s, &t, out);
 	plan_failed_start_event(s, &t, out);
-	vm_outcome_events(s, out);
 	vm_busy_event(s, &r, out);
 	/* A guest that waits for its memory need not wait for that to be written; the change of the instance wakes us again, with
 	 * more to write. */
 	live = t.act == ACT_KEEP && only_seen(s, &t) && (plan_live(s, &r, out) || in_transit(s));
 	if (t.act == ACT_START)
 		revision = vm_revision_render(s->vm, t.status);
-	if (live)
+	if (live) {
 		json_doc_free(t.doc);
-	else
+	} else {
 		plan_change(out, &kind_vm, s->vm, "status", t.doc);
+		vm_failure_events(s, out);
+	}
 	if (t.act == ACT_STOP)
 		plan_stop(s, out);
 	else if (t.act == ACT_START)

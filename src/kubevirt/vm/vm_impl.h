@@ -159,8 +159,8 @@ void rollout_busy(struct edits *r, const char *reason, const char *message);
 const char *vm_printable_status(const struct vm_seen *s, const struct vm_turn *t);
 void vm_status(const struct vm_seen *s, struct vm_turn *t, const struct edits *r);
 
-/* vm_events.c: how live changes ended, and that one has to wait. Before the status is written. */
-void vm_outcome_events(const struct vm_seen *s, struct plan *out);
+/* vm_events.c: that a live change failed, or has to wait. Failures with the status that repeats them. */
+void vm_failure_events(const struct vm_seen *s, struct plan *out);
 void vm_busy_event(const struct vm_seen *s, const struct edits *r, struct plan *out);
 
 /* The server would not take the instance (or its revision): Failure, reason FailedCreate, while a start is due. */

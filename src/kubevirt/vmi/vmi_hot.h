@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kubevirt/vmi/vmi_hot.h - another amount of something for a guest that runs, as far as it is the same for CPUs and memory: what
- * its launcher pod asks for and was given, how the pod is resized, what stands in the way of that (handoff.h). Pure. Whose turn it
- * is and how much is needed say vmi_cpu.c and vmi_memory.c. */
+/* kubevirt/vmi/vmi_hot.h - another amount of something for a guest that runs, as far as it is the same for CPUs and memory:
+ * what its launcher pod asks for and was given, how the pod is resized, what stands in the way of that (handoff.h). Pure.
+ * Whose turn it is and how much is needed say vmi_cpu.c and vmi_memory.c. */
 #pragma once
 
 #include "api/quantity.h"
