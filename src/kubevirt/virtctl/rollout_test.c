@@ -156,6 +156,18 @@ static void memory_on_its_way_has_a_bar(void **state)
 		DIFF_HEAD "@@ " P "domain.memory.guest @@ applying\n-1Gi\n+3Gi\n");
 }
 
+/* From what it was last, not from its start */
+static void a_shrinking_guest_is_told_as_such(void **state)
+{
+	struct story s;
+
+	tell(&s, LIVE, MEMORY("1Gi", ""), MEMORY("2Gi", ""), GUEST("2Gi", "2560Mi", "3Gi", ""));
+	shows(&s, ROLLOUT_PENDING,
+		HEAD(LIVE) "being applied:\n"
+			   "  " P "domain.memory.guest        3Gi -> 2Gi  [##########----------]  50%\n",
+		DIFF_HEAD "@@ " P "domain.memory.guest @@ applying\n-3Gi\n+2Gi\n");
+}
+
 static void what_it_waits_for_is_said(void **state)
 {
 	struct story s;
@@ -351,6 +363,7 @@ int main(void)
 		cmocka_unit_test(an_edit_that_is_not_live_is_staged),
 		cmocka_unit_test(everything_is_staged_under_stage),
 		cmocka_unit_test(memory_on_its_way_has_a_bar),
+		cmocka_unit_test(a_shrinking_guest_is_told_as_such),
 		cmocka_unit_test(what_it_waits_for_is_said),
 		cmocka_unit_test(what_the_guest_has_is_no_difference),
 		cmocka_unit_test(an_edit_that_was_not_seen_yet_is_pending),

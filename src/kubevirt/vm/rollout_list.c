@@ -134,6 +134,21 @@ static bool is_pending(const struct list_walk *w, const char *path)
 	return false;
 }
 
+/* What a change that is on its way comes from: the size that was reached last, which need not be that of the start. */
+static const struct json *comes_from(
+	const struct json *vmi, enum live_class class, const struct json *at_start, const struct json *is)
+{
+	const struct json *sockets = json_at(vmi, "/status/currentCPUTopology/sockets");
+	int64_t from = json_i64(at_start), has = json_i64(sockets), to = json_i64(is);
+
+	if (class == LIVE_MEMORY && json_at(vmi, "/status/memory/guestRequested"))
+		return json_at(vmi, "/status/memory/guestRequested");
+	if (class == LIVE_CPU_SOCKETS && sockets &&
+		(from < to ? has < from || has > to : has > from || has < to))
+		return sockets;
+	return at_start;
+}
+
 static void on_difference(
 	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
@@ -143,8 +158,10 @@ static void on_difference(
 
 	if (class == LIVE_RESTART || class == LIVE_NEUTRAL_UUID || is_pending(w, path))
 		return;
-	struct change *c = rollout_add(w->r, path, a, b, class);
-	c->state = guest_has(obj_json(w->seen->vmi), class, shown) ? CHANGE_LIVE : CHANGE_APPLYING;
+	const struct json *vmi = obj_json(w->seen->vmi);
+	bool has = guest_has(vmi, class, shown);
+	struct change *c = rollout_add(w->r, path, has ? a : comes_from(vmi, class, a, b), b, class);
+	c->state = has ? CHANGE_LIVE : CHANGE_APPLYING;
 }
 
 static bool listed(const struct edits *r, const char *path)
