@@ -172,6 +172,7 @@ static void sockets_are_added_in_place(void **state)
 	assert_vmi(w, "/spec/domain/resources/requests/cpu", "(none)");
 	assert_string_equal(pod_cpu(w, "requests"), "400m");
 	assert_string_equal(pod_memory(w), "1336Mi"); /* 8Mi of overhead each (kubevirt-api.md 7.1) */
+	assert_vmi(w, "/status/memory/memoryOverhead", "312Mi"); /* which follows the pod: 3.3, 6. */
 	assert_null(vmi_cond(world_vmi(w, "v0"), COND_HOT_CPU));
 	assert_int_equal(events(w, "LiveUpdate"), 1);
 	assert_int_equal(events(w, "CPUUpdated"), 1);

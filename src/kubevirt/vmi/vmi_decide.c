@@ -41,9 +41,11 @@ void vmi_pod_facts(struct vmi_turn *t)
 	json_set_str(t->d, t->status, "launcherContainerImageVersion", image);
 	if (json_at_str(o, "/status/qosClass"))
 		json_set_str(t->d, t->status, "qosClass", json_at_str(o, "/status/qosClass"));
-	if (overhead && str_to_i64(overhead, 0, INT64_MAX, &bytes))
+	if (overhead && str_to_i64(overhead, 0, INT64_MAX, &bytes)) {
+		bytes += pod_vcpu_overhead(vmi_vcpus_since(t->vmi, o), s->config); /* those added since */
 		json_set_str(t->d, json_need_obj(t->d, t->status, "memory"), "memoryOverhead",
 			quantity_bytes_text(bytes, text));
+	}
 	meta_set_label(
 		t->d, t->vmi, LABEL_OUTDATED_LAUNCHER, str_eq(image, s->env->launcher_image) ? NULL : "");
 }
