@@ -287,6 +287,9 @@ static void a_start_leaves_a_revision(void **state)
 	memory(w, "2Gi"); /* live: the revision goes on describing the boot */
 	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/observedGeneration")), 2);
 	assert_int_equal(json_i64(json_at(world_vm(w, "v0"), "/status/desiredGeneration")), 3);
+	/* which is nothing that those who wait for a condition should wait for */
+	JSON_EACH (it, json_at(world_vm(w, "v0"), "/status/conditions"))
+		assert_int_equal(json_i64(json_get(it.val, "observedGeneration")), 3);
 	restart(w);
 	second = str_printf("revision-start-vm-%s-3", meta_str(world_vm(w, "v0"), "uid"));
 	assert_int_equal(fake_api_len(w->api, &kind_controllerrevision), 1);

@@ -97,6 +97,7 @@ FIELD_TABLE(condition_fields, "Condition", "One aspect of an object's state.",
 	S("message", "Why, for people."),
 	T("lastProbeTime", "When it was last looked at."),
 	T("lastTransitionTime", "When the status last changed."),
+	I("observedGeneration", "Generation of the object that this was said of; of a VirtualMachine only."),
 );
 
 FIELD_TABLE(pvc_spec_fields, "PersistentVolumeClaimSpec", "Storage that is asked for.",

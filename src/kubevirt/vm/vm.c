@@ -114,6 +114,7 @@ static bool only_seen(const struct vm_seen *s, const struct vm_turn *t)
 	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(t->status);
 
 	json_set_i64(d, json_root(d), "desiredGeneration", json_i64(json_get(was, "desiredGeneration")));
+	vm_stamp_conditions(d, json_root(d), json_i64(json_at(was, "/conditions/0/observedGeneration")));
 	return json_eq(json_root(d), was);
 }
 

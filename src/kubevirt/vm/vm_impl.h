@@ -158,6 +158,7 @@ void rollout_busy(struct edits *r, const char *reason, const char *message);
 #define VM_REFUSED "FailedCreate" /* reason of Failure */
 const char *vm_printable_status(const struct vm_seen *s, const struct vm_turn *t);
 void vm_status(const struct vm_seen *s, struct vm_turn *t, const struct edits *r);
+void vm_stamp_conditions(struct json_doc *d, struct json *status, int64_t generation);
 
 /* vm_events.c: that a live change failed, or has to wait. Failures with the status that repeats them. */
 void vm_failure_events(const struct vm_seen *s, struct plan *out);

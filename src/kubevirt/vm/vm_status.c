@@ -226,12 +226,21 @@ static void restart_condition(const struct vm_seen *s, struct vm_turn *t, const 
 	}
 }
 
+void vm_stamp_conditions(struct json_doc *d, struct json *status, int64_t generation)
+{
+	JSON_EACH (it, json_get(status, "conditions"))
+		json_set_i64(d, it.val, "observedGeneration", generation);
+}
+
+/* status.observedGeneration stays behind after a live update (rollout.md 6.20), and `kubectl wait --for=condition` goes by it
+ * unless the condition says its own. */
 static void generations(const struct vm_seen *s, struct vm_turn *t)
 {
 	const struct json *vmi = s->vmi ? obj_json(s->vmi) : NULL;
 	const char *text = meta_annotation(vmi, ANN_VM_GENERATION);
 	int64_t observed;
 
+	vm_stamp_conditions(t->doc, t->status, obj_generation(s->vm));
 	if (!vmi)
 		return;
 	if (text && str_to_i64(text, 0, INT64_MAX, &observed))

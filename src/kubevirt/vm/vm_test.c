@@ -275,7 +275,8 @@ static bool tells_at_once(const char *domain, const char *vmi_status)
 	char *status = str_printf(
 		"'runStrategy':'Always','conditions':[{'type':'Ready','status':'False','reason':"
 		"'GuestNotRunning','message':'Guest VM is not reported as running','lastTransitionTime':"
-		"'2023-11-14T22:13:20Z'}],'printableStatus':'%s','created':true,'desiredGeneration':2",
+		"'2023-11-14T22:13:20Z','observedGeneration':2}],'printableStatus':'%s','created':true,'"
+		"desiredGeneration':2",
 		strstr(vmi_status, "migrationState") ? "Migrating" : "Running");
 	struct fixture f = pass("Always", status, "Running", "", vmi_status);
 	CLEANUP(mem_freep) char *text = str_printf("{'domain':%s}", domain);

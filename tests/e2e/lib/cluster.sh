@@ -145,10 +145,7 @@ vm_is() {
 	return 1
 }
 vmi_gone() { k_wait "$1" "vmi/$2" --for=delete; }
-# Not --for=condition: that waits for observedGeneration, which stays behind for as long as it is required
-vm_required() {
-	k_wait 20 "vm/$1" --for='jsonpath={.status.conditions[?(@.type=="RestartRequired")].status}=True'
-}
+vm_required() { k_wait 20 "vm/$1" --for=condition=RestartRequired; }
 is_not_required() { [ "$(vm_condition "$1" RestartRequired)" != True ]; }
 vm_not_required() { wait_until 20 is_not_required "$1"; }
 vm_reason() { vm_field "$1" '{.status.conditions[?(@.type=="RestartRequired")].message}'; }
