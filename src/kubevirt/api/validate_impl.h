@@ -31,6 +31,7 @@ void check_refuse_named(const struct check *k, const char *reason, const char *s
 void check_disks(const struct check *k);
 void check_volumes(const struct check *k);
 void check_networks(const struct check *k);
+void check_placement(const struct check *k);
 /* validate_nics.c; net NULL: there is none of its name */
 void check_nic_details(const struct check *k, const struct json *nic, const struct json *net, size_t i);
 /* Index of the item of that name; -1: none. */

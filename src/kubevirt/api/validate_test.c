@@ -274,6 +274,76 @@ static void vm_case(const char *spec, const char *field, const char *text)
 	causes_done(&causes);
 }
 
+/* What would be refused in the pod of the next start, if it were let through here (rollout.md 3.4). */
+static void placement_that_no_pod_can_have(void **s)
+{
+#define AT "spec.template.spec."
+#define REQUIRED "requiredDuringSchedulingIgnoredDuringExecution"
+#define PREFERRED "preferredDuringSchedulingIgnoredDuringExecution"
+#define NODES(terms) GUEST ",'affinity':{'nodeAffinity':{'" REQUIRED "':{'nodeSelectorTerms':[" terms "]}}}"
+#define DEMAND(key, op, values) "{'matchExpressions':[{'key':'" key "','operator':'" op "'" values "}]}"
+#define NODE_TERMS AT "affinity.nodeAffinity." REQUIRED ".nodeSelectorTerms"
+#define PODS(part, term) GUEST ",'affinity':{'" part "':{'" REQUIRED "':[" term "]}}"
+#define TOLERATES(what) GUEST ",'tolerations':[{" what "}]"
+#define SPREADS(what) GUEST ",'topologySpreadConstraints':[{" what "}]"
+	static const struct {
+		const char *spec, *field, *text;
+	} rows[] = {
+		{ GUEST ",'nodeSelector':{'a.b/c':'d','e':''}", OK, OK },
+		{ GUEST ",'nodeSelector':{'a b':'c'}", AT "nodeSelector",
+			"'a b', which is no valid label key" },
+		{ GUEST ",'nodeSelector':{'a':'b c'}", AT "nodeSelector",
+			"'b c', which is no valid label value" },
+		{ GUEST ",'affinity':{'nodeAffinity':{},'podAffinity':null}", OK, OK },
+		{ NODES(DEMAND("a", "In", ",'values':['b']") "," DEMAND("a", "Gt", ",'values':['1']")), OK,
+			OK },
+		{ NODES("{'matchFields':[{'key':'metadata.name','operator':'In','values':['n']}]}"), OK, OK },
+		{ NODES(""), NODE_TERMS, "must have at least one node selector term" },
+		{ NODES(DEMAND("a", "Bar", "")), NODE_TERMS "[0].matchExpressions[0].operator",
+			"'Bar' is not a valid selector operator" },
+		{ NODES(DEMAND("a", "In", "")), NODE_TERMS "[0].matchExpressions[0].values",
+			"must be specified when `operator` is 'In' or 'NotIn'" },
+		{ NODES(DEMAND("a", "Exists", ",'values':['b']")),
+			NODE_TERMS "[0].matchExpressions[0].values", "may not be specified" },
+		{ NODES(DEMAND("a", "Lt", ",'values':['1','2']")),
+			NODE_TERMS "[0].matchExpressions[0].values", "single value" },
+		{ NODES(DEMAND("", "Exists", "")), NODE_TERMS "[0].matchExpressions[0].key",
+			"no valid label key" },
+		{ GUEST ",'affinity':{'nodeAffinity':{'" PREFERRED
+			"':[{'weight':0,'preference':" DEMAND("a", "Exists", "") "}]}}",
+			AT "affinity.nodeAffinity." PREFERRED "[0].weight", "must be in the range 1-100" },
+		{ PODS("podAffinity", "{'topologyKey':'kubernetes.io/hostname'}"), OK, OK },
+		{ PODS("podAntiAffinity", "{'topologyKey':''}"),
+			AT "affinity.podAntiAffinity." REQUIRED "[0].topologyKey", "can not be empty" },
+		{ PODS("podAffinity",
+			  "{'topologyKey':'z','labelSelector':" DEMAND("a", "Gt", ",'values':['1']") "}"),
+			AT "affinity.podAffinity." REQUIRED "[0].labelSelector.matchExpressions[0].operator",
+			"'Gt' is not a valid selector operator" },
+		{ GUEST ",'affinity':{'podAffinity':{'" PREFERRED
+			"':[{'weight':1,'podAffinityTerm':{'topologyKey':'a b'}}]}}",
+			AT "affinity.podAffinity." PREFERRED "[0].podAffinityTerm.topologyKey",
+			"no valid label key" },
+		{ TOLERATES("'operator':'Exists'"), OK, OK },
+		{ TOLERATES("'key':'a','value':'b','effect':'NoExecute','tolerationSeconds':5"), OK, OK },
+		{ TOLERATES("'key':'a','operator':'Foo'"), AT "tolerations[0].operator",
+			"neither Equal nor Exists" },
+		{ TOLERATES("'value':'a'"), AT "tolerations[0].operator",
+			"must be Exists when `key` is empty" },
+		{ TOLERATES("'key':'a','operator':'Exists','value':'b'"), AT "tolerations[0].operator",
+			"goes with an empty `value` only" },
+		{ TOLERATES("'key':'a','effect':'Never'"), AT "tolerations[0].effect", "'Never' is none of" },
+		{ TOLERATES("'key':'a','effect':'NoSchedule','tolerationSeconds':5"),
+			AT "tolerations[0].effect", "must be 'NoExecute'" },
+		{ SPREADS("'maxSkew':1,'topologyKey':'zone','whenUnsatisfiable':'ScheduleAnyway'"), OK, OK },
+		{ SPREADS("'maxSkew':0,'topologyKey':'zone','whenUnsatisfiable':'ScheduleAnyway'"),
+			AT "topologySpreadConstraints[0].maxSkew", "must be greater than zero" },
+		{ SPREADS("'maxSkew':1,'topologyKey':'zone','whenUnsatisfiable':'Perhaps'"),
+			AT "topologySpreadConstraints[0].whenUnsatisfiable", "'Perhaps' is neither" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect("", rows[i].spec, rows[i].field, rows[i].text);
+}
+
 static void run_strategy_is_given_once(void **s)
 {
 	vm_case("'running':true,'template':{'spec':{" GUEST "}}", NULL, NULL);
@@ -523,6 +593,7 @@ int main(void)
 		cmocka_unit_test(inline_cloud_init_is_bounded),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(machine_firmware_probes_and_names),
+		cmocka_unit_test(placement_that_no_pod_can_have),
 		cmocka_unit_test(run_strategy_is_given_once),
 		cmocka_unit_test(annotations_that_will_do_nothing_draw_a_warning),
 		cmocka_unit_test(an_object_on_its_way_out_is_let_go),

@@ -451,6 +451,7 @@ static void check_spec(const struct check *k)
 	check_devices(k);
 	check_life(k);
 	check_dns(k);
+	check_placement(k);
 }
 
 static void validate(
