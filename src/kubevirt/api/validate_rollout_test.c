@@ -110,7 +110,8 @@ static const struct {
 		T "resources.requests.memory", "must be equal to or larger than page size" },
 	{ "'memory':{'guest':'2Gi','hugepages':{'pageSize':'1Gi'}}",
 		"'memory':{'guest':'1536Mi','hugepages':{'pageSize':'1Gi'}}", INVALID,
-		T "resources.requests.memory", "is not a multiple of the page size" },
+		T "resources.requests.memory",
+		"domain.memory.guest '1536Mi' is not a multiple of the page size" },
 	/* dedicated CPUs */
 	{ GI ",'cpu':{'cores':2,'dedicatedCpuPlacement':true},'resources':{'limits':{'cpu':'2'}}",
 		GI ",'cpu':{'cores':2,'dedicatedCpuPlacement':true},'resources':{'limits':{'cpu':'3'}}",

@@ -203,20 +203,22 @@ static void check_hugepages(const struct check *k)
 			k->at, json_str_or(size, ""));
 		return;
 	}
+	/* The cause stands at the request, as KubeVirt has it; its text names what was given. */
+	const char *from = memory > 0 ? field : "domain.memory.guest";
+	const char *given =
+		text_of(k, memory > 0 ? "/domain/resources/requests/memory" : "/domain/memory/guest");
 	if (memory <= 0)
 		memory = domain_guest_memory(json_get(k->spec, "domain"));
 	if (memory > 0 && memory < page)
 		check_refuse(k, REASON_INVALID, field,
 			"%s.%s '%s' must be equal to or larger than page size "
 			"%s.domain.memory.hugepages.pageSize '%s'",
-			k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
-			json_str_or(size, ""));
+			k->at, from, given, k->at, json_str_or(size, ""));
 	else if (memory > 0 && memory % page)
 		check_refuse(k, REASON_INVALID, field,
 			"%s.%s '%s' is not a multiple of the page size "
 			"%s.domain.memory.hugepages.pageSize '%s'",
-			k->at, field, text_of(k, "/domain/resources/requests/memory"), k->at,
-			json_str_or(size, ""));
+			k->at, from, given, k->at, json_str_or(size, ""));
 }
 
 static void check_memory(const struct check *k)
