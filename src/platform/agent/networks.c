@@ -165,6 +165,14 @@ static struct trouble *trouble_of(struct pod_nets *x, const char *ifname, bool m
 	return &x->troubles[x->n_troubles++];
 }
 
+static void over(struct pod_nets *x, const char *ifname)
+{
+	struct trouble *t = trouble_of(x, ifname, false);
+
+	if (t)
+		*t = x->troubles[--x->n_troubles];
+}
+
 static void tell_failure(struct pod *p, const struct err *e)
 {
 	struct pod_nets *x = p->nets;
@@ -208,8 +216,7 @@ static void plugged(void *arg, const struct err *e)
 	}
 	k->there = true;
 	pod_event(p, false, "AddedInterface", "Add %s [] from %s", k->l.ifname, k->name);
-	if (trouble_of(x, x->next.ifname, false))
-		*trouble_of(x, x->next.ifname, false) = x->troubles[--x->n_troubles];
+	over(x, x->next.ifname);
 	next_done(x);
 	if (save(p, &mine) < 0)
 		log_warn("%s", mine.msg); /* plugged anew by the next agent */
