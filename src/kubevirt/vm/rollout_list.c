@@ -94,6 +94,15 @@ static bool nic_follows(const char *shown, const struct json *vmi)
 	       str_eq(json_get_str(want, "state"), "down") == str_eq(json_get_str(has, "linkState"), "down");
 }
 
+/* For its pod to be attached to its network (87, 88). */
+static bool nic_waits(const char *shown, const struct json *vmi)
+{
+	CLEANUP(mem_freep) char *name = name_in(shown);
+	CLEANUP(mem_freep) char *has = name ? nic_waiting(vmi, name) : NULL;
+
+	return has;
+}
+
 static bool guest_has(const struct json *vmi, enum live_class class, const char *shown)
 {
 	switch (class) {
@@ -105,7 +114,7 @@ static bool guest_has(const struct json *vmi, enum live_class class, const char 
 	case LIVE_DISKS:
 		return volume_follows(shown, vmi);
 	case LIVE_NICS:
-		return nic_follows(shown, vmi);
+		return nic_follows(shown, vmi) && !nic_waits(shown, vmi);
 	default:
 		return true;
 	}

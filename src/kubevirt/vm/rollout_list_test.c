@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/vm/rollout.h"
 
 #define VM_UID "11111111-1111-4111-8111-111111111111"
@@ -31,18 +32,25 @@ static struct obj *made(const char *fmt, const char *text)
 	return o;
 }
 
-/* start, now: the template's spec; instance: spec and status of the instance. */
-static struct story tell(const char *start, const char *now, const char *instance)
+/* start, now: the template's spec; instance: spec and status of the instance; waits: its ANN_NICS_WAIT. */
+static struct story tell_waiting(const char *start, const char *now, const char *instance, const char *waits)
 {
 	struct story s = { 0 };
 	CLEANUP(json_doc_freep)
-	struct json_doc *cr = json_lit("{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'}}}");
+	struct json_doc *cr =
+		json_lit("{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'},"
+			 "'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}");
 
 	kv_config_from(json_root(cr), &s.config);
 	s.vm = made("{'metadata':{'name':'v','namespace':'n','uid':'" VM_UID
 		    "','generation':2},'spec':{'template':{'spec':$}}}",
 		now);
-	s.vmi = made("{'metadata':{'name':'v','namespace':'n','uid':'u'},$}", instance);
+	CLEANUP(mem_freep)
+	char *vmi =
+		str_printf("{'metadata':{'name':'v','namespace':'n','uid':'u','annotations':{'" ANN_NICS_WAIT
+			   "':'%s'}},$}",
+			waits);
+	s.vmi = made(vmi, instance);
 	s.revisions[0] = made("{'metadata':{'name':'revision-start-vm-" VM_UID
 			      "-2','namespace':'n'},'data':{'spec':{'template':{'spec':$}}}}",
 		now);
@@ -56,6 +64,11 @@ static struct story tell(const char *start, const char *now, const char *instanc
 			     .config = &s.config },
 		&s.edits);
 	return s;
+}
+
+static struct story tell(const char *start, const char *now, const char *instance)
+{
+	return tell_waiting(start, now, instance, "");
 }
 
 static void done(struct story *s)
@@ -123,6 +136,7 @@ static void what_is_staged_comes_first_and_takes_the_others_along(void **state)
 	"{'domain':{'devices':{'interfaces':[{'name':'a','masquerade':{}}" cards \
 	"]}},'networks':[{'name':'a',"                                           \
 	"'pod':{}}" nets "]}"
+#define NET2 ",{'name':'b','multus':{'networkName':'y'}}"
 #define NET ",{'name':'b','multus':{'networkName':'x'}}"
 /* What the instance's spec has is live when its status says so. */
 static void cards_are_followed_into_the_guest(void **state)
@@ -154,6 +168,22 @@ static void cards_are_followed_into_the_guest(void **state)
 			assert_string_equal(change_state_name(s.edits.items[n].state), rows[i].word);
 		done(&s);
 	}
+}
+
+/* 87: another definition is reached by a migration; until then the guest is on the old network. */
+static void a_card_on_its_old_network_waits(void **state)
+{
+	static const char there[] = "'interfaces':[{'name':'a'},{'name':'b','linkState':'up'}],"
+				    "'conditions':[{'type':'LiveMigratable','status':'True'}]}";
+	const char *start = CARDS("," CARD(""), NET), *now = CARDS("," CARD(""), NET2);
+	CLEANUP(mem_freep) char *instance = str_printf("'spec':%s,'status':{" STARTED "%s", now, there);
+	struct story s;
+
+	TELLS(start, now, instance, "live networks[b].multus.networkName \"x\" -> \"y\"|");
+	s = tell_waiting(start, now, instance, "b=n/x");
+	assert_int_equal(s.edits.n, 1);
+	assert_string_equal(change_state_name(s.edits.items[0].state), "applying");
+	done(&s);
 }
 
 static void volumes_are_followed_into_the_guest(void **state)
@@ -219,6 +249,7 @@ int main(void)
 		cmocka_unit_test(memory_is_followed_into_the_guest),
 		cmocka_unit_test(what_is_staged_comes_first_and_takes_the_others_along),
 		cmocka_unit_test(cards_are_followed_into_the_guest),
+		cmocka_unit_test(a_card_on_its_old_network_waits),
 		cmocka_unit_test(volumes_are_followed_into_the_guest),
 		cmocka_unit_test(what_has_not_quite_left_is_told),
 		cmocka_unit_test(the_revision_that_the_instance_names_counts),
