@@ -73,6 +73,13 @@ static bool disk_goes(const struct sides *k)
 	return !k->want_disk || can_be_plugged(k->want_disk);
 }
 
+/* A medium for a drive that is there, or a disk that can be plugged. Anything else in the instance would be a disk that its guest
+ * never gets, and that stands in the way of the next one of its name. */
+static bool comes_and_goes(const struct sides *k)
+{
+	return volume_goes(k) && (!k->want || is_drive(k->have_disk) || can_be_plugged(k->want_disk));
+}
+
 /* "volumes[data].x", "domain.devices.disks[data]": data; NULL: about the list itself. Caller frees. */
 static char *name_in(const char *shown)
 {
@@ -142,7 +149,7 @@ static void remove_named(struct json *list, const char *name)
 static void take_away(struct edits *r, struct json *vmi, const struct sides *k)
 {
 	remove_named(json_at(vmi, "/spec/volumes"), k->name);
-	if (!is_drive(k->have_disk))
+	if (!is_drive(k->have_disk) || !k->start_disk)
 		remove_named(json_at(vmi, "/spec/domain/devices/disks"), k->name);
 }
 
@@ -151,6 +158,8 @@ static void bring(struct edits *r, struct json *vmi, const struct sides *k)
 	struct json *spec = json_get(vmi, "spec");
 	struct json *devices = json_need_obj(r->vmi, json_need_obj(r->vmi, spec, "domain"), "devices");
 
+	if (volume_named(json_get(spec, "volumes"), k->name))
+		return; /* asked for directly, and twice */
 	json_append(r->vmi, json_need_arr(r->vmi, spec, "volumes"), json_copy(r->vmi, k->want));
 	if (!k->have_disk) {
 		CLEANUP(json_doc_freep) struct json_doc *d = plugged_disk(k);
@@ -205,7 +214,7 @@ void rollout_volumes_at_once(const struct vm_seen *s, struct edits *r)
 	for (char *rest = names, *name; rest && (name = str_next(&rest, ','));) {
 		struct sides k = sides_of(s, name);
 
-		if (volume_goes(&k) && differs(&k))
+		if (comes_and_goes(&k) && differs(&k))
 			apply(s, r, &k);
 	}
 }
@@ -221,7 +230,7 @@ char *rollout_volumes_left(const struct vm_seen *s)
 	for (char *rest = names, *name; rest && (name = str_next(&rest, ','));) {
 		struct sides k = sides_of(s, name);
 
-		if (volume_goes(&k) && differs(&k))
+		if (comes_and_goes(&k) && differs(&k) && !names_has(str_cstr(&left), name))
 			str_addf(&left, "%s%s", left.len ? "," : "", name);
 	}
 	return left.len ? str_take(&left) : NULL;
@@ -233,7 +242,7 @@ static void one(const struct vm_seen *s, struct edits *r, const struct sides *k)
 	CLEANUP(mem_freep) char *path = str_printf("spec.template.spec.volumes[%s]", k->name);
 	struct change *c;
 
-	if (at_once(s, k->name) || !volume_goes(k) || !differs(k))
+	if ((at_once(s, k->name) && comes_and_goes(k)) || !volume_goes(k) || !differs(k))
 		return;
 	/* In the imperative mode of KubeVirt the instance may have more than its VM. */
 	if (!k->want && !k->start && gate_on(&s->config->gates, GATE_HOTPLUG_VOLUMES))

@@ -218,6 +218,26 @@ static void stage_stages_edits_but_no_requests(void **state)
 	done(&r);
 }
 
+/* Seen as a volume that stood twice in the instance, and as a drive in it that no guest had and nothing took away. */
+static void a_request_is_carried_out_once_and_only_if_it_can_be(void **state)
+{
+	struct result r;
+
+	LIVE(WITH_HOT, BASE, WITH_HOT, .vm_meta = AT_ONCE("hot,hot"));
+	LIVE(BASE, WITH_HOT, BASE, .vm_meta = AT_ONCE("hot,hot"));
+	r = look((struct given){ BASE, WITH_HOT, .vm_meta = AT_ONCE("hot,hot") });
+	assert_string_equal(r.left, "hot");
+	done(&r);
+	r = look((struct given){
+		BASE, SPEC(ROOT_V "," CD_V, ROOT_D "," CD_D), .vm_meta = AT_ONCE("cd"), .config = STAGE });
+	assert_true(r.edits.staged);
+	assert_non_null(strstr(r.message, "disks[cd]"));
+	assert_null(r.edits.vmi);
+	assert_null(r.left);
+	done(&r);
+	LIVE(BASE, BASE, BASE, SPEC(ROOT_V "," CD_V, ROOT_D "," CD_D));
+}
+
 static void what_only_the_instance_has_goes_but_in_the_imperative_mode(void **state)
 {
 	LIVE(BASE, BASE, BASE, WITH_HOT);
@@ -334,6 +354,7 @@ int main(void)
 		cmocka_unit_test(all_others_wait),
 		cmocka_unit_test(discs_of_a_drive_change_but_the_drive_stays),
 		cmocka_unit_test(stage_stages_edits_but_no_requests),
+		cmocka_unit_test(a_request_is_carried_out_once_and_only_if_it_can_be),
 		cmocka_unit_test(what_only_the_instance_has_goes_but_in_the_imperative_mode),
 		cmocka_unit_test(a_migration_is_waited_for),
 		cmocka_unit_test(what_no_migration_can_copy_is_staged),

@@ -61,6 +61,34 @@ static bool same_source(const struct json *volume, const struct json *options)
 	       (path && str_eq(path, json_at_str(source, "/hostDisk/path")));
 }
 
+static bool runs(const struct json *vmi)
+{
+	const char *phase = json_at_str(vmi, "/status/phase");
+
+	return vmi && !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed");
+}
+
+/* What no guest can be given, or none that runs: it would stay in the template, and be waited for. rollout.md 2.6. */
+static int check_disk(const struct lifecycle_in *in, bool vm, const struct json *disk, struct err *e)
+{
+	const char *name = json_get_str(in->body, "name"), *bus = json_at_str(disk, "/disk/bus");
+
+	if (json_get(disk, "lun"))
+		return refuse(in, vm, e, "Unable to add volume [%] because LUNs are not supported", name);
+	if (is_drive(disk) && runs(in->vmi))
+		return refuse(in, vm, e,
+			"Unable to add volume [%] because there is no CD-ROM drive of that name, and drives "
+			"can not be plugged",
+			name);
+	if (bus && !str_eq(bus, "scsi") && !str_eq(bus, "virtio"))
+		return refuse(in, vm, e,
+			"Unable to add volume [%] because its disk is on neither bus scsi nor virtio: others "
+			"can "
+			"not be plugged",
+			name);
+	return 0;
+}
+
 static int add(const struct lifecycle_in *in, bool vm, struct json_doc *d, struct json *spec, struct err *e)
 {
 	const struct json *o = in->body;
@@ -79,6 +107,8 @@ static int add(const struct lifecycle_in *in, bool vm, struct json_doc *d, struc
 	if (volume_named(disks, name) && !is_drive(volume_named(disks, name)))
 		return refuse(in, vm, e,
 			"Unable to add volume [%] because disk with that name already exists", name);
+	if (!volume_named(disks, name) && check_disk(in, vm, json_get(o, "disk"), e) < 0)
+		return -1;
 	volume = json_new_obj(d);
 	json_set_str(d, volume, "name", name);
 	json_set_copy(d, volume, kind, json_get(json_get(o, "volumeSource"), kind));
@@ -119,18 +149,24 @@ static int take(const struct lifecycle_in *in, bool vm, struct json_doc *d, stru
 
 /* ---- the write ---- */
 
-static bool runs(const struct json *vmi)
+static char *with_name(const char *was, const char *name)
 {
-	const char *phase = json_at_str(vmi, "/status/phase");
+	CLEANUP(strv_done) struct strv names = { 0 };
+	CLEANUP(mem_freep) char *copy = mem_strdup(was ? was : "");
 
-	return vmi && !str_eq(phase, "Succeeded") && !str_eq(phase, "Failed");
+	for (char *rest = copy, *one; rest && (one = str_next(&rest, ','));)
+		if (*one && !strv_has(&names, one))
+			strv_add(&names, one);
+	if (!strv_has(&names, name))
+		strv_add(&names, name);
+	return strv_join(&names, ",");
 }
 
 static void mark(struct json_doc *d, struct json *ops, const struct json *vm, const char *name)
 {
 	const struct json *old = json_at(vm, "/metadata/annotations");
 	const char *was = json_get_str(old, ANN_VOLUMES_AT_ONCE);
-	CLEANUP(mem_freep) char *now = was ? str_printf("%s,%s", was, name) : mem_strdup(name);
+	CLEANUP(mem_freep) char *now = with_name(was, name);
 	CLEANUP(json_doc_freep) struct json_doc *v = json_doc_new();
 	struct json *all = old ? json_copy(v, old) : json_new_obj(v);
 

@@ -24,6 +24,8 @@
 #define ADD(name)        \
 	"{'name':'" name \
 	"','disk':{'serial':'S'},'volumeSource':{'persistentVolumeClaim':{'claimName':'" name "'}}}"
+#define ADD_AS(disk) \
+	"{'name':'a','disk':{" disk "},'volumeSource':{'persistentVolumeClaim':{'claimName':'a'}}}"
 #define REMOVE(name) "{'name':'" name "'}"
 #define OWNED ",'ownerReferences':[{'kind':'VirtualMachine','name':'v','uid':'u','controller':true}]"
 
@@ -95,6 +97,8 @@ static void volumes_of_a_vm(void **state)
 		{ VM_ROW, "addvolume", VM(PLAIN), VMI("Running", "", PLAIN), ADD("a"), MARKED("a", ADDED) },
 		{ VM_ROW, "addvolume", MARKED("z", PLAIN), VMI("Running", "", PLAIN), ADD("a"),
 			MARKED("z,a", ADDED) },
+		{ VM_ROW, "addvolume", MARKED("a", PLAIN), VMI("Running", "", HOT), ADD("a"),
+			MARKED("a", ADDED) },
 		{ VM_ROW, "addvolume", VM(PLAIN), VMI("Succeeded", "", PLAIN), ADD("a"), VM(ADDED) },
 		{ VM_ROW, "removevolume", VM(HOT), VMI("Running", "", HOT), REMOVE("a"), MARKED("a", PLAIN) },
 		/* a drive gets it as its disc, and stays when that goes */
@@ -120,6 +124,15 @@ static void volumes_of_a_vm(void **state)
 			"{'name':'a','volumeSource':{'persistentVolumeClaim':{'claimName':'a'}}}",
 			"400 disk" },
 		{ VM_ROW, "removevolume", VM(PLAIN), NULL, "{}", "400 name" },
+		/* what the guest could never get is not taken (rollout.md 2.6) */
+		{ VM_ROW, "addvolume", VM(PLAIN), NULL, ADD_AS("'lun':{'bus':'scsi'}"), "409 LUNs" },
+		{ VM_ROW, "addvolume", VM(PLAIN), NULL, ADD_AS("'disk':{'bus':'sata'}"), "409 neither bus" },
+		{ VM_ROW, "addvolume", VM(PLAIN), VMI("Running", "", PLAIN), ADD_AS("'cdrom':{'bus':'scsi'}"),
+			"409 there is no CD-ROM drive of that name" },
+		{ VM_ROW, "addvolume", VM(PLAIN), NULL, ADD_AS("'cdrom':{'bus':'scsi'}"),
+			VM(SPEC(",{'name':'a','cdrom':{'bus':'scsi'}}") MORE_VOLUMES
+				",{'name':'a','persistentVolumeClaim':{'claimName':'a',"
+				"'hotpluggable':true}}]}") },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
