@@ -362,6 +362,8 @@ static void buses_name_their_devices(void **state)
 	expect(&c, "scsi-hd,id=disk-root,drive=d-root,bus=scsi0.0,channel=0,scsi-id=0,lun=0,write-cache=on",
 		true);
 	expect(&c, "ide-cd,id=disk-ci,drive=d-ci,bus=ide.0,werror", true);
+	c.disks[0].cache = VM_CACHE_DIRECTSYNC;
+	expect(&c, "scsi-id=0,lun=0,write-cache=off", true);
 	c.rng = true;
 	expect(&c, "virtio-rng-pci,id=rngdev0,rng=rng0,bus=rp3", true);
 	c.rng = false;

@@ -27,7 +27,7 @@ void vm_node_name(const char *disk, char ret[VM_NODE_NAME_MAX])
 
 static void put_cache(struct json_doc *d, struct json *o, const struct vm_disk *k)
 {
-	if (k->cache == VM_CACHE_NONE)
+	if (k->cache == VM_CACHE_NONE || k->cache == VM_CACHE_DIRECTSYNC)
 		json_set_bool(d, json_need_obj(d, o, "cache"), "direct", true);
 }
 
@@ -137,7 +137,8 @@ struct json *vm_disk_device(struct json_doc *d, const struct vm_disk *k, const c
 		json_set_i64(d, o, "lun", lun);
 	}
 	if (!k->cdrom)
-		json_set_str(d, o, "write-cache", k->cache == VM_CACHE_WRITETHROUGH ? "off" : "on");
+		json_set_str(d, o, "write-cache",
+			k->cache == VM_CACHE_WRITETHROUGH || k->cache == VM_CACHE_DIRECTSYNC ? "off" : "on");
 	if (k->shareable)
 		json_set_bool(d, o, "share-rw", true);
 	if (k->bootindex)

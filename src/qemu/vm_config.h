@@ -26,7 +26,13 @@ enum vm_arch { VM_X86_64, VM_AARCH64, VM_ARCH_MAX };
 enum vm_format { VM_RAW, VM_QCOW2 };
 enum vm_bus { VM_VIRTIO, VM_SCSI, VM_SATA };
 
-enum vm_cache { VM_CACHE_DEFAULT, VM_CACHE_NONE, VM_CACHE_WRITETHROUGH, VM_CACHE_WRITEBACK };
+enum vm_cache {
+	VM_CACHE_DEFAULT,
+	VM_CACHE_NONE,
+	VM_CACHE_WRITETHROUGH,
+	VM_CACHE_WRITEBACK,
+	VM_CACHE_DIRECTSYNC
+};
 
 struct vm_disk {
 	const char *name;

@@ -175,7 +175,7 @@ static void check_choice(
 
 static void check_disk(const struct check *k, const struct json *disk, size_t i)
 {
-	static const char *const caches[] = { "none", "writethrough", "writeback", NULL };
+	static const char *const caches[] = { "none", "writethrough", "writeback", "directsync", NULL };
 	static const char *const ios[] = { "native", "threads", "default", NULL };
 	static const char *const policies[] = { "stop", "ignore", "report", "enospace", NULL };
 	const char *name = json_get_str(disk, "name"), *serial = json_get_str(disk, "serial");

@@ -148,12 +148,12 @@ static enum vm_cache possible_cache(enum vm_cache wanted, const char *file)
 {
 	CLEANUP(fd_closep) int fd = -1;
 
-	if (wanted != VM_CACHE_NONE)
+	if (wanted != VM_CACHE_NONE && wanted != VM_CACHE_DIRECTSYNC)
 		return wanted;
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_DIRECT);
 	if (fd >= 0)
 		return wanted;
-	log_warn("%s: cache none is not possible here, writethrough is used", file);
+	log_warn("%s: its file system takes no direct writes, cache writethrough is used", file);
 	return VM_CACHE_WRITETHROUGH;
 }
 

@@ -48,7 +48,8 @@ static void read_options(struct domain *d, struct domain_disk *k, const struct j
 {
 	static const char *const caches[] = { [VM_CACHE_NONE] = "none",
 		[VM_CACHE_WRITETHROUGH] = "writethrough",
-		[VM_CACHE_WRITEBACK] = "writeback" };
+		[VM_CACHE_WRITEBACK] = "writeback",
+		[VM_CACHE_DIRECTSYNC] = "directsync" };
 	static const char *const policies[][2] = { { "stop", "stop" }, { "ignore", "ignore" },
 		{ "report", "report" }, { "enospace", "enospc" } };
 	const char *cache = json_get_str(disk, "cache"), *policy = json_get_str(disk, "errorPolicy");

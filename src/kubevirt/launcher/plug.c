@@ -301,10 +301,16 @@ static void on_opened_to_insert(void *arg, const struct json *ret, const struct 
 
 static void on_device(void *arg, const struct json *ret, const struct err *e)
 {
-	if (e)
-		take_back_nodes(arg, e);
-	else
+	struct err mine;
+
+	if (!e) {
 		plugged(arg);
+		return;
+	}
+	err_copy(&mine, e);
+	if (strstr(e->msg, "lock")) /* QEMU's own words do not say who stands in the way */
+		err_wrap(&mine, "another virtual machine has it open");
+	take_back_nodes(arg, &mine);
 }
 
 /* The lowest that is free: a guest should not see them climb. */
@@ -421,6 +427,21 @@ static int reserve(struct plug *v, struct err *e)
 	return 0;
 }
 
+/* As disks.c does for those of the start. QEMU sets the flag on its own copy of the descriptor: what counts is whether it can
+ * be set. */
+static enum vm_cache possible_cache(const struct plug *v)
+{
+	int flags = fcntl(v->fd, F_GETFL);
+
+	if (v->disk.cache != VM_CACHE_NONE && v->disk.cache != VM_CACHE_DIRECTSYNC)
+		return v->disk.cache;
+	if (flags >= 0 && fcntl(v->fd, F_SETFL, flags | O_DIRECT) == 0)
+		return v->disk.cache;
+	log_warn("volume %s: its file system takes no direct writes, cache writethrough is used",
+		v->disk.name);
+	return VM_CACHE_WRITETHROUGH;
+}
+
 static void plug_start(struct plug *v)
 {
 	const struct domain_disk *k = &v->disk;
@@ -441,8 +462,7 @@ static void plug_start(struct plug *v)
 		.block_device = v->device,
 		.opened_rw = !v->readonly,
 		.serial = k->serial,
-		.cache = k->cache == VM_CACHE_NONE ? VM_CACHE_DEFAULT
-						   : k->cache, /* its descriptor is as it is */
+		.cache = possible_cache(v),
 		.error_policy = k->error_policy,
 		.shareable = k->shareable };
 	sm_move(&v->sm, V_PLUGGING);

@@ -35,6 +35,7 @@ struct rig {
 	char refuse[64];        /* the command that fails */
 	bool deaf;              /* a guest that lets nothing go */
 	struct json_doc *added; /* the latest blockdev or device */
+	struct json_doc *node;  /* the latest blockdev of a file */
 	int replies, failures;
 };
 
@@ -52,6 +53,10 @@ static const char *qemu(void *arg, const char *cmd, const struct json *args, str
 	if (!strcmp(cmd, r->refuse)) {
 		ret->error = "no";
 		return NULL;
+	}
+	if (!strcmp(cmd, "blockdev-add") && strstr(what, ".file")) {
+		json_doc_free(r->node);
+		r->node = json_doc_from(args);
 	}
 	if (!strcmp(cmd, "device_add") || (!strcmp(cmd, "blockdev-add") && strstr(what, ".file"))) {
 		json_doc_free(r->added);
@@ -167,6 +172,7 @@ static void rig_close(struct rig *r)
 	domain_free(r->l.domain);
 	free(r->l.ports);
 	json_doc_free(r->added);
+	json_doc_free(r->node);
 	loop_free(r->loop);
 	file_remove_tree(r->dir, NULL);
 	free(r->socket);
@@ -251,6 +257,35 @@ static void a_disk_is_plugged_and_let_go(void **state)
 	unplug(&r, "p1");
 	assert_int_equal(r.failures, 1);
 	rig_close(&r);
+}
+
+/* As for disks of the start: past the host's page cache where its file system can do that. */
+static void how_it_is_cached_is_minded(void **state)
+{
+	static const struct {
+		const char *cache, *write_cache;
+		bool direct;
+	} rows[] = { { "none", "on", true }, { "directsync", "off", true }, { "writethrough", "off", false },
+		{ "writeback", "on", false } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(mem_freep)
+		char *disk = str_printf("{'name':'a','cache':'%s','disk':{'bus':'scsi'}}", rows[i].cache);
+		CLEANUP(mem_freep) char *path = NULL;
+		CLEANUP(fd_closep) int probe = -1;
+		struct rig r;
+
+		rig_open(&r);
+		offer(&r, "p1", O_RDWR);
+		path = file_join(r.dir, "p1");
+		probe = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+		plug(&r, "p1", disk);
+		assert_int_equal(
+			json_bool(json_at(json_root(r.node), "/cache/direct")), rows[i].direct && probe >= 0);
+		assert_string_equal(json_get_str(json_root(r.added), "write-cache"),
+			rows[i].direct && probe < 0 ? "off" : rows[i].write_cache);
+		rig_close(&r);
+	}
 }
 
 /* qemu.md 16.34: nodes go only after DEVICE_DELETED, and the port with them */
@@ -456,6 +491,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_disk_is_plugged_and_let_go),
+		cmocka_unit_test(how_it_is_cached_is_minded),
 		cmocka_unit_test(a_guest_that_keeps_it_is_waited_for),
 		cmocka_unit_test(an_unplug_waits_for_the_guest_to_boot),
 		cmocka_unit_test(a_refused_step_is_taken_back),

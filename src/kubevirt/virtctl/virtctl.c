@@ -71,7 +71,7 @@ static void usage(FILE *to)
 	      "      --bus BUS          addvolume: scsi (unless given) or virtio\n"
 	      "      --serial TEXT      addvolume: serial number the guest sees; the volume's name unless "
 	      "given\n"
-	      "      --cache MODE       addvolume: none, writethrough or writeback\n"
+	      "      --cache MODE       addvolume: none, writethrough, writeback, directsync or default\n"
 	      "      --persist          addvolume, removevolume: no difference; what a VM has is in its "
 	      "template\n"
 	      "      --dry-run          check only\n"
@@ -99,7 +99,7 @@ static const struct {
 	{ offsetof(struct virtctl, volume), "volume-name" },
 	{ offsetof(struct virtctl, disk_name), "disk-name" },
 	{ offsetof(struct virtctl, serial), "serial" },
-	{ offsetof(struct virtctl, cache), "cache", "none|writethrough|writeback" },
+	{ offsetof(struct virtctl, cache), "cache", "default|none|writethrough|writeback|directsync" },
 	{ offsetof(struct virtctl, disk_type), "disk-type", "disk|lun|cdrom" },
 	{ offsetof(struct virtctl, bus), "bus", "scsi|virtio|sata" },
 };

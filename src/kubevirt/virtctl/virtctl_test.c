@@ -75,6 +75,9 @@ static void volumes_are_added_and_removed(void **s)
 			"{'name':'a','disk':{'disk':{'bus':'virtio'},'name':'a','serial':'S','cache':'none'},"
 			"'volumeSource':{'dataVolume':{'name':'a','hotpluggable':true}},'dryRun':['All']}",
 			true },
+		{ "virtctl addvolume vm --volume-name=a --cache default --persist",
+			"{'name':'a','disk':{'disk':{'bus':'scsi'},'name':'a','serial':'a'},'volumeSource':{"
+			"'persistentVolumeClaim':{'claimName':'a','hotpluggable':true}}}" },
 		{ "virtctl addvolume vm --volume-name=iso --disk-type=cdrom --disk-name=cd",
 			"{'name':'cd','disk':{'cdrom':{'bus':'scsi'},'name':'cd'},'volumeSource':{"
 			"'persistentVolumeClaim':{'claimName':'iso','hotpluggable':true}}}" },

@@ -24,7 +24,8 @@ static void put_disk(const struct virtctl *v, struct json_doc *d, struct json *o
 	json_set_str(d, device, "bus", v->bus ? v->bus : "scsi");
 	if (!str_eq(disk_type(v), "cdrom"))
 		json_set_str(d, disk, "serial", v->serial ? v->serial : v->volume);
-	json_set_str(d, disk, "cache", v->cache);
+	if (!str_eq(v->cache, "default"))
+		json_set_str(d, disk, "cache", v->cache);
 }
 
 void volumes_request(const struct virtctl *v, bool data_volume, struct str *body)
