@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 static const char first_apply[] = "before-first-apply";
+static const char kubectl[] = "kubectl", last_applied[] = "kubectl.kubernetes.io/last-applied-configuration";
 
 static int check_request(
 	const struct schema *s, const struct json *applied, const struct apply_opts *o, struct err *e)
@@ -135,6 +136,53 @@ static int settle_conflicts(struct managers *all, const struct manager *self, co
 	return n ? conflict_err(c, before, &lines, n, e) : 0;
 }
 
+static const char *last_applied_of(const struct json *o)
+{
+	return json_get_str(json_get(meta_of(o), "annotations"), last_applied);
+}
+
+/* kubectl going over from client-side apply: what the annotation says and still holds was its own all along. Conflicts over
+ * other fields are reported; then the rest may be taken. */
+static int settle_migration(const struct schema *s, struct managers *all, const struct manager *self,
+	const struct fset *differing, const struct json *current, struct causes *causes, struct err *e)
+{
+	const char *text = last_applied_of(current);
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = str_empty(text) ? NULL : json_parse(text, strlen(text), NULL);
+	CLEANUP(fset_done) struct fset own = { 0 };
+	CLEANUP(fset_done) struct fset changed = { 0 };
+	CLEANUP(fset_done) struct fset foreign = { 0 };
+
+	if (!d || !json_is_obj(json_root(d)))
+		return settle_conflicts(all, self, differing, false, causes, e);
+	schema_prune(s, json_root(d), NULL);
+	set_of_object(s, json_root(d), "", &own);
+	fset_differing(s, json_root(d), current, &changed);
+	fset_subtract(&own, &changed, true);
+	fset_copy(&foreign, differing);
+	fset_subtract(&foreign, &own, false);
+	fset_tidy(&foreign);
+	if (settle_conflicts(all, self, &foreign, false, causes, e) < 0)
+		return -1;
+	return settle_conflicts(all, self, differing, true, NULL, e);
+}
+
+/* Client-side apply, should it come back, finds what was applied last. */
+static void note_last_applied(struct json_doc *d, const struct json *applied)
+{
+	CLEANUP(json_doc_freep) struct json_doc *copy = NULL;
+	CLEANUP(mem_freep) char *text = NULL;
+	struct json *annotations = json_get(json_get(json_root(d), "metadata"), "annotations");
+
+	if (str_empty(last_applied_of(json_root(d))))
+		return;
+	copy = json_doc_from(applied);
+	json_remove(json_get(json_get(json_root(copy), "metadata"), "annotations"), last_applied);
+	json_remove(json_get(json_root(copy), "metadata"), "managedFields");
+	text = json_write(json_root(copy), NULL);
+	json_set_strf(d, annotations, last_applied, "%s\n", text);
+}
+
 /* What this manager owned before and no longer lists goes, unless somebody else (or the new list itself) holds it. */
 static void drop_unlisted(const struct schema *s, struct json *o, const struct managers *all,
 	const struct manager *self, const struct fset *listed)
@@ -176,7 +224,9 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 		fset_tidy(&differing);
 		managers_strip(&differing, o->subresource);
 	}
-	if (settle_conflicts(&all, self, &differing, o->force, causes, e) < 0)
+	if (current && !o->force && str_eq(o->manager, kubectl)
+			? settle_migration(s, &all, self, &differing, current, causes, e) < 0
+			: settle_conflicts(&all, self, &differing, o->force, causes, e) < 0)
 		return -1;
 
 	CLEANUP(json_doc_freep) struct json_doc *d = current ? json_doc_from(current) : json_doc_new();
@@ -186,6 +236,8 @@ int patch_apply(const struct schema *s, const struct json *current, const struct
 	if (fset_merge(d, s, root, applied, e) < 0)
 		return -1;
 	drop_unlisted(s, root, &all, self, &listed);
+	if (current && str_eq(o->manager, kubectl))
+		note_last_applied(d, applied);
 	if (!fset_eq(&self->fields, &listed) || !self->time || !str_eq(self->api_version, o->api_version)) {
 		fset_done(&self->fields);
 		fset_copy(&self->fields, &listed);

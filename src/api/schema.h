@@ -28,6 +28,16 @@ bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 
+/* Looks at types alone, everywhere: false at the first value of another type than its schema's, and where that is. What comes
+ * before any code that takes members of built-in kinds for what their tables say they are. */
+struct schema_misfit {
+	char *path; /* "spec.containers"; to be freed */
+	const char *
+		want; /* "object", "map", "array", "string", "integer", "number", "boolean", "integer,string" */
+	const struct json *val; /* what is there; borrowed */
+};
+bool schema_types_fit(const struct schema *s, const struct json *v, struct schema_misfit *ret);
+
 /* Steps for patches: the schema of a member or of the items; NULL if unknown. */
 const struct schema *schema_member(const struct schema *s, const char *key);
 const struct schema *schema_items(const struct schema *s);

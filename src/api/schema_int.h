@@ -84,6 +84,10 @@ schema_format_fn *schema_format(const char *name);
 /* The table of ObjectMeta. */
 extern const struct field_table schema_meta_table;
 
+/* Whether v itself is of the schema's type; what is below it is not looked at. */
+bool schema_has_type(const struct schema *s, const struct json *v);
+/* The type as text: "object", ... */
+const char *schema_type_name(const struct schema *s);
 /* As schema_validate(), but for the rules. */
 void schema_validate_values(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
@@ -98,5 +102,6 @@ struct jpath {
 	const struct jpath *up;
 	const char *key; /* NULL: index */
 	size_t len, index;
+	bool of_map; /* key of a map: shown in brackets, as upstream does for rules (not for values) */
 };
 char *jpath_text(const struct jpath *p); /* "spec.list[0].bar"; caller frees */

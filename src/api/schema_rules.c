@@ -526,6 +526,7 @@ static void evaluate_members(struct evaluation *ev, const struct schema *s, cons
 		const struct schema *below = schema_prop_of(s, it.key, it.key_len);
 		struct spot here = { .up = spot, .v = it.val, .at = &at };
 
+		at.of_map = spot->at && below && below == s->additional;
 		if (!below || !(below->flags & SF_HAS_RULES) || ev->broke)
 			continue;
 		here.old = json_is_obj(old) ? json_getn(old, it.key, it.key_len) : NULL;

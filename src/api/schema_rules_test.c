@@ -299,7 +299,7 @@ static void old_values_are_found_where_they_can_be(void **state)
 		"l[0].v: Invalid value: \"integer\": shrinks");
 	expect(s, "{'set':['b','a']}", "{'set':['a','b']}", "");
 	expect(s, "{'set':['b','c']}", "{'set':['a','b']}", "set: Invalid value: \"array\": set");
-	expect(s, "{'m':{'x':2}}", "{'m':{'x':1}}", "m.x: Invalid value: \"integer\": next");
+	expect(s, "{'m':{'x':2}}", "{'m':{'x':1}}", "m[x]: Invalid value: \"integer\": next");
 	expect(s, "{'m':{'y':2}}", "{'m':{'x':1}}", "");
 }
 

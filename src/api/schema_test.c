@@ -377,6 +377,48 @@ static void patches_find_their_keys(void **state)
 	assert_null(schema_member(NULL, "x"));
 }
 
+/* kubernetes-api.md 8.16, 8.35: before anything takes a member for what its table says */
+static void types_are_looked_at_everywhere(void **state)
+{
+	struct schema *s =
+		compile("{'type':'object','properties':{'spec':{'type':'object','properties':{"
+			"'n':{'type':'integer'},'q':{'x-kubernetes-int-or-string':true},"
+			"'l':{'type':'array','items':{'type':'object','properties':{'a':{'type':'string'}}}},"
+			"'m':{'type':'object','additionalProperties':{'type':'string'}},"
+			"'z':{'type':'string','nullable':true}}}}}");
+	static const struct {
+		const char *text, *path, *want;
+	} bad[] = {
+		{ "{'spec':'x'}", "spec", "object" },
+		{ "{'spec':{'n':'1'}}", "spec.n", "integer" },
+		{ "{'spec':{'q':true}}", "spec.q", "integer,string" },
+		{ "{'spec':{'l':{'a':1}}}", "spec.l", "array" },
+		{ "{'spec':{'l':[{'a':'x'},null]}}", "spec.l[1]", "object" },
+		{ "{'spec':{'l':[{'a':'x'},{'a':[]}]}}", "spec.l[1].a", "string" },
+		{ "{'spec':{'m':[]}}", "spec.m", "map" },
+		{ "{'spec':{'m':{'k':1}}}", "spec.m.k", "string" },
+		{ "{'metadata':{'labels':5}}", "metadata.labels", "map" },
+	};
+	static const char *const good[] = { "{}",
+		"{'spec':{'z':null,'n':1,'q':'5','l':[{}],'m':{'k':''},'other':[1]}}" };
+	struct schema_misfit m;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(json_doc_freep) struct json_doc *d = json_lit(bad[i].text);
+
+		assert_false(schema_types_fit(s, json_root(d), &m));
+		assert_string_equal(m.path, bad[i].path);
+		assert_string_equal(m.want, bad[i].want);
+		free(m.path);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		CLEANUP(json_doc_freep) struct json_doc *d = json_lit(good[i]);
+
+		assert_true(schema_types_fit(s, json_root(d), &m));
+	}
+	schema_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +432,7 @@ int main(void)
 		cmocka_unit_test(formats_are_checked),
 		cmocka_unit_test(what_is_not_structural_is_refused),
 		cmocka_unit_test(patches_find_their_keys),
+		cmocka_unit_test(types_are_looked_at_everywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,15 +114,23 @@ static bool has_type(const struct schema *s, const struct json *v)
 	return false;
 }
 
-static bool check_type(
-	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+bool schema_has_type(const struct schema *s, const struct json *v)
+{
+	return s->flags & SF_INT_OR_STRING ? json_is_str(v) || is_whole(v) : has_type(s, v);
+}
+
+const char *schema_type_name(const struct schema *s)
 {
 	static const char *const names[] = { "", "object", "array", "string", "integer", "number",
 		"boolean" };
 
-	if (s->flags & SF_INT_OR_STRING)
-		return json_is_str(v) || is_whole(v) || bad_type(c, at, "integer,string", v);
-	return has_type(s, v) || bad_type(c, at, names[s->type], v);
+	return s->flags & SF_INT_OR_STRING ? "integer,string" : names[s->type];
+}
+
+static bool check_type(
+	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
+{
+	return schema_has_type(s, v) || bad_type(c, at, schema_type_name(s), v);
 }
 
 /* ---- scalars ---- */

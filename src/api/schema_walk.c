@@ -16,8 +16,10 @@ static void add_path(struct str *s, const struct jpath *p)
 		return;
 	}
 	if (s->len)
-		str_addc(s, '.');
+		str_addc(s, p->of_map ? '[' : '.');
 	str_addn(s, p->key, p->len);
+	if (s->len && p->of_map)
+		str_addc(s, ']');
 }
 
 char *jpath_text(const struct jpath *p)
@@ -59,6 +61,54 @@ static void drop_nulls(const struct schema *s, struct json *v)
 void schema_drop_nulls(const struct schema *s, struct json *v)
 {
 	drop_nulls(s, v);
+}
+
+/* ---- types alone ---- */
+
+static bool fits(
+	const struct schema *s, const struct json *v, const struct jpath *at, struct schema_misfit *ret);
+
+static bool members_fit(
+	const struct schema *s, const struct json *v, const struct jpath *up, struct schema_misfit *ret)
+{
+	JSON_EACH (it, v) {
+		struct jpath here = { .up = up, .key = it.key, .len = it.key_len };
+		const struct schema *below = s->meta && str_eq(it.key, "metadata")
+						     ? s->meta
+						     : schema_prop_of(s, it.key, it.key_len);
+
+		if (below && !fits(below, it.val, &here, ret))
+			return false;
+	}
+	return true;
+}
+
+static bool fits(
+	const struct schema *s, const struct json *v, const struct jpath *at, struct schema_misfit *ret)
+{
+	if (json_is_null(v) && (s->flags & SF_NULLABLE))
+		return true;
+	if (!schema_has_type(s, v)) {
+		bool map = s->type == ST_OBJECT && s->additional && s->n_props == 0;
+
+		*ret = (struct schema_misfit){ jpath_text(at), map ? "map" : schema_type_name(s), v };
+		return false;
+	}
+	if (json_is_obj(v))
+		return members_fit(s, v, at, ret);
+	if (json_is_arr(v) && s->items)
+		JSON_EACH (it, v) {
+			struct jpath here = { .up = at, .index = it.i };
+
+			if (!fits(s->items, it.val, &here, ret))
+				return false;
+		}
+	return true;
+}
+
+bool schema_types_fit(const struct schema *s, const struct json *v, struct schema_misfit *ret)
+{
+	return fits(s, v, NULL, ret);
 }
 
 /* ---- pruning ---- */

@@ -125,6 +125,18 @@ static int set_priority(struct op *op)
 	return 0;
 }
 
+/* An update that says nothing of them, a manifest once more say, does not change them. */
+static void keep_priority(struct op *op)
+{
+	static const char *const kept[] = { "priority", "preemptionPolicy" };
+	struct json *spec = json_need_obj(op->draft, json_root(op->draft), "spec");
+	const struct json *was = json_get(obj_json(op->seen), "spec");
+
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		if (!json_get(spec, kept[i]) && json_get(was, kept[i]))
+			json_set_copy(op->draft, spec, kept[i], json_get(was, kept[i]));
+}
+
 static int check_default_class(struct op *op)
 {
 	const struct obj *there = default_class(op);
@@ -246,7 +258,13 @@ static int obey_limits(struct op *op)
 /* ---- all of them ---- */
 int plugins_mutate(struct op *op)
 {
-	if (!op->draft || !op->created || !str_empty(op->sub))
+	if (!op->draft || !str_empty(op->sub))
+		return 0;
+	if (!op->created && op->seen && is_core(op, "pods") && plugin_on(op->s, PLUGIN_PRIORITY))
+		keep_priority(op);
+	if (!op->created && is_core(op, "pods") && plugin_on(op->s, PLUGIN_TOLERATION))
+		add_tolerations(op);
+	if (!op->created)
 		return 0;
 	if (is_core(op, "persistentvolumeclaims") && plugin_on(op->s, PLUGIN_STORAGE_CLASS))
 		set_storage_class(op);

@@ -104,7 +104,8 @@ static void set_status(struct apiserver *s, const char *ns, const char *key, str
 		count_objects(s, res, ns, spec, &all);
 	}
 	add_holds(s->quotas, key, &all);
-	json_set_copy(d, status, "hard", hard);
+	if (hard)
+		json_set_copy(d, status, "hard", hard);
 	json_set(d, status, "used", json_new_obj(d));
 	used = json_get(status, "used");
 	JSON_EACH (it, hard) {

@@ -318,11 +318,12 @@ static void next_address(struct giving *g, uint32_t at)
 static void address(struct giving *g)
 {
 	const char *ip = json_get_str(g->spec, "clusterIP");
+	const char *was = json_get_str(g->old, "clusterIP");
 	bool asked = !str_empty(json_at_str(json_root(g->op->input), "/spec/clusterIP"));
 	struct in_addr a;
 
 	if (str_empty(ip) || str_eq(ip, "None") || str_eq(json_get_str(g->spec, "type"), "ExternalName") ||
-		str_eq(ip, json_get_str(g->old, "clusterIP")))
+		!str_empty(was)) /* validation says what it thinks of a change */
 		return;
 	/* validation says what it thinks of others */
 	if (inet_pton(AF_INET, ip, &a) != 1)

@@ -294,6 +294,8 @@ static int take_admitted(struct op *op, struct json_doc *object)
 	json_doc_free(op->draft);
 	op->draft = object;
 	schema_prune(resource_schema(op->res), json_root(object), NULL);
+	if (op_check_types(op, object) < 0)
+		return -1;
 	apply_defaults(op);
 	return plugins_mutate(op);
 }

@@ -74,8 +74,11 @@ int op_make_draft(struct op *op);
 /* Reads any accepted body. want may be NULL (DeleteOptions). dups may be NULL. */
 int body_decode(struct apiserver *s, struct request *r, struct resource *want, struct json_doc **ret,
 	struct strv *dups, struct err *e);
-/* Drops what the schema does not know; warns or fails as op->validation says. */
+/* Drops what the schema does not know; warns or fails as op->validation says. Checks types, too. */
 int op_prune(struct op *op, struct json_doc *d, struct strv *dups);
+
+/* Built-in kinds: fails at the first value of another type than the schema's, before anything takes it for what it is not. */
+int op_check_types(struct op *op, const struct json_doc *d);
 
 /* 403 `R.G "name" is forbidden: ...`. Returns -1. */
 int op_refuse(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

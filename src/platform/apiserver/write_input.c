@@ -267,6 +267,54 @@ static int strict_error(struct op *op, const struct str *strict)
 		op->res->kind->kind, strict->data);
 }
 
+static const char *go_kind(const struct json *v, bool converted)
+{
+	if (json_is_obj(v))
+		return converted ? "map" : "object";
+	if (json_is_arr(v))
+		return converted ? "slice" : "array";
+	if (json_is_num(v))
+		return !converted ? "number" : json_is_int(v) ? "int64" : "float64";
+	return json_is_str(v) ? "string" : json_is_bool(v) ? "bool" : "null";
+}
+
+/* What their decoders say of a value of another type: patches meet it when the outcome is made into a Go value. */
+static int misfit_error(struct op *op, const struct schema_misfit *m)
+{
+	CLEANUP(mem_freep) char *shown = NULL;
+	char av[KIND_API_VERSION_MAX];
+	bool restored = str_eq(m->want, "map") || str_eq(m->want, "array") || str_eq(m->want, "object");
+	const char *want = str_eq(m->want, "array")    ? "slice"
+			   : str_eq(m->want, "object") ? "struct"
+						       : m->want;
+
+	if (op->kind != OP_PATCH)
+		return err_set(&op->err, ERR_BAD_REQUEST,
+			"%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal %s into Go "
+			"struct "
+			"field %s.%.256s of type %s",
+			op->res->kind->kind,
+			str_empty(op->res->kind->group) ? op->res->kind->version
+							: kind_api_version(op->res->kind, av),
+			op->res->kind->kind, go_kind(m->val, false), op->res->kind->kind, m->path, m->want);
+	shown = json_write(m->val, NULL);
+	cause_text(&op->causes, "FieldValueInvalid", "patch", "Invalid value: %.256s: %s: cannot %s %s %s %s",
+		shown, m->path, restored ? "restore" : "convert", restored ? want : go_kind(m->val, true),
+		restored ? "from" : "to", restored ? go_kind(m->val, true) : want);
+	return causes_to_err(&op->causes, op->res->kind, op->name ? op->name : "", &op->err);
+}
+
+int op_check_types(struct op *op, const struct json_doc *d)
+{
+	struct schema_misfit m;
+
+	if (op->res->origin != ORIGIN_BUILTIN || schema_types_fit(resource_schema(op->res), json_root(d), &m))
+		return 0;
+	misfit_error(op, &m);
+	free(m.path);
+	return -1;
+}
+
 int op_prune(struct op *op, struct json_doc *d, struct strv *dups)
 {
 	CLEANUP(strv_done) struct strv unknown = { 0 };
@@ -281,7 +329,7 @@ int op_prune(struct op *op, struct json_doc *d, struct strv *dups)
 	for (size_t i = 0; dups && i < dups->len; i++)
 		note_field(op, &strict, "duplicate", dups->items[i]);
 	op->warned = true;
-	return strict.len > 0 ? strict_error(op, &strict) : 0;
+	return strict.len > 0 ? strict_error(op, &strict) : op_check_types(op, d);
 }
 
 /* Scale and the like have other bodies than the resource. */

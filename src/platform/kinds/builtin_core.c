@@ -281,6 +281,13 @@ static int service_prepare(const struct write_env *env, struct json_doc *d, stru
 		json_set(d, spec, "clusterIPs", json_new_arr(d));
 		json_append(d, json_get(spec, "clusterIPs"), json_copy(d, json_get(spec, "clusterIP")));
 	}
+	/* who fills the endpoints of such a service himself may fill in what he likes */
+	if (!old && str_eq(ip, "None") && json_len(json_get(spec, "selector")) == 0 &&
+		!json_get(spec, "ipFamilyPolicy") && json_len(json_get(spec, "ipFamilies")) == 0) {
+		json_append_str(d, json_need_arr(d, spec, "ipFamilies"), "IPv4");
+		json_append_str(d, json_get(spec, "ipFamilies"), "IPv6");
+		json_set_str(d, spec, "ipFamilyPolicy", "RequireDualStack");
+	}
 	if (json_len(json_get(spec, "ipFamilies")) == 0)
 		json_append_str(d, json_need_arr(d, spec, "ipFamilies"), "IPv4");
 	default_str(d, spec, "ipFamilyPolicy", "SingleStack");
@@ -307,7 +314,8 @@ static void service_validate(
 	if (old && !str_empty(json_at_str(old, "/spec/clusterIP")) &&
 		!str_eq(ip, json_at_str(old, "/spec/clusterIP")) &&
 		!str_eq(json_get_str(spec, "type"), "ExternalName"))
-		cause_invalid(c, "spec.clusterIPs[0]", json_get(spec, "clusterIP"), "field is immutable");
+		cause_text(c, "FieldValueInvalid", "spec.clusterIPs[0]",
+			"Invalid value: [\"%s\"]: may not change once set", ip ? ip : "");
 }
 
 static struct json *service_external_cell(struct json_doc *d, const struct json *o, int64_t now_ms)

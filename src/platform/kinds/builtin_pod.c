@@ -338,9 +338,16 @@ static void default_requests(struct json_doc *d, struct json *c)
 	}
 }
 
+/* A volume of nothing but a name is an empty directory. */
+static void default_volume(struct json_doc *d, struct json *v)
+{
+	if (json_is_obj(v) && json_len(v) == (json_get(v, "name") != NULL))
+		json_set(d, v, "emptyDir", json_new_obj(d));
+}
+
 void default_pod_spec(struct json_doc *d, struct json *spec)
 {
-	static const char *const lists[] = { "containers", "initContainers" };
+	static const char *const lists[] = { "containers", "initContainers", "ephemeralContainers" };
 	const char *account;
 
 	if (!json_is_obj(spec))
@@ -354,6 +361,8 @@ void default_pod_spec(struct json_doc *d, struct json *spec)
 		json_set_str(d, spec, "serviceAccountName", name);
 		json_set_str(d, spec, "serviceAccount", name);
 	}
+	JSON_EACH (it, json_get(spec, "volumes"))
+		default_volume(d, it.val);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		JSON_EACH (it, json_get(spec, lists[i])) {
 			default_container(d, it.val);

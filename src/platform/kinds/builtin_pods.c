@@ -129,10 +129,10 @@ static int pod_prepare(const struct write_env *env, struct json_doc *d, struct j
 	struct json *spec = json_need_obj(d, o, "spec");
 	struct json *status = json_need_obj(d, o, "status");
 
+	default_bool(d, spec, "enableServiceLinks", true);
 	if (old)
 		return 0;
 	default_str(d, spec, "serviceAccount", json_get_str(spec, "serviceAccountName"));
-	default_bool(d, spec, "enableServiceLinks", true);
 	json_set_str(d, status, "phase", "Pending");
 	json_set_str(d, status, "qosClass", qos_class(spec));
 	return 0;
@@ -194,42 +194,147 @@ static void ephemeral_validate(const struct json *spec, const struct json *old, 
 		check_ephemeral(spec, json_item(now, i), i, c);
 }
 
-/* What may change in a running pod's spec: images, deadlines, tolerations (added), and, through pods/resize, resources. */
+/* ---- what may change in a pod that is there ---- */
+static const char pod_update_text[] =
+	"pod updates may not change fields other than `spec.containers[*].image`,"
+	"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+	"existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+	"previously negative)";
+
+static void deadline_update_validate(const struct json *spec, const struct json *old, struct causes *c)
+{
+	const struct json *now = json_get(spec, "activeDeadlineSeconds");
+	const struct json *was = json_get(old, "activeDeadlineSeconds");
+
+	if (was && !now)
+		cause_text(c, "FieldValueInvalid", "spec.activeDeadlineSeconds",
+			"Invalid value: null: must not update from a positive integer to nil value");
+	else if (was && json_i64(now) > json_i64(was))
+		cause_invalid(
+			c, "spec.activeDeadlineSeconds", now, "must be less than or equal to previous value");
+}
+
+/* Apart from their seconds, which those of NoExecute may change. */
+static bool same_toleration(const struct json *a, const struct json *b)
+{
+	static const char *const members[] = { "key", "operator", "value", "effect", "tolerationSeconds" };
+	size_t n = ARRAY_LEN(members) - str_eq(json_get_str(a, "effect"), "NoExecute");
+
+	for (size_t i = 0; i < n; i++)
+		if (!json_eq(json_get(a, members[i]), json_get(b, members[i])))
+			return false;
+	return true;
+}
+
+static void tolerations_update_validate(const struct json *spec, const struct json *old, struct causes *c)
+{
+	JSON_EACH (was, json_get(old, "tolerations")) {
+		bool there = false;
+
+		JSON_EACH (it, json_get(spec, "tolerations"))
+			there |= same_toleration(was.val, it.val);
+		if (there)
+			continue;
+		cause_forbidden(c, "spec.tolerations",
+			"existing toleration can not be modified except its tolerationSeconds");
+		return;
+	}
+}
+
+static void gates_update_validate(const struct json *spec, const struct json *old, struct causes *c)
+{
+	JSON_EACH (it, json_get(spec, "schedulingGates")) {
+		CLEANUP(mem_freep) char *at = str_printf("spec.schedulingGates[%zu].name", it.i);
+		const char *name = json_str_or(json_get(it.val, "name"), "");
+		bool there = false;
+
+		JSON_EACH (was, json_get(old, "schedulingGates"))
+			there |= str_eq(json_get_str(was.val, "name"), name);
+		if (!there)
+			cause_forbidden(
+				c, at, "only deletion is allowed, but found new scheduling gate '%s'", name);
+	}
+}
+
+static bool same_number_of_containers(const struct json *spec, const struct json *old, struct causes *c)
+{
+	static const char *const lists[] = { "containers", "initContainers" };
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		CLEANUP(mem_freep) char *at = str_printf("spec.%s", lists[i]);
+
+		if (json_len(json_get(spec, lists[i])) == json_len(json_get(old, lists[i])))
+			continue;
+		cause_forbidden(c, at, "pod updates may not add or remove containers");
+		ok = false;
+	}
+	return ok;
+}
+
+static void images_update_validate(const struct json *spec, struct causes *c)
+{
+	static const char *const lists[] = { "containers", "initContainers" };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		JSON_EACH (it, json_get(spec, lists[i])) {
+			CLEANUP(mem_freep) char *at = str_printf("spec.%s[%zu].image", lists[i], it.i);
+			const char *image = json_str_or(json_get(it.val, "image"), "");
+			size_t n = strlen(image);
+
+			if (n == 0)
+				cause_required(c, at, NULL);
+			else if (strchr(" \t\r\n", image[0]) || strchr(" \t\r\n", image[n - 1]))
+				cause_invalid(c, at, json_get(it.val, "image"),
+					"must not have leading or trailing whitespace");
+		}
+}
+
+/* Takes what may change out of a spec, so that the rest can be compared. */
+static void strip_mutable(struct json *spec, const char *sub, bool gated)
+{
+	static const char *const lists[] = { "containers", "initContainers" };
+	static const char *const members[] = { "activeDeadlineSeconds", "tolerations", "schedulingGates" };
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		json_remove(spec, members[i]);
+	if (str_eq(sub, "ephemeralcontainers"))
+		json_remove(spec, "ephemeralContainers");
+	if (str_eq(sub, "binding") || gated)
+		json_remove(spec, "nodeName");
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+		JSON_EACH (it, json_get(spec, lists[l])) {
+			json_remove(it.val, "image");
+			if (str_eq(sub, "resize"))
+				json_remove(it.val, "resources");
+		}
+}
+
 static void pod_update_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	CLEANUP(json_doc_freep) struct json_doc *a = json_doc_from(json_get(old, "spec"));
 	CLEANUP(json_doc_freep) struct json_doc *b = json_doc_from(json_get(o, "spec"));
-	static const char *const lists[] = { "containers", "initContainers" };
-	static const char *const free_members[] = { "activeDeadlineSeconds", "tolerations",
-		"terminationGracePeriodSeconds", "schedulingGates" };
-	struct json *sides[2] = { json_root(a), json_root(b) };
+	const struct json *spec = json_get(o, "spec"), *was = json_get(old, "spec");
+	static const char grace[] = "terminationGracePeriodSeconds";
+	bool gated = json_len(json_get(was, "schedulingGates")) > 0;
 
-	for (size_t s = 0; s < 2; s++) {
-		for (size_t i = 0; i < ARRAY_LEN(free_members); i++)
-			json_remove(sides[s], free_members[i]);
-		if (str_eq(env->sub, "ephemeralcontainers"))
-			json_remove(sides[s], "ephemeralContainers");
-		if (str_eq(env->sub, "binding") || json_len(json_at(old, "/spec/schedulingGates")) > 0)
-			json_remove(sides[s], "nodeName");
-		for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-			JSON_EACH (it, json_get(sides[s], lists[l])) {
-				json_remove(it.val, "image");
-				if (str_eq(env->sub, "resize"))
-					json_remove(it.val, "resources");
-			}
-		}
-	}
+	if (!same_number_of_containers(spec, was, c))
+		return;
+	images_update_validate(spec, c);
+	deadline_update_validate(spec, was, c);
+	tolerations_update_validate(spec, was, c);
+	gates_update_validate(spec, was, c);
 	if (str_eq(env->sub, "ephemeralcontainers"))
-		ephemeral_validate(json_get(o, "spec"), json_get(old, "spec"), c);
-	if (!json_eq(sides[0], sides[1]))
-		cause_forbidden(c, "spec",
-			"pod updates may not change fields other than `spec.containers[*].image`,"
-			"`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
-			"(only additions to "
-			"existing tolerations),`spec.terminationGracePeriodSeconds`; resources change "
-			"through the resize "
-			"subresource");
+		ephemeral_validate(spec, was, c);
+	strip_mutable(json_root(a), env->sub, gated);
+	strip_mutable(json_root(b), env->sub, gated);
+	if (json_i64(json_get(was, grace)) < 0 && json_i64(json_get(spec, grace)) == 1) {
+		json_remove(json_root(a), grace);
+		json_remove(json_root(b), grace);
+	}
+	if (!json_eq(json_root(a), json_root(b)))
+		cause_forbidden(c, "spec", "%s", pod_update_text);
 }
 
 static void pod_validate(
