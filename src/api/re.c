@@ -388,7 +388,7 @@ int re_compile(const char *pattern, struct re **ret, struct err *e)
 	CLEANUP(re_freep) struct re *r = MEM_NEW(struct re);
 
 	if (re_parse(pattern, &r->prog, e) < 0)
-		return err_wrap(e, "regular expression '%.100s'", pattern);
+		return err_wrap(e, "error parsing regexp");
 	r->has_dfa = make_dfa(&r->prog, &r->dfa);
 	*ret = TAKE(r);
 	return 0;

@@ -21,7 +21,7 @@ struct node {
 };
 
 struct parser {
-	const unsigned char *p, *end;
+	const unsigned char *begin, *p, *end;
 	struct arena *arena;
 	struct re_prog *prog;
 	bool fold, dot_all, lines, lazy;
@@ -34,6 +34,14 @@ static struct node *parse_alt(struct parser *ps);
 static struct node *fail(struct parser *ps, const char *what)
 {
 	err_set(ps->e, ERR_INVALID, "%s", what);
+	return NULL;
+}
+
+/* As Go's regexp says it, with the part that is meant. */
+static struct node *fail_at(
+	struct parser *ps, const char *what, const unsigned char *from, const unsigned char *to)
+{
+	err_set(ps->e, ERR_INVALID, "%s: `%.*s`", what, (int)(to - from), (const char *)from);
 	return NULL;
 }
 
@@ -301,6 +309,7 @@ static bool read_member(struct parser *ps, uint32_t *ret)
 static struct node *parse_brackets(struct parser *ps)
 {
 	CLEANUP(set_freep) struct set s = { 0 };
+	const unsigned char *opens = ps->p - 1, *from;
 	bool invert = ps->p < ps->end && *ps->p == '^';
 
 	ps->p += invert;
@@ -308,7 +317,7 @@ static struct node *parse_brackets(struct parser *ps)
 		uint32_t lo, hi;
 
 		if (ps->p >= ps->end)
-			return fail(ps, "missing closing ]");
+			return fail_at(ps, "missing closing ]", opens, ps->end);
 		if (*ps->p == ']' && !first)
 			break;
 		if (*ps->p == '[' && ps->p + 1 < ps->end && ps->p[1] == ':') {
@@ -320,13 +329,14 @@ static struct node *parse_brackets(struct parser *ps)
 			ps->p += 2;
 			continue;
 		}
+		from = ps->p;
 		if (!read_member(ps, &lo))
 			return fail(ps, "invalid escape sequence");
 		hi = lo;
 		if (ps->p + 1 < ps->end && *ps->p == '-' && ps->p[1] != ']') {
 			ps->p++;
 			if (!read_member(ps, &hi) || hi < lo)
-				return fail(ps, "invalid character class range");
+				return fail_at(ps, "invalid character class range", from, ps->p);
 		}
 		set_add(&s, lo, hi);
 	}
@@ -349,10 +359,11 @@ static struct node *assert_node(struct parser *ps, enum re_assert check)
 static struct node *parse_escape(struct parser *ps)
 {
 	CLEANUP(set_freep) struct set s = { 0 };
+	const unsigned char *from = ps->p - 1;
 	uint32_t c;
 
 	if (ps->p >= ps->end)
-		return fail(ps, "trailing backslash at end of expression");
+		return fail_at(ps, "trailing backslash at end of expression", ps->end, ps->end);
 	switch (*ps->p) {
 	case 'A':
 		ps->p++;
@@ -374,7 +385,7 @@ static struct node *parse_escape(struct parser *ps)
 		return set_node(ps, &s);
 	}
 	if (!read_escape(ps, &c))
-		return fail(ps, "invalid escape sequence");
+		return fail_at(ps, "invalid escape sequence", from, from + 2 < ps->end ? from + 2 : ps->end);
 	return char_node(ps, c);
 }
 
@@ -438,7 +449,7 @@ static struct node *parse_group(struct parser *ps)
 	if (!n)
 		return NULL;
 	if (ps->p >= ps->end || *ps->p != ')')
-		return fail(ps, "missing closing )");
+		return fail_at(ps, "missing closing )", ps->begin, ps->end);
 	ps->p++;
 	ps->depth--;
 	if (group) {
@@ -474,7 +485,7 @@ static struct node *parse_atom(struct parser *ps)
 	case '*':
 	case '+':
 	case '?':
-		return fail(ps, "missing argument to repetition operator");
+		return fail_at(ps, "missing argument to repetition operator", ps->p - 1, ps->p);
 	default:
 		return char_node(ps, c);
 	}
@@ -516,6 +527,7 @@ static struct node *parse_repeat(struct parser *ps)
 
 	while (n && ps->p < ps->end) {
 		uint32_t min = 0, max = INFINITE;
+		const unsigned char *from = ps->p;
 
 		if (*ps->p == '*' || *ps->p == '+' || *ps->p == '?') {
 			min = *ps->p == '+';
@@ -525,7 +537,7 @@ static struct node *parse_repeat(struct parser *ps)
 			break;
 		}
 		if (min > REPEAT_MAX || (max != INFINITE && (max > REPEAT_MAX || max < min)))
-			return fail(ps, "invalid repeat count");
+			return fail_at(ps, "invalid repeat count", from, ps->p);
 		bool lazy = ps->lazy;
 		if (ps->p < ps->end && *ps->p == '?') {
 			ps->p++;
@@ -685,14 +697,15 @@ int re_parse(const char *pattern, struct re_prog *ret, struct err *e)
 	if (len > RE_PATTERN_MAX)
 		return err_set(e, ERR_INVALID, "expression is longer than %d bytes", RE_PATTERN_MAX);
 	CLEANUP(arena_freep) struct arena *arena = arena_new();
-	struct parser ps = { .p = (const unsigned char *)pattern,
+	struct parser ps = { .begin = (const unsigned char *)pattern,
+		.p = (const unsigned char *)pattern,
 		.end = (const unsigned char *)pattern + len,
 		.arena = arena,
 		.prog = &g,
 		.e = e };
 	struct node *n = parse_alt(&ps);
 	if (n && ps.p < ps.end)
-		n = fail(&ps, "unexpected )");
+		n = fail_at(&ps, "unexpected )", ps.begin, ps.end);
 	if (n) {
 		emit(&g, n);
 		emit_inst(&g, RE_MATCH, 0, 0);

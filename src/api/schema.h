@@ -11,15 +11,18 @@ struct schema;
 int schema_compile(const struct json *openapi_v3, const char *at, struct schema **ret, struct causes *causes,
 	struct err *e);
 void schema_free(struct schema *s);
+/* What Kubernetes would refuse of a schema as it is written in a definition, in its words; but for what schema_compile() and
+ * schema_check_rules() find. status: the version has the subresource. */
+void schema_check(const struct json *openapi_v3, const char *at, bool status, struct causes *c);
 /* What is wrong with the rules of x-kubernetes-validations: they are compiled, and asked about the schema's defaults. Causes
  * have paths below `at`. */
 void schema_check_rules(const struct schema *s, const char *at, struct causes *causes);
 
 /* Removes what the schema does not know; the removed paths go to unknown ("spec.foo", "spec.list[0].bar"), if given.
- * apiVersion, kind and metadata at the root (and in embedded resources) stay; metadata is pruned as an ObjectMeta. */
+ * apiVersion, kind and metadata at the root (and in embedded resources) stay; metadata is pruned as an ObjectMeta. Null goes
+ * where a field is neither nullable nor has a default. */
 void schema_prune(const struct schema *s, struct json *v, struct strv *unknown);
-/* Removes null members of non-nullable fields: what Go's decoding makes of null in built-in kinds. For custom resources null
- * stays and is refused, unless there is a default. */
+/* Removes null members of non-nullable fields: what Go's decoding makes of null in built-in kinds. */
 void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);

@@ -126,9 +126,6 @@ static void read_type(
 				s->type = (enum schema_type)i;
 		if (s->type == ST_ANY)
 			cause_not_supported(c->causes, path, t, names + 1);
-		if (s->flags & SF_INT_OR_STRING)
-			cause_invalid(
-				c->causes, path, t, "must be empty if x-kubernetes-int-or-string is true");
 		return;
 	}
 	if (place == AT_JUNCTOR || (s->flags & (SF_INT_OR_STRING | SF_PRESERVE)))
@@ -295,12 +292,9 @@ static void read_additional(
 	if (json_len(json_get(j, "properties")))
 		forbidden(c, at, "additionalProperties",
 			"additionalProperties and properties are mutual exclusive");
-	if (json_is_bool(add)) {
+	if (json_is_bool(add)) { /* false says nothing: unknown members are pruned anyway */
 		if (json_bool(add))
 			s->flags |= SF_ANY_MEMBERS;
-		else
-			forbidden(
-				c, at, "additionalProperties", "additionalProperties cannot be set to false");
 		return;
 	}
 	CLEANUP(mem_freep) char *path = str_printf("%s.additionalProperties", at);
@@ -443,11 +437,18 @@ static void read_default(struct compiler *c, struct schema *s, const struct json
 {
 	const struct json *d = json_get(j, "default");
 
-	if (!d)
+	if (!d || json_is_null(d)) /* null is no default */
 		return;
 	s->deflt = json_copy(c->own->doc, d);
 	s->flags |= SF_HAS_DEFAULT;
 	CLEANUP(causes_done) struct causes wrong = { 0 };
+	CLEANUP(json_doc_freep) struct json_doc *pruned = json_doc_new();
+	json_set_root(pruned, json_copy(pruned, d));
+	schema_prune(s, json_root(pruned), NULL);
+	if (!json_eq(json_root(pruned), d)) {
+		CLEANUP(mem_freep) char *path = str_printf("%s.default", at);
+		cause_invalid(c->causes, path, d, "must not have unknown fields");
+	}
 	schema_validate_values(s, s->deflt, NULL, &wrong);
 	for (size_t i = 0; i < wrong.len; i++) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.default", at);

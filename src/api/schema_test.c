@@ -204,29 +204,42 @@ static void violations_read_as_in_kubernetes(void **state)
 static void junctors_are_evaluated(void **state)
 {
 	CLEANUP(schema_freep)
-	struct schema *s =
-		compile("{'type':'object','properties':{"
-			"'any':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
-			"'anyOf':[{'required':['a']},{'required':['b']}]},"
-			"'one':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
-			"'oneOf':[{'required':['a']},{'required':['b']}]},"
-			"'not':{'type':'string','not':{'enum':['x']}},"
-			"'all':{'type':'integer','allOf':[{'minimum':1},{'maximum':3}]}}}");
+	struct schema *s = compile(
+		"{'type':'object','properties':{"
+		"'any':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
+		"'anyOf':[{'required':['a']},{'required':['b']}]},"
+		"'one':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
+		"'oneOf':[{'required':['a']},{'required':['b']}]},"
+		"'any2':{'type':'object','properties':{'c':{'type':'object','properties':{'d':{'type':'"
+		"integer'}}}},"
+		"'anyOf':[{'required':['e']},{'properties':{'c':{'properties':{'d':{'minimum':5}}}}}]},"
+		"'not':{'type':'string','not':{'enum':['x']}},"
+		"'all':{'type':'integer','allOf':[{'minimum':1},{'maximum':3}]}}}");
 
 	expect_complaints(s, "{'any':{'a':'1'},'one':{'b':'1'},'not':'y','all':2}", "");
 	expect_complaints(s, "{'any':{}}",
-		"any: Invalid value: \"\": \"any\" must validate at least one schema (anyOf)");
+		"<nil>: Invalid value: \"\": \"any\" must validate at least one schema (anyOf); any.a: "
+		"Required "
+		"value");
+	/* of two that fail the one that came further tells why */
+	expect_complaints(s, "{'any2':{'c':{'d':1}}}",
+		"<nil>: Invalid value: \"\": \"any2\" must validate at least one schema (anyOf); any2.c.d: "
+		"Invalid "
+		"value: 1: any2.c.d in body should be greater than or equal to 5");
 	expect_complaints(s, "{'one':{}}",
-		"one: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found none "
-		"valid");
+		"<nil>: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found "
+		"none "
+		"valid; one.a: Required value");
 	expect_complaints(s, "{'one':{'a':'1','b':'2'}}",
-		"one: Invalid value: \"\": \"one\" must validate one and only one "
+		"<nil>: Invalid value: \"\": \"one\" must validate one and only one "
 		"schema (oneOf). "
 		"Found 2 valid alternatives");
 	expect_complaints(
-		s, "{'not':'x'}", "not: Invalid value: \"\": \"not\" must not validate the schema (not)");
-	expect_complaints(
-		s, "{'all':5}", "all: Invalid value: 5: all in body should be less than or equal to 3");
+		s, "{'not':'x'}", "<nil>: Invalid value: \"\": \"not\" must not validate the schema (not)");
+	expect_complaints(s, "{'all':5}",
+		"all: Invalid value: 5: all in body should be less than or equal to 3; <nil>: Invalid value: "
+		"\"\": "
+		"\"all\" must validate all the schemas (allOf)");
 }
 
 static void unchanged_invalid_values_are_let_be(void **state)
@@ -277,8 +290,19 @@ static void formats_are_checked(void **state)
 		{ "cidr", "10.0.0.0/8", "10.0.0.0/33" },
 		{ "mac", "02:00:00:00:00:01", "02:00:00:00:00" },
 		{ "uuid", "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b810" },
-		{ "hostname", "a.b-c", "-a" },
+		{ "hostname", "a.b-c.de", "-a" },
+		{ "hostname", "localhost", "a.b" },
 		{ "duration", "1m30s", "soon" },
+		{ "duration", "2 weeks", "5x" },
+		{ "uuid3", "6fa459ea-ee8a-3ca4-894e-db77e160355e", "6ba7b810-9dad-11d1-80b4-00c04fd430c8" },
+		{ "uuid4", "16fd2706-8baf-433b-82eb-8c7fada847da", "6ba7b810-9dad-11d1-80b4-00c04fd430c8" },
+		{ "uuid5", "886313e1-3b8a-5372-9b90-0c9aee199e5d", "6ba7b810-9dad-11d1-80b4-00c04fd430c8" },
+		{ "isbn10", "0-321-75104-3", "0321751042" },
+		{ "isbn", "978-0321751041", "1" },
+		{ "creditcard", "4111 1111 1111 1111", "4111111111111112" },
+		{ "ssn", "111-11-1111", "111111111" },
+		{ "hexcolor", "#fff", "#ffff" },
+		{ "bsonobjectid", "507f1f77bcf86cd799439011", "x" },
 		{ "unheard-of", "anything", NULL },
 	};
 
@@ -329,8 +353,6 @@ static void what_is_not_structural_is_refused(void **state)
 		  "'x-kubernetes-list-map-keys':['k'],'items':{'type':'object','properties':{'k':{'type':'"
 		  "string'}}}}}}",
 			"at.properties[a].x-kubernetes-list-map-keys[0]" },
-		{ "{'type':'object','properties':{'a':{'type':'string','x-kubernetes-int-or-string':true}}}",
-			"at.properties[a].type" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -344,6 +366,120 @@ static void what_is_not_structural_is_refused(void **state)
 		assert_null(s);
 		assert_int_equal(e.code, ERR_INVALID);
 		assert_string_equal(c.items[0].field, cases[i].field);
+	}
+}
+
+/* kubernetes-api.md 8.77: what Go's decoders make of it, too */
+static void null_means_absent_where_there_is_none(void **state)
+{
+	CLEANUP(schema_freep)
+	struct schema *s = compile(
+		"{'type':'object','properties':{'a':{'type':'string'},'n':{'type':'string','nullable':true},"
+		"'d':{'type':'string','default':'x'},'o':{'type':'object','properties':{'a':{'type':"
+		"'integer'}}},'l':{'type':'array','items':{'type':'string'}}}}");
+	CLEANUP(json_doc_freep)
+	struct json_doc *d = json_lit("{'a':null,'n':null,'d':null,'o':{'a':null},'l':[null],'u':null}");
+	CLEANUP(strv_done) struct strv unknown = { 0 };
+
+	schema_prune(s, json_root(d), &unknown);
+	schema_default(s, d, json_root(d));
+	CLEANUP(mem_freep) char *text = json_write(json_root(d), NULL);
+	assert_string_equal(text, "{\"n\":null,\"d\":\"x\",\"o\":{},\"l\":[null]}");
+	assert_int_equal(unknown.len, 1);
+}
+
+/* kubernetes-api.md 8.81: Kubernetes' own words and paths */
+static void definitions_are_refused_in_kubernetes_words(void **state)
+{
+	static const struct {
+		const char *schema, *said; /* all of it, by "; " */
+	} cases[] = {
+		{ "{}", "S.type: Required value: must not be empty at the root" },
+		{ "{'type':'array','items':{'type':'string'}}",
+			"S.type: Invalid value: \"array\": must be object at the root" },
+		{ "{'type':'object','nullable':true}",
+			"S.nullable: Forbidden: nullable cannot be true at the root" },
+		{ "{'type':'object','properties':{'a':{'$ref':'#/x'}}}",
+			"S.properties[a].$ref: Forbidden: $ref is not supported" },
+		{ "{'type':'object','properties':{'a':{'type':'foo'}}}",
+			"S.properties[a].type: Unsupported value: \"foo\": supported values: \"array\", "
+			"\"boolean\", "
+			"\"integer\", \"number\", \"object\", \"string\"" },
+		{ "{'type':'object','properties':{'a':{'type':'array','items':[{'type':'string'}]}}}",
+			"S.properties[a].items: Forbidden: items must be a schema object and not an array" },
+		{ "{'type':'object','properties':{'metadata':{'type':'object','properties':{'name':{'type':'"
+		  "string','default':"
+		  "'x'}}}}}",
+			"S.properties[metadata].properties[name].default: Forbidden: must not be set in "
+			"top-level metadata" },
+		{ "{'type':'object','properties':{'metadata':{'type':'object','properties':{'labels':{'type':"
+		  "'object'}}}}}",
+			"S.properties[metadata]: Forbidden: must not specify anything other than name and "
+			"generateName, but "
+			"metadata is implicitly specified" },
+		{ "{'type':'object','properties':{'a':{'type':'string','pattern':'(['}}}",
+			"S.properties[a].pattern: Invalid value: \"([\": must be a valid regular expression, "
+			"but isn't: error "
+			"parsing regexp: missing closing ]: `[`" },
+		{ "{'type':'object','properties':{'a':{'type':'array','items':{'type':'object'},'x-"
+		  "kubernetes-list-type':'set'}}}",
+			"S.properties[a].items.x-kubernetes-map-type: Invalid value: null: must be atomic as "
+			"item of a list with "
+			"x-kubernetes-list-type=set" },
+		{ "{'type':'object','properties':{'a':{'type':'array','items':{'type':'object','properties':{"
+		  "'k':{'type':"
+		  "'string'}}},'x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k']}}}",
+			"S.properties[a].items.properties[k].default: Required value: this property is in "
+			"x-kubernetes-list-map-keys, so it must have a default or be a required property" },
+		{ "{'type':'object','properties':{'a':{'type':'array','items':{'type':'object','required':['"
+		  "q']},"
+		  "'x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['q','q']}}}",
+			"S.properties[a].x-kubernetes-list-map-keys: Invalid value: [\"q\",\"q\"]: entries "
+			"must all be names of "
+			"item properties; S.properties[a].x-kubernetes-list-map-keys: Invalid value: "
+			"[\"q\",\"q\"]: entries must "
+			"all be names of item properties; S.properties[a].x-kubernetes-list-map-keys: "
+			"Invalid value: "
+			"[\"q\",\"q\"]: must not contain duplicate entries" },
+		{ "{'type':'object','properties':{'a':{'type':'string','x-kubernetes-embedded-resource':true}"
+		  "}}",
+			"S.properties[a].properties: Required value: must not be empty if "
+			"x-kubernetes-embedded-resource is true "
+			"without x-kubernetes-preserve-unknown-fields; S.properties[a].type: Invalid value: "
+			"\"string\": must be "
+			"object if x-kubernetes-embedded-resource is true" },
+		{ "{'type':'object','properties':{'a':{'type':'object','x-kubernetes-preserve-unknown-fields'"
+		  ":false}}}",
+			"S.properties[a].x-kubernetes-preserve-unknown-fields: Invalid value: false: must be "
+			"true or undefined" },
+		{ "{'type':'object','properties':{'x':{'type':'integer'}},'oneOf':[{'properties':{'x':{'"
+		  "title':'a','nullable':"
+		  "true},'y':{'minimum':1}}}]}",
+			"S.oneOf[0].properties[x].nullable: Forbidden: must be false to be structural; "
+			"S.oneOf[0].properties[x].title: Forbidden: must be empty to be structural; "
+			"S.properties[y]: Required "
+			"value: because it is defined in S.oneOf[0].properties[y]" },
+		/* not refused: they say nothing */
+		{ "{'type':'object','properties':{'a':{'type':'object','additionalProperties':false},'b':{'"
+		  "type':'string',"
+		  "'x-kubernetes-int-or-string':true},'c':{'type':'string','default':null}}}",
+			"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_doc_freep) struct json_doc *d = json_lit(cases[i].schema);
+		CLEANUP(causes_done) struct causes c = { 0 };
+		CLEANUP(str_done) struct str said = { 0 };
+
+		schema_check(json_root(d), "S", false, &c);
+		for (size_t k = 0; k < c.len; k++)
+			str_addf(&said, "%s%s: %s", k ? "; " : "", c.items[k].field, c.items[k].message);
+		assert_string_equal(str_cstr(&said), cases[i].said);
+		if (!*cases[i].said) {
+			CLEANUP(schema_freep) struct schema *s = compile(cases[i].schema);
+
+			assert_non_null(s);
+		}
 	}
 }
 
@@ -431,6 +567,8 @@ int main(void)
 		cmocka_unit_test(immutable_fields_may_be_set_once),
 		cmocka_unit_test(formats_are_checked),
 		cmocka_unit_test(what_is_not_structural_is_refused),
+		cmocka_unit_test(null_means_absent_where_there_is_none),
+		cmocka_unit_test(definitions_are_refused_in_kubernetes_words),
 		cmocka_unit_test(patches_find_their_keys),
 		cmocka_unit_test(types_are_looked_at_everywhere),
 	};

@@ -9,6 +9,7 @@
 struct check {
 	struct causes *causes;
 	bool ratchet; /* what equals its old value counts as valid */
+	size_t *visits; /* schemas asked, or NULL: that of the arms of a failed anyOf which came furthest tells why */
 };
 
 static bool valid(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
@@ -50,7 +51,7 @@ static bool bad_combination(const struct check *c, const struct jpath *at, const
 	if (!c->causes)
 		return false;
 	CLEANUP(mem_freep) char *path = jpath_text(at);
-	cause_text(c->causes, "FieldValueInvalid", path, "Invalid value: \"\": \"%s\" %s", path, text);
+	cause_text(c->causes, "FieldValueInvalid", "<nil>", "Invalid value: \"\": \"%s\" %s", path, text);
 	return false;
 }
 
@@ -87,6 +88,8 @@ static bool and_then(const struct check *c, bool so_far)
 
 static bool is_whole(const struct json *v)
 {
+	if (json_type(v) == JSON_UINT)
+		return json_num(v) < 9223372036854775808.0;
 	if (json_type(v) != JSON_REAL)
 		return json_is_int(v);
 	double x = json_num(v);
@@ -190,13 +193,13 @@ static bool check_string(
 	size_t len = json_str_len(v);
 	bool ok = check_length(c, s, v, at);
 
-	if (and_then(c, ok) && s->pattern && !re_matches(s->pattern, text, len))
+	if (ok && s->pattern && !re_matches(s->pattern, text, len))
 		ok = bad_body(c, at, v, "should match '%s'", s->pattern_text);
 	if (and_then(c, ok) && s->check_format && !s->check_format(text, len)) {
 		if (c->causes) {
 			CLEANUP(mem_freep) char *path = jpath_text(at);
 			CLEANUP(mem_freep) char *shown = json_write(v, NULL);
-			cause_text(c->causes, "FieldValueInvalid", path,
+			cause_text(c->causes, "FieldValueTypeInvalid", path,
 				"Invalid value: %s: %s in body must be of type %s: %s", shown, path,
 				s->format, shown);
 		}
@@ -310,7 +313,8 @@ static bool check_unique(
 	}
 	qsort(ids, n, sizeof(*ids), compare_identities);
 	for (size_t i = 1; i < n && and_then(c, ok); i++)
-		if (strcmp(ids[i - 1].text, ids[i].text) == 0)
+		if (strcmp(ids[i - 1].text, ids[i].text) == 0 &&
+			(i < 2 || strcmp(ids[i - 2].text, ids[i].text) != 0))
 			ok = bad_duplicate(c, s, ids[i].item, ids[i].i, at);
 	for (size_t i = 0; i < n; i++)
 		free(ids[i].text);
@@ -395,7 +399,7 @@ static bool check_type_meta(
 			ok = false;
 			if (c->causes) {
 				CLEANUP(mem_freep) char *path = jpath_text(&here);
-				cause_required(c->causes, path, "must not be empty");
+				cause_required(c->causes, path, m ? "must not be empty" : NULL);
 			}
 		}
 	}
@@ -453,6 +457,30 @@ static size_t count_valid(
 	return n;
 }
 
+/* Why the arm that came furthest fails. */
+static void tell_best(const struct check *c, const struct schema_arms *l, const struct json *v,
+	const struct json *old, const struct jpath *at)
+{
+	CLEANUP(causes_done) struct causes best = { 0 };
+	size_t most = 0;
+
+	for (size_t i = 0; i < l->n && c->causes; i++) {
+		CLEANUP(causes_done) struct causes found = { 0 };
+		size_t visits = 0;
+		const struct check loud = { .causes = &found, .ratchet = c->ratchet, .visits = &visits };
+
+		valid(&loud, l->items[i], v, old, at);
+		if (i > 0 && visits <= most)
+			continue;
+		most = visits;
+		causes_done(&best);
+		best = found;
+		found = (struct causes){ 0 };
+	}
+	for (size_t i = 0; i < best.len; i++)
+		cause_text(c->causes, best.items[i].reason, best.items[i].field, "%s", best.items[i].message);
+}
+
 static bool check_one_of(const struct check *c, const struct schema *s, const struct json *v,
 	const struct json *old, const struct jpath *at)
 {
@@ -464,7 +492,10 @@ static bool check_one_of(const struct check *c, const struct schema *s, const st
 	CLEANUP(mem_freep)
 	char *whole =
 		n ? str_printf("%s %zu valid alternatives", text, n) : str_printf("%s none valid", text);
-	return bad_combination(c, at, whole);
+	bad_combination(c, at, whole);
+	if (n == 0)
+		tell_best(c, &s->one_of, v, old, at);
+	return false;
 }
 
 static bool check_junctors(const struct check *c, const struct schema *s, const struct json *v,
@@ -476,8 +507,12 @@ static bool check_junctors(const struct check *c, const struct schema *s, const 
 	for (size_t i = 0; i < s->all_of.n && and_then(c, ok); i++)
 		if (!valid(c, s->all_of.items[i], v, old, at))
 			ok = false;
-	if (and_then(c, ok) && s->any_of.n && !count_valid(&s->any_of, v, old, c->ratchet))
+	if (!ok)
+		bad_combination(c, at, "must validate all the schemas (allOf)");
+	if (and_then(c, ok) && s->any_of.n && !count_valid(&s->any_of, v, old, c->ratchet)) {
 		ok = bad_combination(c, at, "must validate at least one schema (anyOf)");
+		tell_best(c, &s->any_of, v, old, at);
+	}
 	if (and_then(c, ok) && s->one_of.n && !check_one_of(c, s, v, old, at))
 		ok = false;
 	if (and_then(c, ok) && s->not_of && valid(&quiet, s->not_of, v, old, NULL))
@@ -519,10 +554,13 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 		return true;
 	if (c->ratchet && old && json_eq(v, old))
 		return true;
-	if (!check_type(c, s, v, at))
-		return false;
+	if (c->visits)
+		++*c->visits;
+	ok = check_type(c, s, v, at);
 	if (and_then(c, ok) && s->enums && !check_enum(c, s, v, at))
 		ok = false;
+	if (!check_type(&(struct check){ 0 }, s, v, at))
+		return false;
 	if (and_then(c, ok) && !check_value(c, s, v, old, at))
 		ok = false;
 	if (and_then(c, ok) && (s->all_of.n || s->any_of.n || s->one_of.n || s->not_of) &&

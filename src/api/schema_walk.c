@@ -130,7 +130,11 @@ static void prune_members(
 			continue;
 		}
 		below = schema_prop_of(s, it.key, it.key_len);
-		if (below) {
+		if (below && json_is_null(it.val)) {
+			/* null where there is none means absent, unless a default stands in for it */
+			if (!(below->flags & SF_NULLABLE) && !below->deflt)
+				json_iter_remove(&it);
+		} else if (below) {
 			prune(below, it.val, unknown, &here);
 		} else if (!(s->flags & (SF_PRESERVE | SF_ANY_MEMBERS))) {
 			if (unknown)

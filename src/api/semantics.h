@@ -50,6 +50,9 @@ bool write_is_gone(const struct json *o);
 /* Name checks, adding causes. */
 bool name_is_dns1123_label(const char *s);
 bool name_is_dns1123_subdomain(const char *s);
+/* What is wrong with a DNS-1035 label or a DNS-1123 subdomain, in apimachinery's words; NULL: nothing. The caller frees. */
+char *name_label_1035_error(const char *s);
+char *name_subdomain_error(const char *s);
 bool name_is_label_key(const char *s); /* qualified name */
 bool name_is_label_value(const char *s);
 void meta_validate(const struct write_rules *r, const struct json *o,

@@ -84,6 +84,38 @@ bool name_is_dns1123_subdomain(const char *s)
 	return n && n <= SUBDOMAIN_MAX && is_subdomain(s, n);
 }
 
+#define LABEL_1035_TEXT                                                                                 \
+	"a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "    \
+	"alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', " \
+	"regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+
+static char *name_error(size_t n, size_t max, bool good, const char *text)
+{
+	struct str s = { 0 };
+
+	if (n > max)
+		str_addf(&s, "must be no more than %zu characters", max);
+	if (!good) {
+		str_add(&s, s.len ? "," : "");
+		str_add(&s, text);
+	}
+	return s.len ? str_take(&s) : NULL;
+}
+
+char *name_label_1035_error(const char *s)
+{
+	size_t n = strlen(s);
+
+	return name_error(n, LABEL_MAX, is_label_part(s, n) && !(*s >= '0' && *s <= '9'), LABEL_1035_TEXT);
+}
+
+char *name_subdomain_error(const char *s)
+{
+	size_t n = strlen(s);
+
+	return name_error(n, SUBDOMAIN_MAX, is_subdomain(s, n), SUBDOMAIN_TEXT);
+}
+
 static bool is_name_part(const char *s, size_t n)
 {
 	if (!n || n > LABEL_MAX || !is_alnum(s[0]) || !is_alnum(s[n - 1]))

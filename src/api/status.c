@@ -136,8 +136,8 @@ static const char *type_name(const struct json *v)
 	case JSON_BOOL:
 		return "boolean";
 	case JSON_INT:
-	case JSON_UINT:
 		return "integer";
+	case JSON_UINT: /* more than an int64 holds */
 	case JSON_REAL:
 		return "number";
 	case JSON_STR:
@@ -252,6 +252,12 @@ static void add_details(struct json_doc *d, struct json *status, const struct er
 {
 	bool always = e->code == ERR_INVALID || e->code == ERR_NOT_FOUND;
 
+	/* these are about the request, not about an object */
+	if (e->code == ERR_BAD_REQUEST || e->code == ERR_UNSUPPORTED_MEDIA_TYPE ||
+		e->code == ERR_NOT_ACCEPTABLE) {
+		k = NULL;
+		name = NULL;
+	}
 	if (!k && str_empty(name) && (!causes || !causes->len) && !always)
 		return;
 	struct json *details = json_need_obj(d, status, "details");

@@ -63,7 +63,7 @@ def t79_an_uncompilable_rule_refuses_the_definition():
         k = Kind({"a": {"type": "integer"}}, **{"x-kubernetes-validations": rules("self.a > 0", rule)})
         a = status(c.k.post(c.CRDS, k.crd), 422, "Invalid")
         cause = a["details"]["causes"][0]
-        eq(cause["field"], "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[1].rule")
+        eq(cause["field"], "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[1].rule")
         has(cause["message"], why)
         eq(c.k.get(c.CRDS + "/" + k.crd["metadata"]["name"]).status, 404)
 

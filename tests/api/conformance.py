@@ -768,7 +768,7 @@ def t74_many_watchers_see_everything_in_order():
 # ---- custom resource definitions ----
 def t75_usable_at_once():
     for i in range(5):
-        p = "%dthings" % i
+        p = "abcde"[i] + "things"
         make(CRDS, crd(p, "Thing%d" % i, scope="Cluster"))
         make("/apis/%s/v1/%s" % (GROUP, p), {"apiVersion": GROUP + "/v1", "kind": "Thing%d" % i, "metadata": {"name": "x"}})
         status(k.delete(CRDS + "/" + p + "." + GROUP), 200)

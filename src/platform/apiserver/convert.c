@@ -664,38 +664,3 @@ void convert_then(struct apiserver *s, struct request *r, struct resource *res, 
 	request_on_abort(r, then_aborted, t);
 	t->convert = convert_start(s, res, kind_api_version(res->kind, av), &o, 1, false, then_converted, t);
 }
-
-/* ---- definitions ---- */
-void convert_check(const struct json *crd, struct causes *c)
-{
-	static const char *const versions[] = { "v1", "v1beta1", NULL };
-	const struct json *conversion = json_at(crd, "/spec/conversion"),
-			  *hook = json_get(conversion, "webhook");
-	const struct json *client = json_get(hook, "clientConfig");
-	bool known = false;
-
-	if (!str_eq(json_get_str(conversion, "strategy"), "Webhook")) {
-		if (hook)
-			cause_forbidden(c, "spec.conversion.webhook",
-				"should not be set when strategy is not set to Webhook");
-		return;
-	}
-	if (!json_is_obj(client)) {
-		cause_required(c, "spec.conversion.webhook.clientConfig",
-			"required when strategy is set to Webhook");
-	} else if (!json_get_str(client, "url") == !json_is_obj(json_get(client, "service"))) {
-		cause_required(c, "spec.conversion.webhook.clientConfig",
-			"exactly one of url or service is required");
-	}
-	if (json_get_str(client, "url") && !str_starts(json_get_str(client, "url"), "https://"))
-		cause_invalid(c, "spec.conversion.webhook.clientConfig.url", json_get(client, "url"),
-			"'https' is the only allowed URL scheme");
-	JSON_EACH (it, json_get(hook, "conversionReviewVersions"))
-		known |= json_str(it.val) && str_in(json_str(it.val), versions);
-	if (json_len(json_get(hook, "conversionReviewVersions")) == 0)
-		cause_required(c, "spec.conversion.webhook.conversionReviewVersions", "");
-	else if (!known)
-		cause_invalid(c, "spec.conversion.webhook.conversionReviewVersions",
-			json_get(hook, "conversionReviewVersions"),
-			"must include at least one of v1, v1beta1");
-}

@@ -39,6 +39,3 @@ typedef void convert_then_fn(
 	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o);
 void convert_then(struct apiserver *s, struct request *r, struct resource *res, int status,
 	const struct obj *o, convert_then_fn *fn);
-
-/* What is wrong with spec.conversion of a definition. */
-void convert_check(const struct json *crd, struct causes *c);

@@ -5,101 +5,13 @@
 #include "api/meta.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "platform/kinds/crd_spec.h"
 
 #include <string.h>
 
-static void check_versions(const struct json *spec, struct causes *c)
-{
-	size_t i = 0, storages = 0;
-
-	JSON_EACH (it, json_get(spec, "versions")) {
-		CLEANUP(mem_freep) char *at = str_printf("spec.versions[%zu].schema.openAPIV3Schema", i++);
-		CLEANUP(causes_done) struct causes found = { 0 };
-		const struct json *schema = json_at(it.val, "/schema/openAPIV3Schema");
-		struct schema *compiled = NULL;
-		struct err e = { 0 };
-
-		storages += json_bool(json_get(it.val, "storage"));
-		if (!json_is_obj(schema)) {
-			cause_required(c, at, "schemas are required");
-			continue;
-		}
-		if (schema_compile(schema, at, &compiled, &found, &e) < 0 && found.len == 0)
-			cause_invalid(c, at, NULL, "%s", e.msg);
-		else if (compiled)
-			schema_check_rules(compiled, at, &found);
-		for (size_t k = 0; k < found.len; k++)
-			cause_text(
-				c, found.items[k].reason, found.items[k].field, "%s", found.items[k].message);
-		schema_free(compiled);
-	}
-	if (i == 0)
-		cause_required(c, "spec.versions", "must have at least one version");
-	else if (storages != 1)
-		cause_invalid(c, "spec.versions", json_get(spec, "versions"),
-			"must have exactly one version marked as storage version");
-}
-
-static void check_names(const struct json *o, struct causes *c)
-{
-	const struct json *spec = json_get(o, "spec");
-	const char *group = json_str_or(json_get(spec, "group"), ""),
-		   *plural = json_str_or(json_at(spec, "/names/plural"), "");
-	static const char *const scopes[] = { "Cluster", "Namespaced", NULL };
-	CLEANUP(mem_freep) char *want = str_printf("%s.%s", plural, group);
-
-	if (!*group)
-		cause_required(c, "spec.group", "");
-	else if (!strchr(group, '.'))
-		cause_invalid(
-			c, "spec.group", json_get(spec, "group"), "should be a domain with at least one dot");
-	if (!*plural)
-		cause_required(c, "spec.names.plural", "");
-	else if (!name_is_dns1123_label(plural))
-		cause_invalid(
-			c, "spec.names.plural", json_at(spec, "/names/plural"), "must be a DNS-1123 label");
-	if (str_empty(json_at_str(spec, "/names/kind")))
-		cause_required(c, "spec.names.kind", "");
-	if (!str_eq(json_at_str(o, "/metadata/name"), want))
-		cause_invalid(c, "metadata.name", json_at(o, "/metadata/name"),
-			"must be spec.names.plural+\".\"+spec.group");
-	if (!json_get(spec, "scope"))
-		cause_required(c, "spec.scope", "");
-	else if (!str_in(json_str_or(json_get(spec, "scope"), ""), scopes))
-		cause_not_supported(c, "spec.scope", json_get(spec, "scope"), scopes);
-}
-
-static void check_fixed(const struct json *o, const struct json *old, struct causes *c)
-{
-	static const char *const fixed[] = { "/spec/group", "/spec/names/plural", "/spec/scope",
-		"/spec/names/kind" };
-	static const char *const names[] = { "spec.group", "spec.names.plural", "spec.scope",
-		"spec.names.kind" };
-
-	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		if (!json_eq(json_at(o, fixed[i]), json_at(old, fixed[i])))
-			cause_invalid(c, names[i], json_at(o, fixed[i]), "field is immutable");
-	JSON_EACH (it, json_at(old, "/status/storedVersions")) {
-		bool found = false;
-
-		JSON_EACH (v, json_at(o, "/spec/versions"))
-			found |= str_eq(json_get_str(v.val, "name"), json_str(it.val));
-		if (!found)
-			cause_invalid(c, "status.storedVersions[0]", it.val, "must appear in spec.versions");
-	}
-}
-
 void crd_check(struct op *op, struct causes *c)
 {
-	const struct json *o = json_root(op->draft), *old = op->old ? obj_json(op->old) : NULL;
-
-	check_names(o, c);
-	if (old)
-		check_fixed(o, old, c);
-	/* compiling schemas is what takes time: only when they changed */
-	if (!old || !json_eq(json_get(json_get(o, "spec"), "versions"),
-			    json_get(json_get(old, "spec"), "versions")))
-		check_versions(json_get(o, "spec"), c);
+	crd_spec_check(json_root(op->draft), op->old ? obj_json(op->old) : NULL, c);
 }
 
 /* ---- names: first come, first served ---- */

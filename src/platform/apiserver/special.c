@@ -128,7 +128,6 @@ static int prepare_crd(struct op *op)
 	if (str_eq(op->sub, "status"))
 		return check_stored_versions(op);
 	crd_check(op, &op->causes);
-	convert_check(json_root(op->draft), &op->causes);
 	if (op->causes.len > 0)
 		return causes_to_err(&op->causes, op->res->kind,
 			json_at_str(json_root(op->draft), "/metadata/name"), &op->err);

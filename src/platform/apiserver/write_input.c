@@ -255,16 +255,11 @@ static int note_field(struct op *op, struct str *strict, const char *what, const
 
 static int strict_error(struct op *op, const struct str *strict)
 {
-	char av[KIND_API_VERSION_MAX];
-
 	if (op->kind == OP_PATCH)
 		return err_set(&op->err, ERR_BAD_REQUEST, "strict decoding error: %s", strict->data);
 	return err_set(&op->err, ERR_BAD_REQUEST,
 		"%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
-		op->res->kind->kind,
-		str_empty(op->res->kind->group) ? op->res->kind->version
-						: kind_api_version(op->res->kind, av),
-		op->res->kind->kind, strict->data);
+		op->res->kind->kind, op->res->kind->version, op->res->kind->kind, strict->data);
 }
 
 static const char *go_kind(const struct json *v, bool converted)
@@ -324,6 +319,8 @@ int op_prune(struct op *op, struct json_doc *d, struct strv *dups)
 		resource_schema(op->res), json_root(d), op->validation == FIELDS_IGNORE ? NULL : &unknown);
 	if (op->res->origin == ORIGIN_BUILTIN) /* null is what their decoders take for nothing */
 		schema_drop_nulls(resource_schema(op->res), json_root(d));
+	else
+		strv_sort(&unknown);
 	for (size_t i = 0; i < unknown.len; i++)
 		note_field(op, &strict, "unknown", unknown.items[i]);
 	for (size_t i = 0; dups && i < dups->len; i++)

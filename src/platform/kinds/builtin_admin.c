@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "platform/kinds/builtin.h"
 #include "platform/kinds/expressions.h"
+#include "platform/kinds/hook_client.h"
 #include "platform/kinds/policy_check.h"
 
 #include <string.h>
@@ -130,10 +131,6 @@ static void crd_default(struct json_doc *d, struct json *o)
 			json_set_str(d, names, "listKind", list);
 	}
 	default_str(d, json_need_obj(d, spec, "conversion"), "strategy", "None");
-	JSON_EACH (it, json_get(spec, "versions")) {
-		if (json_is_obj(json_at(it.val, "/schema/openAPIV3Schema")))
-			default_str(d, json_at(it.val, "/schema/openAPIV3Schema"), "type", "object");
-	}
 }
 
 /* ---- webhooks ---- */
@@ -208,15 +205,6 @@ static bool has_three_segments(const char *name)
 	return name_is_dns1123_subdomain(name) && dot && strchr(dot + 1, '.');
 }
 
-static bool speaks_a_known_version(const struct json *versions)
-{
-	JSON_EACH (it, versions) {
-		if (str_eq(json_str(it.val), "v1") || str_eq(json_str(it.val), "v1beta1"))
-			return true;
-	}
-	return false;
-}
-
 static void webhook_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -226,26 +214,17 @@ static void webhook_validate(
 	JSON_EACH (it, json_get(o, "webhooks")) {
 		CLEANUP(mem_freep) char *effects_at = str_printf("webhooks[%zu].sideEffects", i);
 		CLEANUP(mem_freep) char *versions_at = str_printf("webhooks[%zu].admissionReviewVersions", i);
-		CLEANUP(mem_freep) char *url_at = str_printf("webhooks[%zu].clientConfig.url", i);
 		CLEANUP(mem_freep) char *name_at = str_printf("webhooks[%zu].name", i);
 		CLEANUP(mem_freep) char *conditions_at = str_printf("webhooks[%zu].matchConditions", i);
 		CLEANUP(mem_freep) char *client_at = str_printf("webhooks[%zu].clientConfig", i++);
-		const char *url = json_at_str(it.val, "/clientConfig/url");
 
 		if (!old || !json_eq(json_get(o, "webhooks"), json_get(old, "webhooks")))
 			match_conditions_check(json_get(it.val, "matchConditions"), 0, conditions_at, c);
 		if (!str_in(json_get_str(it.val, "sideEffects"), effects))
 			cause_not_supported(c, effects_at, json_get(it.val, "sideEffects"), effects);
-		if (json_len(json_get(it.val, "admissionReviewVersions")) == 0)
-			cause_required(c, versions_at, "must specify one of v1, v1beta1");
-		else if (!speaks_a_known_version(json_get(it.val, "admissionReviewVersions")))
-			cause_invalid(c, versions_at, json_get(it.val, "admissionReviewVersions"),
-				"must include at least one of v1, v1beta1");
-		if (!json_at(it.val, "/clientConfig/url") == !json_at(it.val, "/clientConfig/service"))
-			cause_required(c, client_at, "exactly one of url or service is required");
-		if (url && !str_starts(url, "https://"))
-			cause_invalid(c, url_at, json_at(it.val, "/clientConfig/url"),
-				"'https' is the only allowed URL scheme");
+		hook_client_check(json_get(it.val, "clientConfig"), client_at, c);
+		hook_versions_check(json_get(it.val, "admissionReviewVersions"), versions_at,
+			"must specify one of v1, v1beta1", c);
 		if (!has_three_segments(json_str_or(json_get(it.val, "name"), "")))
 			cause_invalid(c, name_at, json_get(it.val, "name"),
 				"should be a domain with at least three segments separated by dots");
