@@ -236,6 +236,17 @@ def memory_over_the_limit_is_told_as_oom(n):
 
 
 @test
+def a_guaranteed_pod_is_the_last_to_be_killed_as_far_as_we_may_say_so(n):
+    both = {"cpu": "100m", "memory": "64Mi"}
+    n.apply(make("sure", "cat /proc/self/oom_score_adj", {"resources": {"limits": both, "requests": both}}, restartPolicy="Never"))
+    p = n.wait_pod("sure", lambda p: phase(p) in ("Succeeded", "Failed"))
+    caps = [int(line.split()[1], 16) for line in open("/proc/self/status") if line.startswith("CapEff")][0]
+    own = open("/proc/self/oom_score_adj").read().strip()
+    check((p["status"]["qosClass"], n.logs("sure").strip()) == ("Guaranteed", "-997" if caps >> 24 & 1 else own), p["status"])
+    n.delete("sure")
+
+
+@test
 def a_resize_changes_the_cgroup_of_the_running_container(n):
     n.apply(make("size", "exec sleep 1000", {"resources": {"limits": {"memory": "64Mi"}, "requests": {"memory": "64Mi"}}}))
     p = n.running("size")

@@ -4,13 +4,17 @@
 #include "api/quantity.h"
 
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define PASSWD_MAX (1 << 20)
 #define NOFILE_LIMIT 1048576
+#define OOM_SCORE_TEXT_MAX 64
 
 /* The kernel's order: an index is the capability's number. */
 static const char *const cap_names[] = { "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
@@ -190,11 +194,30 @@ static int put_args(struct bundle *b, struct json *process, struct err *e)
 	return 0;
 }
 
-static int oom_score(const struct bundle *b)
+/* Going below our own score takes a capability that root in a container may lack; the runtime fails then, with nothing that says
+ * why. */
+static int64_t least_oom_score(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	CLEANUP(mem_freep) char *own = NULL;
+	int64_t score;
+
+	if (syscall(SYS_capget, &header, caps) == 0 && caps[0].effective & 1U << CAP_SYS_RESOURCE)
+		return INT64_MIN;
+	if (file_read("/proc/self/oom_score_adj", OOM_SCORE_TEXT_MAX, &own, NULL, NULL) < 0)
+		return INT64_MIN;
+	own[strcspn(own, "\n")] = '\0';
+	return str_to_i64(own, -1000, 1000, &score) ? score : INT64_MIN;
+}
+
+static int64_t oom_score(const struct bundle *b)
 {
 	const char *qos = json_at_str(obj_json(b->c->pod->obj), "/status/qosClass");
+	int64_t score = str_eq(qos, "Guaranteed") ? -997 : str_eq(qos, "Burstable") ? 500 : 1000;
+	int64_t least = score < 0 ? least_oom_score() : score;
 
-	return str_eq(qos, "Guaranteed") ? -997 : str_eq(qos, "Burstable") ? 500 : 1000;
+	return score < least ? least : score;
 }
 
 /* Where we may not raise it, ours is the most there is. */
