@@ -349,6 +349,32 @@ static void in_place_again_the_move_is_taken_back(void **state)
 	SETTLED_AT(w, 1, 2 * GI);
 }
 
+/* Sockets and memory in one patch, which the node has no room for: both stand in RestartRequired. Less memory is another attempt
+ * for both; the sockets, which only the memory was in the way of, do not hold it back. */
+static void less_memory_lets_the_sockets_in_too(void **state)
+{
+	struct world *w = *state;
+
+	w->faults.room = 3 * GI;
+	run(w);
+	size(w, 2, "3Gi");
+	world_run(w, SOON);
+	assert_non_null(condition(w, COND_RESTART_REQUIRED));
+	size(w, 2, "2Gi");
+	world_run(w, SOON);
+	SETTLED_AT(w, 2, 2 * GI);
+
+	size(w, 3, "3Gi");
+	world_run(w, SOON);
+	size(w, 4, "3Gi"); /* what is wanted no more is not asked for any longer */
+	world_run(w, SOON);
+	assert_int_equal(json_i64(json_at(world_vmi(w, "v0"), "/spec/domain/cpu/sockets")), 2);
+	assert_non_null(condition(w, COND_RESTART_REQUIRED));
+	size(w, 4, "2Gi");
+	world_run(w, SOON);
+	SETTLED_AT(w, 4, 2 * GI);
+}
+
 /* rollout.md 7.14, decision 14: it goes where the rules are satisfied, and stays where no node does better */
 static void enforced_placement_moves_once(void **state)
 {
@@ -404,6 +430,7 @@ int main(void)
 		T(what_was_taken_late_can_be_given_back),
 		T(what_comes_late_is_taken_back),
 		T(in_place_again_the_move_is_taken_back),
+		T(less_memory_lets_the_sockets_in_too),
 		T(enforced_placement_moves_once),
 		T(a_guest_that_refuses_is_left_alone),
 	};

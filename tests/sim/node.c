@@ -55,6 +55,10 @@ static void pod_resources(struct one *e)
 		cond_remove(e->d, e->status, "PodResizePending");
 		return;
 	}
+	if (e->w->faults.room && quantity_bytes(json_at(want, "/requests/memory")) > e->w->faults.room) {
+		cond(e, "PodResizePending", "True", "Infeasible", "Node didn't have enough capacity: memory");
+		return;
+	}
 	if (e->w->faults.no_room &&
 		(quantity_bytes(json_at(want, "/requests/memory")) >
 				quantity_bytes(json_at(have, "/resources/requests/memory")) ||

@@ -69,6 +69,7 @@ struct guest {
 /* What goes wrong on the node; chances in 1/1000 per occasion. */
 struct node_faults {
 	bool no_room;                  /* resizes are answered Infeasible */
+	int64_t room;                  /* those of memory beyond that; 0: none */
 	bool unschedulable;            /* new pods find no place */
 	bool image_error;              /* and their image can not be had */
 	bool handler_down;             /* nothing is done for guests */

@@ -83,10 +83,15 @@ static bool no_migration(const struct cpu_case *c)
 	       vmi_cond_is(c->vmi, COND_LIVE_MIGRATABLE, "False");
 }
 
+/* Asked of the instance, and nothing has been done for it yet. */
+static bool is_waiting(const struct cpu_case *c)
+{
+	return str_eq(json_get_str(vmi_cond(c->vmi, COND_HOT_CPU), "reason"), HOT_CPU_NEEDS_MIGRATION);
+}
+
 static bool stuck(const struct cpu_case *c)
 {
-	return c->wanted != c->has && no_migration(c) &&
-	       str_eq(json_get_str(vmi_cond(c->vmi, COND_HOT_CPU), "reason"), HOT_CPU_NEEDS_MIGRATION);
+	return c->wanted != c->has && no_migration(c) && is_waiting(c);
 }
 
 /* false: nothing is asked for, or there is nothing to compare it with. */
@@ -112,8 +117,12 @@ void rollout_cpu_cancel(const struct vm_seen *s, struct edits *r)
 {
 	struct cpu_case c;
 
-	if (case_of(s, &c) && c.wanted == c.has && c.wanted != c.spec && vmi_phase(c.vmi) == VMI_RUNNING &&
-		!vmi_migrating(c.vmi))
+	if (!case_of(s, &c) || c.wanted == c.spec || vmi_phase(c.vmi) != VMI_RUNNING || vmi_migrating(c.vmi))
+		return;
+	/* Another number is wanted, and something that is staged holds it back: that may be what this one has no room for. */
+	if (r->staged && is_waiting(&c))
+		c.wanted = c.has;
+	if (c.wanted == c.has)
 		apply(r, &c);
 }
 

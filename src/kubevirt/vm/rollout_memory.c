@@ -112,12 +112,16 @@ static bool failed_before(const struct memory_case *m)
 	return vmi_cond_is(m->vmi, COND_HOT_MEMORY, "False") && vmi_hot_memory_target(m->vmi) == m->wanted;
 }
 
+/* Asked of the instance, and nothing has been done for it yet: no room, or a migration is waited for. */
+static bool is_waiting(const struct memory_case *m)
+{
+	return str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+}
+
 /* Decision 19: what works neither in place nor by a migration waits for a restart; nobody is evicted for it. */
 static bool stuck(const struct memory_case *m)
 {
-	return m->wanted != vmi_guest_current(m->vmi) &&
-	       str_eq(json_get_str(vmi_cond(m->vmi, COND_HOT_MEMORY), "reason"),
-		       HOT_MEMORY_NEEDS_MIGRATION) &&
+	return m->wanted != vmi_guest_current(m->vmi) && is_waiting(m) &&
 	       !(m->seen->config->workload_methods & KV_UPDATE_LIVE_MIGRATE);
 }
 
@@ -193,9 +197,13 @@ void rollout_memory_cancel(const struct vm_seen *s, struct edits *r)
 	struct memory_case m = case_of(s);
 
 	if (m.wanted < 0 || m.at_boot < 0 || vmi_phase(m.vmi) != VMI_RUNNING || vmi_migrating(m.vmi) ||
-		failed_before(&m) || !is_what_the_guest_has(&m) || m.wanted == vmi_guest_wanted(m.vmi))
+		failed_before(&m) || m.wanted == vmi_guest_wanted(m.vmi))
 		return;
-	apply(r, &m);
+	/* Another size is wanted, and something that is staged holds it back: that may be what this one has no room for. */
+	if (r->staged && is_waiting(&m) && vmi_guest_current(m.vmi) >= 0)
+		m.wanted = vmi_guest_current(m.vmi);
+	if (is_what_the_guest_has(&m))
+		apply(r, &m);
 }
 
 void rollout_memory(const struct vm_seen *s, struct edits *r)
