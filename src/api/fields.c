@@ -406,7 +406,7 @@ struct json_doc *fields_kind_schema(const struct field_table *t)
 		{ "apiVersion", F_STRING, 0,
 			"Version of the schema this object is written in, with its group." },
 		{ "kind", F_STRING, 0, "Kind of the object." },
-		{ "metadata", F_OBJECT, 0, "Standard metadata of an object." },
+		{ "metadata", F_OBJECT, 0, NULL }, /* a definition must say nothing else of it */
 	};
 	struct json_doc *d = json_doc_new();
 	struct maker m = maker_for(d, t);
