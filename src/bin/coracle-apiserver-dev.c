@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/apiserver/apiserver.h"
-#include "platform/apiserver/plugins.h"
+#include "platform/admission/plugins.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/plugins.h"
+#include "platform/admission/plugins.h"
 #include "platform/up/instance.h"
 
 #include <stdarg.h>

@@ -35,7 +35,7 @@ struct args {
 	unsigned max_inflight;
 	struct store_choice store; /* of argv */
 	const char *listen;
-	unsigned plugins_off; /* platform/apiserver/plugins.h */
+	unsigned plugins_off; /* platform/admission/plugins.h */
 };
 
 typedef int cmd_fn(const struct args *a); /* exit status */

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/apiserver/aggregate_impl.h"
-#include "platform/apiserver/backend.h"
+#include "platform/callout/backend.h"
 #include "platform/apiserver/bootstrap.h"
 
 #include <string.h>
@@ -177,15 +177,16 @@ struct backend *aggregate_backend(struct apiserver *s, const char *name, const c
 		err_set(e, ERR_UNAVAILABLE, "no such APIService '%s'", name);
 		return NULL;
 	}
-	if (service_resolve(s, ns, sname, json_get(svc, "port") ? (int)json_i64(json_get(svc, "port")) : 443,
-		    &host, &b.port, ret_why, e) < 0)
+	if (service_resolve(s->objects, ns, sname,
+		    json_get(svc, "port") ? (int)json_i64(json_get(svc, "port")) : 443, &host, &b.port,
+		    ret_why, e) < 0)
 		return NULL;
 	if (json_str_len(ca) > 0 && b64_decode(json_str(ca), json_str_len(ca), false, &pem, e) < 0)
 		return NULL;
 	b.host = host;
 	b.ca_pem = pem.len > 0 ? pem.data : NULL;
 	b.insecure = json_bool(json_get(spec, "insecureSkipTLSVerify"));
-	return backend_get(s, &b, e);
+	return backend_get(s->callouts, &b, e);
 }
 
 /* ---- following ---- */

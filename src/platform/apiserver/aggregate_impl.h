@@ -2,7 +2,8 @@
 /* platform/apiserver/aggregate_impl.h - between aggregate.c (who serves what, and do they answer) and proxy.c. */
 #pragma once
 
-#include "platform/apiserver/backend.h"
+#include "platform/apiserver/server.h"
+#include "platform/callout/backend.h"
 
 #define FOLLOWED 4 /* APIServices, Services, Endpoints, EndpointSlices */
 

@@ -8,25 +8,25 @@
 #include "base/mem.h"
 #include "kube/config.h"
 #include "platform/auth/accounts.h"
-#include "platform/apiserver/admission.h"
+#include "platform/admission/admission.h"
 #include "platform/apiserver/aggregate.h"
 #include "platform/request/audit.h"
 #include "platform/auth/auth.h"
-#include "platform/apiserver/backend.h"
+#include "platform/callout/backend.h"
 #include "platform/kinds/builtin.h"
 #include "platform/apiserver/bootstrap.h"
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/deadline.h"
 #include "platform/apiserver/expire.h"
 #include "platform/apiserver/flow.h"
 #include "platform/apiserver/metrics.h"
-#include "platform/apiserver/plugins.h"
-#include "platform/apiserver/quota.h"
+#include "platform/admission/plugins.h"
+#include "platform/admission/quota.h"
 #include "platform/auth/roles.h"
 #include "platform/apiserver/service.h"
 #include "platform/apiserver/server.h"
-#include "platform/apiserver/policy.h"
+#include "platform/admission/policy.h"
 #include "platform/apiserver/shared_pki.h"
 #include "platform/apiserver/signer.h"
 
@@ -177,15 +177,12 @@ static int start(struct apiserver *s, const struct apiserver_spec *spec, struct 
 	}
 	s->discovery = discovery_new(s->objects->registry);
 	s->openapi = openapi_new(s->objects->registry);
-	s->webhooks = webhooks_new(s);
-	s->policies = policies_new(s);
+	admitter_follow(s->admitter);
 	s->roles = roles_new(s->objects);
 	if (!s->bare) {
 		s->accounts = accounts_new(s->auth);
 		s->signer = signer_new(s);
 	}
-	if (plugin_on(s, PLUGIN_QUOTA))
-		s->quotas = quotas_new(s);
 	s->aggregator = aggregator_new(s);
 	s->expirer = expirer_new(s);
 	if (listen_all(s, spec, e) < 0)
@@ -218,13 +215,13 @@ struct apiserver *apiserver_new(struct loop *l, const struct apiserver_spec *spe
 	s->loop = l;
 	s->data_dir = mem_strdup(spec->data_dir);
 	s->bare = spec->bare;
-	s->plugins_off = spec->plugins_off;
-	if (s->bare)
-		s->plugins_off |= 1U << PLUGIN_ACCOUNT | 1U << PLUGIN_QUOTA;
 	s->node_proxy = spec->node_proxy;
 	s->node_proxy_arg = spec->node_proxy_arg;
 	s->objects = objects_new(l, spec->store, registry_new(), &object_ops, s);
 	s->auth = auth_new(s->objects, &s->pki);
+	s->callouts = callouts_new(s->objects, &s->pki);
+	s->admitter = admitter_new(s->objects, s->auth, s->callouts,
+		spec->plugins_off | (spec->bare ? 1U << PLUGIN_ACCOUNT | 1U << PLUGIN_QUOTA : 0));
 	s->metrics = metrics_new();
 	s->deadlines = deadlines_new(l);
 	s->flow = flow_new(l, &(struct flow_limits){ .seats_user = spec->max_inflight }, NULL);
@@ -268,15 +265,12 @@ void apiserver_free(struct apiserver *s)
 	finish_requests(s);
 	store_follow(s->objects->store, NULL, NULL);
 	aggregator_free(s->aggregator);
-	webhooks_free(s->webhooks);
-	policies_free(s->policies);
-	quotas_free(s->quotas);
+	admitter_end(s->admitter);
 	services_free(s->services);
 	roles_free(s->roles);
 	accounts_free(s->accounts);
 	signer_free(s->signer);
-	converter_free(s);
-	backends_free(s);
+	callouts_end(s->callouts);
 	namespaces_free(s->namespaces);
 	expirer_free(s->expirer);
 	crds_free(s->crds);
@@ -290,6 +284,8 @@ void apiserver_free(struct apiserver *s)
 	discovery_free(s->discovery);
 	openapi_free(s->openapi);
 	registry = s->objects->registry;
+	admitter_free(s->admitter);
+	callouts_free(s->callouts);
 	auth_free(s->auth);
 	objects_free(s->objects);
 	registry_free(registry);

@@ -2,7 +2,7 @@
 /* The proxy subresources: pods/[SCHEME:]NAME[:PORT]/proxy/PATH, services/[SCHEME:]NAME[:PORT]/proxy/PATH, nodes/NAME/proxy/PATH.
  * What follows "proxy" becomes the path at the backend. */
 #include "base/mem.h"
-#include "platform/apiserver/backend.h"
+#include "platform/callout/backend.h"
 #include "platform/apiserver/proxy.h"
 #include "platform/apiserver/server.h"
 
@@ -118,7 +118,7 @@ static int find_service(struct apiserver *s, struct resource *res, const char *n
 	if (!port && *t->port)
 		return err_set(e, ERR_UNAVAILABLE, "no service port \"%s\" found for service \"%s\"", t->port,
 			t->name);
-	if (!port || service_resolve(s, ns, t->name, port, &t->host, &t->number, NULL, e) < 0)
+	if (!port || service_resolve(s->objects, ns, t->name, port, &t->host, &t->number, NULL, e) < 0)
 		return err_set(e, ERR_UNAVAILABLE, "no endpoints available for service \"%s\"", id);
 	return check_address(t->host, e);
 }

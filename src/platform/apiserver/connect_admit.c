@@ -2,7 +2,7 @@
 #include "platform/apiserver/connect_admit.h"
 
 #include "base/mem.h"
-#include "platform/apiserver/admission.h"
+#include "platform/admission/admission.h"
 
 #include <string.h>
 
@@ -102,7 +102,7 @@ void connect_admitted(
 		.fn = fn };
 	request_on_abort(r, connect_aborted, c);
 	in.client = &c->r;
-	admit = admit_start(s, &in, &c->warnings, connect_answered, c);
+	admit = admit_start(s->admitter, &in, &c->warnings, connect_answered, c);
 	if (admit)
 		c->admit = admit;
 }

@@ -4,7 +4,7 @@
 #include "api/meta.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "platform/apiserver/bootstrap.h"
 
 #include <string.h>
@@ -346,7 +346,7 @@ static void forget_converted(struct crds *c, const struct json *spec)
 	char *storage = str_printf("%s/%s", json_str_or(json_get(spec, "group"), ""),
 		json_str_or(json_at(spec, "/names/plural"), ""));
 
-	convert_forget(c->s, storage);
+	convert_forget(c->s->callouts, storage);
 }
 
 static bool same_served(const struct obj *a, const struct obj *b)
@@ -376,7 +376,7 @@ static void crd_changed(struct bucket_watch *w, const struct bucket_change *c)
 			json_str_or(json_at(spec, "/names/plural"), ""));
 		unserve(crds, obj_json(c->obj));
 		objects_end_watches(crds->s->objects, storage);
-		convert_forget(crds->s, storage);
+		convert_forget(crds->s->callouts, storage);
 		crd_reconsider(crds->s);
 		local_apis_sync(crds->s);
 		return;

@@ -274,7 +274,7 @@ void server_evict(struct apiserver *s, struct request *r, struct resource *res, 
 	}
 	in.dry_run = op->dry_run;
 	in.object = json_root(v->body);
-	admit = admit_start(s, &in, &op->warnings, admitted, v);
+	admit = admit_start(s->admitter, &in, &op->warnings, admitted, v);
 	if (admit)
 		v->admit = admit;
 }

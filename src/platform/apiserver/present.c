@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Representations: an object in the version asked for, and in the shape asked for. */
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "platform/apiserver/server.h"
 
 #include "base/mem.h"
@@ -9,48 +9,6 @@
 
 #include <string.h>
 
-struct obj *object_present(struct resource *r, const struct obj *o)
-{
-	char av[KIND_API_VERSION_MAX];
-	struct json_doc *d;
-
-	kind_api_version(r->kind, av);
-	if (convert_is_in(o, av))
-		return obj_ref(o);
-	d = obj_draft(o);
-	if (r->def->hooks.from_stored)
-		r->def->hooks.from_stored(d, json_root(d));
-	json_set_str(d, json_root(d), "apiVersion", av);
-	return obj_from_doc(d);
-}
-
-void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *d)
-{
-	const struct resource *stored = r;
-	char av[KIND_API_VERSION_MAX];
-
-	if (r->def->storage_version) {
-		json_set_str(d, json_root(d), "apiVersion", convert_storage(r, av));
-		return;
-	}
-	if (r->def->not_storage) {
-		if (r->def->hooks.to_stored)
-			r->def->hooks.to_stored(d, json_root(d));
-		for (size_t i = 0;; i++) {
-			const struct group_version *gv = registry_gv_at(s->objects->registry, i);
-
-			if (!gv)
-				break;
-			for (size_t j = 0; j < gv->n; j++)
-				if (!gv->items[j]->def->not_storage &&
-					str_eq(gv->items[j]->storage, r->storage))
-					stored = gv->items[j];
-		}
-	}
-	json_set_str(d, json_root(d), "apiVersion", kind_api_version(stored->kind, av));
-}
-
-/* ---- shapes ---- */
 #define AS(what) ";as=" what ";v=v1;g=meta.k8s.io"
 #define AS_BETA(what) ";as=" what ";v=v1beta1;g=meta.k8s.io"
 static const struct {
@@ -113,7 +71,7 @@ void metadata_only(const struct obj *o, struct str *out)
 }
 
 static void reply_in_version(
-	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *v)
+	void *arg, struct request *r, struct resource *res, int status, const struct obj *v)
 {
 	CLEANUP(str_done) struct str out = { 0 };
 	enum shape shape;
@@ -123,7 +81,8 @@ static void reply_in_version(
 	request_add_header(r, "Cache-Control", "no-cache, private");
 	switch (shape) {
 	case SHAPE_TABLE:
-		table_row(res, v, true, false, request_include(r), loop_wall_ms(s->loop), &out);
+		table_row(res, v, true, false, request_include(r),
+			loop_wall_ms(((struct apiserver *)arg)->loop), &out);
 		break;
 	case SHAPE_METADATA:
 		metadata_only(v, &out);
@@ -147,5 +106,5 @@ static void reply_in_version(
 void reply_object(
 	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
 {
-	convert_then(s, r, res, status, o, reply_in_version);
+	convert_then(s->callouts, r, res, status, o, reply_in_version, s);
 }

@@ -3,7 +3,7 @@
 #include "platform/apiserver/server.h"
 
 #include "base/mem.h"
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "base/yaml.h"
 #include "platform/request/listopts.h"
 
@@ -327,8 +327,8 @@ static void list_run(struct list *l)
 		list_free(l);
 	} else if (convert_remote(l->res) && l->n > 0) {
 		request_on_abort(l->r, list_aborted, l);
-		l->convert = convert_start(l->s, l->res, kind_api_version(l->res->kind, av), l->items, l->n,
-			false, list_converted, l);
+		l->convert = convert_start(l->s->callouts, l->res, kind_api_version(l->res->kind, av),
+			l->items, l->n, false, list_converted, l);
 	} else if (!list_reply(l)) {
 		list_free(l);
 	}

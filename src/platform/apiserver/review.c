@@ -386,7 +386,7 @@ void server_token_request(
 	request_on_abort(r, token_op_aborted, t);
 	in.object = json_root(d);
 	in.client = &t->r;
-	admit = admit_start(s, &in, &t->warnings, token_admitted, t);
+	admit = admit_start(s->admitter, &in, &t->warnings, token_admitted, t);
 	if (admit)
 		t->admit = admit;
 }

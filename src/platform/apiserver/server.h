@@ -3,8 +3,10 @@
 #pragma once
 
 #include "platform/apiserver/apiserver.h"
+#include "platform/callout/backend.h"
 #include "platform/codec/codec.h"
 #include "platform/describe/describe.h"
+#include "platform/admission/admission.h"
 #include "platform/auth/accounts.h"
 #include "platform/auth/auth.h"
 #include "platform/auth/roles.h"
@@ -17,19 +19,14 @@
 /* What HTTP lets in: a client that is over the limit still gets a Status. */
 #define BODY_READ_MAX (16 * 1024 * 1024)
 
-struct webhooks;
-struct policies;
 struct aggregator;
 struct metrics;
 struct crds;
 struct namespaces;
 struct expirer;
-struct backend;
-struct quotas;
 struct services;
 struct signer;
 struct deadlines;
-struct converter;
 struct flow;
 struct audit;
 
@@ -37,6 +34,8 @@ struct apiserver {
 	struct loop *loop;
 	struct objects *objects; /* with the store and the registry */
 	struct auth *auth;
+	struct callouts *callouts;
+	struct admitter *admitter;
 	struct pki pki;
 	char *data_dir, *kubeconfig;
 	int port;
@@ -47,11 +46,8 @@ struct apiserver {
 	struct discovery *discovery;
 	struct openapi *openapi;
 	struct metrics *metrics;
-	struct webhooks *webhooks;
-	struct policies *policies;
 	struct aggregator *aggregator;
 	struct crds *crds;
-	struct backend *backends; /* backend.h */
 	struct namespaces *namespaces;
 	struct expirer *expirer;
 	struct watch *watches; /* every open watch */
@@ -65,23 +61,14 @@ struct apiserver {
 	char *service_host;  /* our endpoint of Service kubernetes */
 	struct roles *roles; /* roles.h */
 	struct accounts *accounts;   /* accounts.h; NULL: bare */
-	struct quotas *quotas;       /* quota.h; NULL: switched off */
 	struct services *services;   /* service.h; NULL: none was written yet */
 	struct signer *signer;       /* signer.h; NULL: bare */
-	struct converter *converter; /* convert.h; NULL: not needed yet */
-	unsigned plugins_off;        /* plugins.h */
 	struct flow *flow;           /* flow.h */
 	struct deadlines *deadlines; /* deadline.h */
 	struct audit *audit;         /* NULL: nobody wants it */
 };
 
 void server_after_change(struct apiserver *s); /* housekeeping is due some time */
-
-/* ---- the same object in another version of its resource (present.c) ---- */
-/* Referenced; usually the object itself. */
-struct obj *object_present(struct resource *r, const struct obj *o);
-/* The other way, for a draft in r's version. */
-void object_to_stored(struct apiserver *s, struct resource *r, struct json_doc *d);
 
 /* ---- request handling ---- */
 void server_http(void *arg, struct http_req *h);

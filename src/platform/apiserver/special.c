@@ -2,11 +2,11 @@
 /* What the server itself knows about single kinds, beyond their tables: checks against other objects, and what admission
  * plugins do in kube-apiserver (kubernetes-api.md 2.4, 5.1). */
 #include "platform/auth/accounts.h"
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "platform/apiserver/crd.h"
 #include "platform/apiserver/csr.h"
-#include "platform/apiserver/plugins.h"
-#include "platform/apiserver/quota.h"
+#include "platform/admission/plugins.h"
+#include "platform/admission/quota.h"
 #include "platform/apiserver/service.h"
 #include "platform/apiserver/write.h"
 
@@ -28,36 +28,36 @@ static const struct obj *latest(struct op *op, const char *storage, const char *
 }
 
 /* ---- namespaces ---- */
-/* The object's name, or what it is going to be made of. */
-static const char *name_of(const struct op *op)
+struct plugin_write op_plugin_write(struct op *op)
 {
-	const struct json *meta = op->draft ? json_get(json_root(op->draft), "metadata") : NULL;
-	const char *name = op->name;
-
-	if (str_empty(name))
-		name = json_get_str(meta, "name");
-	if (str_empty(name))
-		name = json_get_str(meta, "generateName");
-	return str_empty(name) ? "Unknown" : name;
+	return (struct plugin_write){ .adm = op->s->admitter,
+		.res = op->res,
+		.ns = op->ns,
+		.sub = op->sub,
+		.name = op->name,
+		.created = op->created,
+		.dry_run = op->dry_run,
+		.old = op->old,
+		.draft = op->draft,
+		.err = &op->err };
 }
 
 int op_refuse(struct op *op, const char *fmt, ...)
 {
-	CLEANUP(mem_freep) char *gr = kind_group_resource(op->res->kind);
-	CLEANUP(str_done) struct str m = { 0 };
+	const struct plugin_write w = op_plugin_write(op);
 	va_list ap;
 
 	va_start(ap, fmt);
-	str_addv(&m, fmt, ap);
+	plugin_refusev(&w, fmt, ap);
 	va_end(ap);
-	return err_set(&op->err, ERR_FORBIDDEN, "%s \"%s\" is forbidden: %s", gr, name_of(op), m.data);
+	return -1;
 }
 
 static int check_namespace(struct op *op)
 {
 	const struct obj *ns = latest(op, "namespaces", op->ns);
 
-	if (!plugin_on(op->s, PLUGIN_LIFECYCLE))
+	if (!plugin_on(op->s->admitter, PLUGIN_LIFECYCLE))
 		return 0;
 	if (!ns) {
 		err_set(&op->err, ERR_NOT_FOUND, "namespaces \"%s\" not found", op->ns);
@@ -78,7 +78,7 @@ static int check_immortal(struct op *op)
 	static const char *const immortal[] = { "default", "kube-system", "kube-public", NULL };
 
 	if (is(op, "", "namespaces") && op->name && str_in(op->name, immortal) &&
-		plugin_on(op->s, PLUGIN_LIFECYCLE))
+		plugin_on(op->s->admitter, PLUGIN_LIFECYCLE))
 		return op_refuse(op, "this namespace may not be deleted");
 	return 0;
 }
@@ -183,7 +183,7 @@ int special_prepare(struct op *op)
 	else if (is(op, "", "secrets"))
 		return check_secret(op);
 	else if (is(op, "", "resourcequotas") && str_empty(op->sub))
-		quota_prepare(op);
+		quota_prepare(op->s->admitter, op->ns, op->draft);
 	else if (is(op, "apiextensions.k8s.io", "customresourcedefinitions"))
 		return prepare_crd(op);
 	else if (str_eq(op->res->kind->group, "rbac.authorization.k8s.io"))

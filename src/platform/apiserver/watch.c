@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 #include "platform/request/listopts.h"
 
 #include <string.h>
@@ -169,7 +169,7 @@ static const struct str *shared_line(struct watch *w, const struct bucket_change
 
 	if (s->line_rev == c->rev && s->line_res == w->res)
 		return &s->line;
-	o = convert_known(s, w->res, c->obj);
+	o = convert_known(s->callouts, w->res, c->obj);
 	str_clear(&s->line);
 	str_addf(&s->line, "{\"type\":\"%s\",\"object\":", types[c->type]);
 	obj_add_text(o, &s->line);
@@ -182,7 +182,7 @@ static const struct str *shared_line(struct watch *w, const struct bucket_change
 
 static void send_as(struct watch *w, const char *type, const struct obj *o)
 {
-	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s, w->res, o);
+	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s->callouts, w->res, o);
 
 	send_line(w, type, v, false);
 }
@@ -190,7 +190,7 @@ static void send_as(struct watch *w, const char *type, const struct obj *o)
 /* What it was, with the revision of its leaving. */
 static void send_left(struct watch *w, const struct bucket_change *c)
 {
-	CLEANUP(obj_unrefp) struct obj *was = convert_known(w->s, w->res, c->old);
+	CLEANUP(obj_unrefp) struct obj *was = convert_known(w->s->callouts, w->res, c->old);
 	CLEANUP(obj_unrefp) struct obj *last = objects_last_state(was, c->rev);
 
 	send_line(w, "DELETED", last, false);
@@ -263,7 +263,7 @@ static void watch_converted(void *arg, struct obj *const *objs, const struct err
 
 static bool is_known(struct watch *w, const struct obj *o)
 {
-	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s, w->res, o);
+	CLEANUP(obj_unrefp) struct obj *v = convert_known(w->s->callouts, w->res, o);
 
 	return v != NULL;
 }
@@ -272,8 +272,8 @@ static void convert_some(struct watch *w, const struct obj *const *objs, size_t 
 {
 	char av[KIND_API_VERSION_MAX];
 
-	w->convert = convert_start(
-		w->s, w->res, kind_api_version(w->res->kind, av), objs, n, false, watch_converted, w);
+	w->convert = convert_start(w->s->callouts, w->res, kind_api_version(w->res->kind, av), objs, n, false,
+		watch_converted, w);
 }
 
 /* False: it has to wait for the webhook. */

@@ -5,12 +5,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/convert.h"
-#include "platform/apiserver/plugins.h"
-#include "platform/apiserver/policy.h"
-#include "platform/apiserver/quota.h"
+#include "platform/callout/convert.h"
+#include "platform/admission/plugins.h"
+#include "platform/admission/policy.h"
+#include "platform/admission/quota.h"
 #include "platform/apiserver/service.h"
-#include "platform/apiserver/webhook.h"
+#include "platform/admission/webhook.h"
 
 #include <string.h>
 
@@ -35,7 +35,7 @@ void op_free(struct op *op)
 	admission_cancel(op->admission);
 	objects_wait_cancel(op->wait);
 	convert_cancel(op->convert);
-	quota_settle(op->hold, op->err.code != ERR_NONE);
+	quota_settle(&op->quota, op->err.code != ERR_NONE);
 	service_settle(op->service);
 	resource_unref(op->res);
 	free(op->ns);
@@ -92,10 +92,10 @@ static int see_old(struct op *op)
 	const struct obj *old = op->old;
 	char av[KIND_API_VERSION_MAX];
 
-	if (!old || (op->seen = convert_known(op->s, op->res, old)))
+	if (!old || (op->seen = convert_known(op->s->callouts, op->res, old)))
 		return STAGE_GO;
 	op->convert = convert_start(
-		op->s, op->res, kind_api_version(op->res->kind, av), &old, 1, false, old_seen, op);
+		op->s->callouts, op->res, kind_api_version(op->res->kind, av), &old, 1, false, old_seen, op);
 	return STAGE_WAIT;
 }
 
@@ -169,7 +169,7 @@ static void refused(struct op *op)
 					  1U << ERR_FORBIDDEN | 1U << ERR_INVALID;
 
 	/* with quota booked it was judged on the newest state already */
-	if (!op->fresh && !op->hold && !op->s->objects->stopping && (by_others & 1U << op->err.code)) {
+	if (!op->fresh && !op->quota.hold && !op->s->objects->stopping && (by_others & 1U << op->err.code)) {
 		op->fresh = true;
 		op->view = objects_revision(op->s->objects);
 		op->wait = objects_wait_sync(op->s->objects, judged_again, op);
@@ -289,6 +289,8 @@ static int take_own_body(struct op *op, struct json_doc *body)
 
 static int take_admitted(struct op *op, struct json_doc *object)
 {
+	struct plugin_write write;
+
 	if (has_own_body(op))
 		return take_own_body(op, object);
 	json_doc_free(op->draft);
@@ -297,7 +299,8 @@ static int take_admitted(struct op *op, struct json_doc *object)
 	if (op_check_types(op, object) < 0)
 		return -1;
 	apply_defaults(op);
-	return plugins_mutate(op);
+	write = op_plugin_write(op);
+	return plugins_mutate(&write);
 }
 
 static void admitted(void *arg, struct json_doc *status, struct json_doc *object)
@@ -361,9 +364,10 @@ static int call_webhooks(struct op *op, bool mutating)
 				: *operation == 'U' ? "UpdateOptions"
 						    : "DeleteOptions" };
 
-	bool hooks = plugin_on(op->s, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING) &&
-		     webhooks_any(op->s, mutating);
-	bool policies = !mutating && plugin_on(op->s, PLUGIN_POLICY) && policies_any(op->s->policies);
+	bool hooks = plugin_on(op->s->admitter, mutating ? PLUGIN_MUTATING : PLUGIN_VALIDATING) &&
+		     webhooks_any(op->s->admitter, mutating);
+	bool policies = !mutating && plugin_on(op->s->admitter, PLUGIN_POLICY) &&
+			policies_any(op->s->admitter->policies);
 
 	if (!hooks && !policies)
 		return STAGE_GO;
@@ -375,24 +379,27 @@ static int call_webhooks(struct op *op, bool mutating)
 		scale = str_eq(op->sub, "scale") ? scale_from(op->res, op->seen, NULL) : NULL;
 		in.old = old = scale ? obj_from_doc(TAKE(scale)) : NULL;
 	}
-	if (policies && policies_ask(op->s->policies, &in, &op->warnings, &op->status) < 0)
+	if (policies && policies_ask(op->s->admitter->policies, &in, &op->warnings, &op->status) < 0)
 		return err_set(&op->err, ERR_FORBIDDEN, "refused by a policy");
 	if (!hooks)
 		return STAGE_GO;
-	op->admission = admission_start(op->s, mutating, &in, &op->warnings, admitted, op);
+	op->admission = admission_start(op->s->admitter, mutating, &in, &op->warnings, admitted, op);
 	return op->admission ? STAGE_WAIT : STAGE_GO;
 }
 
 static void note_manager(struct op *op);
 static int stage_mutate(struct op *op)
 {
+	struct plugin_write write;
+
 	if (op->draft)
 		apply_defaults(op);
 	/* Before admission, as kube-apiserver does: what plugins and webhooks fill in belongs to nobody, so that an apply of
 	 * the same manager does not take it away, for it is not in what the manager applies. */
 	if (op->draft && op->kind != OP_DELETE)
 		note_manager(op);
-	if (plugins_mutate(op) < 0)
+	write = op_plugin_write(op);
+	if (plugins_mutate(&write) < 0)
 		return STAGE_FAIL;
 	return call_webhooks(op, true);
 }
@@ -549,7 +556,7 @@ static int stage_finish(struct op *op)
 	if (op->kind == OP_DELETE)
 		return STAGE_GO;
 	if (!convert_remote(op->res))
-		object_to_stored(op->s, op->res, op->draft);
+		object_to_stored(op->s->objects->registry, op->res, op->draft);
 	op->same = false;
 	ret = op->created ? finish_create(op) : finish_update(op);
 	if (ret < 0) {
@@ -570,9 +577,12 @@ static int stage_finish(struct op *op)
 
 static int stage_validate(struct op *op)
 {
+	struct plugin_write write;
+
 	if (op->same)
 		return STAGE_GO;
-	return plugins_validate(op) < 0 ? STAGE_FAIL : call_webhooks(op, false);
+	write = op_plugin_write(op);
+	return plugins_validate(&write) < 0 ? STAGE_FAIL : call_webhooks(op, false);
 }
 
 static void converted_to_stored(void *arg, struct obj *const *objs, const struct err *e)
@@ -600,13 +610,33 @@ static int stage_store(struct op *op)
 		return STAGE_GO;
 	op->shown = obj_from_doc(TAKE(op->draft));
 	o = op->shown;
-	op->convert = convert_start(op->s, op->res, av, &o, 1, true, converted_to_stored, op);
+	op->convert = convert_start(op->s->callouts, op->res, av, &o, 1, true, converted_to_stored, op);
 	return STAGE_WAIT;
+}
+
+static void booked(void *arg, bool again, const struct err *e)
+{
+	struct op *op = arg;
+
+	if (e) {
+		err_copy(&op->err, e);
+		op->done(op);
+		return;
+	}
+	if (again)
+		op->stage--;
+	op_run_again(op, again ? op->quota.tries : 0);
 }
 
 static int stage_quota(struct op *op)
 {
-	return quota_book(op);
+	const struct plugin_write write = op_plugin_write(op);
+
+	if (op->same) {
+		quota_settle(&op->quota, true); /* an earlier try's */
+		return STAGE_GO;
+	}
+	return quota_book(&write, &op->quota, booked, op);
 }
 
 /* ---- committing ---- */
@@ -620,7 +650,7 @@ static void note_shown(struct op *op, const struct obj *stored)
 		(unsigned long long)obj_rv(stored));
 	objects_normalize(d);
 	o = obj_from_doc(d);
-	convert_note(op->s, op->res, stored, o);
+	convert_note(op->s->callouts, op->res, stored, o);
 	obj_unref(o);
 }
 
@@ -833,12 +863,12 @@ static void reply_deleted(struct op *op)
 }
 
 static void reply_scale_of(
-	struct apiserver *s, struct request *r, struct resource *res, int status, const struct obj *o)
+	void *arg, struct request *r, struct resource *res, int status, const struct obj *o)
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	struct err e = { 0 };
 
-	(void)s;
+	(void)arg;
 	d = scale_from(res, o, &e);
 	if (d)
 		request_reply_json(r, status, json_root(d));
@@ -848,7 +878,7 @@ static void reply_scale_of(
 
 static void reply_scale(struct op *op)
 {
-	convert_then(op->s, op->r, op->res, 200, op->result, reply_scale_of);
+	convert_then(op->s->callouts, op->r, op->res, 200, op->result, reply_scale_of, NULL);
 }
 
 /* A patch that does not apply is told without naming anything: details {} (2.1). */
@@ -978,8 +1008,8 @@ static void collection_end(struct collection *c)
 	char av[KIND_API_VERSION_MAX];
 
 	if (convert_remote(c->res) && c->n > 0 && c->err.code == ERR_NONE) {
-		c->convert = convert_start(c->s, c->res, kind_api_version(c->res->kind, av), c->items, c->n,
-			false, collection_converted, c);
+		c->convert = convert_start(c->s->callouts, c->res, kind_api_version(c->res->kind, av),
+			c->items, c->n, false, collection_converted, c);
 		return;
 	}
 	for (size_t i = 0; !convert_remote(c->res) && i < c->n; i++) {
@@ -1080,7 +1110,7 @@ static void serve_scale(struct apiserver *s, struct request *r, struct resource 
 	struct err e = { 0 };
 
 	if (o) {
-		convert_then(s, r, res, 200, o, reply_scale_of);
+		convert_then(s->callouts, r, res, 200, o, reply_scale_of, NULL);
 		return;
 	}
 	err_not_found(&e, res->kind, i->name);

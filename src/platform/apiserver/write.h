@@ -3,7 +3,7 @@
 #pragma once
 
 #include "api/patch.h"
-#include "platform/apiserver/admission.h"
+#include "platform/admission/quota.h"
 #include "platform/auth/auth.h"
 #include "platform/request/listopts.h"
 #include "platform/apiserver/server.h"
@@ -45,11 +45,10 @@ struct op {
 	bool named; /* by who creates it, not by generateName */
 	struct admission *admission;
 	struct rev_wait *wait;
-	struct quota_hold *hold;      /* quota.h */
+	struct quota_booking quota;
 	struct service_hold *service; /* service.h */
-	unsigned quota_tries;
-	uint64_t view; /* server_revision() of what it was refused on */
-	bool fresh;    /* everything others had written before is known */
+	uint64_t view;                /* server_revision() of what it was refused on */
+	bool fresh;                   /* everything others had written before is known */
 	struct strv warnings;
 	/* result */
 	struct causes causes;
@@ -81,10 +80,11 @@ int op_prune(struct op *op, struct json_doc *d, struct strv *dups);
 int op_check_types(struct op *op, const struct json_doc *d);
 
 /* 403 `R.G "name" is forbidden: ...`. Returns -1. */
+/* As plug-ins see it; with the draft as it is now. */
+struct plugin_write op_plugin_write(struct op *op);
 int op_refuse(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- special.c: rules of single kinds ---- */
-void account_mount(struct op *op, const struct json *account); /* account.c */
 int special_check(struct op *op);   /* before admission: namespaces, service accounts, ... */
 int special_prepare(struct op *op); /* the draft is nearly final */
 

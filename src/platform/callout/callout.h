@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/callout.h - where a webhook is, admission's or conversion's: a service or a URL, as a clientConfig says. */
+/* platform/callout/callout.h - where a webhook is, admission's or conversion's: a service or a URL, as a clientConfig says. */
 #pragma once
 
-#include "platform/apiserver/backend.h"
+#include "platform/callout/backend.h"
 
 struct callout {
 	const char *url; /* or */
@@ -14,4 +14,4 @@ struct callout {
 void callout_read(const struct json *client_config, struct callout *ret, struct str *ret_pem);
 /* Who to ask, and with which path ("?timeout=" included; the caller frees). NULL with e. */
 struct backend *callout_backend(
-	struct apiserver *s, const struct callout *c, int timeout_s, char **ret_path, struct err *e);
+	struct callouts *out, const struct callout *c, int timeout_s, char **ret_path, struct err *e);

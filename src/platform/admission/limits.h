@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/limits.h - what a LimitRange makes of single objects
+/* platform/admission/limits.h - what a LimitRange makes of single objects
  * (kubernetes-api.md 5.1, LimitRanger). Pure: no I/O, no clock. */
 #pragma once
 

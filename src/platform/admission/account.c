@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What ServiceAccount admission adds to a new pod: the kube-api-access volume with token, CA and namespace, mounted in every
  * container that has nothing there (kubernetes-api.md 1.5). */
-#include "platform/apiserver/write.h"
+#include "platform/admission/plugins.h"
 
+#include "base/crypto.h"
 #include "base/mem.h"
 
 #define MOUNT_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -18,7 +19,7 @@ static bool wanted(const struct json *spec, const struct json *account)
 	return json_bool_or(json_get(account, "automountServiceAccountToken"), true);
 }
 
-static void random_suffix(struct apiserver *s, char ret[6])
+static void random_suffix(char ret[6])
 {
 	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
 	unsigned char raw[5];
@@ -56,9 +57,9 @@ static bool add_mounts(struct json_doc *d, const struct json *list, const char *
 	return any;
 }
 
-void account_mount(struct op *op, const struct json *account)
+void account_mount(struct json_doc *draft, const struct json *account)
 {
-	struct json *spec = json_get(json_root(op->draft), "spec");
+	struct json *spec = json_get(json_root(draft), "spec");
 	CLEANUP(json_doc_freep) struct json_doc *v = NULL;
 	CLEANUP(mem_freep) char *name = NULL;
 	struct json *volume;
@@ -72,14 +73,14 @@ void account_mount(struct op *op, const struct json *account)
 		if (str_starts(json_str_or(json_get(it.val, "name"), ""), NAME_PREFIX))
 			name = mem_strdup(json_get_str(it.val, "name"));
 	if (name) {
-		add_mounts(op->draft, json_get(spec, "containers"), name);
-		add_mounts(op->draft, json_get(spec, "initContainers"), name);
+		add_mounts(draft, json_get(spec, "containers"), name);
+		add_mounts(draft, json_get(spec, "initContainers"), name);
 		return;
 	}
-	random_suffix(op->s, suffix);
+	random_suffix(suffix);
 	name = str_printf("%s%s", NAME_PREFIX, suffix);
-	any = add_mounts(op->draft, json_get(spec, "containers"), name);
-	any = add_mounts(op->draft, json_get(spec, "initContainers"), name) || any;
+	any = add_mounts(draft, json_get(spec, "containers"), name);
+	any = add_mounts(draft, json_get(spec, "initContainers"), name) || any;
 	if (!any)
 		return;
 	v = json_lit("{'name':'','projected':{'defaultMode':420,'sources':["
@@ -91,6 +92,6 @@ void account_mount(struct op *op, const struct json *account)
 	json_put_str(v, json_root(v), "/name", name);
 	json_put(v, json_root(v), "/projected/sources/0/serviceAccountToken/expirationSeconds",
 		json_new_i64(v, ACCESS_TOKEN_SECONDS));
-	volume = json_copy(op->draft, json_root(v));
-	json_append(op->draft, json_need_arr(op->draft, spec, "volumes"), volume);
+	volume = json_copy(draft, json_root(v));
+	json_append(draft, json_need_arr(draft, spec, "volumes"), volume);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/amounts.h - resources and how much of each: what a pod asks for, what a quota allows. Ordered by name.
+/* platform/admission/amounts.h - resources and how much of each: what a pod asks for, what a quota allows. Ordered by name.
  * Pure: no I/O, no clock. */
 #pragma once
 

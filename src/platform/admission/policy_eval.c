@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/policy_impl.h"
+#include "platform/admission/policy_impl.h"
 
 #include "base/mem.h"
 
@@ -160,14 +160,14 @@ static void ask_validation(struct evaluation *ev, const struct validation *v)
 		deny(ev, message_of(ev, v), json_get_str(v->json, "reason"));
 }
 
-void policy_evaluate(const struct policy *p, struct apiserver *s, const struct admission_in *in,
+void policy_evaluate(const struct policy *p, struct admitter *adm, const struct admission_in *in,
 	struct resource *as, const struct json *params, denial_fn *fn, void *arg)
 {
 	struct evaluation ev = { .p = p, .fn = fn, .arg = arg };
 	struct err e = { 0 };
 	int match;
 
-	request_values_init(&ev.values, s, in, as);
+	request_values_init(&ev.values, adm, in, as);
 	ev.values.vars[RV_PARAMS] = cel_from_json(ev.values.run, params);
 	ev.values.vars[RV_VARIABLES] =
 		cel_lazy_object(ev.values.run, p->names, p->n_variables, variable, &ev);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What objects use, in the words of quotas. */
-#include "platform/apiserver/quota.h"
+#include "platform/admission/quota.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/callout.h"
+#include "platform/callout/callout.h"
 
 #include "base/mem.h"
 
@@ -19,7 +19,7 @@ void callout_read(const struct json *client, struct callout *ret, struct str *re
 }
 
 struct backend *callout_backend(
-	struct apiserver *s, const struct callout *c, int timeout_s, char **ret_path, struct err *e)
+	struct callouts *out, const struct callout *c, int timeout_s, char **ret_path, struct err *e)
 {
 	struct backend_spec spec = { .ca_pem = c->ca_pem };
 	CLEANUP(url_done) struct url url = { 0 };
@@ -35,15 +35,15 @@ struct backend *callout_backend(
 		spec.port = url.port;
 		path = url.path;
 	} else {
-		if (service_resolve(s, c->service_ns ? c->service_ns : "", c->service ? c->service : "",
-			    c->port, &host, &spec.port, NULL, e) < 0)
+		if (service_resolve(out->objects, c->service_ns ? c->service_ns : "",
+			    c->service ? c->service : "", c->port, &host, &spec.port, NULL, e) < 0)
 			return NULL;
 		name = str_printf("%s.%s.svc", c->service, c->service_ns);
 		spec.host = host;
 		spec.server_name = name;
 		path = c->path ? c->path : "/";
 	}
-	b = backend_get(s, &spec, e);
+	b = backend_get(out, &spec, e);
 	if (b)
 		*ret_path = str_printf("%s%s%stimeout=%ds", *path == '/' ? "" : "/", path,
 			strchr(path, '?') ? "&" : "?", timeout_s);

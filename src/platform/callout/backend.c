@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/backend.h"
+#include "platform/callout/backend.h"
 
 #include "base/mem.h"
+#include "platform/callout/convert.h"
 
 #include <string.h>
 
 /* ---- pools ---- */
-static struct backend *backend_new(struct apiserver *s, const struct backend_spec *spec, struct err *e)
+static struct backend *backend_new(struct callouts *out, const struct backend_spec *spec, struct err *e)
 {
 	const struct tls_client_spec t = { .ca_pem = spec->ca_pem,
 		.server_name = spec->server_name,
 		.insecure = spec->insecure,
-		.cert_pem = spec->front_proxy ? s->pki.front_client.cert_pem : NULL,
-		.key_pem = spec->front_proxy ? s->pki.front_client.key_pem : NULL };
+		.cert_pem = spec->front_proxy ? out->pki->front_client.cert_pem : NULL,
+		.key_pem = spec->front_proxy ? out->pki->front_client.key_pem : NULL };
 	CLEANUP(tls_unrefp) struct tls_ctx *tls = tls_client_new(&t, e);
 	struct backend *b;
 
 	if (!tls)
 		return NULL;
 	b = MEM_NEW(struct backend);
-	b->client = http_client_new(
-		s->loop, &(struct http_client_spec){ .host = spec->host, .port = spec->port, .tls = tls });
+	b->client = http_client_new(out->objects->loop,
+		&(struct http_client_spec){ .host = spec->host, .port = spec->port, .tls = tls });
 	return b;
 }
 
@@ -32,9 +33,9 @@ static void backend_free(struct backend *b)
 }
 
 /* Endpoints come and go with pods: the oldest pools that nobody uses are dropped. */
-static void backends_trim(struct apiserver *s)
+static void backends_trim(struct callouts *out)
 {
-	struct backend **p = &s->backends, **victim = NULL;
+	struct backend **p = &out->backends, **victim = NULL;
 	size_t n = 0;
 
 	for (; *p; p = &(*p)->next, n++)
@@ -48,7 +49,7 @@ static void backends_trim(struct apiserver *s)
 	}
 }
 
-struct backend *backend_get(struct apiserver *s, const struct backend_spec *spec, struct err *e)
+struct backend *backend_get(struct callouts *out, const struct backend_spec *spec, struct err *e)
 {
 	char hash[SHA256_HEX_LEN + 1] = "";
 	CLEANUP(mem_freep) char *key = NULL;
@@ -58,17 +59,17 @@ struct backend *backend_get(struct apiserver *s, const struct backend_spec *spec
 		crypto_sha256_hex(spec->ca_pem, strlen(spec->ca_pem), hash);
 	key = str_printf("%s %d %s %s %d %d", spec->host, spec->port,
 		spec->server_name ? spec->server_name : "", hash, spec->insecure, spec->front_proxy);
-	for (b = s->backends; b; b = b->next)
+	for (b = out->backends; b; b = b->next)
 		if (str_eq(b->key, key))
 			break;
 	if (!b) {
-		b = backend_new(s, spec, e);
+		b = backend_new(out, spec, e);
 		if (!b)
 			return NULL;
-		backends_trim(s);
+		backends_trim(out);
 		b->key = TAKE(key);
-		b->next = s->backends;
-		s->backends = b;
+		b->next = out->backends;
+		out->backends = b;
 	}
 	b->refs++;
 	return b;
@@ -80,14 +81,31 @@ void backend_unref(struct backend *b)
 		b->refs--;
 }
 
-void backends_free(struct apiserver *s)
+struct callouts *callouts_new(struct objects *objects, const struct pki *pki)
 {
-	while (s->backends) {
-		struct backend *b = s->backends;
+	struct callouts *out = MEM_NEW(struct callouts);
 
-		s->backends = b->next;
+	out->objects = objects;
+	out->pki = pki;
+	return out;
+}
+
+void callouts_end(struct callouts *out)
+{
+	converter_free(out);
+	while (out->backends) {
+		struct backend *b = out->backends;
+
+		out->backends = b->next;
 		backend_free(b);
 	}
+}
+
+void callouts_free(struct callouts *out)
+{
+	if (out)
+		callouts_end(out);
+	free(out);
 }
 
 /* ---- a Service's endpoints ---- */
@@ -128,10 +146,10 @@ static bool slice_endpoint(const struct json *slice, const struct json *port, ch
 	return false;
 }
 
-static bool from_slices(struct apiserver *s, const char *ns, const char *name, const struct json *port,
+static bool from_slices(struct objects *objects, const char *ns, const char *name, const struct json *port,
 	char **ret_host, int *ret_port, bool *ret_any)
 {
-	const struct bucket *b = objects_bucket(s->objects, "discovery.k8s.io/endpointslices");
+	const struct bucket *b = objects_bucket(objects, "discovery.k8s.io/endpointslices");
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	const struct obj *o;
 
@@ -148,10 +166,10 @@ static bool from_slices(struct apiserver *s, const char *ns, const char *name, c
 	return false;
 }
 
-static bool from_endpoints(struct apiserver *s, const char *key, const struct json *port, char **ret_host,
+static bool from_endpoints(struct objects *objects, const char *key, const struct json *port, char **ret_host,
 	int *ret_port, bool *ret_any)
 {
-	const struct obj *o = objects_get(s->objects, "services/endpoints", key);
+	const struct obj *o = objects_get(objects, "services/endpoints", key);
 
 	if (!o)
 		return false;
@@ -169,11 +187,11 @@ static bool from_endpoints(struct apiserver *s, const char *key, const struct js
 	return false;
 }
 
-int service_resolve(struct apiserver *s, const char *ns, const char *name, int port, char **ret_host,
+int service_resolve(struct objects *objects, const char *ns, const char *name, int port, char **ret_host,
 	int *ret_port, const char **ret_why, struct err *e)
 {
 	CLEANUP(mem_freep) char *key = kind_key(ns, name);
-	const struct obj *svc = objects_get(s->objects, "services/specs", key);
+	const struct obj *svc = objects_get(objects, "services/specs", key);
 	const struct json *p = svc ? service_port(obj_json(svc), port) : NULL;
 	const char *why = "ServiceNotFound";
 	bool any = false;
@@ -184,8 +202,8 @@ int service_resolve(struct apiserver *s, const char *ns, const char *name, int p
 			port);
 	} else if (!svc) {
 		err_set(e, ERR_UNAVAILABLE, "service/%s in \"%s\" is not present", name, ns);
-	} else if (from_slices(s, ns, name, p, ret_host, ret_port, &any) ||
-		   from_endpoints(s, key, p, ret_host, ret_port, &any)) {
+	} else if (from_slices(objects, ns, name, p, ret_host, ret_port, &any) ||
+		   from_endpoints(objects, key, p, ret_host, ret_port, &any)) {
 		return 0;
 	} else {
 		why = any ? "MissingEndpoints" : "EndpointsNotFound";

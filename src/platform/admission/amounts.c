@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/amounts.h"
+#include "platform/admission/amounts.h"
 
 #include "base/mem.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/quota.h"
+#include "platform/admission/quota.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "platform/apiserver/plugins.h"
-#include "platform/apiserver/write.h"
+#include "platform/admission/plugins.h"
 
 #include <string.h>
 
@@ -32,7 +31,7 @@ struct quota_follow {
 	struct quota_follow *next;
 };
 struct quotas {
-	struct apiserver *s;
+	struct admitter *adm;
 	struct bucket_watch watch; /* the quotas */
 	struct quota_follow *follows;
 	struct quota_hold *holds;
@@ -49,23 +48,23 @@ static void touch(struct quotas *q, const char *ns)
 		loop_timer_set(q->timer, SYNC_MS);
 }
 
-static struct resource *subject_of(struct apiserver *s, const char *hard)
+static struct resource *subject_of(struct admitter *adm, const char *hard)
 {
 	CLEANUP(mem_freep) char *group = NULL;
 	CLEANUP(mem_freep) char *plural = NULL;
 
 	if (!quota_subject(hard, &group, &plural))
 		return NULL;
-	return registry_storage(s->objects->registry, group, plural);
+	return registry_storage(adm->objects->registry, group, plural);
 }
 
 /* ---- counting afresh ---- */
-static void count_objects(struct apiserver *s, const struct resource *res, const char *ns,
+static void count_objects(struct admitter *adm, const struct resource *res, const char *ns,
 	const struct json *spec, struct amounts *ret)
 {
 	static const char *const looked_into[] = { "pods", "services", "persistentvolumeclaims", NULL };
 	const struct kind *k = res->kind;
-	const struct bucket *b = objects_bucket(s->objects, res->storage);
+	const struct bucket *b = objects_bucket(adm->objects, res->storage);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	bool tree = str_empty(k->group) && str_in(k->plural, looked_into); /* others are only counted */
 	const struct obj *o;
@@ -87,7 +86,7 @@ static void add_holds(const struct quotas *q, const char *key, struct amounts *r
 }
 
 /* status.hard and .used as they ought to be. */
-static void set_status(struct apiserver *s, const char *ns, const char *key, struct json_doc *d)
+static void set_status(struct admitter *adm, const char *ns, const char *key, struct json_doc *d)
 {
 	const struct json *spec = json_get(json_root(d), "spec"), *hard = json_get(spec, "hard");
 	struct json *status = json_need_obj(d, json_root(d), "status"), *used;
@@ -96,14 +95,14 @@ static void set_status(struct apiserver *s, const char *ns, const char *key, str
 	char buf[QUANTITY_TEXT_MAX];
 
 	JSON_EACH (it, hard) {
-		struct resource *res = subject_of(s, it.key);
+		struct resource *res = subject_of(adm, it.key);
 
 		if (!res || !res->kind->namespaced || strv_has(&counted, res->storage))
 			continue;
 		strv_add(&counted, res->storage);
-		count_objects(s, res, ns, spec, &all);
+		count_objects(adm, res, ns, spec, &all);
 	}
-	add_holds(s->quotas, key, &all);
+	add_holds(adm->quotas, key, &all);
 	if (hard)
 		json_set_copy(d, status, "hard", hard);
 	json_set(d, status, "used", json_new_obj(d));
@@ -135,10 +134,10 @@ static bool same_amounts(const struct json *a, const struct json *b)
  * when it has rested. */
 static bool may_be_booked_by_others(struct quotas *q, const struct bucket *b, const struct obj *quota)
 {
-	int64_t since = loop_mono_ms(q->s->loop) - REST_MS;
+	int64_t since = loop_mono_ms(q->adm->objects->loop) - REST_MS;
 	const struct bucket_change *c;
 
-	for (size_t i = store_shared(q->s->objects->store) ? bucket_change_seek(b, UINT64_MAX) : 0;
+	for (size_t i = store_shared(q->adm->objects->store) ? bucket_change_seek(b, UINT64_MAX) : 0;
 		i-- > 0;) {
 		c = bucket_change_at(b, i);
 		if (c->at_ms < since)
@@ -158,7 +157,7 @@ static void count_later(struct quotas *q, const char *ns)
 static void count_again(void *arg, const struct obj *o, const struct err *e);
 static void sync_quota(struct quotas *q, const struct obj *quota)
 {
-	struct bucket *b = objects_bucket(q->s->objects, STORAGE);
+	struct bucket *b = objects_bucket(q->adm->objects, STORAGE);
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	const struct json *is, *will;
 	uint64_t rev;
@@ -171,12 +170,12 @@ static void sync_quota(struct quotas *q, const struct obj *quota)
 		return;
 	}
 	d = obj_draft(now);
-	set_status(q->s, obj_namespace(now), obj_key(now), d);
+	set_status(q->adm, obj_namespace(now), obj_key(now), d);
 	is = json_get(obj_json(now), "status");
 	will = json_get(json_root(d), "status");
 	if (!same_amounts(json_get(is, "hard"), json_get(will, "hard")) ||
 		!same_amounts(json_get(is, "used"), json_get(will, "used")))
-		objects_put(q->s->objects, b, TAKE(d), rev, count_again, q);
+		objects_put(q->adm->objects, b, TAKE(d), rev, count_again, q);
 }
 
 /* Another server was quicker, or the store in trouble. */
@@ -196,15 +195,16 @@ static void sync(void *arg)
 {
 	struct quotas *q = arg;
 	CLEANUP(strv_done) struct strv dirty = { 0 };
-	const struct bucket *b = objects_bucket(q->s->objects, STORAGE);
+	const struct bucket *b = objects_bucket(q->adm->objects, STORAGE);
 
-	if (store_shared(q->s->objects->store) && loop_mono_ms(q->s->loop) < q->booked_at + QUIET_MS) {
+	if (store_shared(q->adm->objects->store) &&
+		loop_mono_ms(q->adm->objects->loop) < q->booked_at + QUIET_MS) {
 		loop_timer_set(q->timer, QUIET_MS);
 		return;
 	}
 	dirty = q->dirty;
 	q->dirty = (struct strv){ 0 };
-	if (q->s->objects->stopping)
+	if (q->adm->objects->stopping)
 		return;
 	follow_all(q);
 	for (size_t n = 0; n < dirty.len; n++) {
@@ -220,7 +220,7 @@ static void sync(void *arg)
 /* ---- following ---- */
 static bool has_quota(const struct quotas *q, const char *ns)
 {
-	const struct bucket *b = objects_bucket(q->s->objects, STORAGE);
+	const struct bucket *b = objects_bucket(q->adm->objects, STORAGE);
 	CLEANUP(mem_freep) char *prefix = str_printf("%s/", ns);
 	const struct obj *o = bucket_at(b, bucket_seek(b, prefix));
 
@@ -260,13 +260,13 @@ static void follow(struct quotas *q, const char *storage)
 		f->watch.gone = objects_gone;
 		q->follows = f;
 	}
-	bucket_watch_add(objects_bucket(q->s->objects, storage), &f->watch, "");
+	bucket_watch_add(objects_bucket(q->adm->objects, storage), &f->watch, "");
 }
 
 static void follow_quota(struct quotas *q, const struct obj *quota)
 {
 	JSON_EACH (it, json_at(obj_json(quota), "/spec/hard")) {
-		struct resource *res = subject_of(q->s, it.key);
+		struct resource *res = subject_of(q->adm, it.key);
 
 		if (res)
 			follow(q, res->storage);
@@ -277,7 +277,7 @@ static void follow_all(struct quotas *q)
 {
 	const struct obj *o;
 
-	for (size_t i = 0; (o = bucket_at(objects_bucket(q->s->objects, STORAGE), i)); i++)
+	for (size_t i = 0; (o = bucket_at(objects_bucket(q->adm->objects, STORAGE), i)); i++)
 		follow_quota(q, o);
 }
 
@@ -287,7 +287,7 @@ static void quota_changed(struct bucket_watch *w, const struct bucket_change *c)
 
 	if (c->type == BUCKET_DELETED)
 		return;
-	q->booked_at = loop_mono_ms(q->s->loop);
+	q->booked_at = loop_mono_ms(q->adm->objects->loop);
 	if (!c->old || !json_eq(json_get(obj_json(c->old), "spec"), json_get(obj_json(c->obj), "spec"))) {
 		follow_quota(q, c->obj);
 		touch(q, obj_namespace(c->obj));
@@ -299,17 +299,17 @@ static void never_gone(struct bucket_watch *w)
 	(void)w;
 }
 
-struct quotas *quotas_new(struct apiserver *s)
+struct quotas *quotas_new(struct admitter *adm)
 {
 	struct quotas *q = MEM_NEW(struct quotas);
 	const struct obj *o;
 
-	q->s = s;
-	q->timer = loop_timer_new(s->loop, sync, q);
+	q->adm = adm;
+	q->timer = loop_timer_new(adm->objects->loop, sync, q);
 	q->watch.change = quota_changed;
 	q->watch.gone = never_gone;
-	bucket_watch_add(objects_bucket(s->objects, STORAGE), &q->watch, "");
-	for (size_t i = 0; (o = bucket_at(objects_bucket(s->objects, STORAGE), i)); i++)
+	bucket_watch_add(objects_bucket(adm->objects, STORAGE), &q->watch, "");
+	for (size_t i = 0; (o = bucket_at(objects_bucket(adm->objects, STORAGE), i)); i++)
 		touch(q, obj_namespace(o));
 	return q;
 }
@@ -333,8 +333,10 @@ void quotas_free(struct quotas *q)
 }
 
 /* ---- booking ---- */
-struct booking {
-	struct op *op;
+struct asking {
+	struct quota_booking *booking;
+	quota_fn *fn;
+	void *arg;
 	size_t left;
 	bool again;
 	struct err err;
@@ -354,8 +356,10 @@ static struct quota_hold *hold_new(struct quotas *q, const char *ns)
 	return h;
 }
 
-void quota_settle(struct quota_hold *h, bool failed)
+void quota_settle(struct quota_booking *b, bool failed)
 {
+	struct quota_hold *h = TAKE(b->hold);
+
 	if (!h)
 		return;
 	*h->prev = h->next;
@@ -370,15 +374,15 @@ void quota_settle(struct quota_hold *h, bool failed)
 }
 
 /* What the write adds: only increases are booked, what it gives back is counted when it is done. */
-static void delta_of(const struct op *op, struct amounts *ret)
+static void delta_of(const struct plugin_write *w, struct amounts *ret)
 {
 	CLEANUP(amounts_done) struct amounts now = { 0 };
 	CLEANUP(amounts_done) struct amounts was = { 0 };
-	const struct kind *k = op->res->kind;
+	const struct kind *k = w->res->kind;
 
-	quota_usage(k->group, k->plural, json_root(op->draft), &now);
-	if (op->old && !op->created)
-		quota_usage(k->group, k->plural, obj_json(op->old), &was);
+	quota_usage(k->group, k->plural, json_root(w->draft), &now);
+	if (w->old && !w->created)
+		quota_usage(k->group, k->plural, obj_json(w->old), &was);
 	for (size_t i = 0; i < now.len; i++) {
 		struct quantity q = now.items[i].q;
 		const struct quantity *before = amounts_get(&was, now.items[i].name);
@@ -438,13 +442,14 @@ static bool counts_any(const struct json *hard, const struct amounts *delta)
 	return false;
 }
 
-static bool is_pod(const struct op *op)
+static bool is_pod(const struct plugin_write *w)
 {
-	return str_empty(op->res->kind->group) && str_eq(op->res->kind->plural, "pods");
+	return str_empty(w->res->kind->group) && str_eq(w->res->kind->plural, "pods");
 }
 
 /* One quota: 0 not concerned, 1 *ret is its next state, -1 refused. */
-static int judge(struct op *op, const struct obj *quota, const struct amounts *delta, struct json_doc **ret)
+static int judge(const struct plugin_write *w, const struct obj *quota, const struct amounts *delta,
+	struct json_doc **ret)
 {
 	const struct json *o = obj_json(quota), *hard = json_at(o, "/status/hard");
 	CLEANUP(amounts_done) struct amounts used = { 0 };
@@ -452,14 +457,14 @@ static int judge(struct op *op, const struct obj *quota, const struct amounts *d
 	struct json *status;
 
 	if (!quota_in_scope(
-		    json_get(o, "spec"), op->res->kind->group, op->res->kind->plural, json_root(op->draft)))
+		    json_get(o, "spec"), w->res->kind->group, w->res->kind->plural, json_root(w->draft)))
 		return 0;
-	if (is_pod(op) && quota_missing(hard, json_get(json_root(op->draft), "spec"), &why))
-		return op_refuse(op, "failed quota: %s: must specify %s", obj_name(quota), why.data);
+	if (is_pod(w) && quota_missing(hard, json_get(json_root(w->draft), "spec"), &why))
+		return plugin_refuse(w, "failed quota: %s: must specify %s", obj_name(quota), why.data);
 	if (!counts_any(hard, delta))
 		return 0;
 	if (!fits(obj_name(quota), json_get(o, "status"), delta, &used, &why))
-		return op_refuse(op, "%s", why.data);
+		return plugin_refuse(w, "%s", why.data);
 	*ret = obj_draft(quota);
 	status = json_need_obj(*ret, json_root(*ret), "status");
 	json_set(*ret, status, "used", json_new_obj(*ret));
@@ -469,8 +474,7 @@ static int judge(struct op *op, const struct obj *quota, const struct amounts *d
 
 static void booked(void *arg, const struct obj *o, const struct err *e)
 {
-	struct booking *k = arg;
-	struct op *op = k->op;
+	struct asking *k = arg;
 
 	(void)o;
 	if (e && e->code == ERR_CONFLICT)
@@ -479,18 +483,10 @@ static void booked(void *arg, const struct obj *o, const struct err *e)
 		err_copy(&k->err, e);
 	if (--k->left > 0)
 		return;
-	if (k->err.code == ERR_NONE && k->again && ++op->quota_tries >= BOOK_TRIES_MAX)
+	if (k->err.code == ERR_NONE && k->again && ++k->booking->tries >= BOOK_TRIES_MAX)
 		err_set(&k->err, ERR_CONFLICT,
 			"Operation cannot be fulfilled on resourcequotas: too many writers");
-	if (k->err.code != ERR_NONE) {
-		err_copy(&op->err, &k->err);
-		free(k);
-		op->done(op);
-		return;
-	}
-	if (k->again)
-		op->stage--;
-	op_run_again(op, k->again ? op->quota_tries : 0);
+	k->fn(k->arg, k->again, k->err.code == ERR_NONE ? NULL : &k->err);
 	free(k);
 }
 
@@ -506,13 +502,14 @@ static void states_free(struct next_state *states, size_t n)
 	free(states);
 }
 
-static int book_all(struct op *op, const struct amounts *delta)
+static int book_all(const struct plugin_write *w, const struct amounts *delta, struct quota_booking *booking,
+	quota_fn *fn, void *arg)
 {
-	struct quotas *q = op->s->quotas;
-	struct bucket *b = objects_bucket(op->s->objects, STORAGE);
-	CLEANUP(mem_freep) char *prefix = str_printf("%s/", op->ns);
+	struct quotas *q = w->adm->quotas;
+	struct bucket *b = objects_bucket(w->adm->objects, STORAGE);
+	CLEANUP(mem_freep) char *prefix = str_printf("%s/", w->ns);
 	struct next_state *states = NULL;
-	struct booking *k;
+	struct asking *k;
 	size_t n = 0, cap = 0;
 	const struct obj *o;
 
@@ -522,7 +519,7 @@ static int book_all(struct op *op, const struct amounts *delta)
 		const struct obj *now = bucket_latest(b, obj_key(o), &rev);
 		struct json_doc *next = NULL;
 
-		if (now && judge(op, now, delta, &next) < 0) {
+		if (now && judge(w, now, delta, &next) < 0) {
 			states_free(states, n);
 			return -1;
 		}
@@ -531,46 +528,47 @@ static int book_all(struct op *op, const struct amounts *delta)
 		states = mem_grow(states, &cap, n + 1, sizeof(*states));
 		states[n++] = (struct next_state){ next, rev };
 	}
-	if (n == 0 || op->dry_run) {
+	if (n == 0 || w->dry_run) {
 		states_free(states, n);
 		return 0;
 	}
-	op->hold = hold_new(q, op->ns);
-	amounts_add_all(&op->hold->delta, delta);
-	k = MEM_NEW(struct booking);
-	*k = (struct booking){ .op = op, .left = n };
+	booking->hold = hold_new(q, w->ns);
+	amounts_add_all(&booking->hold->delta, delta);
+	k = MEM_NEW(struct asking);
+	*k = (struct asking){ .booking = booking, .fn = fn, .arg = arg, .left = n };
 	for (size_t i = 0; i < n; i++) {
 		CLEANUP(mem_freep)
-		char *key = kind_key(op->ns, json_at_str(json_root(states[i].doc), "/metadata/name"));
+		char *key = kind_key(w->ns, json_at_str(json_root(states[i].doc), "/metadata/name"));
 
-		strv_add(&op->hold->keys, key);
-		objects_put(op->s->objects, b, TAKE(states[i].doc), states[i].rev, booked, k);
+		strv_add(&booking->hold->keys, key);
+		objects_put(w->adm->objects, b, TAKE(states[i].doc), states[i].rev, booked, k);
 	}
 	states_free(states, n);
 	return 1;
 }
 
-int quota_book(struct op *op)
+int quota_book(const struct plugin_write *w, struct quota_booking *b, quota_fn *fn, void *arg)
 {
+	struct quotas *q = w->adm->quotas;
 	CLEANUP(amounts_done) struct amounts delta = { 0 };
-	const struct kind *k = op->res->kind;
+	const struct kind *k = w->res->kind;
 
-	quota_settle(TAKE(op->hold), true); /* an earlier try's */
-	if (!op->s->quotas || !op->draft || op->same || !k->namespaced ||
-		!quota_counts(k->group, k->plural, op->sub, op->created) || !has_quota(op->s->quotas, op->ns))
+	quota_settle(b, true); /* an earlier try's */
+	if (!q || !w->draft || !k->namespaced || !quota_counts(k->group, k->plural, w->sub, w->created) ||
+		!has_quota(q, w->ns))
 		return 0;
-	delta_of(op, &delta);
+	delta_of(w, &delta);
 	if (delta.len == 0)
 		return 0;
-	return book_all(op, &delta);
+	return book_all(w, &delta, b, fn, arg);
 }
 
-void quota_prepare(struct op *op)
+void quota_prepare(struct admitter *adm, const char *ns, struct json_doc *draft)
 {
 	CLEANUP(mem_freep) char *key = NULL;
 
-	if (!op->s->quotas)
+	if (!adm->quotas)
 		return;
-	key = kind_key(op->ns, json_str_or(json_at(json_root(op->draft), "/metadata/name"), ""));
-	set_status(op->s, op->ns, key, op->draft);
+	key = kind_key(ns, json_str_or(json_at(json_root(draft), "/metadata/name"), ""));
+	set_status(adm, ns, key, draft);
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calling webhooks: mutating ones one after the other, validating ones at once (kubernetes-api.md 5.1). */
-#include "platform/apiserver/admission.h"
+#include "platform/admission/admission.h"
 
 #include "platform/request/audit.h"
 #include "platform/auth/auth.h"
-#include "platform/apiserver/callout.h"
-#include "platform/apiserver/convert.h"
-#include "platform/apiserver/plugins.h"
-#include "platform/apiserver/policy.h"
+#include "platform/callout/callout.h"
+#include "platform/callout/convert.h"
+#include "platform/admission/plugins.h"
+#include "platform/admission/policy.h"
+#include "platform/admission/quota.h"
 #include "platform/request/request_impl.h"
-#include "platform/apiserver/webhook.h"
+#include "platform/admission/webhook.h"
 
 #include "api/patch.h"
 #include "base/mem.h"
@@ -32,7 +33,7 @@ struct turn {
 	struct json_doc *status;    /* refused or failed */
 };
 struct admission {
-	struct apiserver *s;
+	struct admitter *adm;
 	bool mutating, reinvoking;
 	struct resource *res;
 	char *sub, *operation, *ns, *name, *options_kind;
@@ -290,8 +291,8 @@ static bool take_patched(struct turn *t, struct json_doc *patched)
 		return false;
 	}
 	one = o = obj_from_doc(patched);
-	t->convert = convert_start(
-		a->s, a->res, kind_api_version(a->res->kind, av), &one, 1, true, patch_converted, t);
+	t->convert = convert_start(a->adm->callouts, a->res, kind_api_version(a->res->kind, av), &one, 1,
+		true, patch_converted, t);
 	return true;
 }
 
@@ -450,7 +451,7 @@ static int call(struct turn *t, struct err *e)
 		.done = answered,
 		.arg = t };
 
-	t->backend = callout_backend(t->a->s, &at, h->timeout_ms / 1000, &path, e);
+	t->backend = callout_backend(t->a->adm->callouts, &at, h->timeout_ms / 1000, &path, e);
 	if (!t->backend)
 		return -1;
 	review = review_of(t);
@@ -520,8 +521,8 @@ static void turn_convert(struct turn *t)
 		objs[n++] = now = obj_from_doc(json_doc_from(json_root(a->object)));
 	if (a->old)
 		objs[n++] = a->old;
-	t->convert = convert_start(
-		a->s, t->res, kind_api_version(t->res->kind, av), objs, n, true, turn_converted, t);
+	t->convert = convert_start(a->adm->callouts, t->res, kind_api_version(t->res->kind, av), objs, n,
+		true, turn_converted, t);
 }
 
 /* Eviction, Scale and the like have a version of their own. */
@@ -543,7 +544,7 @@ static bool conditions_hold(struct turn *t)
 
 	if (!t->hook->conditions)
 		return true;
-	request_values_init(&v, a->s, &in, t->res);
+	request_values_init(&v, a->adm, &in, t->res);
 	holds = match_conditions_ask(t->hook->conditions, &v, &e);
 	request_values_done(&v);
 	if (holds < 0 && !t->hook->ignore_failure) {
@@ -586,7 +587,7 @@ static void turn_start(struct turn *t)
 /* ---- order ---- */
 static struct resource *wanted_as(const struct admission *a, const struct hook *h)
 {
-	struct hook_subject subject = { .s = a->s,
+	struct hook_subject subject = { .adm = a->adm,
 		.res = a->res,
 		.sub = a->sub,
 		.operation = a->operation,
@@ -650,11 +651,11 @@ static bool exempt(const struct admission_in *in)
 }
 
 static struct admission *admission_new(
-	struct apiserver *s, bool mutating, const struct admission_in *in, struct strv *warnings)
+	struct admitter *adm, bool mutating, const struct admission_in *in, struct strv *warnings)
 {
 	struct admission *a = MEM_NEW(struct admission);
 
-	a->s = s;
+	a->adm = adm;
 	a->mutating = mutating;
 	a->res = resource_ref(in->res);
 	a->sub = mem_strdup(in->sub);
@@ -673,9 +674,9 @@ static struct admission *admission_new(
 }
 
 /* Is anybody interested? Mutating hooks may become so by what others do to the object, so all are kept then. */
-static bool anybody(struct hook **hooks, size_t n, const struct apiserver *s, const struct admission_in *in)
+static bool anybody(struct hook **hooks, size_t n, struct admitter *adm, const struct admission_in *in)
 {
-	struct hook_subject subject = { .s = (struct apiserver *)s,
+	struct hook_subject subject = { .adm = adm,
 		.res = in->res,
 		.sub = in->sub,
 		.operation = in->operation,
@@ -689,16 +690,16 @@ static bool anybody(struct hook **hooks, size_t n, const struct apiserver *s, co
 	return false;
 }
 
-struct admission *admission_start(struct apiserver *s, bool mutating, const struct admission_in *in,
+struct admission *admission_start(struct admitter *adm, bool mutating, const struct admission_in *in,
 	struct strv *warnings, admission_fn *fn, void *arg)
 {
 	size_t n;
-	struct hook **hooks = webhooks_list(s, mutating, &n);
+	struct hook **hooks = webhooks_list(adm, mutating, &n);
 	struct admission *a;
 
-	if (n == 0 || exempt(in) || !anybody(hooks, n, s, in))
+	if (n == 0 || exempt(in) || !anybody(hooks, n, adm, in))
 		return NULL;
-	a = admission_new(s, mutating, in, warnings);
+	a = admission_new(adm, mutating, in, warnings);
 	a->fn = fn;
 	a->arg = arg;
 	a->turns = mem_zalloc(n * sizeof(*a->turns));
@@ -712,14 +713,14 @@ struct admission *admission_start(struct apiserver *s, bool mutating, const stru
 			(struct turn){ .a = a, .hook = hooks[i], .res = as ? resource_ref(as) : NULL };
 		a->n++;
 	}
-	a->later = loop_timer_new(s->loop, begin, a);
+	a->later = loop_timer_new(adm->objects->loop, begin, a);
 	loop_timer_set(a->later, 0);
 	return a;
 }
 
 /* ---- both kinds, one after the other ---- */
 struct admit {
-	struct apiserver *s;
+	struct admitter *adm;
 	struct admission *now;
 	struct admission_in in;
 	struct resource *res;
@@ -769,8 +770,8 @@ static struct json_doc *admit_policies(struct admit *a)
 	struct json_doc *status = NULL;
 
 	a->in.object = a->object ? json_root(a->object) : NULL;
-	if (plugin_on(a->s, PLUGIN_POLICY))
-		(void)policies_ask(a->s->policies, &a->in, a->warnings, &status);
+	if (plugin_on(a->adm, PLUGIN_POLICY))
+		(void)policies_ask(a->adm->policies, &a->in, a->warnings, &status);
 	return status;
 }
 
@@ -795,20 +796,20 @@ static void admit_answered(void *arg, struct json_doc *status, struct json_doc *
 
 static bool admit_ask(struct admit *a)
 {
-	if (!plugin_on(a->s, a->validating ? PLUGIN_VALIDATING : PLUGIN_MUTATING))
+	if (!plugin_on(a->adm, a->validating ? PLUGIN_VALIDATING : PLUGIN_MUTATING))
 		return false;
 	a->in.object = a->object ? json_root(a->object) : NULL;
-	a->now = admission_start(a->s, !a->validating, &a->in, a->warnings, admit_answered, a);
+	a->now = admission_start(a->adm, !a->validating, &a->in, a->warnings, admit_answered, a);
 	return a->now != NULL;
 }
 
 struct admit *admit_start(
-	struct apiserver *s, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg)
+	struct admitter *adm, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg)
 {
 	struct admit *a = MEM_NEW(struct admit);
 	struct json_doc *status;
 
-	*a = (struct admit){ .s = s, .in = *in, .warnings = warnings, .fn = fn, .arg = arg };
+	*a = (struct admit){ .adm = adm, .in = *in, .warnings = warnings, .fn = fn, .arg = arg };
 	a->in.res = a->res = resource_ref(in->res);
 	a->in.sub = a->sub = mem_strdup(in->sub);
 	a->in.ns = a->ns = mem_strdup(in->ns);
@@ -825,4 +826,38 @@ struct admit *admit_start(
 		return a;
 	admit_end(a, status);
 	return NULL;
+}
+
+/* ---- everybody ---- */
+struct admitter *admitter_new(
+	struct objects *objects, struct auth *auth, struct callouts *callouts, unsigned plugins_off)
+{
+	struct admitter *adm = MEM_NEW(struct admitter);
+
+	*adm = (struct admitter){
+		.objects = objects, .auth = auth, .callouts = callouts, .plugins_off = plugins_off
+	};
+	return adm;
+}
+
+void admitter_follow(struct admitter *adm)
+{
+	adm->webhooks = webhooks_new(adm);
+	adm->policies = policies_new(adm);
+	if (plugin_on(adm, PLUGIN_QUOTA))
+		adm->quotas = quotas_new(adm);
+}
+
+void admitter_end(struct admitter *adm)
+{
+	webhooks_free(TAKE(adm->webhooks));
+	policies_free(TAKE(adm->policies));
+	quotas_free(TAKE(adm->quotas));
+}
+
+void admitter_free(struct admitter *adm)
+{
+	if (adm)
+		admitter_end(adm);
+	free(adm);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/quota.h - ResourceQuota (kubernetes-api.md 5.1). What an object uses and whether a quota is about it is
+/* platform/admission/quota.h - ResourceQuota (kubernetes-api.md 5.1). What an object uses and whether a quota is about it is
  * pure (quota_eval.c); quota.c is the plugin: it books a write's usage in the quotas' status before the write is committed,
  * by compare and swap in the store, so that no two writers, nor two servers, can share what is left; and it works usage
  * out afresh when objects go or change. */
 #pragma once
 
-#include "platform/apiserver/amounts.h"
+#include "platform/admission/amounts.h"
+#include "platform/admission/plugins.h"
 #include "platform/kinds/limit_kinds.h"
 
 /* ---- pure ---- */
@@ -19,16 +20,20 @@ bool quota_missing(const struct json *hard, const struct json *pod_spec, struct 
 /* Does such a write change usage? */
 bool quota_counts(const char *group, const char *plural, const char *sub, bool create);
 
-/* ---- the plugin ---- */
-struct apiserver;
-struct op;
-struct quotas;
-struct quota_hold;
-struct quotas *quotas_new(struct apiserver *s);
-void quotas_free(struct quotas *q);
-/* Books what the write uses. 0: nothing to do or done, 1: op_run() will be called, -1: refused. */
-int quota_book(struct op *op);
-/* The write is over; failed: what was booked is given back. h may be NULL. */
-void quota_settle(struct quota_hold *h, bool failed);
+/* ---- the plug-in ---- */
+struct quotas *quotas_new(struct admitter *adm);
+void quotas_free(struct quotas *q); /* NULL is fine */
+/* What one write has booked. */
+struct quota_booking {           /* zero-initialise */
+	struct quota_hold *hold; /* NULL: nothing */
+	unsigned tries;          /* that met other writers */
+};
+/* again: another writer was faster, quota_book() has to be called once more. */
+typedef void quota_fn(void *arg, bool again, const struct err *e);
+/* Books what the write uses. 0: nothing to do or done, 1: fn is called once, in a later turn; b and arg live until then; -1:
+ * refused. */
+int quota_book(const struct plugin_write *w, struct quota_booking *b, quota_fn *fn, void *arg);
+/* The write is over; failed: what was booked is given back. */
+void quota_settle(struct quota_booking *b, bool failed);
 /* A quota is written: its status says what is used from the first moment. */
-void quota_prepare(struct op *op);
+void quota_prepare(struct admitter *adm, const char *ns, struct json_doc *draft);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/limits.h"
+#include "platform/admission/limits.h"
 
 #include "base/mem.h"
-#include "platform/apiserver/amounts.h"
+#include "platform/admission/amounts.h"
 
 #include <string.h>
 

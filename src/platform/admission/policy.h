@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/policy.h - ValidatingAdmissionPolicy: rules in CEL about writes, and the bindings that put them into force
+/* platform/admission/policy.h - ValidatingAdmissionPolicy: rules in CEL about writes, and the bindings that put them into force
  * (kubernetes-api.md 5.1). Compiled when a policy changed and the next write comes; without bindings a write costs nothing. */
 #pragma once
 
-#include "platform/apiserver/admission.h"
+#include "platform/admission/admission.h"
 
 struct policies;
-struct policies *policies_new(struct apiserver *s); /* follows policies and bindings */
+struct policies *policies_new(struct admitter *adm); /* follows policies and bindings */
 void policies_free(struct policies *p);
 
 bool policies_any(struct policies *p); /* is any in force? */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/convert.h"
+#include "platform/callout/convert.h"
 
 #include "base/mem.h"
-#include "platform/apiserver/callout.h"
-#include "platform/apiserver/crd.h"
+#include "platform/callout/callout.h"
 
 #include <string.h>
 
@@ -42,7 +41,7 @@ struct asking {
 	struct asking *next, **prev;
 };
 struct converter {
-	struct apiserver *s;
+	struct callouts *out;
 	struct wish *slots[SLOTS];
 	struct wish *newest, *oldest;
 	size_t n;
@@ -92,13 +91,13 @@ bool convert_is_in(const struct obj *o, const char *api_version)
 }
 
 /* ---- what is remembered ---- */
-static struct converter *converter_of(struct apiserver *s)
+static struct converter *converter_of(struct callouts *out)
 {
-	if (!s->converter) {
-		s->converter = MEM_NEW(struct converter);
-		s->converter->s = s;
+	if (!out->converter) {
+		out->converter = MEM_NEW(struct converter);
+		out->converter->out = out;
 	}
-	return s->converter;
+	return out->converter;
 }
 
 static char *wish_key(const struct resource *r, const char *api_version, const struct obj *o)
@@ -184,7 +183,7 @@ static struct wish *wish_new(struct converter *v, char *key, const struct obj *f
 	return w;
 }
 
-struct obj *convert_known(struct apiserver *s, struct resource *r, const struct obj *o)
+struct obj *convert_known(struct callouts *out, struct resource *r, const struct obj *o)
 {
 	char av[KIND_API_VERSION_MAX];
 	CLEANUP(mem_freep) char *key = NULL;
@@ -195,17 +194,17 @@ struct obj *convert_known(struct apiserver *s, struct resource *r, const struct 
 	kind_api_version(r->kind, av);
 	if (convert_is_in(o, av))
 		return obj_ref(o);
-	if (!s->converter)
+	if (!out->converter)
 		return NULL;
 	key = wish_key(r, av, o);
-	w = wish_find(s->converter, key, obj_rv(o));
+	w = wish_find(out->converter, key, obj_rv(o));
 	return w && w->to ? obj_ref(w->to) : NULL;
 }
 
 void convert_note(
-	struct apiserver *s, struct resource *r, const struct obj *stored, const struct obj *in_version)
+	struct callouts *out, struct resource *r, const struct obj *stored, const struct obj *in_version)
 {
-	struct converter *v = converter_of(s);
+	struct converter *v = converter_of(out);
 	char av[KIND_API_VERSION_MAX];
 	CLEANUP(mem_freep) char *key = wish_key(r, kind_api_version(r->kind, av), stored);
 	struct wish *w;
@@ -218,9 +217,9 @@ void convert_note(
 	wish_unref(w);
 }
 
-void convert_forget(struct apiserver *s, const char *storage)
+void convert_forget(struct callouts *out, const char *storage)
 {
-	struct converter *v = s->converter;
+	struct converter *v = out->converter;
 	CLEANUP(mem_freep) char *prefix = str_printf("%s\n", storage);
 
 	for (struct wish *w = v ? v->newest : NULL, *older; w; w = older) {
@@ -342,7 +341,7 @@ static struct obj *accept(
 	const struct json *was = obj_json(from), *meta = json_get(got, "metadata");
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
 	struct resource *to =
-		registry_find_kind(a->v->s->objects->registry, a->api_version, a->res->kind->kind);
+		registry_find_kind(a->v->out->objects->registry, a->api_version, a->res->kind->kind);
 	struct json *o;
 
 	if (!json_is_obj(got) || !str_eq(json_get_str(got, "apiVersion"), a->api_version) ||
@@ -484,7 +483,7 @@ static int call(struct asking *a, struct err *e)
 		.arg = a };
 
 	callout_read(json_at(conversion_of(a->res), "/webhook/clientConfig"), &at, &pem);
-	a->backend = callout_backend(a->v->s, &at, CONVERT_TIMEOUT_S, &path, e);
+	a->backend = callout_backend(a->v->out, &at, CONVERT_TIMEOUT_S, &path, e);
 	if (!a->backend)
 		return -1;
 	write_review(a, &body);
@@ -513,7 +512,7 @@ static void ask(
 	v->askings = a;
 	if (call(a, &a->err) == 0)
 		return;
-	a->later = loop_timer_new(v->s->loop, not_asked, a);
+	a->later = loop_timer_new(v->out->objects->loop, not_asked, a);
 	loop_timer_set(a->later, 0);
 }
 
@@ -558,10 +557,10 @@ static struct wish *wish_for(struct converter *v, struct resource *r, const char
 	return wish_new(v, TAKE(key), o);
 }
 
-struct convert *convert_start(struct apiserver *s, struct resource *r, const char *api_version,
+struct convert *convert_start(struct callouts *out, struct resource *r, const char *api_version,
 	const struct obj *const *objs, size_t n, bool fresh, convert_fn *fn, void *arg)
 {
-	struct converter *v = converter_of(s);
+	struct converter *v = converter_of(out);
 	struct convert *c = MEM_NEW(struct convert);
 	struct wish **asked = mem_alloc((n + 1) * sizeof(*asked));
 	size_t n_asked = 0;
@@ -573,7 +572,7 @@ struct convert *convert_start(struct apiserver *s, struct resource *r, const cha
 	if (c->next)
 		c->next->prev = &c->next;
 	v->converts = c;
-	c->later = loop_timer_new(s->loop, convert_end, c);
+	c->later = loop_timer_new(out->objects->loop, convert_end, c);
 	c->wishes = mem_alloc((n + 1) * sizeof(*c->wishes));
 	for (size_t i = 0; i < n; i++) {
 		struct wish *w = c->wishes[i] = wish_for(v, r, api_version, objs[i], fresh, &new);
@@ -597,9 +596,9 @@ struct convert *convert_start(struct apiserver *s, struct resource *r, const cha
 	return c;
 }
 
-void converter_free(struct apiserver *s)
+void converter_free(struct callouts *out)
 {
-	struct converter *v = s->converter;
+	struct converter *v = out->converter;
 
 	if (!v)
 		return;
@@ -610,17 +609,17 @@ void converter_free(struct apiserver *s)
 	while (v->newest)
 		wish_forget(v, v->newest);
 	free(v);
-	s->converter = NULL;
+	out->converter = NULL;
 }
 
 /* ---- for one answer ---- */
 struct then {
-	struct apiserver *s;
 	struct request *r;
 	struct resource *res;
 	int status;
 	struct convert *convert;
 	convert_then_fn *fn;
+	void *arg;
 };
 
 static void then_free(struct then *t)
@@ -644,23 +643,24 @@ static void then_converted(void *arg, struct obj *const *objs, const struct err 
 	if (e)
 		request_fail(t->r, e, NULL, NULL, NULL);
 	else
-		t->fn(t->s, t->r, t->res, t->status, objs[0]);
+		t->fn(t->arg, t->r, t->res, t->status, objs[0]);
 	then_free(t);
 }
 
-void convert_then(struct apiserver *s, struct request *r, struct resource *res, int status,
-	const struct obj *o, convert_then_fn *fn)
+void convert_then(struct callouts *out, struct request *r, struct resource *res, int status,
+	const struct obj *o, convert_then_fn *fn, void *arg)
 {
-	CLEANUP(obj_unrefp) struct obj *known = convert_known(s, res, o);
+	CLEANUP(obj_unrefp) struct obj *known = convert_known(out, res, o);
 	char av[KIND_API_VERSION_MAX];
 	struct then *t;
 
 	if (known) {
-		fn(s, r, res, status, known);
+		fn(arg, r, res, status, known);
 		return;
 	}
 	t = MEM_NEW(struct then);
-	*t = (struct then){ .s = s, .r = r, .res = resource_ref(res), .status = status, .fn = fn };
+	*t = (struct then){ .r = r, .res = resource_ref(res), .status = status, .fn = fn, .arg = arg };
 	request_on_abort(r, then_aborted, t);
-	t->convert = convert_start(s, res, kind_api_version(res->kind, av), &o, 1, false, then_converted, t);
+	t->convert =
+		convert_start(out, res, kind_api_version(res->kind, av), &o, 1, false, then_converted, t);
 }

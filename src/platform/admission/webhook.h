@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/webhook.h - the configured webhooks, ready to be matched. Between webhook.c (configurations, matching) and
+/* platform/admission/webhook.h - the configured webhooks, ready to be matched. Between webhook.c (configurations, matching) and
  * admission.c (calling them). */
 #pragma once
 
 #include "api/selector.h"
-#include "platform/apiserver/admission.h"
-#include "platform/apiserver/conditions.h"
+#include "platform/admission/admission.h"
+#include "platform/admission/conditions.h"
 
 struct hook {
 	unsigned refs;
@@ -22,21 +22,24 @@ struct hook {
 	char *ca_pem;
 };
 struct webhooks {
-	struct apiserver *s;
+	struct admitter *adm;
 	struct bucket_watch watches[2]; /* mutating, validating configurations */
 	bool stale;
 	struct hook **hooks[2];
 	size_t n[2];
 };
+struct webhooks *webhooks_new(struct admitter *adm); /* follows the webhook configurations */
+void webhooks_free(struct webhooks *w);
+
 void hook_unref(struct hook *h);
 /* The hooks of a kind in calling order, up to date. Borrowed until the next turn. */
-struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n);
+struct hook **webhooks_list(struct admitter *adm, bool mutating, size_t *ret_n);
 
-bool webhooks_any(struct apiserver *s, bool mutating); /* is there any of the kind? */
+bool webhooks_any(struct admitter *adm, bool mutating); /* is there any of the kind? */
 
 /* What is matched, and as which version the hook wants it. */
 struct hook_subject {
-	struct apiserver *s;
+	struct admitter *adm;
 	struct resource *res;
 	const char *sub, *operation, *ns;
 	const struct json *object, *old; /* either may be NULL */

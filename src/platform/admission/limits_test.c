@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What LimitRanges and ResourceQuotas make of objects, as pure functions. */
-#include "platform/apiserver/limits.h"
+#include "platform/admission/limits.h"
 
 #include "base/mem.h"
 #include "base/test_util.h"
-#include "platform/apiserver/quota.h"
+#include "platform/admission/quota.h"
 
 static char *usage(const char *plural, const char *object)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/policy.h"
+#include "platform/admission/policy.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/request/audit.h"
-#include "platform/apiserver/policy_impl.h"
+#include "platform/admission/policy_impl.h"
 #include "platform/request/request_impl.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ struct bound {
 	struct request_match match;
 };
 struct policies {
-	struct apiserver *s;
+	struct admitter *adm;
 	struct bucket_watch watches[2];
 	bool stale;
 	struct policy **items;
@@ -148,8 +148,8 @@ static struct policy *find_policy(const struct policies *p, const char *name)
 /* Only policies that are bound are of interest. */
 static void refresh(struct policies *p)
 {
-	const struct bucket *policies = objects_bucket(p->s->objects, storages[0]),
-			    *bindings = objects_bucket(p->s->objects, storages[1]);
+	const struct bucket *policies = objects_bucket(p->adm->objects, storages[0]),
+			    *bindings = objects_bucket(p->adm->objects, storages[1]);
 	const struct obj *o;
 
 	drop(p);
@@ -193,16 +193,16 @@ static void never_gone(struct bucket_watch *b)
 	(void)b;
 }
 
-struct policies *policies_new(struct apiserver *s)
+struct policies *policies_new(struct admitter *adm)
 {
 	struct policies *p = MEM_NEW(struct policies);
 
-	p->s = s;
+	p->adm = adm;
 	p->stale = true;
 	for (size_t i = 0; i < 2; i++) {
 		p->watches[i].change = i == 0 ? policies_changed : bindings_changed;
 		p->watches[i].gone = never_gone;
-		bucket_watch_add(objects_bucket(s->objects, storages[i]), &p->watches[i], "");
+		bucket_watch_add(objects_bucket(adm->objects, storages[i]), &p->watches[i], "");
 	}
 	return p;
 }
@@ -312,7 +312,7 @@ static void misconfigured(struct asking *a, const char *fmt, ...)
 
 static void evaluate(struct asking *a, struct resource *as, const struct obj *params)
 {
-	policy_evaluate(a->b->policy, a->p->s, a->in, as, params ? obj_json(params) : NULL, denied, a);
+	policy_evaluate(a->b->policy, a->p->adm, a->in, as, params ? obj_json(params) : NULL, denied, a);
 }
 
 static void no_params(struct asking *a)
@@ -325,7 +325,7 @@ static void each_selected(struct asking *a, struct resource *as, struct resource
 {
 	const struct json *ref = json_at(obj_json(a->b->obj), "/spec/paramRef/selector");
 	CLEANUP(mem_freep) char *prefix = str_empty(ns) ? mem_strdup("") : str_printf("%s/", ns);
-	const struct bucket *b = objects_bucket_of(a->p->s->objects, kind);
+	const struct bucket *b = objects_bucket_of(a->p->adm->objects, kind);
 	struct selector *sel = NULL;
 	const struct obj *o;
 	struct err e = { 0 };
@@ -350,7 +350,7 @@ static void each_selected(struct asking *a, struct resource *as, struct resource
 static void with_params(struct asking *a, struct resource *as, const struct json *param_kind)
 {
 	const struct json *ref = json_at(obj_json(a->b->obj), "/spec/paramRef");
-	struct resource *kind = registry_find_kind(a->p->s->objects->registry,
+	struct resource *kind = registry_find_kind(a->p->adm->objects->registry,
 		json_str_or(json_get(param_kind, "apiVersion"), ""),
 		json_str_or(json_get(param_kind, "kind"), ""));
 	const char *ns = json_get_str(ref, "namespace"), *name = json_get_str(ref, "name");
@@ -384,7 +384,7 @@ static void with_params(struct asking *a, struct resource *as, const struct json
 		return;
 	}
 	key = kind_key(kind->kind->namespaced ? ns : "", name);
-	o = bucket_get(objects_bucket_of(a->p->s->objects, kind), key);
+	o = bucket_get(objects_bucket_of(a->p->adm->objects, kind), key);
 	if (o)
 		evaluate(a, as, o);
 	else
@@ -460,7 +460,7 @@ int policies_ask(struct policies *p, const struct admission_in *in, struct strv 
 
 	if (!policies_any(p) || exempt(in))
 		return 0;
-	t = (struct hook_subject){ .s = p->s,
+	t = (struct hook_subject){ .adm = p->adm,
 		.res = in->res,
 		.sub = in->sub,
 		.operation = in->operation,

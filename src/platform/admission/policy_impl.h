@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/policy_impl.h - between policy.c (which policies, for which requests) and policy_eval.c (what they say). */
+/* platform/admission/policy_impl.h - between policy.c (which policies, for which requests) and policy_eval.c (what they say). */
 #pragma once
 
-#include "platform/apiserver/conditions.h"
-#include "platform/apiserver/policy.h"
-#include "platform/apiserver/webhook.h"
+#include "platform/admission/conditions.h"
+#include "platform/admission/policy.h"
+#include "platform/admission/webhook.h"
 
 /* Requests meant by matchConstraints or matchResources: one hook per rule, to use the matching of webhooks. */
 struct request_match {
@@ -39,5 +39,5 @@ struct denial {
 };
 typedef void denial_fn(void *arg, const struct denial *d);
 /* params may be NULL. Tells of everything that is to be denied. */
-void policy_evaluate(const struct policy *p, struct apiserver *s, const struct admission_in *in,
+void policy_evaluate(const struct policy *p, struct admitter *adm, const struct admission_in *in,
 	struct resource *as, const struct json *params, denial_fn *fn, void *arg);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/conditions.h - expressions about one request: the values of what they may name, and match conditions. What
+/* platform/admission/conditions.h - expressions about one request: the values of what they may name, and match conditions. What
  * they may name is expressions.h (kubernetes-api.md 5.1). */
 #pragma once
 
-#include "platform/apiserver/admission.h"
+#include "platform/admission/admission.h"
 #include "platform/auth/auth.h"
 #include "platform/kinds/expressions.h"
 
 /* One request's values, for as many expressions as want them. Texts and trees of `in` must outlive it. */
 struct request_values {
-	struct apiserver *s;
+	struct admitter *adm;
 	const struct admission_in *in;
 	struct json_doc *doc; /* of the request, and of objects in another version */
 	struct cel_run *run;
@@ -17,7 +17,7 @@ struct request_values {
 };
 /* as: the version objects are shown in. */
 void request_values_init(
-	struct request_values *v, struct apiserver *s, const struct admission_in *in, struct resource *as);
+	struct request_values *v, struct admitter *adm, const struct admission_in *in, struct resource *as);
 void request_values_done(struct request_values *v);
 
 /* What the request is, as webhooks are sent it and expressions see it: all but the objects and options. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Webhook configurations and what they match (kubernetes-api.md 5.1). */
-#include "platform/apiserver/webhook.h"
+#include "platform/admission/webhook.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -111,7 +111,7 @@ static void drop_hooks(struct webhooks *w)
 
 static void read_hooks(struct webhooks *w, size_t k)
 {
-	const struct bucket *b = objects_bucket(w->s->objects, storages[k]);
+	const struct bucket *b = objects_bucket(w->adm->objects, storages[k]);
 	const struct obj *o;
 	size_t cap = 0;
 
@@ -130,9 +130,9 @@ static void read_hooks(struct webhooks *w, size_t k)
 	}
 }
 
-struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n)
+struct hook **webhooks_list(struct admitter *adm, bool mutating, size_t *ret_n)
 {
-	struct webhooks *w = s->webhooks;
+	struct webhooks *w = adm->webhooks;
 	size_t k = mutating ? 0 : 1;
 
 	*ret_n = 0;
@@ -148,11 +148,11 @@ struct hook **webhooks_list(struct apiserver *s, bool mutating, size_t *ret_n)
 	return w->hooks[k];
 }
 
-bool webhooks_any(struct apiserver *s, bool mutating)
+bool webhooks_any(struct admitter *adm, bool mutating)
 {
 	size_t n;
 
-	webhooks_list(s, mutating, &n);
+	webhooks_list(adm, mutating, &n);
 	return n > 0;
 }
 
@@ -173,16 +173,16 @@ static void never_gone(struct bucket_watch *b)
 	(void)b;
 }
 
-struct webhooks *webhooks_new(struct apiserver *s)
+struct webhooks *webhooks_new(struct admitter *adm)
 {
 	struct webhooks *w = MEM_NEW(struct webhooks);
 
-	w->s = s;
+	w->adm = adm;
 	w->stale = true;
 	for (size_t i = 0; i < 2; i++) {
 		w->watches[i].change = i == 0 ? mutating_changed : validating_changed;
 		w->watches[i].gone = never_gone;
-		bucket_watch_add(objects_bucket(s->objects, storages[i]), &w->watches[i], "");
+		bucket_watch_add(objects_bucket(adm->objects, storages[i]), &w->watches[i], "");
 	}
 	return w;
 }
@@ -253,7 +253,7 @@ static struct resource *equivalent_match(const struct hook *h, const struct hook
 {
 	const struct group_version *gv;
 
-	for (size_t i = 0; (gv = registry_gv_at(t->s->objects->registry, i)); i++)
+	for (size_t i = 0; (gv = registry_gv_at(t->adm->objects->registry, i)); i++)
 		for (size_t j = 0; j < gv->n; j++)
 			if (gv->items[j] != t->res && str_eq(gv->items[j]->storage, t->res->storage) &&
 				rules_match(h, t, gv->items[j]))
@@ -273,7 +273,7 @@ static bool namespace_matches(const struct hook *h, const struct hook_subject *t
 			h->namespaces, json_at(t->object ? t->object : t->old, "/metadata/labels"));
 	if (!t->res->kind->namespaced)
 		return true;
-	ns = objects_get(t->s->objects, "namespaces", t->ns);
+	ns = objects_get(t->adm->objects, "namespaces", t->ns);
 	return selector_matches(h->namespaces, ns ? json_at(obj_json(ns), "/metadata/labels") : NULL);
 }
 

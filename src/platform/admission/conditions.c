@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/apiserver/conditions.h"
+#include "platform/admission/conditions.h"
 
 #include "api/semantics.h"
 #include "base/mem.h"
@@ -98,7 +98,7 @@ static bool authorize(void *arg, const struct cel_access *a, struct arena *arena
 		strv_add(&account.groups, GROUP_AUTHENTICATED);
 		access.user = &account;
 	}
-	allowed = access_allowed(v->s->auth, &access, &reason);
+	allowed = access_allowed(v->adm->auth, &access, &reason);
 	*ret_reason = arena_strdup(arena, str_cstr(&reason));
 	user_done(&account);
 	return allowed;
@@ -117,7 +117,7 @@ static struct cel_value shown(struct request_values *v, const struct json *o, st
 }
 
 void request_values_init(
-	struct request_values *v, struct apiserver *s, const struct admission_in *in, struct resource *as)
+	struct request_values *v, struct admitter *adm, const struct admission_in *in, struct resource *as)
 {
 	struct cel_access resource = { .group = as->kind->group,
 		.resource = as->kind->plural,
@@ -126,9 +126,9 @@ void request_values_init(
 		.name = in->name };
 	const struct obj *ns = NULL;
 
-	*v = (struct request_values){ .s = s, .in = in, .doc = json_doc_new(), .run = cel_run_new() };
+	*v = (struct request_values){ .adm = adm, .in = in, .doc = json_doc_new(), .run = cel_run_new() };
 	if (!str_empty(in->ns) && in->res->kind->namespaced)
-		ns = objects_get(s->objects, "namespaces", in->ns);
+		ns = objects_get(adm->objects, "namespaces", in->ns);
 	cel_run_set_authorizer(v->run, authorize, v);
 	v->vars[RV_OBJECT] = shown(v, in->object, as);
 	v->vars[RV_OLD_OBJECT] = shown(v, in->old ? obj_json(in->old) : NULL, as);

@@ -1,8 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* platform/apiserver/admission.h - calling out to admission webhooks (kubernetes-api.md 5.1). */
+/* platform/admission/admission.h - what is asked before a write is stored (kubernetes-api.md 5.1): built-in plug-ins
+ * (plugins.h), quotas (quota.h), policies (policy.h), webhooks (here). It knows the objects, who may what, and how to reach
+ * other servers; of the request it is told what it needs. */
 #pragma once
 
-#include "platform/apiserver/server.h"
+#include "platform/auth/auth.h"
+#include "platform/callout/backend.h"
+
+/* Everybody who is asked, and what they stand on (borrowed). */
+struct admitter {
+	struct objects *objects;
+	struct auth *auth;
+	struct callouts *callouts;
+	unsigned plugins_off; /* plugins.h */
+	/* from admitter_follow() on, else NULL */
+	struct webhooks *webhooks;
+	struct policies *policies;
+	struct quotas *quotas; /* NULL: switched off */
+};
+struct admitter *admitter_new(
+	struct objects *objects, struct auth *auth, struct callouts *callouts, unsigned plugins_off);
+/* The objects are loaded: webhooks, policies and quotas are followed from now on, until admitter_end(). */
+void admitter_follow(struct admitter *adm);
+void admitter_end(struct admitter *adm);
+void admitter_free(struct admitter *adm); /* NULL is fine */
 
 struct admission_in {
 	struct resource *res;
@@ -25,7 +46,7 @@ typedef void admission_fn(void *arg, struct json_doc *status, struct json_doc *o
 struct admission;
 /* NULL: no webhook wants to see it, go on. Else fn is called in a later turn, once. Everything in `in` is copied or referenced.
  * Warnings of webhooks are collected in `warnings`, which must live until then. */
-struct admission *admission_start(struct apiserver *s, bool mutating, const struct admission_in *in,
+struct admission *admission_start(struct admitter *adm, bool mutating, const struct admission_in *in,
 	struct strv *warnings, admission_fn *fn, void *arg);
 void admission_cancel(struct admission *a); /* NULL is fine */
 
@@ -34,8 +55,5 @@ void admission_cancel(struct admission *a); /* NULL is fine */
 typedef void admit_fn(void *arg, struct json_doc *status, const struct json *object);
 struct admit;
 struct admit *admit_start(
-	struct apiserver *s, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg);
+	struct admitter *adm, const struct admission_in *in, struct strv *warnings, admit_fn *fn, void *arg);
 void admit_cancel(struct admit *a); /* NULL is fine */
-
-struct webhooks *webhooks_new(struct apiserver *s); /* follows the webhook configurations */
-void webhooks_free(struct webhooks *w);
