@@ -13,6 +13,7 @@
 #define LOG_FORMAT 2
 #define LOG_CACHE_KIB 1024
 #define LOG_COMPACT_REVS 200         /* in one transaction, so that writes wait shortly */
+#define LOG_MAP_BYTES "1073741824"   /* while everything is read */
 #define LOG_GROW_BYTES (1024 * 1024) /* of the database file, at a time */
 
 enum log_stmt {
@@ -185,6 +186,8 @@ int sqlite_log_commit(struct sqlite_log *l, struct err *e)
 }
 
 /* ---- reading, at start ---- */
+static const char log_by_rev[] = "SELECT value FROM changes WHERE rev = ?1";
+
 /* NULL with no error: the value is NULL, or there is no such row. */
 static int log_value(sqlite3_stmt *by_rev, uint64_t rev, const char **ret, size_t *ret_len, struct err *e)
 {
@@ -217,43 +220,26 @@ static int log_load_rows(struct sqlite_log *l, sqlite3_stmt *by_rev, const struc
 	return 0;
 }
 
-static int log_load_changes(struct sqlite_log *l, sqlite3_stmt *changes, sqlite3_stmt *by_rev,
-	const struct store_load_ops *ops, void *arg, struct err *e)
+/* Pages are looked at where the kernel has them, and not kept: most of them are read once, here. */
+static void log_map(struct sqlite_log *l, bool on)
 {
-	int rc;
-
-	sqlite3_bind_int64(changes, 1, (sqlite3_int64)l->compacted);
-	while ((rc = sqlite3_step(changes)) == SQLITE_ROW) {
-		struct store_change c = { .rev = (uint64_t)sqlite3_column_int64(changes, 0),
-			.prev_rev = (uint64_t)sqlite3_column_int64(changes, 1),
-			.deleted = sqlite3_column_int(changes, 2) != 0,
-			.key = (const char *)sqlite3_column_text(changes, 3) };
-
-		if (c.prev_rev && log_value(by_rev, c.prev_rev, &c.old, &c.old_len, e) < 0)
-			return -1;
-		if (ops->change(arg, &c, e) < 0)
-			return -1;
-	}
-	return rc == SQLITE_DONE ? 0 : log_err(e, l->db, "read the history");
+	log_run_text(l, on ? "PRAGMA mmap_size=" LOG_MAP_BYTES : "PRAGMA mmap_size=0", NULL);
 }
 
 int sqlite_log_load(struct sqlite_log *l, const struct store_load_ops *ops, void *arg, struct err *e)
 {
-	sqlite3_stmt *by_rev = NULL, *changes = NULL;
+	sqlite3_stmt *by_rev = NULL;
 	int ret = -1;
 
-	if (log_index(l, e) < 0)
-		return -1;
-	if (sqlite3_prepare_v2(l->db, "SELECT value FROM changes WHERE rev = ?1", -1, &by_rev, NULL) !=
-			SQLITE_OK ||
-		sqlite3_prepare_v2(l->db,
-			"SELECT rev, prev, deleted, key FROM changes WHERE rev > ?1 ORDER BY rev DESC", -1,
-			&changes, NULL) != SQLITE_OK)
-		log_err(e, l->db, "read the tables");
-	else if (log_load_rows(l, by_rev, ops, arg, e) == 0)
-		ret = log_load_changes(l, changes, by_rev, ops, arg, e);
-	sqlite3_finalize(by_rev);
-	sqlite3_finalize(changes);
+	log_map(l, true);
+	if (log_index(l, e) == 0) {
+		if (sqlite3_prepare_v2(l->db, log_by_rev, -1, &by_rev, NULL) != SQLITE_OK)
+			log_err(e, l->db, "read the tables");
+		else
+			ret = log_load_rows(l, by_rev, ops, arg, e);
+		sqlite3_finalize(by_rev);
+	}
+	log_map(l, false);
 	/* Nothing of it is read again */
 	sqlite3_db_release_memory(l->db);
 	return ret;
@@ -417,4 +403,73 @@ void sqlite_copier_close(struct sqlite_copier *c)
 		return;
 	sqlite3_close(c->db);
 	free(c);
+}
+
+/* ---- the history, later ---- */
+struct sqlite_past {
+	sqlite3 *db;
+	sqlite3_stmt *changes, *by_rev;
+	uint64_t compacted, below; /* told is everything from here on */
+};
+
+struct sqlite_past *sqlite_past_open(const char *path, uint64_t compacted, uint64_t newest, struct err *e)
+{
+	static const char changes[] =
+		"SELECT rev, prev, deleted, key FROM changes WHERE rev > ?1 AND rev < ?2 ORDER BY rev DESC";
+	struct sqlite_past *p = MEM_NEW(struct sqlite_past);
+
+	p->compacted = compacted;
+	p->below = newest + 1;
+	if (log_connect(path, &p->db, e) == 0) {
+		if (sqlite3_prepare_v2(p->db, changes, -1, &p->changes, NULL) == SQLITE_OK &&
+			sqlite3_prepare_v2(p->db, log_by_rev, -1, &p->by_rev, NULL) == SQLITE_OK)
+			return p;
+		log_err(e, p->db, "read the history");
+	}
+	sqlite_past_close(p);
+	return NULL;
+}
+
+static int past_change(struct sqlite_past *p, const struct store_load_ops *ops, void *arg, struct err *e)
+{
+	struct store_change c = { .rev = (uint64_t)sqlite3_column_int64(p->changes, 0),
+		.prev_rev = (uint64_t)sqlite3_column_int64(p->changes, 1),
+		.deleted = sqlite3_column_int(p->changes, 2) != 0,
+		.key = (const char *)sqlite3_column_text(p->changes, 3) };
+
+	if ((c.prev_rev && log_value(p->by_rev, c.prev_rev, &c.old, &c.old_len, e) < 0) ||
+		ops->change(arg, &c, e) < 0)
+		return -1;
+	p->below = c.rev;
+	return 0;
+}
+
+/* Each time anew: a statement that stands half way would keep the WAL from beginning again. */
+int sqlite_past_read(struct sqlite_past *p, size_t max, const struct store_load_ops *ops, void *arg,
+	struct store_past *ret_past, struct err *e)
+{
+	int rc = SQLITE_ROW, ret = 0;
+
+	sqlite3_bind_int64(p->changes, 1, (sqlite3_int64)p->compacted);
+	sqlite3_bind_int64(p->changes, 2, (sqlite3_int64)p->below);
+	for (size_t n = 0; n < max && ret == 0 && (rc = sqlite3_step(p->changes)) == SQLITE_ROW; n++)
+		ret = past_change(p, ops, arg, e);
+	if (ret == 0 && rc != SQLITE_ROW && rc != SQLITE_DONE)
+		ret = log_err(e, p->db, "read the history");
+	ret_past->more = ret == 0 && rc == SQLITE_ROW;
+	if (ret == 0)
+		ret_past->since = ret_past->more ? p->below - 1 : p->compacted;
+	sqlite3_reset(p->changes);
+	sqlite3_reset(p->by_rev);
+	return ret;
+}
+
+void sqlite_past_close(struct sqlite_past *p)
+{
+	if (!p)
+		return;
+	sqlite3_finalize(p->changes);
+	sqlite3_finalize(p->by_rev);
+	sqlite3_close(p->db);
+	free(p);
 }

@@ -28,7 +28,16 @@ int sqlite_log_write(
 int sqlite_log_compact(struct sqlite_log *l, uint64_t upto, bool *ret_more, struct err *e);
 int sqlite_log_commit(struct sqlite_log *l, struct err *e); /* failed: rolled back */
 void sqlite_log_rollback(struct sqlite_log *l);
+/* What stands, by key. */
 int sqlite_log_load(struct sqlite_log *l, const struct store_load_ops *ops, void *arg, struct err *e);
+
+/* The history up to the revision the log was opened at, newest first, some of it at a time: on a connection of its own, beside
+ * whoever commits. Nothing after `compacted` may be dropped meanwhile. */
+struct sqlite_past;
+struct sqlite_past *sqlite_past_open(const char *path, uint64_t compacted, uint64_t newest, struct err *e);
+int sqlite_past_read(struct sqlite_past *p, size_t max, const struct store_load_ops *ops, void *arg,
+	struct store_past *ret, struct err *e);
+void sqlite_past_close(struct sqlite_past *p); /* NULL is fine */
 
 /* ---- the write-ahead log ---- */
 int sqlite_log_wal_pages(const struct sqlite_log *l); /* in it after the last commit */

@@ -13,7 +13,27 @@
 
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)
 {
+	struct store_past past = { 0 };
+
+	if (store_load_rows(s, ops, arg, &past.more, e) < 0)
+		return -1;
+	while (past.more)
+		if (store_load_past(s, SIZE_MAX, ops, arg, &past, e) < 0)
+			return -1;
+	return 0;
+}
+
+int store_load_rows(
+	struct store *s, const struct store_load_ops *ops, void *arg, bool *ret_more, struct err *e)
+{
+	*ret_more = s->ops->past != NULL;
 	return s->ops->load(s, ops, arg, e);
+}
+
+int store_load_past(struct store *s, size_t max, const struct store_load_ops *ops, void *arg,
+	struct store_past *ret, struct err *e)
+{
+	return s->ops->past(s, max, ops, arg, ret, e);
 }
 
 uint64_t store_revision(const struct store *s)

@@ -43,6 +43,18 @@ struct store_load_ops {
 };
 /* Reads everything there is. Once, before the first write. An error of a callback stops it. */
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* Or what stands alone: the history may be long, and nobody waits for it. *ret_more: there is some, for store_load_past();
+ * a store that can not read it later tells it at once. */
+int store_load_rows(
+	struct store *s, const struct store_load_ops *ops, void *arg, bool *ret_more, struct err *e);
+/* The next `max` changes of the history, while others write. ret->since: every change after this has been told by now. A
+ * compaction ends it: what was not told by then is too old. */
+struct store_past {
+	uint64_t since;
+	bool more;
+};
+int store_load_past(struct store *s, size_t max, const struct store_load_ops *ops, void *arg,
+	struct store_past *ret, struct err *e);
 
 uint64_t store_revision(const struct store *s);  /* of the newest acknowledged change */
 uint64_t store_compacted(const struct store *s); /* the history holds every change after this */
@@ -122,7 +134,10 @@ struct store *store_open(struct loop *l, const char *data_dir, const struct stor
 
 /* ---- for implementations ---- */
 struct store_ops {
+	/* without past: the changes too */
 	int (*load)(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+	int (*past)(struct store *s, size_t max, const struct store_load_ops *ops, void *arg,
+		struct store_past *ret, struct err *e);
 	void (*write)(struct store *s, const struct store_write *w);
 	void (*compact)(struct store *s, uint64_t before);
 	void (*free)(struct store *s);

@@ -208,7 +208,9 @@ static void mem_free(struct store *s)
 	free(m);
 }
 
-static const struct store_ops mem_ops = { mem_load, mem_write, mem_compact, mem_free };
+static const struct store_ops mem_ops = {
+	.load = mem_load, .write = mem_write, .compact = mem_compact, .free = mem_free
+};
 
 struct store *store_mem_new(struct loop *l)
 {

@@ -49,8 +49,12 @@ struct store_sqlite {
 	int lock_fd;
 	struct sqlite_log *log; /* of whoever is busy */
 	struct sqlite_copier *copier;
+	struct sqlite_past *past; /* NULL: nobody wants it yet, or no more */
+	uint64_t past_since;      /* told so far */
+	bool past_over;
 	struct awake *awake;
 	struct loop_timer *compact_timer, *turn;
+	uint64_t loaded_at;
 	uint64_t mark;     /* revision when the timer was set: everything up to it is old when it fires */
 	int64_t queued_ns; /* when the write that waits for its turn came */
 	pthread_t writer_thread, copier_thread;
@@ -373,6 +377,13 @@ static void sql_enqueue(struct store_sqlite *s, struct sql_op *op)
 	loop_timer_set(s->turn, 0);
 }
 
+static void sql_end_past(struct store_sqlite *s)
+{
+	sqlite_past_close(s->past);
+	s->past = NULL;
+	s->past_over = true;
+}
+
 static void sql_compact(struct store *base, uint64_t before)
 {
 	struct store_sqlite *s = sql_of(base);
@@ -385,6 +396,7 @@ static void sql_compact(struct store *base, uint64_t before)
 		upto = base->revision - STORE_HISTORY_MIN;
 	if (upto <= base->compacted)
 		return;
+	sql_end_past(s);
 	op = MEM_NEW(struct sql_op);
 	op->compact_upto = upto;
 	sql_enqueue(s, op);
@@ -422,7 +434,33 @@ static void sql_write(struct store *base, const struct store_write *w)
 
 static int sql_load(struct store *base, const struct store_load_ops *ops, void *arg, struct err *e)
 {
-	return sqlite_log_load(sql_of(base)->log, ops, arg, e);
+	struct store_sqlite *s = sql_of(base);
+
+	sql_end_past(s);
+	s->past_over = false;
+	s->loaded_at = s->past_since = base->revision;
+	return sqlite_log_load(s->log, ops, arg, e);
+}
+
+static int sql_past(struct store *base, size_t max, const struct store_load_ops *ops, void *arg,
+	struct store_past *ret, struct err *e)
+{
+	struct store_sqlite *s = sql_of(base);
+	struct store_past past = { .since = s->past_since };
+
+	if (!s->past && !s->past_over)
+		s->past = sqlite_past_open(s->path, base->compacted, s->loaded_at, e);
+	if (!s->past && !s->past_over)
+		return -1;
+	if (s->past && sqlite_past_read(s->past, max, ops, arg, &past, e) < 0) {
+		sql_end_past(s);
+		return -1;
+	}
+	s->past_since = past.since;
+	if (!past.more)
+		sql_end_past(s);
+	*ret = past;
+	return 0;
 }
 
 /* ---- opening and closing ---- */
@@ -460,6 +498,7 @@ static int sql_open_files(struct store_sqlite *s, struct err *e)
 static void sql_close(struct store_sqlite *s)
 {
 	awake_free(s->awake);
+	sqlite_past_close(s->past);
 	sqlite_copier_close(s->copier);
 	sqlite_log_close(s->log);
 	if (s->lock_fd >= 0)
@@ -496,7 +535,9 @@ static void sql_free(struct store *base)
 	sql_close(s);
 }
 
-static const struct store_ops sql_ops = { sql_load, sql_write, sql_compact, sql_free };
+static const struct store_ops sql_ops = {
+	.load = sql_load, .past = sql_past, .write = sql_write, .compact = sql_compact, .free = sql_free
+};
 
 struct store *store_sqlite_open(struct loop *l, const char *path, struct err *e)
 {

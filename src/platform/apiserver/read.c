@@ -127,6 +127,7 @@ static int gather(struct list *l)
 		gather_now(l, from);
 		return 0;
 	}
+	objects_need_past(l->s->objects, at);
 	if (at < bucket_since(b))
 		return list_expired(l);
 	l->rv = at;

@@ -363,6 +363,7 @@ static void watch_feed(struct watch *w)
 		return;
 	if (w->state != WATCH_CATCH_UP)
 		return;
+	objects_need_past(w->s->objects, w->pos);
 	if (w->pos < bucket_since(objects_bucket_of(w->s->objects, w->res))) {
 		send_expired(w);
 		watch_close(w);

@@ -352,14 +352,35 @@ void bucket_load(struct bucket *b, const struct obj *o)
 	map_insert(b, bucket_seek(b, obj_key(o)), o);
 }
 
+/* As much room before the first as there is in use. */
+static void history_make_front(struct bucket *b)
+{
+	size_t room = b->n_history + HISTORY_UNPACKED;
+	struct bucket_change *list;
+
+	if (b->first > 0)
+		return;
+	list = mem_alloc((room + b->cap_history) * sizeof(*list));
+	if (b->n_history > 0)
+		memcpy(list + room, b->history, b->n_history * sizeof(*list));
+	free(b->history);
+	b->history = list;
+	b->first = room;
+	b->cap_history += room;
+}
+
 void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o,
 	bool deleted, int64_t now_ms)
 {
 	struct bucket_change c = { .rev = rev, .old = old, .obj = o, .at_ms = now_ms };
 
 	c.type = deleted ? BUCKET_DELETED : old ? BUCKET_MODIFIED : BUCKET_ADDED;
-	history_add(b, &c);
-	history_pack_next(b);
+	history_make_front(b);
+	obj_ref(old);
+	obj_ref(o);
+	b->history[--b->first] = c;
+	b->n_history++;
+	b->unpacked |= deleted; /* its last state is told by another one's, when somebody tidies up */
 }
 
 void bucket_replace(struct bucket *b, size_t i, struct obj *o)

@@ -37,7 +37,8 @@ void bucket_settle(struct bucket *b, const char *key);
  * it. */
 void bucket_put(struct bucket *b, const struct obj *o, uint64_t rev, int64_t now_ms);
 void bucket_remove(struct bucket *b, const struct obj *last, uint64_t rev, int64_t now_ms);
-/* At start: an object as stored; and a change of the past, oldest first. Past changes tell nobody. */
+/* At start: an object as stored; and the changes of the past, newest first, also when later ones are there by now. They tell
+ * nobody. Whoever has told all says how far they reach, by bucket_set_since(). */
 void bucket_load(struct bucket *b, const struct obj *o);
 void bucket_load_change(struct bucket *b, uint64_t rev, const struct obj *old, const struct obj *o,
 	bool deleted, int64_t now_ms);

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "platform/codec/value.h"
 #include "platform/objects/objects_impl.h"
-#include "store/revs.h"
 
 #include <string.h>
 
@@ -45,7 +44,7 @@ struct bucket *objects_bucket(struct objects *s, const char *storage)
 	memmove(&s->buckets[at + 1], &s->buckets[at], (s->n_buckets - at) * sizeof(*s->buckets));
 	s->n_buckets++;
 	s->buckets[at] = bucket_new(storage);
-	bucket_set_since(s->buckets[at], store_compacted(s->store));
+	bucket_set_since(s->buckets[at], objects_since(s));
 	return s->buckets[at];
 }
 
@@ -96,7 +95,7 @@ void objects_store_key(const struct bucket *b, const char *key, struct str *out)
 }
 
 /* A bucket is named "plural" or "group/plural" (custom resources always the latter, their groups have a dot). */
-static struct bucket *bucket_of_key(struct objects *s, const char *store_key, const char **ret_key)
+struct bucket *objects_bucket_of_key(struct objects *s, const char *store_key, const char **ret_key)
 {
 	const char *p = store_key + strlen(KEY_PREFIX);
 	const char *slash = strchr(p, '/'), *second = slash ? strchr(slash + 1, '/') : NULL;
@@ -117,53 +116,12 @@ static struct bucket *bucket_of_key(struct objects *s, const char *store_key, co
 	return objects_bucket(s, two);
 }
 
-/* ---- loading ---- */
-struct past_change {
-	struct bucket *bucket;
-	uint64_t rev;
-	struct obj *old, *obj; /* obj NULL: not known */
-	bool deleted;
-};
-/* The oldest version of a key that was read so far; NULL: at that time there was none. */
-struct tail {
-	struct obj *obj;
-};
-struct load {
-	struct objects *s;
-	struct past_change *changes; /* newest first */
-	size_t n, cap;
-	struct tail *tails;
-	size_t n_tails, cap_tails;
-	struct revs *tail_of; /* store key to place in tails + 1 */
-	struct str text;
-};
-
-static struct obj *object_of(const char *value, size_t len, uint64_t rev, struct err *e)
+struct obj *objects_from_value(const char *value, size_t len, uint64_t rev, struct err *e)
 {
 	CLEANUP(str_done) struct str text = { 0 };
 
 	value_with_rv(value, len, rev, &text);
 	return obj_from_text(text.data, text.len, e);
-}
-
-static int load_row(void *arg, const struct store_row *r, struct err *e)
-{
-	struct load *l = arg;
-	const char *key;
-	struct bucket *b;
-	CLEANUP(obj_unrefp) struct obj *o = NULL;
-
-	if (l->s->ops->foreign(l->s->arg, r->key, r->value, r->len))
-		return 0;
-	b = bucket_of_key(l->s, r->key, &key);
-	if (!b)
-		return err_set(e, ERR_INTERNAL, "the store has a key '%s' that is no object's", r->key);
-	o = object_of(r->value, r->len, r->rev, e);
-	if (!o)
-		return err_wrap(e, "object '%s' in the store", r->key);
-	obj_compact(o);
-	bucket_load(b, o);
-	return 0;
 }
 
 struct obj *objects_last_state(const struct obj *old, uint64_t rev)
@@ -173,125 +131,6 @@ struct obj *objects_last_state(const struct obj *old, uint64_t rev)
 	json_set_strf(d, json_need_obj(d, json_root(d), "metadata"), "resourceVersion", "%llu",
 		(unsigned long long)rev);
 	return obj_from_doc(d);
-}
-
-/* Histories are long, and old versions are mostly there to be packed away: no tree is made of them. */
-static bool facts_of(const struct str *text, struct obj_facts *f)
-{
-	size_t len, uid_len;
-	const char *uid = value_member_of(text->data, text->len, "metadata", "uid", &uid_len);
-	const char *gen = value_member_of(text->data, text->len, "metadata", "generation", &len);
-	CLEANUP(mem_freep) char *number = gen ? mem_strndup(gen, len) : NULL;
-
-	if (!uid || uid_len < 2 || *uid != '"' || memchr(uid, '\\', uid_len))
-		return false;
-	*f = (struct obj_facts){ .uid = uid + 1, .uid_len = uid_len - 2 };
-	if (gen && !str_to_i64(number, INT64_MIN, INT64_MAX, &f->generation))
-		return false;
-	gen = value_member_of(text->data, text->len, "metadata", "deletionTimestamp", &len);
-	f->deleting = gen && *gen != 'n'; /* null */
-	return true;
-}
-
-static struct obj *old_version(
-	struct load *l, const struct store_change *c, const struct obj *newer, struct err *e)
-{
-	struct obj_facts f;
-	struct obj *o = NULL;
-
-	str_clear(&l->text);
-	value_with_rv(c->old, c->old_len, c->prev_rev, &l->text);
-	if (newer && facts_of(&l->text, &f))
-		o = obj_older(newer, l->text.data, l->text.len, c->prev_rev, &f);
-	return o ? o : obj_from_text(l->text.data, l->text.len, e);
-}
-
-static struct tail *tail_of(struct load *l, const struct store_change *c, struct bucket *b, const char *key)
-{
-	size_t at = (size_t)revs_get(l->tail_of, c->key);
-
-	if (!at) {
-		l->tails = mem_grow(l->tails, &l->cap_tails, l->n_tails + 1, sizeof(*l->tails));
-		l->tails[l->n_tails++].obj = obj_ref(bucket_get(b, key));
-		revs_set(l->tail_of, c->key, at = l->n_tails);
-	}
-	return &l->tails[at - 1];
-}
-
-/* Every value is read once: what a change made of its key is what the next one calls old, or stands still. It is packed at
- * once, as it would be without a restart. */
-static int load_change(void *arg, const struct store_change *c, struct err *e)
-{
-	struct load *l = arg;
-	struct past_change *p;
-	const char *key;
-	struct bucket *b;
-	struct tail *t;
-	CLEANUP(obj_unrefp) struct obj *now = NULL;
-	CLEANUP(obj_unrefp) struct obj *old = NULL;
-
-	if (l->s->ops->foreign(l->s->arg, c->key, NULL, 0))
-		return 0;
-	b = bucket_of_key(l->s, c->key, &key);
-	if (!b)
-		return err_set(e, ERR_INTERNAL, "the history has a key '%s' that is no object's", c->key);
-	t = tail_of(l, c, b, key);
-	if (t->obj && !c->deleted && obj_rv(t->obj) == c->rev)
-		now = obj_ref(t->obj);
-	if (c->old && !(old = old_version(l, c, now, e)))
-		return err_wrap(e, "old value of '%s' in the store", c->key);
-	if (c->deleted && old)
-		now = objects_last_state(old, c->rev);
-	if (now && old)
-		obj_pack_older(old, now);
-	if (now)
-		obj_compact(now);
-	obj_unref(t->obj);
-	t->obj = obj_ref(old);
-	if (!now)
-		return 0;
-	l->changes = mem_grow(l->changes, &l->cap, l->n + 1, sizeof(*l->changes));
-	p = &l->changes[l->n++];
-	*p = (struct past_change){ b, c->rev, TAKE(old), TAKE(now), c->deleted };
-	return 0;
-}
-
-static void load_history(struct load *l, int64_t now)
-{
-	for (size_t i = l->n; i-- > 0;) {
-		const struct past_change *c = &l->changes[i];
-
-		bucket_load_change(c->bucket, c->rev, c->old, c->obj, c->deleted, now);
-	}
-}
-
-static void load_done(struct load *l)
-{
-	for (size_t i = 0; i < l->n_tails; i++) {
-		if (l->tails[i].obj)
-			obj_compact(l->tails[i].obj);
-		obj_unref(l->tails[i].obj);
-	}
-	for (size_t i = 0; i < l->n; i++) {
-		obj_unref(l->changes[i].old);
-		obj_unref(l->changes[i].obj);
-	}
-	free(l->tails);
-	free(l->changes);
-	revs_free(l->tail_of);
-	str_done(&l->text);
-}
-
-int objects_load(struct objects *s, struct err *e)
-{
-	static const struct store_load_ops ops = { load_row, load_change };
-	struct load l = { .s = s, .tail_of = revs_new() };
-	int ret = store_load(s->store, &ops, &l, e);
-
-	if (ret == 0)
-		load_history(&l, loop_mono_ms(s->loop));
-	load_done(&l);
-	return ret;
 }
 
 /* ---- what other servers write ---- */
@@ -320,14 +159,14 @@ static void other_changed(void *arg, const struct store_event *ev)
 
 	if (s->ops->foreign(s->arg, ev->key, ev->value, ev->len))
 		return;
-	b = bucket_of_key(s, ev->key, &key);
+	b = objects_bucket_of_key(s, ev->key, &key);
 	if (!b) {
 		log_warn("apiserver: the store has a key '%s' that is no object's", ev->key);
 		return;
 	}
 	old = bucket_get(b, key);
 	if (ev->value) {
-		o = object_of(ev->value, ev->len, ev->rev, &e);
+		o = objects_from_value(ev->value, ev->len, ev->rev, &e);
 		if (!o) {
 			log_error("apiserver: '%s' as another server wrote it: %s", ev->key, e.msg);
 			return;
@@ -360,9 +199,10 @@ static void reset_row(void *arg, const struct store_row *r)
 
 	if (!s->reset)
 		s->reset = MEM_NEW(struct reset);
-	if (s->ops->foreign(s->arg, r->key, r->value, r->len) || !(b = bucket_of_key(s, r->key, &key)))
+	if (s->ops->foreign(s->arg, r->key, r->value, r->len) ||
+		!(b = objects_bucket_of_key(s, r->key, &key)))
 		return;
-	o = object_of(r->value, r->len, r->rev, &e);
+	o = objects_from_value(r->value, r->len, r->rev, &e);
 	if (!o) {
 		log_error("apiserver: '%s' as the store has it: %s", r->key, e.msg);
 		return;
@@ -454,6 +294,7 @@ void objects_free(struct objects *s)
 {
 	if (!s)
 		return;
+	objects_drop_past(s);
 	for (size_t i = 0; i < s->n_buckets; i++)
 		bucket_free(s->buckets[i]);
 	free(s->buckets);
@@ -475,6 +316,7 @@ bool objects_tidy(struct objects *s, int64_t now)
 {
 	bool again = false;
 
+	objects_need_past(s, 0); /* what is forgotten below is not read afterwards */
 	for (size_t i = 0; i < s->n_buckets; i++) {
 		struct bucket *b = s->buckets[i];
 

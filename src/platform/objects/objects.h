@@ -35,6 +35,7 @@ struct objects {
 	uint64_t tokens_given;
 	struct rev_wait *waits;
 	struct reset *reset; /* everything is being read anew */
+	struct past *past;   /* the history that is not read yet (load.c); NULL: it is */
 	const struct objects_ops *ops;
 	void *arg;
 };
@@ -42,7 +43,10 @@ struct objects *objects_new(
 	struct loop *l, struct store *store, struct registry *g, const struct objects_ops *ops, void *arg);
 void objects_free(struct objects *s);   /* NULL is fine */
 void objects_follow(struct objects *s); /* takes what other servers write; before objects_load() */
+/* What stands; the history comes later, by itself. */
 int objects_load(struct objects *s, struct err *e);
+/* Before the history is looked at: has it reach back to rev, if there is so much. Not while anybody walks over it. */
+void objects_need_past(struct objects *s, uint64_t rev);
 /* Forgets old history, drops parsed trees; between two turns. True: more will be due later. */
 bool objects_tidy(struct objects *s, int64_t now_mono);
 
