@@ -132,12 +132,23 @@ static void add_phase(const struct rollout_view *v, const struct change *c, stru
 	}
 }
 
+/* Many staged fields in a row have the same reason: it stands below the last of them. */
+static bool told_below(const struct rollout_view *v, const struct change *c)
+{
+	const struct change *end = v->edits->items + v->edits->n;
+
+	for (const struct change *next = c + 1; next < end; next++)
+		if (next->state == c->state)
+			return str_eq(next->why, c->why);
+	return false;
+}
+
 static void add_waiting(const struct rollout_view *v, const struct change *c, struct str *out)
 {
 	const struct json *cond = NULL;
 	const char *reason, *message;
 
-	if (c->state == CHANGE_STAGED && c->why)
+	if (c->state == CHANGE_STAGED && c->why && !told_below(v, c))
 		str_addf(out, "      %s\n", c->why);
 	if (c->state == CHANGE_GOING && v->edits->busy_message)
 		str_addf(out, "      waits: %s\n", v->edits->busy_message);

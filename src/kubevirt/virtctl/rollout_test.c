@@ -122,7 +122,6 @@ static void an_edit_that_is_not_live_is_staged(void **state)
 	shows(&s, ROLLOUT_STAGED,
 		HEAD(LIVE) "staged, needs a restart or has to be put back:\n"
 			   "  " P "hostname                   a -> b\n"
-			   "      a non-live-updatable field was changed in the template spec\n"
 			   "  " P "dnsConfig.nameservers      (none) -> [\"1.1.1.1\"]\n"
 			   "      a non-live-updatable field was changed in the template spec\n",
 		DIFF_HEAD "@@ " P "hostname @@ staged\n-a\n+b\n"
