@@ -193,6 +193,32 @@ static void without_pods_resize_it_goes_the_way_of_a_migration(void **state)
 	assert_null(meta_annotation(world_vmi(w, "v0"), ANN_RESIZE_REFUSED));
 }
 
+/* A quota is in the way, and then it is not: nobody has to edit the VM again. */
+#define QUOTA(hard, used)                                                                         \
+	"{'metadata':{'namespace':'default','name':'q'},'spec':{'hard':{'requests.memory':'" hard \
+	"'}},'status':{'used':{'requests.memory':'" used "'}}}"
+static void room_in_a_quota_is_used_when_it_comes(void **state)
+{
+	struct world *w = *state;
+
+	fake_api_put(w->api, &kind_resourcequota, json_lit(QUOTA("2500Mi", "1312Mi")));
+	user_config(w, "{'spec':{'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}");
+	run_vm(w, "", "'guest':'1Gi'");
+	memory(w, "'guest':'3Gi'");
+	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
+	assert_hot(w, "exceeded quota");
+	fake_api_put(w->api, &kind_resourcequota, json_lit(QUOTA("3Gi", "1312Mi"))); /* not enough */
+	world_run(w, SOON);
+	assert_hot(w, "exceeded quota");
+	assert_true(world_quiet(w, HOUR));
+	fake_api_put(w->api, &kind_resourcequota, json_lit(QUOTA("8Gi", "1312Mi")));
+	world_run(w, SOON);
+	assert_int_equal(guest(w)->memory, 3 * GI);
+	assert_null(condition(w, COND_HOT_MEMORY, "reason"));
+	assert_null(meta_annotation(world_vmi(w, "v0"), ANN_RESIZE_REFUSED));
+	assert_true(world_quiet(w, HOUR));
+}
+
 /* ---- failures: rollout.md 7.12 ---- */
 static void passing_failures_are_tried_five_times(void **state)
 {
@@ -409,6 +435,7 @@ int main(void)
 		T(a_maximum_can_not_go_below_the_size),
 		T(without_room_a_maximum_is_staged),
 		T(without_pods_resize_it_goes_the_way_of_a_migration),
+		T(room_in_a_quota_is_used_when_it_comes),
 		T(passing_failures_are_tried_five_times),
 		T(a_later_attempt_may_do),
 		T(what_comes_late_still_counts),

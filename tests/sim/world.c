@@ -5,10 +5,12 @@
 #include <stdio.h>
 
 #include "api/meta.h"
+#include "api/quantity.h"
 #include "kubevirt/api/defaults.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/validate.h"
+#include "kubevirt/vmi/render.h"
 
 static const struct kind *const kinds[] = { &kind_vm, &kind_vmi, &kind_kubevirt, &kind_vmim };
 static const struct kind *const plain_kinds[] = { &kind_pod, &kind_pvc, &kind_node, &kind_event,
@@ -61,6 +63,17 @@ static void trace_write(
 		printf("#        %s\n#        %s\n", spec, status);
 }
 
+/* Of the one pod there is. */
+static bool over_quota(struct world *w, const struct json *pod)
+{
+	const struct obj *quota = fake_api_get(w->api, &kind_resourcequota, "default/q");
+	const struct json *hard =
+		quota ? json_get(json_at(obj_json(quota), "/spec/hard"), "requests.memory") : NULL;
+
+	return hard && quantity_bytes(json_at(compute_in(json_at(pod, "/spec/containers"), NULL),
+			       "/resources/requests/memory")) > quantity_bytes(hard);
+}
+
 static int admit(void *arg, const struct kind *k, const char *sub, struct json_doc *d, struct json *o,
 	const struct json *old, struct causes *c, struct err *e)
 {
@@ -93,6 +106,8 @@ static int admit(void *arg, const struct kind *k, const char *sub, struct json_d
 		return err_set(e, ERR_FORBIDDEN, "exceeded quota: q, requested: 1, used: 1, limited: 1");
 	if (w->faults.no_resize && str_eq(sub, "resize"))
 		return err_set(e, ERR_NOT_FOUND, "the server could not find the requested resource");
+	if (o && str_eq(sub, "resize") && over_quota(w, o))
+		return err_set(e, ERR_FORBIDDEN, "exceeded quota: q, requested: 1, used: 1, limited: 1");
 	trace_write(w, k, sub, o, old);
 	if (o && old && kind_is(k, &kind_vm))
 		check_status_written(w, o, old);

@@ -112,7 +112,7 @@ int hot_cpu_failures(const struct json *vmi, int64_t sockets);
 #define ANN_HOT_MEMORY_FAILURES "coracle.dev/hot-memory-failures"
 #define HOT_MEMORY_ATTEMPTS_MAX 5
 /* The API server would not resize the pod for this target, "TARGET REASON": pods/resize is missing there, or refuses.
- * By the VMI controller; another target is another attempt. */
+ * By the VMI controller; another target is another attempt, and so is room in the quota that was in the way. */
 #define ANN_RESIZE_REFUSED "coracle.dev/resize-refused"
 
 /* What an owner may wish for in the template's annotations, quantities; read when the instance is made (docs/rollout.md).

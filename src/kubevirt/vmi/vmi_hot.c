@@ -90,12 +90,32 @@ const char *hot_pod_trouble(const struct hot *h)
 }
 
 /* ---- what stands in the way ---- */
+static bool quota_has(const struct hot *h, const char *prefix, int64_t more)
+{
+	const struct vmi_seen *s = h->t->s;
+	CLEANUP(mem_freep) char *key = str_printf("%s%s", prefix, h->kind->resource);
+
+	return s->quota_has && s->quota_has(s->quota_arg, key, h->kind->read, more);
+}
+
+static bool quota_allows(const struct hot *h)
+{
+	struct hot_share to = hot_wished(h);
+	int64_t request = to.request - h->asked.request, limit = to.limit - h->asked.limit;
+
+	return quota_has(h, "requests.", request) && quota_has(h, "", request) &&
+	       quota_has(h, "limits.", limit);
+}
+
+/* What has been refused is not asked for again, unless it was a quota's and there is room in it by now. */
 static const char *refusal(const struct hot *h)
 {
 	const char *text = meta_annotation(h->t->vmi, h->kind->refused);
 	CLEANUP(mem_freep) char *target = str_printf("%" PRId64 " ", h->wanted);
 
-	return text && str_starts(text, target) ? text + strlen(target) : NULL;
+	if (!text || !str_starts(text, target) || (strstr(text, "exceeded quota") && quota_allows(h)))
+		return NULL;
+	return text + strlen(target);
 }
 
 bool hot_refused(const struct hot *h)

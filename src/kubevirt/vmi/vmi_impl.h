@@ -27,7 +27,11 @@ struct vmi_seen {
 	const struct kv_config *config;
 	const struct vmi_env *env;
 	bool kvm, foreign;
-	double auto_limit;      /* see struct render_pod_in */
+	double auto_limit; /* see struct render_pod_in */
+	/* Is there so much more of a quota's key ("requests.memory") in its namespace? No function: that is not known. */
+	bool (*quota_has)(
+		const void *quota_arg, const char *key, int64_t (*read)(const struct json *), int64_t more);
+	const void *quota_arg;
 	const struct obj *node; /* that it runs on; NULL: none, or not known */
 	int64_t now;
 };

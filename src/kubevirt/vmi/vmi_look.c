@@ -3,6 +3,7 @@
 #include "api/meta.h"
 #include "api/quantity.h"
 #include "base/mem.h"
+#include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
 #include "kubevirt/api/volume_rules.h"
@@ -32,14 +33,14 @@ static void look_pods(const struct look *l, struct vmi_seen *s)
 	}
 }
 
-struct claim_look {
+struct namespace_look {
 	const struct look *l;
 	const char *ns;
 };
 
 static const struct obj *find_claim(const void *arg, const char *name)
 {
-	const struct claim_look *c = arg;
+	const struct namespace_look *c = arg;
 	CLEANUP(mem_freep) char *key = name ? kind_key(c->ns, name) : NULL;
 
 	return key ? look_get(c->l, &kind_pvc, key) : NULL;
@@ -86,6 +87,21 @@ static double auto_limit(const struct look *l, const char *ns)
 	return 0;
 }
 
+static bool quota_has(const void *arg, const char *key, int64_t (*read)(const struct json *), int64_t more)
+{
+	const struct namespace_look *in = arg;
+	const struct obj *o;
+
+	for (size_t i = 0; (o = cache_at(look_cache(in->l, &kind_resourcequota), i)); i++) {
+		const struct json *hard = json_get(json_at(obj_json(o), "/spec/hard"), key);
+		int64_t used = read(json_get(json_at(obj_json(o), "/status/used"), key));
+
+		if (str_eq(obj_namespace(o), in->ns) && hard && (used > 0 ? used : 0) + more > read(hard))
+			return false;
+	}
+	return true;
+}
+
 static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 {
 	struct kv_config config;
@@ -98,9 +114,10 @@ static void vmi_decide(const struct look *l, const char *key, struct plan *out)
 	kv_config_cached(look_cache(l, &kind_kubevirt), &config);
 	look_pods(l, &s);
 	s.node = look_get(l, &kind_node, json_str_or(json_at(obj_json(s.vmi), "/status/nodeName"), ""));
-	const struct claim_look claims = { l, obj_namespace(s.vmi) };
+	const struct namespace_look in = { l, obj_namespace(s.vmi) };
 	s.claim = find_claim;
-	s.claim_arg = &claims;
+	s.quota_has = quota_has;
+	s.claim_arg = s.quota_arg = &in;
 	s.auto_limit = auto_limit(l, obj_namespace(s.vmi));
 	s.kvm = any_node_offers_kvm(l);
 	s.foreign = only_emulated(l, json_at_str(obj_json(s.vmi), "/spec/architecture"));
@@ -156,6 +173,18 @@ static void key_users_of_claim(
 	}
 }
 
+/* A quota has room again, perhaps: of interest to those whose pod could not grow for it. */
+static void key_refused_vmis(const struct look *l, const struct obj *quota, key_emit_fn *emit, void *emit_arg)
+{
+	const struct obj *vmi;
+
+	for (size_t i = 0; (vmi = cache_at(look_cache(l, &kind_vmi), i)); i++)
+		if (str_eq(obj_namespace(vmi), obj_namespace(quota)) &&
+			(meta_annotation(obj_json(vmi), ANN_RESIZE_REFUSED) ||
+				meta_annotation(obj_json(vmi), ANN_CPU_RESIZE_REFUSED)))
+			emit(emit_arg, obj_key(vmi));
+}
+
 const struct controller vmi_controller = {
 	.name = "vmi",
 	.decide = vmi_decide,
@@ -169,7 +198,7 @@ const struct controller vmi_controller = {
 		{ .kind = &kind_kubevirt, .keys = key_every_vmi },
 		{ .kind = &kind_node, .keys = key_placed_vmis },
 		{ .kind = &kind_pvc, .keys = key_users_of_claim },
-		{ .kind = &kind_resourcequota },
+		{ .kind = &kind_resourcequota, .keys = key_refused_vmis },
 		{ .kind = &kind_namespace },
 	},
 };
