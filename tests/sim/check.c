@@ -71,6 +71,8 @@ static void check_failures_shown(struct world *w, const struct json *vm, const s
 {
 	const struct json *is = json_at(vm, "/status/conditions"), *was = json_at(old, "/status/conditions");
 
+	if (!str_empty(meta_str(vm, "deletionTimestamp")))
+		return; /* nobody asks any more */
 	for (size_t i = 0; i < SIM_STORIES; i++)
 		w->shown[i] += stories[i].condition && cond_is(is, stories[i].condition, "False") &&
 			       !cond_is(was, stories[i].condition, "False");
