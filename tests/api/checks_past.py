@@ -25,6 +25,23 @@ def forget(server):
     db.close()
 
 
+def t56_a_new_server_comes_to_rest():
+    """With no history to read there is none to go on reading."""
+    if not c.OWN or c.FAKE:
+        raise c.Skip()
+    s = Server()
+    try:
+        def used():
+            stat = open("/proc/%d/stat" % s.proc.pid).read().rsplit(")", 1)[1].split()
+            return int(stat[11]) + int(stat[12])
+        time.sleep(1)
+        before = used()
+        time.sleep(1)
+        assert used() - before < 5, "%d hundredths of a second in a second" % (used() - before)
+    finally:
+        eq(s.remove()[0], 0)
+
+
 def t56_a_server_that_has_forgotten_says_so_and_helps_on():
     """56, 66: 410 with a token that goes on from the present; an old watch gets one ERROR event."""
     if not c.OWN or not c.DURABLE or not os.path.exists(os.path.join(c.server.dir, "state.db")):

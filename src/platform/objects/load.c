@@ -184,7 +184,7 @@ static void read_past(struct objects *s, uint64_t rev, int64_t until_ms)
 		}
 	s->past->since = got.since;
 	reach_back(s, got.since);
-	if (!got.more)
+	if (!got.more || !got.since) /* nothing has been written yet, or nothing was before that */
 		objects_drop_past(s);
 }
 
