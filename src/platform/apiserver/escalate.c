@@ -196,7 +196,7 @@ static int check_role(struct op *op, const char *name)
 	if (json_get(o, "aggregationRule") && !holds_everything(op))
 		return err_set(&op->err, ERR_FORBIDDEN,
 			"clusterroles.rbac.authorization.k8s.io \"%s\" is forbidden: must have cluster-admin "
-			"privileges to use an "
+			"privileges to use the "
 			"aggregationRule",
 			name);
 	return check_rules(op, op->res->kind->namespaced ? op->ns : NULL, json_get(o, "rules"), name);

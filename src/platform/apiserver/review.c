@@ -53,13 +53,50 @@ static void check_spec(const struct json *spec, bool self, bool local, struct ca
 		cause_invalid(c, "spec.nonResourceAttributes", path,
 			"cannot be specified in combination with resourceAttributes");
 	else if (!json_is_obj(res) && !json_is_obj(path))
-		cause_invalid(c, "spec.resourceAttributes", NULL,
-			"exactly one of nonResourceAttributes or resourceAttributes must be specified");
+		cause_text(c, "FieldValueInvalid", "spec.resourceAttributes",
+			"Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes "
+			"must be "
+			"specified");
 	if (local && json_is_obj(path))
 		cause_invalid(c, "spec.nonResourceAttributes", path, "disallowed on this kind of request");
 	if (!self && str_empty(json_get_str(spec, "user")) && json_len(json_get(spec, "groups")) == 0)
-		cause_invalid(c, "spec.user", json_get(spec, "user"),
-			"at least one of user or group must be specified");
+		cause_text(c, "FieldValueInvalid", "spec.user",
+			"Invalid value: \"\": at least one of user or group must be specified");
+}
+
+static void check_selectors(const struct json *res, struct causes *c)
+{
+	static const char *const members[] = { "fieldSelector", "labelSelector" };
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const struct json *sel = json_get(res, members[i]), *raw = json_get(sel, "rawSelector");
+		CLEANUP(mem_freep) char *at = str_printf("spec.resourceAttributes.%s", members[i]);
+		CLEANUP(mem_freep) char *raw_at = str_printf("%s.rawSelector", at);
+		CLEANUP(mem_freep) char *needs_at = str_printf("%s.requirements", at);
+		CLEANUP(mem_freep)
+		char *detail =
+			str_printf("when %s is specified, requirements or rawSelector is required", at);
+
+		if (json_str_len(raw) > 0 && json_len(json_get(sel, "requirements")) > 0)
+			cause_invalid(c, raw_at, raw, "may not specified at the same time as requirements");
+		else if (json_is_obj(sel) && json_str_len(raw) == 0 &&
+			 json_len(json_get(sel, "requirements")) == 0)
+			cause_required(c, needs_at, detail);
+	}
+}
+
+/* Of a LocalSubjectAccessReview the namespace, besides. */
+static void check_metadata(const struct json *o, bool local, struct causes *c)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(json_get(o, "metadata"));
+
+	json_remove(json_root(d), "managedFields");
+	json_remove(json_root(d), "creationTimestamp");
+	if (local)
+		json_remove(json_root(d), "namespace");
+	if (json_len(json_root(d)) > 0)
+		cause_invalid(c, "metadata", json_get(o, "metadata"),
+			local ? "must be empty except for namespace" : "must be empty");
 }
 
 static int review_access(struct apiserver *s, struct request *r, const struct kind *k, const char *ns,
@@ -76,22 +113,25 @@ static int review_access(struct apiserver *s, struct request *r, const struct ki
 	bool allowed;
 
 	check_spec(spec, self, local, c);
+	check_selectors(json_get(spec, "resourceAttributes"), c);
+	check_metadata(o, local, c);
+	if (local && json_is_obj(json_get(spec, "resourceAttributes")) &&
+		!str_eq(json_str_or(json_at(spec, "/resourceAttributes/namespace"), ""), ns))
+		cause_invalid(c, "spec.resourceAttributes.namespace",
+			json_at(spec, "/resourceAttributes/namespace"), "must match metadata.namespace");
 	if (c->len > 0)
 		return causes_to_err(c, k, "", e);
-	if (local && !str_eq(json_str_or(json_at(spec, "/resourceAttributes/namespace"), ""), ns))
-		return err_set(
-			e, ERR_BAD_REQUEST, "spec.resourceAttributes.namespace must match namespace: %s", ns);
 	if (!self) {
 		user_from_spec(spec, &other);
 		u = &other;
 	}
 	access_from(spec, u, &a);
-	allowed = access_allowed(s->auth, &a, &reason);
+	allowed = access_explain(s->auth, &a, &reason);
 	user_done(&other);
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
 	json_set_bool(d, status, "allowed", allowed);
-	if (reason.len > 0 && !allowed)
+	if (reason.len > 0)
 		json_set_strf(d, status, "reason", "RBAC: %s", reason.data);
 	return 0;
 }
@@ -168,6 +208,7 @@ static int review_token(struct apiserver *s, struct json_doc *d, struct err *err
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
 	if (token_check(s->auth, token, (const char *const *)audiences, &u, &got, &e) < 0) {
+		json_need_obj(d, status, "user");
 		json_set_str(d, status, "error", e.msg);
 	} else {
 		json_set_bool(d, status, "authenticated", true);
@@ -179,9 +220,13 @@ static int review_token(struct apiserver *s, struct json_doc *d, struct err *err
 	return 0;
 }
 
-static int review_self(struct request *r, struct json_doc *d)
+static int review_self(struct apiserver *s, struct request *r, struct json_doc *d)
 {
 	struct json *o = json_root(d);
+	char when[TIME_TEXT_MAX];
+
+	json_set_str(d, json_need_obj(d, o, "metadata"), "creationTimestamp",
+		time_rfc3339(loop_wall_ms(s->loop), when));
 
 	json_set(d, o, "status", json_new_obj(d));
 	user_to_json(d, json_need_obj(d, json_get(o, "status"), "userInfo"), request_user(r));
@@ -209,10 +254,12 @@ void server_review(struct apiserver *s, struct request *r, struct resource *res,
 		json_set_str(d, json_root(d), "apiVersion", kind_api_version(res->kind, av));
 		json_set_str(d, json_root(d), "kind", res->kind->kind);
 		json_need_obj(d, json_root(d), "metadata");
+		if (res->kind->namespaced)
+			json_set_str(d, json_need_obj(d, json_root(d), "metadata"), "namespace", i->ns);
 		if (str_eq(plural, "tokenreviews"))
 			ret = review_token(s, d, &e);
 		else if (str_eq(plural, "selfsubjectreviews"))
-			ret = review_self(r, d);
+			ret = review_self(s, r, d);
 		else if (str_eq(plural, "selfsubjectrulesreviews"))
 			ret = review_rules(s, r, d, &e);
 		else
@@ -239,6 +286,7 @@ struct token_op {
 	struct strv warnings;
 	struct admit *admit;
 	struct causes causes;
+	const char *missing; /* what the token was to be bound to */
 };
 
 static void token_op_free(struct token_op *t)
@@ -262,8 +310,8 @@ static int bound_object(struct token_op *t, const struct json *ref, struct token
 {
 	static const char *const kinds[][4] = { { "Pod", "pod", "pods", "pods" },
 		{ "Secret", "secret", "secrets", "secrets" }, { "Node", "node", "nodes", "minions" } };
-	static const char *const names[] = { "Pod", "Secret", "Node", NULL };
 	const char *kind = json_str_or(json_get(ref, "kind"), ""), *uid = json_get_str(ref, "uid");
+	const char *version = json_str_or(json_get(ref, "apiVersion"), "");
 	const char *name = json_str_or(json_get(ref, "name"), "");
 
 	if (!json_is_obj(ref))
@@ -273,10 +321,14 @@ static int bound_object(struct token_op *t, const struct json *ref, struct token
 
 		if (!str_eq(kind, kinds[i][0]))
 			continue;
+		if (!*name)
+			return err_set(e, ERR_BAD_REQUEST, "Name parameter required.");
 		spec->bound_kind = kinds[i][1];
 		spec->bound = objects_get(t->s->objects, kinds[i][3], key);
-		if (!spec->bound)
+		if (!spec->bound) {
+			t->missing = kinds[i][2];
 			return err_set(e, ERR_NOT_FOUND, "%s \"%s\" not found", kinds[i][2], name);
+		}
 		if (!str_empty(uid) && !str_eq(uid, obj_uid(spec->bound)))
 			return err_set(e, ERR_CONFLICT,
 				"Operation cannot be fulfilled on %s \"%s\": the UID in the bound object "
@@ -285,8 +337,8 @@ static int bound_object(struct token_op *t, const struct json *ref, struct token
 				kinds[i][2], name, uid);
 		return 0;
 	}
-	cause_not_supported(&t->causes, "spec.boundObjectRef.kind", json_get(ref, "kind"), names);
-	return causes_to_err(&t->causes, &token_request_kind, "", e);
+	return err_set(e, ERR_BAD_REQUEST, "cannot bind token to object of type %s, Kind=%s",
+		str_eq(version, "v1") ? "/v1" : version, kind);
 }
 
 static int check_seconds(struct token_op *t, const struct json *v, int64_t seconds, struct err *e)
@@ -302,7 +354,8 @@ static int check_seconds(struct token_op *t, const struct json *v, int64_t secon
 static int token_answer(struct token_op *t, struct err *e)
 {
 	struct json_doc *d = t->body;
-	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status;
+	struct json *o = json_root(d), *spec = json_need_obj(d, o, "spec"), *status,
+		    *meta = json_need_obj(d, o, "metadata");
 	const struct json *seconds = json_get(spec, "expirationSeconds");
 	CLEANUP(strv_done) struct strv audiences = { 0 };
 	CLEANUP(mem_freep) char *key = kind_key(t->ns, t->name);
@@ -324,11 +377,27 @@ static int token_answer(struct token_op *t, struct err *e)
 	json_set_i64(d, spec, "expirationSeconds", k.seconds);
 	if (audiences.len == 0)
 		json_append_str(d, json_need_arr(d, spec, "audiences"), AUTH_ISSUER);
+	if (!json_get(spec, "boundObjectRef"))
+		json_set(d, spec, "boundObjectRef", json_new_null(d));
+	json_set_str(d, meta, "creationTimestamp", time_rfc3339(loop_wall_ms(t->s->loop), when));
 	json_set(d, o, "status", json_new_obj(d));
 	status = json_get(o, "status");
 	json_set_str(d, status, "token", token);
 	json_set_str(d, status, "expirationTimestamp", time_rfc3339(expires, when));
 	return 0;
+}
+
+static void token_refused(struct token_op *t, const struct err *e)
+{
+	struct kind bound = { .group = "", .plural = t->missing };
+	const char *name = json_at_str(json_root(t->body), "/spec/boundObjectRef/name");
+
+	if (e->code != ERR_NOT_FOUND)
+		request_fail(t->r, e, &token_request_kind, "", &t->causes);
+	else if (t->missing)
+		request_fail(t->r, e, &bound, name, NULL);
+	else
+		request_fail(t->r, e, t->res->kind, t->name, NULL);
 }
 
 static void token_admitted(void *arg, struct json_doc *status, const struct json *object)
@@ -346,8 +415,7 @@ static void token_admitted(void *arg, struct json_doc *status, const struct json
 	if (status)
 		request_reply_json(t->r, code ? code : 500, json_root(status));
 	else if (token_answer(t, &e) < 0)
-		request_fail(t->r, &e, e.code == ERR_NOT_FOUND ? t->res->kind : &token_request_kind,
-			e.code == ERR_NOT_FOUND ? t->name : "", &t->causes);
+		token_refused(t, &e);
 	else
 		request_reply_json(t->r, 201, json_root(t->body));
 	token_op_free(t);
@@ -377,6 +445,15 @@ void server_token_request(
 	json_set_str(d, json_root(d), "apiVersion", "authentication.k8s.io/v1");
 	json_set_str(d, json_root(d), "kind", "TokenRequest");
 	meta = json_need_obj(d, json_root(d), "metadata");
+	if (!str_empty(json_get_str(meta, "name")) && !str_eq(json_get_str(meta, "name"), i->name)) {
+		CLEANUP(causes_done) struct causes c = { 0 };
+
+		cause_invalid(&c, "metadata.name", json_get(meta, "name"),
+			"must match the service account name if specified");
+		causes_to_err(&c, &token_request_kind, i->name, &e);
+		request_fail(r, &e, &token_request_kind, i->name, &c);
+		return;
+	}
 	json_set_str(d, meta, "name", i->name);
 	json_set_str(d, meta, "namespace", i->ns);
 	t = MEM_NEW(struct token_op);

@@ -54,6 +54,8 @@ struct access {
 };
 /* reason: what went wrong on the way (missing roles), may be NULL. */
 bool access_allowed(struct auth *auth, const struct access *a, struct str *reason);
+/* The same; why: who allows it, or what went wrong. For reviews: it costs more. */
+bool access_explain(struct auth *auth, const struct access *a, struct str *why);
 /* The 403. Returns -1. */
 int access_denied(const struct access *a, const char *reason, struct err *e);
 /* Every rule that applies to the user in the namespace ("": cluster-wide ones only); fn false: stop. */

@@ -108,6 +108,7 @@ struct rbac_walk {
 	rule_fn *fn;
 	void *arg;
 	struct str *reason;
+	bool explain; /* also what allows */
 };
 
 static bool walk_rules(struct rbac_walk *w, const struct obj *role)
@@ -162,14 +163,45 @@ static bool walk_role(struct rbac_walk *w, const struct obj *binding)
 	return walk_rules(w, role);
 }
 
+static void add_object(struct str *s, const char *kind, const char *name, const char *ns)
+{
+	str_addf(s, str_empty(ns) ? "%s \"%s\"" : "%s \"%s/%s\"", kind, name, ns);
+}
+
+/* allowed by ClusterRoleBinding "b" of ClusterRole "r" to Group "g" */
+static void explain_binding(struct rbac_walk *w, const struct obj *binding)
+{
+	const struct json *ref = json_get(obj_json(binding), "roleRef");
+
+	str_clear(w->reason);
+	str_add(w->reason, "allowed by ");
+	add_object(w->reason, str_empty(obj_namespace(binding)) ? "ClusterRoleBinding" : "RoleBinding",
+		obj_name(binding), obj_namespace(binding));
+	str_addf(w->reason, " of %s \"%s\" to ", json_str_or(json_get(ref, "kind"), ""),
+		json_str_or(json_get(ref, "name"), ""));
+	JSON_EACH (it, json_get(obj_json(binding), "subjects")) {
+		const char *kind = json_str_or(json_get(it.val, "kind"), ""),
+			   *ns = json_get_str(it.val, "namespace");
+
+		if (!subject_is(it.val, w->user, obj_namespace(binding)))
+			continue;
+		add_object(w->reason, kind, json_str_or(json_get(it.val, "name"), ""),
+			str_eq(kind, "ServiceAccount") ? ns : NULL);
+		return;
+	}
+}
+
 static bool walk_bindings(struct rbac_walk *w, const char *storage, const char *prefix)
 {
 	const struct bucket *b = objects_bucket(w->auth->objects, storage);
 	const struct obj *o;
 
 	for (size_t i = bucket_seek(b, prefix); (o = bucket_at(b, i)) && str_starts(obj_key(o), prefix); i++)
-		if (binding_applies(o, w->user) && !walk_role(w, o))
+		if (binding_applies(o, w->user) && !walk_role(w, o)) {
+			if (w->explain)
+				explain_binding(w, o);
 			return false;
+		}
 	return true;
 }
 
@@ -203,15 +235,27 @@ static bool judge(void *arg, const struct json *rule)
 	return !v->allowed;
 }
 
-bool access_allowed(struct auth *auth, const struct access *a, struct str *reason)
+static bool may(struct auth *auth, const struct access *a, struct str *reason, bool explain)
 {
 	struct verdict v = { .a = a };
-	struct rbac_walk w = { .auth = auth, .user = a->user, .fn = judge, .arg = &v, .reason = reason };
+	struct rbac_walk w = {
+		.auth = auth, .user = a->user, .fn = judge, .arg = &v, .reason = reason, .explain = explain
+	};
 
 	if (user_in(a->user, GROUP_MASTERS))
 		return true;
 	walk(&w, a->resource_request ? a->ns : NULL);
 	return v.allowed;
+}
+
+bool access_allowed(struct auth *auth, const struct access *a, struct str *reason)
+{
+	return may(auth, a, reason, false);
+}
+
+bool access_explain(struct auth *auth, const struct access *a, struct str *why)
+{
+	return may(auth, a, why, true);
 }
 
 int access_denied(const struct access *a, const char *reason, struct err *e)

@@ -74,6 +74,25 @@ static const struct json *claims_of(struct auth *auth, const char *token, struct
 	return json_root(d);
 }
 
+/* token audiences ["a" "b"] is invalid for the target audiences ["c"] */
+static int bad_audiences(const struct json *aud, const char *const *wanted, struct err *e)
+{
+	CLEANUP(str_done) struct str has = { 0 };
+	CLEANUP(str_done) struct str wants = { 0 };
+
+	if (json_is_str(aud))
+		json_write_to(aud, &has);
+	JSON_EACH (it, aud) {
+		str_add(&has, it.i ? " " : "");
+		json_write_to(it.val, &has);
+	}
+	for (size_t i = 0; wanted && wanted[i]; i++)
+		str_addf(&wants, "%s\"%s\"", i ? " " : "", wanted[i]);
+	return err_set(e, ERR_UNAUTHORIZED,
+		"[invalid bearer token, token audiences [%s] is invalid for the target audiences [%s]]",
+		str_cstr(&has), str_cstr(&wants));
+}
+
 static int check_audience(const struct json *aud, const char *const *wanted, struct strv *ret, struct err *e)
 {
 	static const char *const own[] = { AUTH_ISSUER, NULL };
@@ -88,7 +107,7 @@ static int check_audience(const struct json *aud, const char *const *wanted, str
 			strv_add(&hit, json_str(it.val));
 	}
 	if (hit.len == 0)
-		return err_set(e, ERR_UNAUTHORIZED, "token audiences do not match");
+		return bad_audiences(aud, wanted, e);
 	for (size_t i = 0; ret && i < hit.len; i++)
 		strv_add(ret, hit.items[i]);
 	return 0;
@@ -169,7 +188,7 @@ static int check_legacy(struct auth *auth, const struct json *claims, const char
 		held.len != strlen(token) || !crypto_equal(held.data, token, held.len))
 		return err_set(e, ERR_UNAUTHORIZED, "token has been invalidated");
 	if (audiences && !str_in(own, audiences))
-		return err_set(e, ERR_UNAUTHORIZED, "token audiences do not match");
+		return bad_audiences(NULL, audiences, e);
 	if (ret_audiences)
 		strv_add(ret_audiences, own);
 	u->name = str_printf("system:serviceaccount:%s:%s", ns, name);
@@ -192,16 +211,17 @@ int token_check(struct auth *auth, const char *token, const char *const *audienc
 		return bootstrap_token_check(auth, token, ret, e);
 	claims = claims_of(auth, token, e);
 	if (!claims)
-		return -1;
+		return err_set(e, ERR_UNAUTHORIZED, "invalid bearer token");
 	if (str_eq(json_get_str(claims, "iss"), LEGACY_ISSUER))
 		return check_legacy(auth, claims, token, audiences, ret, ret_audiences, e);
 	k8s = json_get(claims, "kubernetes.io");
 	ns = json_get_str(k8s, "namespace");
 	name = json_at_str(k8s, "/serviceaccount/name");
 	if (!ns || !name || !str_eq(json_get_str(claims, "iss"), AUTH_ISSUER))
-		return err_set(e, ERR_UNAUTHORIZED, "not a service-account token of this server");
+		return err_set(e, ERR_UNAUTHORIZED, "invalid bearer token");
 	if (json_i64(json_get(claims, "exp")) <= now || json_i64(json_get(claims, "nbf")) > now + 60)
-		return err_set(e, ERR_UNAUTHORIZED, "service account token has expired");
+		return err_set(
+			e, ERR_UNAUTHORIZED, "[invalid bearer token, service account token has expired]");
 	sub = str_printf("system:serviceaccount:%s:%s", ns, name);
 	if (!str_eq(json_get_str(claims, "sub"), sub))
 		return err_set(e, ERR_UNAUTHORIZED, "subject of the token does not match");

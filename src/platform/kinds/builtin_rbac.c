@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group rbac.authorization.k8s.io (kubernetes-api.md 5.2). */
+#include "api/semantics.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "platform/kinds/builtin.h"
 
 FIELD_TABLE(policy_rule_fields, "io.k8s.api.rbac.v1.PolicyRule", "What may be done with what.",
-	{ "verbs", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC, "Verbs; * is all.", .items = F_STRING },
+	{ "verbs", F_LIST, FIELD_ATOMIC, "Verbs; * is all.", .items = F_STRING },
 	ROW_STRS("apiGroups", "API groups; \"\" is core."),
 	ROW_STRS("resources", "Resources, with subresources as r/sub."),
 	ROW_STRS("resourceNames", "Only these objects."),
@@ -27,6 +28,53 @@ FIELD_TABLE(rolebinding_fields, "io.k8s.api.rbac.v1.RoleBinding", "Who has a rol
 	ROW_STR("roleRef.apiGroup", "API group."), ROW_STR("roleRef.kind", "Role or ClusterRole."),
 	ROW_STR("roleRef.name", "Name."));
 
+static void rule_validate(const struct json *rule, const char *at, bool namespaced, struct causes *c)
+{
+	static const struct {
+		const char *member, *detail;
+	} needed[] = { { "apiGroups", "resource rules must supply at least one api group" },
+		{ "resources", "resource rules must supply at least one resource" } };
+	const struct json *paths = json_get(rule, "nonResourceURLs");
+	CLEANUP(mem_freep) char *verbs_at = str_printf("%s.verbs", at);
+	CLEANUP(mem_freep) char *paths_at = str_printf("%s.nonResourceURLs", at);
+
+	if (json_len(json_get(rule, "verbs")) == 0)
+		cause_required(c, verbs_at, "verbs must contain at least one value");
+	if (json_len(paths) > 0) {
+		if (namespaced)
+			cause_invalid(
+				c, paths_at, paths, "namespaced rules cannot apply to non-resource URLs");
+		if (json_len(json_get(rule, "apiGroups")) > 0 || json_len(json_get(rule, "resources")) > 0 ||
+			json_len(json_get(rule, "resourceNames")) > 0)
+			cause_invalid(c, paths_at, paths,
+				"rules cannot apply to both regular resources and non-resource URLs");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+		CLEANUP(mem_freep) char *path = str_printf("%s.%s", at, needed[i].member);
+
+		if (json_len(json_get(rule, needed[i].member)) == 0)
+			cause_required(c, path, needed[i].detail);
+	}
+}
+
+static void role_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	bool namespaced = str_eq(json_get_str(o, "kind"), "Role");
+	const struct json *aggregation = json_get(o, "aggregationRule"),
+			  *selectors = json_get(aggregation, "clusterRoleSelectors");
+
+	JSON_EACH (it, json_get(o, "rules")) {
+		CLEANUP(mem_freep) char *at = str_printf("rules[%zu]", it.i);
+
+		rule_validate(it.val, at, namespaced, c);
+	}
+	if (json_is_obj(aggregation) && json_len(selectors) == 0)
+		cause_required(c, "aggregationRule.clusterRoleSelectors",
+			"at least one clusterRoleSelector required if aggregationRule is non-nil");
+}
+
 static void binding_default(struct json_doc *d, struct json *o)
 {
 	if (json_is_obj(json_get(o, "roleRef")))
@@ -39,27 +87,58 @@ static void binding_default(struct json_doc *d, struct json *o)
 	}
 }
 
+static void subject_validate(const struct json *subject, const char *at, struct causes *c)
+{
+	static const char *const kinds[] = { "ServiceAccount", "User", "Group", NULL };
+	static const char *const rbac[] = { "rbac.authorization.k8s.io", NULL };
+	static const char *const core[] = { "", NULL };
+	const char *kind = json_str_or(json_get(subject, "kind"), ""), *name = json_get_str(subject, "name");
+	const struct json *group = json_get(subject, "apiGroup");
+	bool account = str_eq(kind, "ServiceAccount");
+	CLEANUP(mem_freep) char *name_at = str_printf("%s.name", at);
+	CLEANUP(mem_freep) char *kind_at = str_printf("%s.kind", at);
+	CLEANUP(mem_freep) char *group_at = str_printf("%s.apiGroup", at);
+	CLEANUP(mem_freep) char *ns_at = str_printf("%s.namespace", at);
+	CLEANUP(mem_freep) char *error = account && !str_empty(name) ? name_subdomain_error(name) : NULL;
+
+	if (str_empty(name))
+		cause_required(c, name_at, "");
+	if (error)
+		cause_invalid(c, name_at, json_get(subject, "name"), "%s", error);
+	if (!str_in(kind, kinds)) {
+		cause_not_supported(c, kind_at, json_get(subject, "kind"), kinds);
+		return;
+	}
+	if (account && json_str_len(group) > 0)
+		cause_not_supported(c, group_at, group, core);
+	if (!account && !str_eq(json_str_or(group, ""), rbac[0]))
+		cause_not_supported(c, group_at, group, rbac);
+	if (account && str_empty(json_get_str(subject, "namespace")))
+		cause_required(c, ns_at, "");
+}
+
 static void binding_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
-	static const char *const kinds[] = { "ClusterRole", "Role", NULL };
-	size_t i = 0;
+	static const char *const kinds[] = { "Role", "ClusterRole", NULL };
+	static const char *const groups[] = { "rbac.authorization.k8s.io", NULL };
+	const char *const *allowed =
+		str_eq(json_get_str(o, "kind"), "ClusterRoleBinding") ? kinds + 1 : kinds;
+	CLEANUP(json_doc_freep) struct json_doc *none = json_lit("''");
+	const struct json *kind = json_at(o, "/roleRef/kind");
 
+	if (!str_eq(json_at_str(o, "/roleRef/apiGroup"), groups[0]))
+		cause_not_supported(c, "roleRef.apiGroup", json_at(o, "/roleRef/apiGroup"), groups);
+	if (!str_in(json_str_or(kind, ""), allowed))
+		cause_not_supported(c, "roleRef.kind", kind ? kind : json_root(none), allowed);
 	if (str_empty(json_at_str(o, "/roleRef/name")))
 		cause_required(c, "roleRef.name", "");
-	if (!str_in(json_at_str(o, "/roleRef/kind"), kinds))
-		cause_not_supported(c, "roleRef.kind", json_at(o, "/roleRef/kind"), kinds);
 	if (old && !json_eq(json_get(o, "roleRef"), json_get(old, "roleRef")))
 		cause_invalid(c, "roleRef", json_get(o, "roleRef"), "cannot change roleRef");
 	JSON_EACH (it, json_get(o, "subjects")) {
-		CLEANUP(mem_freep) char *at = str_printf("subjects[%zu].namespace", i);
-		CLEANUP(mem_freep) char *name_at = str_printf("subjects[%zu].name", i++);
+		CLEANUP(mem_freep) char *at = str_printf("subjects[%zu]", it.i);
 
-		if (str_empty(json_get_str(it.val, "name")))
-			cause_required(c, name_at, "");
-		if (str_eq(json_get_str(it.val, "kind"), "ServiceAccount") &&
-			str_empty(json_get_str(it.val, "namespace")))
-			cause_required(c, at, "");
+		subject_validate(it.val, at, c);
 	}
 }
 
@@ -114,10 +193,12 @@ static const struct column binding_columns[] = {
 const struct resource_def builtin_rbac[] = {
 	{ .kind = { RBAC("Role", "roles", "role"), .namespaced = true, .fields = &role_fields },
 		.rules = { .create_on_update = true },
-		.columns = created_columns },
+		.columns = created_columns,
+		.hooks = { .validate = role_validate } },
 	{ .kind = { RBAC("ClusterRole", "clusterroles", "clusterrole"), .fields = &clusterrole_fields },
 		.rules = { .create_on_update = true },
-		.columns = created_columns },
+		.columns = created_columns,
+		.hooks = { .validate = role_validate } },
 	{ .kind = { RBAC("RoleBinding", "rolebindings", "rolebinding"), .namespaced = true,
 		  .fields = &rolebinding_fields },
 		.rules = { .create_on_update = true },

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roles, reviews and token requests in the words of kube-apiserver 1.34 (kubernetes-api.md 5.2, 5.3, 8.87, 8.89, 8.91)."""
+import conformance as c
+from conformance import eq, fresh, make, status
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+REVIEWS = "/apis/authorization.k8s.io/v1/"
+
+
+def refused(path, body, *want):
+    a = status(c.k.post(path, body), 422, "Invalid")
+    eq(["%s: %s" % (x["field"], x["message"]) for x in a["details"]["causes"]], list(want))
+
+
+def t89_rules_say_what_they_are_about():
+    path = RBAC + "/clusterroles?dryRun=All"
+    group = "Required value: resource rules must supply at least one api group"
+    resource = "Required value: resource rules must supply at least one resource"
+    refused(path, {"metadata": {"name": "x"}, "rules": [
+        {"verbs": [], "resources": ["a"]}, {"verbs": ["get"], "apiGroups": [""]},
+        {"verbs": ["get"], "nonResourceURLs": ["/a"], "resources": ["x"], "apiGroups": [""]}]},
+            "rules[0].verbs: Required value: verbs must contain at least one value", "rules[0].apiGroups: " + group,
+            "rules[1].resources: " + resource,
+            'rules[2].nonResourceURLs: Invalid value: ["/a"]: rules cannot apply to both regular resources and non-resource URLs')
+    refused(RBAC + "/namespaces/default/roles?dryRun=All", {"metadata": {"name": "x"}, "rules": [{"verbs": ["get"], "nonResourceURLs": ["/a"]}]},
+            'rules[0].nonResourceURLs: Invalid value: ["/a"]: namespaced rules cannot apply to non-resource URLs')
+    refused(path, {"metadata": {"name": "x"}, "aggregationRule": {"clusterRoleSelectors": []}},
+            "aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil")
+
+
+def t89_bindings_name_a_role_and_somebody():
+    path = RBAC + "/clusterrolebindings?dryRun=All"
+    good = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    refused(path, {"metadata": {"name": "x"}, "roleRef": {"apiGroup": "foo", "kind": "Role", "name": ""}},
+            'roleRef.apiGroup: Unsupported value: "foo": supported values: "rbac.authorization.k8s.io"',
+            'roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"', "roleRef.name: Required value")
+    refused(path, {"metadata": {"name": "x"}, "roleRef": good, "subjects": [
+        {"kind": "Foo", "name": "a"}, {"kind": "User", "name": ""}, {"kind": "ServiceAccount", "name": "a", "namespace": "n", "apiGroup": "foo"},
+        {"kind": "Group", "name": "g", "apiGroup": "bad"}, {"kind": "ServiceAccount", "name": "a"}]},
+            'subjects[0].kind: Unsupported value: "Foo": supported values: "ServiceAccount", "User", "Group"', "subjects[1].name: Required value",
+            'subjects[2].apiGroup: Unsupported value: "foo": supported values: ""',
+            'subjects[3].apiGroup: Unsupported value: "bad": supported values: "rbac.authorization.k8s.io"', "subjects[4].namespace: Required value")
+
+
+def t91_reviews_say_who_allows_it():
+    name = fresh("why")
+    make(RBAC + "/clusterroles", {"metadata": {"name": name}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]})
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    make(RBAC + "/namespaces/default/rolebindings", {"metadata": {"name": name}, "roleRef": ref, "subjects": [
+        {"kind": "Group", "name": name}, {"kind": "ServiceAccount", "name": "some", "namespace": "other"}]})
+
+    def review(**spec):
+        spec["resourceAttributes"] = {"verb": "get", "resource": "pods", "namespace": spec.pop("ns", "default")}
+        return status(c.k.post(REVIEWS + "subjectaccessreviews", {"spec": spec}), 201)["status"]
+    why = 'RBAC: allowed by RoleBinding "%s/default" of ClusterRole "%s" to ' % (name, name)
+    eq(review(user="u", groups=[name]), {"allowed": True, "reason": why + 'Group "%s"' % name})
+    eq(review(user="system:serviceaccount:other:some"), {"allowed": True, "reason": why + 'ServiceAccount "some/other"'})
+    eq(review(user="u", groups=[name], ns="other"), {"allowed": False})
+    refused(REVIEWS + "subjectaccessreviews", {"spec": {"user": ""}},
+            "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            'spec.user: Invalid value: "": at least one of user or group must be specified')
+    refused(REVIEWS + "subjectaccessreviews", {"metadata": {"name": "x"}, "spec": {"user": "u", "resourceAttributes": {"verb": "get"}}},
+            'metadata: Invalid value: {"name":"x"}: must be empty')
+    refused(REVIEWS + "namespaces/default/localsubjectaccessreviews",
+            {"spec": {"user": "u", "resourceAttributes": {"verb": "get", "namespace": "other"}}},
+            'spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace')
+    c.k.delete(RBAC + "/clusterroles/" + name)
+    c.k.delete(RBAC + "/namespaces/default/rolebindings/" + name)
+
+
+def t87_token_requests_and_reviews_in_kubernetes_words():
+    name = fresh("tokens")
+    make("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": name}})
+    path = "/api/v1/namespaces/default/serviceaccounts/%s/token" % name
+
+    def bound(**ref):
+        return c.k.post(path, {"spec": {"boundObjectRef": dict({"apiVersion": "v1"}, **ref)}})
+    eq(status(bound(kind="Foo", name="x"), 400)["message"], "cannot bind token to object of type /v1, Kind=Foo")
+    eq(status(bound(kind="Pod"), 400)["message"], "Name parameter required.")
+    eq(status(bound(kind="Pod", name="nope"), 404)["details"], {"name": "nope", "kind": "pods"})
+    a = status(c.k.post(path, {"metadata": {"name": "other"}}), 422, "Invalid")
+    eq(a["details"]["causes"][0]["message"], 'Invalid value: "other": must match the service account name if specified')
+    token = status(c.k.post(path, {"spec": {"audiences": ["a", "b"]}}), 201)["status"]["token"]
+
+    def error(token, **spec):
+        a = status(c.k.post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": dict(spec, token=token)}), 201)["status"]
+        eq(a["user"], {})
+        return a["error"]
+    eq(error("abc"), "invalid bearer token")
+    eq(error("eyJhbGciOiJSUzI1NiJ9.e30.AAAA"), "invalid bearer token")
+    eq(error(token, audiences=["z"]), '[invalid bearer token, token audiences ["a" "b"] is invalid for the target audiences ["z"]]')
+    c.k.delete("/api/v1/namespaces/default/serviceaccounts/" + name)
