@@ -8,6 +8,7 @@
 #include "bin/coracle.h"
 #include "kube/client.h"
 #include "platform/agent/agent.h"
+#include "platform/net/net.h"
 #include "platform/up/drain.h"
 #include "platform/up/instance.h"
 #include "platform/up/release.h"
@@ -200,21 +201,30 @@ static void remove_shared(const struct args *a)
 
 int cmd_uninstall(const struct args *a)
 {
+	bool there = file_exists(a->data_dir), ours = there && instance_is_ours(a->data_dir);
+	/* What somebody began to delete by hand: processes and network can be found without it. */
+	bool ran = net_claimed(a->data_dir) >= 0;
 	struct err e = { 0 };
 
-	if (!file_exists(a->data_dir)) {
+	ours = ours || (ran && instance_has_rest(a->data_dir));
+	if (!there && !ran) {
 		remove_shared(a);
 		printf("There is nothing in %s.\n", a->data_dir);
 		return 0;
 	}
-	if (!instance_is_ours(a->data_dir))
+	if (!ours && !ran)
 		return complain("%s does not look like ours: not removed", a->data_dir);
 	if (!confirmed(a))
 		return 1;
-	if (stop_process(a->data_dir, &e) < 0 || agent_remove_all(a->data_dir, &e) < 0 ||
-		file_remove_tree(a->data_dir, &e) < 0)
+	if ((there && stop_process(a->data_dir, &e) < 0) || agent_remove_all(a->data_dir, &e) < 0 ||
+		(ours && file_remove_tree(a->data_dir, &e) < 0))
 		return complain("%s", e.msg);
 	remove_shared(a);
-	printf("%s and all that ran there is removed.\n", a->data_dir);
+	if (there && !ours && rmdir(a->data_dir) < 0)
+		printf("All that ran in %s is removed. What is in it now does not look like ours: left "
+		       "there.\n",
+			a->data_dir);
+	else
+		printf("%s and all that ran there is removed.\n", a->data_dir);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define KUBECONFIG_MAX (256 * 1024)
+#define START_LEFT_MS 2000 /* after a signal */
 
 struct program {
 	const struct args *args;
@@ -29,8 +30,10 @@ struct program {
 	struct up *up;
 	struct cache *kubevirts;
 	struct loop_timer *drop; /* the cache can not be freed from its own callback */
-	int64_t begun;           /* mono ms */
-	int lock_fd, err_fd;     /* err_fd: the terminal's stderr */
+	struct loop_timer
+		*impatience; /* a start that waits for others (the store) is left when it is to stop */
+	int64_t begun;       /* mono ms */
+	int lock_fd, err_fd; /* err_fd: the terminal's stderr */
 	bool available, stopping;
 	int status;
 };
@@ -173,7 +176,23 @@ static void on_signal(void *arg)
 	log_info("stopping");
 	printf("Stopping the control plane ...\n");
 	tell_systemd("STOPPING=1\n");
-	up_stop(p->up);
+	if (p->up)
+		up_stop(p->up);
+	else /* run() stops it as soon as it has started */
+		loop_timer_set(p->impatience, START_LEFT_MS);
+}
+
+/* Nothing of ours runs yet but the API server, which is not there for anybody before it has started. */
+static void leave_start(void *arg)
+{
+	const struct program *p = arg;
+
+	if (p->up)
+		return;
+	log_info("left in the middle of starting");
+	printf("Stopped.\n");
+	fflush(stdout);
+	_exit(0);
 }
 
 static void failed(void *arg, const struct err *e)
@@ -247,34 +266,39 @@ static int run(struct program *p, struct err *e)
 		.stopped = stopped,
 		.failed = failed,
 		.arg = p };
-	struct loop_signal *term, *intr;
 
-	p->loop = loop_new();
-	p->drop = loop_timer_new(p->loop, drop_cache, p);
 	p->up = up_start(p->loop, &spec, e);
 	if (p->up) {
-		term = loop_signal_new(p->loop, SIGTERM, on_signal, p);
-		intr = loop_signal_new(p->loop, SIGINT, on_signal, p);
+		if (p->stopping)
+			up_stop(p->up);
 		loop_run(p->loop);
-		loop_signal_free(term);
-		loop_signal_free(intr);
 	}
 	cache_free(p->kubevirts);
-	loop_timer_free(p->drop);
 	up_free(p->up);
-	loop_free(p->loop);
 	return p->up ? p->status : -1;
 }
 
 int cmd_up(const struct args *a)
 {
 	struct program p = { .args = a, .begun = time_mono_now(), .lock_fd = -1, .err_fd = -1 };
+	struct loop_signal *term, *intr;
 	struct err e = { 0 };
 	int status;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_init("coracle", a->verbose ? LOG_DEBUG : LOG_INFO);
+	p.loop = loop_new();
+	/* Before anything is begun, so that nothing is left in the middle. */
+	term = loop_signal_new(p.loop, SIGTERM, on_signal, &p);
+	intr = loop_signal_new(p.loop, SIGINT, on_signal, &p);
+	p.drop = loop_timer_new(p.loop, drop_cache, &p);
+	p.impatience = loop_timer_new(p.loop, leave_start, &p);
 	status = prepare(&p, &e) < 0 ? -1 : run(&p, &e);
+	loop_signal_free(term);
+	loop_signal_free(intr);
+	loop_timer_free(p.drop);
+	loop_timer_free(p.impatience);
+	loop_free(p.loop);
 	if (status < 0) {
 		dprintf(p.err_fd >= 0 ? p.err_fd : STDERR_FILENO, "coracle: %s\n", e.msg);
 		status = 1;

@@ -14,6 +14,7 @@
 #include "base/proc.h"
 #include "base/time.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -247,6 +248,19 @@ static int exit_status(struct rig *r, int limit_ms)
 }
 
 /* The guide's VM with a seed; `patch` is put at `pointer`. */
+/* Nobody listens there now; others run guests on this host, too. */
+static int free_port(void)
+{
+	CLEANUP(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t len = sizeof(at);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	return ntohs(at.sin_port);
+}
+
 static struct json_doc *start_args(const char *pointer, const char *patch)
 {
 	static const char vmi[] =
@@ -257,12 +271,14 @@ static struct json_doc *start_args(const char *pointer, const char *patch)
 		"'memory':{'guest':'1Gi','maxGuest':'4Gi'},'devices':{"
 		"'disks':[{'name':'containerdisk','disk':{'bus':'virtio'}},{'name':'seed','disk':{'bus':'"
 		"virtio'}}],"
-		"'interfaces':[{'name':'default','masquerade':{},'ports':[{'port':59999}]}]}},"
+		"'interfaces':[{'name':'default','masquerade':{},'ports':[{'port':0}]}]}},"
 		"'networks':[{'name':'default','pod':{}}],'terminationGracePeriodSeconds':30,"
 		"'volumes':[{'name':'containerdisk','containerDisk':{'image':'x'}},"
 		"{'name':'seed','cloudInitNoCloud':{'userData':'#cloud-config'}}]}},'host':{}}";
 	struct json_doc *d = json_lit(vmi);
 
+	json_put(d, json_root(d), "/vmi/spec/domain/devices/interfaces/0/ports/0/port",
+		json_new_i64(d, free_port()));
 	json_put_str(d, json_root(d), "/host/containerDisks/containerdisk", guest_disk);
 	if (pointer) {
 		CLEANUP(json_doc_freep) struct json_doc *v = json_lit(patch);

@@ -57,6 +57,22 @@ for ms in 5 15 30 50 80 120 200 350; do
 	sleep "0.$(printf %03d $ms)"
 done
 killed
+# SIGTERM in the middle of it is no kill: it ends by itself, and says so
+begun() { [ "$(stat -c %s "$DATA/logs/coracle.log")" -gt "$1" ]; }
+for ms in 0 10 20 40 80 150; do
+	: >"$DATA/up.log"
+	size=$(stat -c %s "$DATA/logs/coracle.log")
+	"$CORACLE_BIN/coracle" up --data-dir "$DATA" --port "$PORT" >>"$DATA/up.log" 2>&1 </dev/null &
+	UP_PID=$!
+	for ((i = 0; i < 1000; i++)); do ! begun "$size" || break; sleep 0.005; done
+	sleep "0.$(printf %03d $ms)"
+	kill "$UP_PID"
+	rc=0
+	wait "$UP_PID" || rc=$?
+	t_is "SIGTERM $ms ms after it has begun ends it" "$rc" 0
+	t_ok "and not before its time" grep -qE "^Stopped|^The control plane has stopped" "$DATA/up.log"
+done
+UP_PID=''
 t_need "after kills at eight moments of its start it comes up" cluster_again
 t_is "the pod is still the same" "$(pids_of one)" "$pids"
 t_ok "it can be deleted" k delete pod one --timeout=20s

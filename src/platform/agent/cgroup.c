@@ -240,6 +240,17 @@ static void remove_in(const char *dir)
 		log_debug("cgroup %s stays: %s", dir, strerror(errno));
 }
 
+bool cgroup_there(const struct cgroups *g, const char *path)
+{
+	for (size_t i = 0; i < g->roots.len; i++) {
+		CLEANUP(mem_freep) char *dir = str_printf("%s%s", g->roots.items[i], path);
+
+		if (file_exists(dir))
+			return true;
+	}
+	return false;
+}
+
 void cgroup_remove(const struct cgroups *g, const char *path)
 {
 	for (size_t i = 0; i < g->roots.len; i++) {

@@ -29,4 +29,5 @@ bool cgroup_memory(const struct cgroups *g, const char *path, int64_t *ret_bytes
 /* SIGKILL to every process in it and below. */
 void cgroup_kill(const struct cgroups *g, const char *path);
 /* Removes it and everything below, in every hierarchy. Groups with processes stay. */
+bool cgroup_there(const struct cgroups *g, const char *path);
 void cgroup_remove(const struct cgroups *g, const char *path);

@@ -11,6 +11,8 @@
 
 #define MOUNTS_MAX (16 << 20)
 #define SHIM_WAIT_MS 10000
+#define GROUP_WAIT_MS 5000
+#define GROUP_LOOK_MS 20 /* there is no event in version 1 */
 
 /* Until the shims are through: they delete what the runtime keeps of their containers. */
 static void wait_for_shims(const struct strv *pods, const char *dir)
@@ -64,6 +66,23 @@ static void unmount_below(const char *dir)
 	strv_done(&points);
 }
 
+/* What was killed is in its group until it has been reaped, by a shim that may not be found any more. */
+static void remove_group(const struct cgroups *g, const char *group)
+{
+	int64_t until = time_mono_now() + GROUP_WAIT_MS;
+
+	for (;;) {
+		cgroup_remove(g, group);
+		if (!cgroup_there(g, group))
+			return;
+		if (time_mono_now() >= until)
+			break;
+		cgroup_kill(g, group); /* a shim was about to start another */
+		poll(NULL, 0, GROUP_LOOK_MS);
+	}
+	log_warn("the control group %s has processes that do not end", group);
+}
+
 int agent_remove_all(const char *data_dir, struct err *e)
 {
 	CLEANUP(mem_freep) char *pods_dir = file_join(data_dir, "pods");
@@ -77,7 +96,7 @@ int agent_remove_all(const char *data_dir, struct err *e)
 
 		cgroup_kill(g, cgroup);
 		wait_for_shims(&pods, pods_dir);
-		cgroup_remove(g, cgroup);
+		remove_group(g, cgroup);
 	}
 	strv_done(&pods);
 	cgroups_free(g);

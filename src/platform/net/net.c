@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -72,20 +73,21 @@ static int claim(const char *data_dir, int *ret, struct err *e)
 }
 
 /* ---- bridge and masquerading ---- */
+/* Both programs want a file; one in memory is not left behind if we are killed. */
 static int run_with_input(const char *const *argv, const char *input, struct err *e)
 {
-	CLEANUP(mem_freep) char *path = str_printf("/run/coracle/net/.in-%d", (int)getpid());
+	CLEANUP(fd_closep) int fd = memfd_create("input", MFD_CLOEXEC);
+	CLEANUP(mem_freep) char *path = str_printf("/proc/%d/fd/%d", (int)getpid(), fd);
 	struct strv v = { 0 };
 	int r;
 
-	if (file_write(path, input, strlen(input), 0600, e) < 0)
-		return -1;
+	if (fd < 0 || write(fd, input, strlen(input)) != (ssize_t)strlen(input))
+		return err_sys(e, "input of %s", argv[0]);
 	for (size_t i = 0; argv[i]; i++)
 		strv_add(&v, argv[i]);
 	strv_add(&v, path);
 	r = proc_wait(strv_argv(&v), NULL, e);
 	strv_done(&v);
-	unlink(path);
 	return r;
 }
 

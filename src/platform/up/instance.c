@@ -124,19 +124,30 @@ bool instance_wait_gone(const char *data_dir, int timeout_ms)
 	}
 }
 
-bool instance_is_ours(const char *data_dir)
+static bool has_any(const char *data_dir, const char *const *names)
 {
-	static const char *const marks[] = { INSTANCE_LOCK, "state.db", "pki", "pods", NULL };
-
-	if (str_eq(data_dir, "/"))
-		return false;
-	for (size_t i = 0; marks[i]; i++) {
-		CLEANUP(mem_freep) char *path = file_join(data_dir, marks[i]);
+	for (size_t i = 0; names[i]; i++) {
+		CLEANUP(mem_freep) char *path = file_join(data_dir, names[i]);
 
 		if (file_exists(path))
 			return true;
 	}
 	return false;
+}
+
+bool instance_is_ours(const char *data_dir)
+{
+	static const char *const marks[] = { INSTANCE_LOCK, "state.db", "pki", "pods", NULL };
+
+	return !str_eq(data_dir, "/") && has_any(data_dir, marks);
+}
+
+bool instance_has_rest(const char *data_dir)
+{
+	static const char *const rest[] = { "images", "installed", "kubeconfig", "kubevirt", "logs",
+		"releases", "run", "runtime", "volumes", NULL };
+
+	return !str_eq(data_dir, "/") && has_any(data_dir, rest);
 }
 
 char *instance_path(const char *path)
