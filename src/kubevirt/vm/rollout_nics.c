@@ -217,6 +217,17 @@ static void stuck(struct nics_case *c, const struct json *nic, const struct json
 	note(c, shown, json_get(was, "name"), json_at(net, "/multus/networkName"), MEANING_NO_MIGRATION);
 }
 
+/* Added since the start, taken out again, and the guest has not got it: the edit was put back (decision 5). So it is with one
+ * that only a migration could bring. */
+static bool taken_back(const struct vm_seen *s, const char *name)
+{
+	const struct json *was = json_get(s->start, "spec"), *is = json_get(s->template, "spec");
+
+	return nic_is_secondary(nic_network(json_get(obj_json(s->vmi), "spec"), name)) &&
+	       !nic_interface(is, name) && !nic_network(is, name) && !nic_interface(was, name) &&
+	       !nic_network(was, name) && !nic_named(json_at(obj_json(s->vmi), "/status/interfaces"), name);
+}
+
 static void existing(struct nics_case *c, const struct json *has)
 {
 	const struct json *want = nic_interface(c->is, c->name);
@@ -224,10 +235,12 @@ static void existing(struct nics_case *c, const struct json *has)
 	size_t before = c->r->n;
 
 	/* On its way out: not revived. A new one of the name comes when it has gone. */
-	if (nic_absent(has))
+	if (nic_absent(has) || taken_back(c->seen, c->name)) /* see rollout_nics_cancel() */
 		return;
 	if (!want) {
 		note_item(c, NICS, has, NULL, MEANING_T1);
+		if (net && !want_net)
+			note_item(c, NETS, net, NULL, MEANING_T1);
 		return;
 	}
 	compare(c, NICS, base_of(NICS, has, nic_interface(c->was, c->name)), want, on_nic);
@@ -280,12 +293,34 @@ void rollout_nics(const struct vm_seen *s, struct edits *r)
 		}
 }
 
+static void drop_named(struct json *list, const char *name)
+{
+	JSON_EACH (it, list)
+		if (str_eq(json_get_str(it.val, "name"), name))
+			json_iter_remove(&it);
+}
+
+static void cancel_cards(const struct vm_seen *s, struct edits *r)
+{
+	JSON_EACH (it, json_at(obj_json(s->vmi), "/spec/domain/devices/interfaces")) {
+		const char *name = json_get_str(it.val, "name");
+		struct json *spec;
+
+		if (!name || nic_absent(it.val) || !taken_back(s, name))
+			continue;
+		spec = json_get(rollout_vmi(s, r), "spec");
+		drop_named(json_at(spec, "/domain/devices/interfaces"), name);
+		drop_named(json_get(spec, "networks"), name);
+	}
+}
+
 void rollout_nics_cancel(const struct vm_seen *s, struct edits *r)
 {
 	const struct json *vmi = obj_json(s->vmi), *spec = json_get(s->template, "spec");
 
 	if (vmi_phase(vmi) != VMI_RUNNING || vmi_migrating(vmi))
 		return;
+	cancel_cards(s, r);
 	JSON_EACH (it, json_at(vmi, "/spec/networks")) {
 		const char *name = json_get_str(it.val, "name");
 		const struct json *want = nic_network(spec, name);

@@ -251,6 +251,34 @@ static void the_network_of_the_pod_is_taken_back(void **state)
 			.waits = "red=n/nad" });
 }
 
+#define WITHOUT_RED(...) without_red(__LINE__, (struct given){ __VA_ARGS__ })
+static void without_red(int line, struct given g)
+{
+	struct outcome o = look(g);
+	const struct json *spec = o.r.vmi ? json_get(json_root(o.r.vmi), "spec") : NULL;
+
+	if (!spec || nic_interface(spec, "red") || nic_network(spec, "red"))
+		fail_msg("line %d: it is still in the instance", line);
+	assert_int_equal(!o.message || !strstr(o.message, "red"), true);
+	outcome_done(&o);
+}
+
+/* Decision 5: a card that the guest never got leaves as it came. SR-IOV ones can not be absent. */
+static void a_card_that_never_came_is_taken_back(void **state)
+{
+#define GUEST_HAS_RED ",'interfaces':[{'name':'default'},{'name':'red'}]"
+	WITHOUT_RED(RUNNING_RED, .waits = "red=");
+	WITHOUT_RED(RUNNING_RED, .stage = true);
+	WITHOUT_RED(.vmi_nics = "{'name':'red','sriov':{}}", .vmi_nets = RED_NET,
+		.waits = "red=", .moves = true);
+	/* whatever else is staged */
+	WITHOUT_RED(RUNNING_RED, .nics = "!{'name':'default','masquerade':{},'model':'e1000'}");
+	STAGED(NIC("red]"), RUNNING_RED, .vmi_status = GUEST_HAS_RED);
+	STAGED(NET("red] {"), RUNNING_RED, .vmi_status = GUEST_HAS_RED);
+	STAGED(NIC("red]"), STARTED_RED);
+	NOTHING(RUNNING_RED, .vmi_status = ",'migrationState':{'startTimestamp':'2023-11-14T22:00:00Z'}");
+}
+
 /* Decision 4, kubevirt issue 17328 */
 static void under_stage_everything_waits(void **state)
 {
@@ -302,6 +330,7 @@ int main(void)
 		cmocka_unit_test(another_network_without_live_migrate_needs_a_restart),
 		cmocka_unit_test(a_card_that_can_not_come_in_place_needs_a_restart),
 		cmocka_unit_test(the_network_of_the_pod_is_taken_back),
+		cmocka_unit_test(a_card_that_never_came_is_taken_back),
 		cmocka_unit_test(under_stage_everything_waits),
 		cmocka_unit_test(a_preferred_model_is_no_difference),
 		cmocka_unit_test(a_change_waits_for_the_end_of_a_migration),
