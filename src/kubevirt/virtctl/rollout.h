@@ -15,6 +15,7 @@ enum rollout_result {
 struct rollout_view {
 	const struct obj *vm, *vmi; /* vmi NULL: it does not run */
 	const struct kv_config *config;
+	bool guessed;              /* config, from the VM's conditions: its object may not be read */
 	const struct edits *edits; /* of rollout_list() */
 };
 enum rollout_result rollout_result(const struct rollout_view *v);

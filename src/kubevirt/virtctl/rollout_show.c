@@ -195,7 +195,8 @@ void rollout_text(const struct rollout_view *v, struct str *out)
 {
 	str_addf(out, "VirtualMachine %s: %s, vmRolloutStrategy %s\n", obj_key(v->vm),
 		json_str_or(json_at(obj_json(v->vm), "/status/printableStatus"), "Unknown"),
-		rollout_name(v->config->rollout));
+		v->guessed ? "unknown (the KubeVirt object may not be read): judged by the VM's conditions"
+			   : rollout_name(v->config->rollout));
 	if (!runs(v)) {
 		str_add(out, "it does not run: its next start has what the template says\n");
 		return;
@@ -276,7 +277,7 @@ struct json_doc *rollout_json(const struct rollout_view *v)
 	json_set_root(d, o);
 	json_set_str(d, o, "namespace", obj_namespace(v->vm));
 	json_set_str(d, o, "name", obj_name(v->vm));
-	json_set_str(d, o, "strategy", rollout_name(v->config->rollout));
+	json_set_str(d, o, "strategy", v->guessed ? "unknown" : rollout_name(v->config->rollout));
 	json_set_bool(d, o, "running", runs(v));
 	json_set_str(d, o, "result", results[rollout_result(v)]);
 	if (v->edits->busy_reason) {

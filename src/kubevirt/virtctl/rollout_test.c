@@ -230,7 +230,46 @@ struct server {
 	struct fake_api *api;
 	struct loop_timer *timer;
 	struct virtctl v;
+	struct kube_transport real;
+	struct kube_request refused; /* a list of kubevirts */
+	bool forbidden;
 };
+
+static void on_refused(void *arg, int status, const void *body, size_t len, const struct err *e)
+{
+	static const char text[] = "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"code\":403}";
+	struct server *s = arg;
+
+	s->refused.done(s->refused.arg, 403, text, sizeof(text) - 1, NULL);
+}
+
+static void *server_call(void *self, const struct kube_request *r)
+{
+	struct server *s = self;
+	struct kube_request mine = *r;
+
+	if (s->forbidden && strstr(r->path, "/kubevirts")) {
+		s->refused = *r;
+		mine.done = on_refused;
+		mine.arg = s;
+	}
+	return s->real.call(s->real.self, &mine);
+}
+
+static void server_cancel(void *self, void *handle)
+{
+	struct server *s = self;
+
+	s->real.cancel(s->real.self, handle);
+}
+
+static void server_free(void *self)
+{
+	struct server *s = self;
+
+	if (s->real.free)
+		s->real.free(s->real.self);
+}
 
 static int server_up(void **state)
 {
@@ -243,7 +282,8 @@ static int server_up(void **state)
 	s->api = fake_api_new(s->loop);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		fake_api_add_kind(s->api, kinds[i]);
-	t = fake_api_transport(s->api, "kate");
+	s->real = fake_api_transport(s->api, "kate");
+	t = (struct kube_transport){ s, server_call, server_cancel, server_free };
 	s->v = (struct virtctl){ .loop = s->loop,
 		.client = kube_client_new_transport(s->loop, &t),
 		.ns = "n",
@@ -339,6 +379,28 @@ static void guest_grows(void *arg)
 	put_vmi(arg, VM_UID, GUEST("2Gi", "2Gi", "2Gi", ""));
 }
 
+/* Somebody with rights in a namespace: the strategy is guessed from what the VM says. */
+static void without_the_kubevirt_object_the_vm_is_asked(void **state)
+{
+	static const char required[] = "{'metadata':{'name':'v','namespace':'n','uid':'" VM_UID
+				       "'},'spec':{'template':{'spec':$}},'status':{'conditions':[{'type':"
+				       "'RestartRequired','status':'True'}]}}";
+	struct server *s = *state;
+
+	s->forbidden = true;
+	put_vm(s, MEMORY("2Gi", ""));
+	put_vmi(s, VM_UID, GUEST("1Gi", "1Gi", "1Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_PENDING);
+	put_vmi(s, VM_UID, GUEST("2Gi", "2Gi", "2Gi", ""));
+	assert_int_equal(run(s, "status"), ROLLOUT_DONE);
+	put_vmi(s, VM_UID, GUEST("1Gi", "1Gi", "1Gi", ""));
+	put(s, &kind_vm, required, MEMORY("2Gi", "")); /* it is Stage, then */
+	assert_int_equal(run(s, "status"), ROLLOUT_STAGED);
+	assert_int_equal(run(s, "diff"), 1);
+	put(s, &kind_vm, required, MEMORY("2Gi", "'hostname':'x',"));
+	assert_int_equal(run(s, "status"), ROLLOUT_STAGED);
+}
+
 static void watching_ends_when_the_guest_has_it(void **state)
 {
 	struct server *s = *state;
@@ -368,6 +430,8 @@ int main(void)
 		cmocka_unit_test(an_edit_that_was_not_seen_yet_is_pending),
 		cmocka_unit_test(programs_get_json),
 		cmocka_unit_test_setup_teardown(exit_statuses, server_up, server_down),
+		cmocka_unit_test_setup_teardown(
+			without_the_kubevirt_object_the_vm_is_asked, server_up, server_down),
 		cmocka_unit_test_setup_teardown(watching_ends_when_the_guest_has_it, server_up, server_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
