@@ -292,6 +292,38 @@ def a_volume_waits_for_its_config_map_and_follows_it(n):
 
 
 @test
+def a_claim_of_mode_block_is_a_device_of_the_container(n):
+    image = n.dir + "/block.img"
+    with open(image, "wb") as f:
+        f.write(b"on-the-device")
+        f.truncate(8 << 20)
+    r = subprocess.run(["losetup", "-f", "--show", image], capture_output=True, text=True)
+    if r.returncode:
+        return  # a host without loop devices, or that has none left
+    loop = r.stdout.strip()
+    try:
+        for name, path in (("blk", loop), ("dir", n.dir)):
+            spec = {"accessModes": ["ReadWriteOnce"], "volumeMode": "Block", "storageClassName": name}
+            n.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+                     "spec": dict(spec, capacity={"storage": "8Mi"}, hostPath={"path": path})},
+                    {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+                     "spec": dict(spec, resources={"requests": {"storage": "8Mi"}})},
+                    make(name, "head -c 13 /dev/it; echo; echo back | dd of=/dev/it conv=notrunc status=none; head -c 1 %s" % loop,
+                         {"securityContext": {"runAsUser": 107, "capabilities": {"drop": ["ALL"]}},
+                          "volumeDevices": [{"name": "v", "devicePath": "/dev/it"}]},
+                         restartPolicy="Never", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": name}}]))
+        n.wait_pod("blk", lambda p: phase(p) in ("Succeeded", "Failed"))
+        check(n.logs("blk").startswith("on-the-device\n"), n.logs("blk"))
+        check(loop in n.logs("blk") and phase(n.pod("blk")) == "Failed", "the host's own device file is there: " + n.logs("blk"))
+        check(open(loop, "rb").read(5) == b"back\n", "nothing was written")
+        wait(lambda: any(r == "FailedMount" and "is not a block device" in m for r, m in n.events("dir")), 10, lambda: str(n.events("dir")))
+        n.delete("blk")
+        n.delete("dir")
+    finally:
+        subprocess.run(["losetup", "-d", loop])
+
+
+@test
 def a_restricted_container_has_no_rights(n):
     n.apply(make("low", "id -u; id -G; grep -h -e CapEff -e CapBnd -e NoNewPrivs /proc/self/status; touch /x; touch /w/y && echo wrote",
                  {"securityContext": {"runAsUser": 107, "runAsGroup": 107, "allowPrivilegeEscalation": False,

@@ -208,6 +208,9 @@ static int volume_mount(struct bundle *b, const struct json *vm, struct err *e)
 
 	if (!v || !v->path)
 		return err_set(e, ERR_NOT_FOUND, "volumeMounts: volume \"%s\" not found", name);
+	if (v->block)
+		return err_set(e, ERR_INVALID,
+			"volume \"%s\" has volumeMode Block, but is specified in volumeMounts", name);
 	if (*to != '/')
 		return err_set(e, ERR_INVALID, "mountPath \"%s\" is not absolute", to);
 	from = *sub ? sub_path(v, sub, e) : mem_strdup(v->path);

@@ -356,6 +356,47 @@ static void put_devices(struct bundle *b, struct json *linux_part, struct json *
 	}
 }
 
+static int put_block(
+	struct bundle *b, struct json *list, struct json *rules, const struct json *given, struct err *e)
+{
+	const char *name = json_str_or(json_get(given, "name"), "");
+	const struct vol *v = volume_get(b->c->pod, name);
+	struct json *dev, *rule;
+	struct stat st;
+
+	if (!v || !v->path)
+		return err_set(e, ERR_NOT_FOUND, "volumeDevices: volume \"%s\" not found", name);
+	if (!v->block)
+		return err_set(e, ERR_INVALID,
+			"volume \"%s\" has volumeMode Filesystem, but is specified in volumeDevices", name);
+	if (b->privileged) /* its /dev is the host's */
+		return err_set(e, ERR_NOT_IMPLEMENTED, "volumeDevices of a privileged container");
+	if (stat(v->path, &st) < 0 || !S_ISBLK(st.st_mode))
+		return err_set(e, ERR_NOT_FOUND, "%s is not a block device any more", v->path);
+	allow_device(b, rules, true, "b", major(st.st_rdev), minor(st.st_rdev));
+	rule = json_item(rules, json_len(rules) - 1);
+	json_set_str(b->d, rule, "access", v->read_only ? "rm" : "rwm");
+	dev = json_new_obj(b->d);
+	json_set_str(b->d, dev, "path", json_str_or(json_get(given, "devicePath"), ""));
+	json_set_str(b->d, dev, "type", "b");
+	json_set_i64(b->d, dev, "major", major(st.st_rdev));
+	json_set_i64(b->d, dev, "minor", minor(st.st_rdev));
+	json_set_i64(b->d, dev, "fileMode", v->read_only ? 0440 : 0660);
+	json_set_i64(b->d, dev, "uid", b->uid);
+	json_set_i64(b->d, dev, "gid", b->gid);
+	json_append(b->d, list, dev);
+	return 0;
+}
+
+/* Claims of volumeMode Block, as files of its /dev that its user may use. */
+static int put_blocks(struct bundle *b, struct json *linux_part, struct json *rules, struct err *e)
+{
+	JSON_EACH (it, json_get(b->spec, "volumeDevices"))
+		if (put_block(b, json_need_arr(b->d, linux_part, "devices"), rules, it.val, e) < 0)
+			return -1;
+	return 0;
+}
+
 static void put_limits(struct bundle *b, struct json *resources)
 {
 	struct cgroup_limits l = limits_of(json_get(b->spec, "resources"));
@@ -387,6 +428,8 @@ int bundle_linux(struct bundle *b, struct err *e)
 		return -1;
 	allow_device(b, rules, b->privileged, NULL, 0, 0);
 	put_devices(b, linux_part, rules);
+	if (put_blocks(b, linux_part, rules, e) < 0)
+		return -1;
 	put_limits(b, resources);
 	if (b->privileged) {
 		json_set_str(b->d, linux_part, "rootfsPropagation", "rslave");

@@ -96,6 +96,7 @@ struct vol {
 	char *path;        /* on the host */
 	bool is_file, mem; /* mem: content made by us, in the pod's tmpfs */
 	bool read_only;
+	bool block; /* path is a block device, for volumeDevices */
 	struct image *image;
 	struct image_get *get;
 	struct vol_pull *pull; /* what the image's callback gets */

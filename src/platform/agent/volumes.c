@@ -139,7 +139,8 @@ static int claim(struct pod *p, struct vol *v, const struct json *spec, struct e
 		return err_set(
 			e, ERR_INVALID, "persistentvolume \"%s\" is neither hostPath nor local", pv_name);
 	v->read_only = json_bool(json_get(spec, "readOnly"));
-	return host_path(v, path, "DirectoryOrCreate", e);
+	v->block = str_eq(json_at_str(obj_json(pv), "/spec/volumeMode"), "Block");
+	return host_path(v, path, v->block ? "BlockDevice" : "DirectoryOrCreate", e);
 }
 
 /* ---- image ---- */

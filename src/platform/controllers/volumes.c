@@ -169,6 +169,12 @@ static void provision(const struct look *l, const struct obj *claim, const struc
 			"this server makes no volumes: it has no data directory");
 		return;
 	}
+	if (str_eq(json_at_str(obj_json(claim), "/spec/volumeMode"), "Block")) {
+		plan_event(out, claim, true, "ProvisioningFailed",
+			"this class makes directories: a claim of volumeMode Block needs a PersistentVolume "
+			"that somebody makes of a block device");
+		return;
+	}
 	plan_action(out, "make", name, NULL);
 	plan_ensure(out, &pk_pv, volume_render(claim, obj_json(class), host_label(l, node), dir));
 	plan_event(out, claim, false, "ProvisioningSucceeded", "Successfully provisioned volume %s", name);

@@ -162,6 +162,26 @@ static void a_claim_of_the_default_class_gets_a_directory_with_its_first_pod(voi
 	world_done(&w);
 }
 
+/* A directory is no device: it stays pending and says so. */
+static void a_claim_of_mode_block_is_not_made_from_a_directory(void **state)
+{
+	struct json_doc *d =
+		json_lit("{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{'name':'b',"
+			 "'namespace':'d'},'spec':{'accessModes':['ReadWriteOnce'],'resources':{"
+			 "'requests':{'storage':'1Gi'}},'volumeMode':'Block'},'status':{"
+			 "'phase':'Pending'}}");
+	struct world w;
+
+	world_init(&w);
+	run(&w);
+	fake_api_put(w.api, &pk_pvc, d);
+	put_pod(&w, "p", "b");
+	run(&w);
+	assert_string_equal(claim_at(&w, "b", "/status/phase"), "Pending");
+	assert_int_equal(fake_api_len(w.api, &pk_pv), 0);
+	world_done(&w);
+}
+
 static void a_claim_in_use_stays_and_takes_its_directory_along(void **state)
 {
 	CLEANUP(mem_freep) char *path = NULL, *pv = NULL;
@@ -278,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_claim_of_the_default_class_gets_a_directory_with_its_first_pod),
+		cmocka_unit_test(a_claim_of_mode_block_is_not_made_from_a_directory),
 		cmocka_unit_test(a_claim_in_use_stays_and_takes_its_directory_along),
 		cmocka_unit_test(the_smallest_volume_that_suits_is_bound),
 		cmocka_unit_test(a_retained_volume_is_released_and_stays),
