@@ -811,7 +811,7 @@ static void source_done(struct cel_source *src)
 
 static bool result_fits(const struct cel_type *is, const struct cel_type *want)
 {
-	if (!want || is->kind == T_DYN || is->kind == T_VAR || want->kind == T_DYN)
+	if (!want || want->kind == T_DYN)
 		return true;
 	if (is->kind != want->kind)
 		return false;
@@ -819,12 +819,14 @@ static bool result_fits(const struct cel_type *is, const struct cel_type *want)
 	       (!is->b || !want->b || result_fits(is->b, want->b));
 }
 
-static int wrong_result(const struct cel_type *want, struct err *e)
+static int wrong_result(const struct cel_type *is, const struct cel_type *want, struct err *e)
 {
 	CLEANUP(str_done) struct str text = { 0 };
+	CLEANUP(str_done) struct str got = { 0 };
 
 	cel_type_text(want, &text);
-	return err_set(e, ERR_INVALID, "must evaluate to %s", str_cstr(&text));
+	cel_type_text(is, &got);
+	return err_set(e, ERR_INVALID, "must evaluate to %s but got %s", str_cstr(&text), str_cstr(&got));
 }
 
 int cel_compile(const char *text, const struct cel_env *env, const struct cel_type *want,
@@ -847,7 +849,7 @@ int cel_compile(const char *text, const struct cel_env *env, const struct cel_ty
 	if (src.fatal.len)
 		return err_set(e, ERR_INVALID, "program instantiation failed: %s", src.fatal.data);
 	if (!result_fits(p->type, want))
-		return wrong_result(want, e);
+		return wrong_result(p->type, want, e);
 	*ret = TAKE(p);
 	return 0;
 }

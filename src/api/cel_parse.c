@@ -44,6 +44,11 @@ static bool accept(struct parser *ps, const char *punct)
 	return true;
 }
 
+/* As the grammar of others lists them */
+#define BEGINS_EXPRESSION                                                                                \
+	"{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, " \
+	"BYTES, IDENTIFIER}"
+
 static bool unexpected(struct parser *ps, const char *wanted)
 {
 	CLEANUP(mem_freep) char *what = NULL;
@@ -369,7 +374,7 @@ static struct cel_node *parse_primary(struct parser *ps)
 	if (at(ps, ".") || (ps->t.tok == TOK_IDENT && !is_word(&ps->t, "in")))
 		return parse_name(ps);
 	if (!ps->failed)
-		unexpected(ps, "an expression");
+		unexpected(ps, BEGINS_EXPRESSION);
 	return NULL;
 }
 

@@ -196,10 +196,18 @@ struct checking {
 	const char *uncorrelatable; /* path of what makes old values below it unknown, or NULL */
 };
 
+static void text_empty(struct causes *c, const char *path, const struct json *v, bool expression)
+{
+	if (expression)
+		cause_required(c, path, "messageExpression must be non-empty if specified");
+	else
+		cause_invalid(c, path, v, "must be non-empty if specified");
+}
+
 static void check_texts(struct checking *c, const struct json *j, const char *at)
 {
-	static const char *const reasons[] = { "FieldValueInvalid", "FieldValueForbidden",
-		"FieldValueRequired", "FieldValueDuplicate", NULL };
+	static const char *const reasons[] = { "FieldValueDuplicate", "FieldValueForbidden",
+		"FieldValueInvalid", "FieldValueRequired", NULL };
 	static const char *const members[] = { "message", "messageExpression", "fieldPath" };
 	const char *rule = json_get_str(j, "rule");
 
@@ -211,9 +219,9 @@ static void check_texts(struct checking *c, const struct json *j, const char *at
 		if (!text)
 			continue;
 		if (!*text)
-			cause_invalid(c->causes, path, v, "%s must be non-empty if specified", members[i]);
-		else if (i != 1 && strchr(text, '\n'))
-			cause_invalid(c->causes, path, v, "%s must not contain line breaks", members[i]);
+			text_empty(c->causes, path, v, i == 1);
+		else if (i != 1 && strpbrk(text, "\r\n"))
+			cause_invalid(c->causes, path, v, "must not contain line breaks");
 	}
 	if (rule && strchr(rule, '\n') && str_empty(json_get_str(j, "message"))) {
 		CLEANUP(mem_freep) char *path = str_printf("%s.message", at);
@@ -223,6 +231,26 @@ static void check_texts(struct checking *c, const struct json *j, const char *at
 		CLEANUP(mem_freep) char *path = str_printf("%s.reason", at);
 		cause_not_supported(c->causes, path, json_get(j, "reason"), reasons);
 	}
+}
+
+/* In the names of Kubernetes' own struct */
+static void bad_rule(struct causes *c, const char *path, const struct json *rule, const char *why)
+{
+	static const struct {
+		const char *member, *shown, *absent;
+	} parts[] = { { "rule", "Rule", "\"\"" }, { "message", "Message", "\"\"" },
+		{ "messageExpression", "MessageExpression", "\"\"" }, { "reason", "Reason", "null" },
+		{ "fieldPath", "FieldPath", "\"\"" }, { "optionalOldSelf", "OptionalOldSelf", "null" } };
+	CLEANUP(str_done) struct str s = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		str_addf(&s, "%s\"%s\":", i ? "," : "", parts[i].shown);
+		if (json_get(rule, parts[i].member))
+			json_write_to(json_get(rule, parts[i].member), &s);
+		else
+			str_add(&s, parts[i].absent);
+	}
+	cause_text(c, "FieldValueInvalid", path, "Invalid value: {%s}: %s", str_cstr(&s), why);
 }
 
 static void check_message(struct checking *c, const struct schema *s, const struct json *j, const char *at)
@@ -235,7 +263,7 @@ static void check_message(struct checking *c, const struct schema *s, const stru
 
 	if (env && compile_text(json_get(j, "messageExpression"), env, "s",
 			   "messageExpression must evaluate to a string", &p, &e) < 0)
-		cause_invalid(c->causes, path, j, "%s", e.msg);
+		bad_rule(c->causes, path, j, e.msg);
 }
 
 static void check_field_path(struct checking *c, const struct schema *s, const struct json *j, const char *at)
@@ -246,7 +274,7 @@ static void check_field_path(struct checking *c, const struct schema *s, const s
 	CLEANUP(mem_freep) char *found = read_field_path(s, json_str_or(v, ""), &why);
 
 	if (!found)
-		cause_invalid(c->causes, path, v, "fieldPath must be a valid path: %s", why);
+		cause_invalid(c->causes, path, v, "must be a valid path");
 }
 
 static void check_rule(struct checking *c, const struct schema *s, const struct rule *rule, const char *at)
@@ -260,7 +288,7 @@ static void check_rule(struct checking *c, const struct schema *s, const struct 
 		return;
 	}
 	if (rule->failed) {
-		cause_invalid(c->causes, path, j, "%s", rule->failed);
+		bad_rule(c->causes, path, j, rule->failed);
 		return;
 	}
 	if (!str_empty(json_get_str(j, "messageExpression")) && !rule->message)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roles, reviews and token requests in the words of kube-apiserver 1.34 (kubernetes-api.md 5.2, 5.3, 8.87, 8.89, 8.91)."""
+"""Roles, reviews, token requests, webhooks, policies and APIServices in the words of kube-apiserver 1.34 (kubernetes-api.md 5.1 to 5.4, 8.87,
+8.89, 8.91, 8.92, 8.95)."""
 import conformance as c
 from conformance import eq, fresh, make, status
 
@@ -90,3 +91,53 @@ def t87_token_requests_and_reviews_in_kubernetes_words():
     eq(error("eyJhbGciOiJSUzI1NiJ9.e30.AAAA"), "invalid bearer token")
     eq(error(token, audiences=["z"]), '[invalid bearer token, token audiences ["a" "b"] is invalid for the target audiences ["z"]]')
     c.k.delete("/api/v1/namespaces/default/serviceaccounts/" + name)
+
+
+ADM = "/apis/admissionregistration.k8s.io/v1"
+RULE = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}
+
+
+def hook(**more):
+    h = dict({"name": "a.b.c", "clientConfig": {"url": "https://x.example.com/y"}, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+              "rules": [RULE]}, **more)
+    return {"metadata": {"name": "x"}, "webhooks": [{k: v for k, v in h.items() if v is not None}]}
+
+
+def t92_webhook_configurations_are_checked():
+    for path in (ADM + "/validatingwebhookconfigurations?dryRun=All", ADM + "/mutatingwebhookconfigurations?dryRun=All"):
+        refused(path, hook(name=""), "webhooks[0].name: Required value")
+        refused(path, hook(name="a"), 'webhooks[0].name: Invalid value: "a": should be a domain with at least three segments separated by dots')
+        refused(path, hook(timeoutSeconds=31), "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds")
+        refused(path, hook(sideEffects=None), "webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun")
+        at = "webhooks[0].rules[0]."
+        refused(path, hook(rules=[{}]), *[at + x + ": Required value" for x in ("operations", "apiGroups", "apiVersions", "resources")])
+        refused(path, hook(rules=[dict(RULE, operations=["FOO"], apiVersions=["*", "v1"], resources=["pods/*", "pods/status", ""])]),
+                at + 'operations[0]: Unsupported value: "FOO": supported values: "*", "CONNECT", "CREATE", "DELETE", "UPDATE"',
+                at + "apiVersions: Invalid value: [\"*\",\"v1\"]: if '*' is present, must not specify other API versions",
+                at + "resources[1]: Invalid value: \"pods/status\": if 'pods/*' is present, must not specify pods/status",
+                at + "resources[2]: Required value")
+        url = "webhooks[0].clientConfig.url: Invalid value: "
+        refused(path, hook(clientConfig={"url": "http://u@x/?a=b#c"}),
+                url + "\"http\": 'https' is the only allowed URL scheme; desired format: https://host[/path]",
+                url + '"u": user information is not permitted in the URL', url + '"c": fragments are not permitted in the URL',
+                url + '"a=b": query parameters are not permitted in the URL')
+        a = status(c.k.post(path, hook(namespaceSelector={"matchExpressions": [{"key": "a", "operator": "Foo"}]})), 422, "Invalid")
+        eq(a["details"]["causes"][0]["message"], 'Invalid value: "Foo": not a valid selector operator')
+        a = status(c.k.post(path, hook(matchConditions=[{"name": "a", "expression": "object.foo"}])), 422, "Invalid")
+        eq(a["details"]["causes"][0]["message"], 'Invalid value: "object.foo": must evaluate to bool but got dyn')
+
+
+def t95_apiservices_are_checked():
+    path = "/apis/apiregistration.k8s.io/v1/apiservices?dryRun=All"
+
+    def service(name="v1.x.example.com", **spec):
+        s = dict({"group": "x.example.com", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 10,
+                  "service": {"name": "a", "namespace": "b"}}, **spec)
+        return {"metadata": {"name": name}, "spec": s}
+    refused(path, service(groupPriorityMinimum=0, versionPriority=1001),
+            "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+            "spec.versionPriority: Invalid value: 1001: must be positive and less than 1000")
+    refused(path, service(service={"port": 70000}), "spec.service.namespace: Required value", "spec.service.name: Required value",
+            "spec.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive")
+    refused(path, service(service=None, insecureSkipTLSVerify=True),
+            "spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify")

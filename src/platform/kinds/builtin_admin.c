@@ -16,7 +16,7 @@ FIELD_TABLE(crd_names_fields, NULL, "Names of a kind.", ROW_STR("plural", "Plura
 #define SERVICE_ROWS                                                                                \
 	ROW_STR("namespace", "Namespace of the service."), ROW_STR("name", "Name of the service."), \
 	{                                                                                           \
-		"port", F_INT32, 0, "Port, 443 by default.", .min = 1, .max = 65535                 \
+		"port", F_INT32, 0, "Port, 443 by default."                                         \
 	}
 FIELD_TABLE(service_ref_fields, NULL, "A service of the cluster.", SERVICE_ROWS);
 FIELD_TABLE(webhook_service_fields, NULL, "A service of the cluster.", SERVICE_ROWS,
@@ -146,29 +146,28 @@ FIELD_TABLE(rule_fields, "io.k8s.api.admissionregistration.v1.RuleWithOperations
 	RULE_ROWS);
 FIELD_TABLE_ATOMIC(named_rule_fields, "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations",
 	"Requests that are meant.", RULE_ROWS, ROW_STRS("resourceNames", "Only these objects; none: all."));
-#define WEBHOOK_ROWS                                                                                       \
-	{ "name", F_STRING, FIELD_REQUIRED, "Name, with a domain." },                                      \
-		{ "clientConfig", F_OBJECT, FIELD_REQUIRED, "How to reach it." },                          \
-		ROW_STR("clientConfig.url", "URL of a webhook outside the cluster."),                      \
-		ROW_REF("clientConfig.service", webhook_service_fields,                                    \
-			"Service of a webhook in the cluster."),                                           \
-		ROW_BYTES("clientConfig.caBundle", "CAs its certificate is checked with."),                \
-		ROW_REFS("rules", rule_fields, "Requests it is asked about."),                             \
-		{ "failurePolicy", F_STRING, 0, "What happens when it fails.", .deflt = "\"Fail\"",        \
-			.enums = "Fail|Ignore" },                                                          \
-		{ "matchPolicy", F_STRING, 0, "Whether other versions of a resource count.",               \
-			.deflt = "\"Equivalent\"", .enums = "Equivalent|Exact" },                          \
-		ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),                  \
-		ROW_REF("objectSelector", label_selector_fields, "Objects meant."),                        \
-		ROW_STR("sideEffects", "None or NoneOnDryRun."),                                           \
-		{ "timeoutSeconds", F_INT32, 0, "How long it may take, 1 to 30.", .deflt = "10", .min = 1, \
-			.max = 30 },                                                                       \
-		ROW_STRS("admissionReviewVersions", "Versions of the review it understands."),             \
-		{ "matchConditions", F_LIST, FIELD_LIST_MAP, "Further conditions, in CEL.",                \
-			.keys = "name" },                                                                  \
-		ROW_KEY("matchConditions[].name", "Name of the condition."),                               \
-	{                                                                                                  \
-		"matchConditions[].expression", F_STRING, FIELD_REQUIRED, "Expression that must be true."  \
+#define WEBHOOK_ROWS                                                                                      \
+	{ "name", F_STRING, FIELD_REQUIRED, "Name, with a domain." },                                     \
+		{ "clientConfig", F_OBJECT, FIELD_REQUIRED, "How to reach it." },                         \
+		ROW_STR("clientConfig.url", "URL of a webhook outside the cluster."),                     \
+		ROW_REF("clientConfig.service", webhook_service_fields,                                   \
+			"Service of a webhook in the cluster."),                                          \
+		ROW_BYTES("clientConfig.caBundle", "CAs its certificate is checked with."),               \
+		ROW_REFS("rules", rule_fields, "Requests it is asked about."),                            \
+		{ "failurePolicy", F_STRING, 0, "What happens when it fails.", .deflt = "\"Fail\"",       \
+			.enums = "Fail|Ignore" },                                                         \
+		{ "matchPolicy", F_STRING, 0, "Whether other versions of a resource count.",              \
+			.deflt = "\"Equivalent\"", .enums = "Equivalent|Exact" },                         \
+		ROW_REF("namespaceSelector", label_selector_fields, "Namespaces meant."),                 \
+		ROW_REF("objectSelector", label_selector_fields, "Objects meant."),                       \
+		ROW_STR("sideEffects", "None or NoneOnDryRun."),                                          \
+		{ "timeoutSeconds", F_INT32, 0, "How long it may take, 1 to 30.", .deflt = "10" },        \
+		ROW_STRS("admissionReviewVersions", "Versions of the review it understands."),            \
+		{ "matchConditions", F_LIST, FIELD_LIST_MAP, "Further conditions, in CEL.",               \
+			.keys = "name" },                                                                 \
+		ROW_KEY("matchConditions[].name", "Name of the condition."),                              \
+	{                                                                                                 \
+		"matchConditions[].expression", F_STRING, FIELD_REQUIRED, "Expression that must be true." \
 	}
 #define ADMISSIONREGISTRATION "io.k8s.api.admissionregistration.v1."
 FIELD_TABLE(validating_webhook_fields, ADMISSIONREGISTRATION "ValidatingWebhook",
@@ -198,11 +197,37 @@ static void webhook_default(struct json_doc *d, struct json *o)
 	}
 }
 
-static bool has_three_segments(const char *name)
+static void webhook_name_check(const struct json *v, const char *at, struct causes *c)
 {
-	const char *dot = strchr(name, '.');
+	const char *name = json_str_or(v, ""), *dot = strchr(name, '.');
+	CLEANUP(mem_freep) char *error = name_subdomain_error(name);
 
-	return name_is_dns1123_subdomain(name) && dot && strchr(dot + 1, '.');
+	if (!*name)
+		cause_required(c, at, NULL);
+	else if (error)
+		cause_invalid(c, at, v, "%s", error);
+	else if (!dot || !strchr(dot + 1, '.'))
+		cause_invalid(c, at, v, "should be a domain with at least three segments separated by dots");
+}
+
+#define HOOK_SECONDS_MAX 30
+/* Whom it is asked about, and for how long. */
+static void webhook_match_check(const struct json *hook, const char *at, struct causes *c)
+{
+	static const char *const selectors[] = { "namespaceSelector", "objectSelector" };
+	const struct json *seconds = json_get(hook, "timeoutSeconds");
+	CLEANUP(mem_freep) char *rules_at = str_printf("%s.rules", at);
+	CLEANUP(mem_freep) char *seconds_at = str_printf("%s.timeoutSeconds", at);
+
+	hook_rules_check(json_get(hook, "rules"), rules_at, c);
+	if (json_is_num(seconds) && (json_i64(seconds) < 1 || json_i64(seconds) > HOOK_SECONDS_MAX))
+		cause_invalid(c, seconds_at, seconds, "the timeout value must be between 1 and %d seconds",
+			HOOK_SECONDS_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(selectors); i++) {
+		CLEANUP(mem_freep) char *path = str_printf("%s.%s", at, selectors[i]);
+
+		hook_selector_check(json_get(hook, selectors[i]), path, c);
+	}
 }
 
 static void webhook_validate(
@@ -216,18 +241,20 @@ static void webhook_validate(
 		CLEANUP(mem_freep) char *versions_at = str_printf("webhooks[%zu].admissionReviewVersions", i);
 		CLEANUP(mem_freep) char *name_at = str_printf("webhooks[%zu].name", i);
 		CLEANUP(mem_freep) char *conditions_at = str_printf("webhooks[%zu].matchConditions", i);
+		CLEANUP(mem_freep) char *hook_at = str_printf("webhooks[%zu]", i);
 		CLEANUP(mem_freep) char *client_at = str_printf("webhooks[%zu].clientConfig", i++);
 
 		if (!old || !json_eq(json_get(o, "webhooks"), json_get(old, "webhooks")))
 			match_conditions_check(json_get(it.val, "matchConditions"), 0, conditions_at, c);
-		if (!str_in(json_get_str(it.val, "sideEffects"), effects))
+		if (!json_get(it.val, "sideEffects"))
+			cause_required(c, effects_at, "must specify one of None, NoneOnDryRun");
+		else if (!str_in(json_get_str(it.val, "sideEffects"), effects))
 			cause_not_supported(c, effects_at, json_get(it.val, "sideEffects"), effects);
 		hook_client_check(json_get(it.val, "clientConfig"), client_at, c);
 		hook_versions_check(json_get(it.val, "admissionReviewVersions"), versions_at,
 			"must specify one of v1, v1beta1", c);
-		if (!has_three_segments(json_str_or(json_get(it.val, "name"), "")))
-			cause_invalid(c, name_at, json_get(it.val, "name"),
-				"should be a domain with at least three segments separated by dots");
+		webhook_name_check(json_get(it.val, "name"), name_at, c);
+		webhook_match_check(it.val, hook_at, c);
 	}
 }
 
@@ -338,8 +365,8 @@ FIELD_TABLE(apiservice_fields, "io.k8s.kube-aggregator.pkg.apis.apiregistration.
 		.ref = &service_ref_fields },
 	ROW_BOOL("spec.insecureSkipTLSVerify", "Whether its certificate is not checked."),
 	ROW_BYTES("spec.caBundle", "CAs."),
-	{ "spec.groupPriorityMinimum", F_INT32, FIELD_REQUIRED, "Order of groups.", .min = 1, .max = 20000 },
-	{ "spec.versionPriority", F_INT32, FIELD_REQUIRED, "Order of versions.", .min = 1, .max = 1000 },
+	{ "spec.groupPriorityMinimum", F_INT32, FIELD_REQUIRED, "Order of groups, 1 to 20000." },
+	{ "spec.versionPriority", F_INT32, FIELD_REQUIRED, "Order of versions, 1 to 1000." },
 	ROW_OBJ("status", "What is."), ROW_CONDITIONS("status.conditions", plain_condition_fields));
 
 static void apiservice_default(struct json_doc *d, struct json *o)
@@ -348,6 +375,46 @@ static void apiservice_default(struct json_doc *d, struct json *o)
 
 	if (json_is_obj(service))
 		default_int(d, service, "port", 443);
+}
+
+#define GROUP_PRIORITY_MAX 20000
+#define VERSION_PRIORITY_MAX 1000
+static void apiservice_spec_check(const struct json *spec, struct causes *c)
+{
+	const struct json *service = json_get(spec, "service"),
+			  *group = json_get(spec, "groupPriorityMinimum"),
+			  *version = json_get(spec, "versionPriority"), *port = json_get(service, "port");
+	const char *name = json_str_or(json_get(spec, "group"), "");
+	CLEANUP(mem_freep) char *group_error = *name ? name_subdomain_error(name) : NULL;
+	CLEANUP(mem_freep) char *error = name_label_1035_error(json_str_or(json_get(spec, "version"), ""));
+
+	if (group_error)
+		cause_invalid(c, "spec.group", json_get(spec, "group"), "%s", group_error);
+	if (error)
+		cause_text(c, "FieldValueInvalid", "spec.version", "Invalid value: \"%s\": %s",
+			json_str_or(json_get(spec, "version"), ""), error);
+	if (json_i64(group) < 1 || json_i64(group) > GROUP_PRIORITY_MAX)
+		cause_invalid(c, "spec.groupPriorityMinimum", group, "must be positive and less than %d",
+			GROUP_PRIORITY_MAX);
+	if (json_i64(version) < 1 || json_i64(version) > VERSION_PRIORITY_MAX)
+		cause_invalid(c, "spec.versionPriority", version, "must be positive and less than %d",
+			VERSION_PRIORITY_MAX);
+	if (!json_is_obj(service)) {
+		if (json_str_len(json_get(spec, "caBundle")) > 0)
+			cause_invalid(c, "spec.caBundle", NULL, "local APIServices may not have a caBundle");
+		if (json_bool(json_get(spec, "insecureSkipTLSVerify")))
+			cause_invalid(c, "spec.insecureSkipTLSVerify",
+				json_get(spec, "insecureSkipTLSVerify"),
+				"local APIServices may not have insecureSkipTLSVerify");
+		return;
+	}
+	if (str_empty(json_get_str(service, "namespace")))
+		cause_required(c, "spec.service.namespace", NULL);
+	if (str_empty(json_get_str(service, "name")))
+		cause_required(c, "spec.service.name", NULL);
+	if (json_is_num(port) && (json_i64(port) < 1 || json_i64(port) > UINT16_MAX))
+		cause_invalid(c, "spec.service.port", port,
+			"port is not valid: must be between 1 and %d, inclusive", UINT16_MAX);
 }
 
 static void apiservice_validate(
@@ -360,6 +427,7 @@ static void apiservice_validate(
 	if (!str_eq(json_at_str(o, "/metadata/name"), want) && json_at_str(o, "/spec/group"))
 		cause_invalid(c, "metadata.name", json_at(o, "/metadata/name"),
 			"must be `spec.version+\".\"+spec.group`: \"%s\"", want);
+	apiservice_spec_check(json_get(o, "spec"), c);
 	if (json_at(o, "/spec/caBundle") && json_bool(json_at(o, "/spec/insecureSkipTLSVerify")))
 		cause_invalid(c, "spec.insecureSkipTLSVerify", json_at(o, "/spec/insecureSkipTLSVerify"),
 			"may not be true if caBundle is present");

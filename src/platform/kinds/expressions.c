@@ -3,6 +3,7 @@
 
 #include "api/semantics.h"
 #include "base/mem.h"
+#include "platform/kinds/hook_client.h"
 
 #include <string.h>
 
@@ -117,7 +118,8 @@ struct cel_program *expression_check(const struct json *text, const struct cel_e
 			break;
 	}
 	if (wrong_type && types[1])
-		cause_invalid(c, at, text, "must evaluate to string or null");
+		cause_invalid(c, at, text, "must evaluate to one of [string null_type]%s",
+			strstr(e.msg, " but got "));
 	else
 		cause_invalid(c, at, text, "%s", e.msg);
 	return NULL;
@@ -144,10 +146,7 @@ void match_conditions_check(const struct json *list, unsigned with, const char *
 		if (str_empty(name))
 			cause_required(c, name_at, "");
 		else if (!name_is_label_key(name))
-			cause_invalid(c, name_at, json_get(it.val, "name"),
-				"name part must consist of alphanumeric characters, '-', '_' or '.', and "
-				"must start and "
-				"end with an alphanumeric character");
+			cause_invalid(c, name_at, json_get(it.val, "name"), HOOK_KEY_TEXT);
 	}
 	cel_env_free(env);
 }

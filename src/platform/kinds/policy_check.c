@@ -5,6 +5,7 @@
 #include "api/semantics.h"
 #include "base/mem.h"
 #include "platform/kinds/expressions.h"
+#include "platform/kinds/hook_client.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -49,8 +50,7 @@ static void check_variables(const struct json *list, struct cel_env *env, const 
 		if (str_empty(name))
 			cause_required(c, name_at, "name is not specified");
 		else if (!is_identifier(name))
-			cause_invalid(
-				c, name_at, json_get(it.val, "name"), "name is not a valid CEL identifier");
+			cause_invalid(c, name_at, json_get(it.val, "name"), "must be a valid CEL identifier");
 		else if (strv_has(&seen, name))
 			cause_duplicate(c, name_at, json_get(it.val, "name"));
 		else if (p)
@@ -63,8 +63,10 @@ static void check_variables(const struct json *list, struct cel_env *env, const 
 
 static void check_validation(const struct json *v, size_t i, const struct cel_env *env, struct causes *c)
 {
-	static const char *const reasons[] = { "Forbidden", "Invalid", "RequestEntityTooLarge",
-		"Unauthorized", NULL };
+	/* the last one is taken, but not told of */
+	static const char *const taken[] = { "Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized",
+		NULL };
+	static const char *const reasons[] = { "Forbidden", "Invalid", "RequestEntityTooLarge", NULL };
 	CLEANUP(mem_freep) char *at = str_printf("spec.validations[%zu]", i);
 	CLEANUP(mem_freep) char *expression = str_printf("%s.expression", at);
 	CLEANUP(mem_freep) char *message = str_printf("%s.message", at);
@@ -77,10 +79,10 @@ static void check_validation(const struct json *v, size_t i, const struct cel_en
 		cel_program_free(
 			expression_check(json_get(v, "messageExpression"), env, "s", message_expression, c));
 	if (text && *text && strspn(text, " \t\r\n") == strlen(text))
-		cause_invalid(c, message, json_get(v, "message"), "message must be non-empty if specified");
+		cause_invalid(c, message, json_get(v, "message"), "must be non-empty if specified");
 	else if (text && strchr(text, '\n'))
-		cause_invalid(c, message, json_get(v, "message"), "message must not contain line breaks");
-	if (json_get(v, "reason") && !str_in(json_str_or(json_get(v, "reason"), ""), reasons))
+		cause_invalid(c, message, json_get(v, "message"), "must not contain line breaks");
+	if (json_get(v, "reason") && !str_in(json_str_or(json_get(v, "reason"), ""), taken))
 		cause_not_supported(c, reason, json_get(v, "reason"), reasons);
 }
 
@@ -106,6 +108,23 @@ static void check_expressions(const struct json *spec, struct causes *c)
 	cel_env_free(env);
 }
 
+static void check_match(const struct json *match, const char *at, struct causes *c)
+{
+	static const char *const rules[] = { "resourceRules", "excludeResourceRules" };
+	static const char *const selectors[] = { "namespaceSelector", "objectSelector" };
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		CLEANUP(mem_freep) char *path = str_printf("%s.%s", at, rules[i]);
+
+		hook_rules_check(json_get(match, rules[i]), path, c);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(selectors); i++) {
+		CLEANUP(mem_freep) char *path = str_printf("%s.%s", at, selectors[i]);
+
+		hook_selector_check(json_get(match, selectors[i]), path, c);
+	}
+}
+
 void policy_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -119,6 +138,7 @@ void policy_validate(
 		cause_required(c, "spec.matchConstraints", "");
 	else if (!json_len(json_at(spec, "/matchConstraints/resourceRules")))
 		cause_required(c, "spec.matchConstraints.resourceRules", "");
+	check_match(json_get(spec, "matchConstraints"), "spec.matchConstraints", c);
 	if (json_is_obj(kind)) {
 		if (str_empty(json_get_str(kind, "apiVersion")))
 			cause_required(c, "spec.paramKind.apiVersion", "");
@@ -152,27 +172,36 @@ static void check_actions(const struct json *list, struct causes *c)
 			"the API response and headers serves no purpose)");
 }
 
+static void check_ref(const struct json *ref, struct causes *c)
+{
+	bool name = !str_empty(json_get_str(ref, "name")), selector = json_is_obj(json_get(ref, "selector"));
+
+	if (!name && !selector)
+		cause_required(c, "spec.paramRef", "one of name or selector must be specified");
+	if (name && selector) {
+		cause_forbidden(c, "spec.paramRef.name", "name and selector are mutually exclusive");
+		cause_forbidden(c, "spec.paramRef.selector", "name and selector are mutually exclusive");
+	}
+}
+
 void policy_binding_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
 	const struct json *spec = json_get(o, "spec"), *ref = json_get(spec, "paramRef");
 	const char *name = json_get_str(spec, "policyName");
+	CLEANUP(mem_freep) char *error = name ? name_subdomain_error(name) : NULL;
 
 	(void)env;
 	(void)old;
 	if (str_empty(name))
 		cause_required(c, "spec.policyName", "");
-	else if (!name_is_dns1123_subdomain(name))
-		cause_invalid(c, "spec.policyName", json_get(spec, "policyName"),
-			"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
-			"'-' or "
-			"'.', and must start and end with an alphanumeric character");
+	else if (error)
+		cause_invalid(c, "spec.policyName", json_get(spec, "policyName"), "%s", error);
 	if (json_is_obj(ref)) {
-		if (!str_empty(json_get_str(ref, "name")) == json_is_obj(json_get(ref, "selector")))
-			cause_invalid(c, "spec.paramRef.name", json_get(ref, "name"),
-				"exactly one of name or selector must be specified");
+		check_ref(ref, c);
 		if (str_empty(json_get_str(ref, "parameterNotFoundAction")))
 			cause_required(c, "spec.paramRef.parameterNotFoundAction", "");
 	}
+	check_match(json_get(spec, "matchResources"), "spec.matchResources", c);
 	check_actions(json_get(spec, "validationActions"), c);
 }
