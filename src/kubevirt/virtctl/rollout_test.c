@@ -165,6 +165,18 @@ static void a_shrinking_guest_is_told_as_such(void **state)
 		HEAD(LIVE) "being applied:\n"
 			   "  " P "domain.memory.guest        3Gi -> 2Gi  [##########----------]  50%\n",
 		DIFF_HEAD "@@ " P "domain.memory.guest @@ applying\n-3Gi\n+2Gi\n");
+	/* back to the start likewise */
+	tell(&s, LIVE, MEMORY("1Gi", ""), MEMORY("1Gi", ""), GUEST("1Gi", "2Gi", "3Gi", ""));
+	shows(&s, ROLLOUT_PENDING,
+		HEAD(LIVE) "being applied:\n"
+			   "  " P "domain.memory.guest        3Gi -> 1Gi  [##########----------]  50%\n",
+		DIFF_HEAD "@@ " P "domain.memory.guest @@ applying\n-3Gi\n+1Gi\n");
+	/* and from half a growth that failed */
+	tell(&s, LIVE, MEMORY("1Gi", ""), MEMORY("1Gi", ""), GUEST("1Gi", "2Gi", "1Gi", ""));
+	shows(&s, ROLLOUT_PENDING,
+		HEAD(LIVE) "being applied:\n"
+			   "  " P "domain.memory.guest        2Gi -> 1Gi\n",
+		DIFF_HEAD "@@ " P "domain.memory.guest @@ applying\n-2Gi\n+1Gi\n");
 }
 
 static void what_it_waits_for_is_said(void **state)

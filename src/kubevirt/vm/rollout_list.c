@@ -143,15 +143,18 @@ static bool is_pending(const struct list_walk *w, const char *path)
 	return false;
 }
 
-/* What a change that is on its way comes from: the size that was reached last, which need not be that of the start. */
+/* What a change that is on its way comes from: the size that was reached last, which need not be that of the start. Where the
+ * bar begins, too (virtctl). */
 static const struct json *comes_from(
 	const struct json *vmi, enum live_class class, const struct json *at_start, const struct json *is)
 {
 	const struct json *sockets = json_at(vmi, "/status/currentCPUTopology/sockets");
 	int64_t from = json_i64(at_start), has = json_i64(sockets), to = json_i64(is);
 
-	if (class == LIVE_MEMORY && json_at(vmi, "/status/memory/guestRequested"))
-		return json_at(vmi, "/status/memory/guestRequested");
+	if (class == LIVE_MEMORY && vmi_guest_requested(vmi) >= 0)
+		return vmi_guest_requested(vmi) != vmi_guest_wanted(vmi)
+			       ? json_at(vmi, "/status/memory/guestRequested")
+			       : json_at(vmi, "/status/memory/guestCurrent"); /* back from half of another */
 	if (class == LIVE_CPU_SOCKETS && sockets &&
 		(from < to ? has < from || has > to : has > from || has < to))
 		return sockets;
@@ -187,7 +190,8 @@ static void ways_back(const struct vm_seen *s, struct edits *r)
 	const struct json *vmi = obj_json(s->vmi);
 
 	if (!listed(r, MEMORY_PATH) && !guest_has_memory(vmi))
-		rollout_add(r, MEMORY_PATH, json_at(vmi, "/status/memory/guestCurrent"),
+		rollout_add(r, MEMORY_PATH,
+			comes_from(vmi, LIVE_MEMORY, json_at(vmi, "/status/memory/guestCurrent"), NULL),
 			json_at(vmi, "/spec/domain/memory/guest"), LIVE_MEMORY)
 			->state = CHANGE_APPLYING;
 	if (!listed(r, SOCKETS_PATH) && !guest_has_sockets(vmi))
