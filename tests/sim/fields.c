@@ -149,6 +149,17 @@ static bool same(const struct json *a, const struct json *b)
 	return (nothing(a) && nothing(b)) || (!nothing(a) && !nothing(b) && json_eq(a, b));
 }
 
+/* Under LiveUpdate what the instance has already can be written down. */
+static bool static_differs(const struct sim_field *f, const struct kv_config *config, const struct json *vmi,
+	const struct json *start, const struct json *spec)
+{
+	const struct json *is = json_at(spec, f->at);
+	bool has = config->rollout == ROLLOUT_LIVE_UPDATE && !nothing(is) &&
+		   same(json_at(json_get(vmi, "spec"), f->at), is);
+
+	return !same(json_at(start, f->at), is) && !has;
+}
+
 /* Decision 13, by its own arithmetic: what a start now would give. */
 struct defaults {
 	int64_t max_guest, max_sockets; /* 0: none */
@@ -254,13 +265,14 @@ void check_vmi_written(struct world *w, const struct json *vmi, const struct jso
 	const struct json *vm = world_vm(w, meta_str(vmi, "name")), *start = world_start_template(w, vmi);
 	const struct json *spec = json_at(vm, "/spec/template/spec");
 	const struct guest *g = world_guest(w, meta_str(vmi, "uid"));
+	struct kv_config config;
 	bool staged = false;
 
+	kv_config_from(obj_json(fake_api_at(w->api, &kind_kubevirt, 0)), &config);
 	if (!start || !vm || loop_wall_ms(w->loop) - w->edited_ms < IN_FLIGHT_MS)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(statics); i++)
-		staged = staged ||
-			 !same(json_at(json_get(start, "spec"), statics[i].at), json_at(spec, statics[i].at));
+		staged = staged || static_differs(&statics[i], &config, vmi, json_get(start, "spec"), spec);
 	for (size_t i = 0; i < ARRAY_LEN(live) && staged; i++) {
 		if ((i == 0 && vmi_guest_wanted(vmi) == g->memory) ||
 			(i == 1 && json_i64(json_at(vmi, "/spec/domain/cpu/sockets")) == g->sockets))
@@ -292,8 +304,7 @@ void check_edits(struct world *w, const char *name, const struct json *vm, const
 			!given(start, spec, statics[i].at) &&
 			(strstr(statics[i].shown, "maxSockets") || strstr(statics[i].shown, "maxGuest"));
 		if (!drifts)
-			claim(&c, statics[i].shown,
-				!same(json_at(start, statics[i].at), json_at(spec, statics[i].at)));
+			claim(&c, statics[i].shown, static_differs(&statics[i], &config, vmi, start, spec));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(placed); i++)
 		claim(&c, placed[i].shown,

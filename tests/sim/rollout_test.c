@@ -670,6 +670,32 @@ static void memory_given_as_request_only_can_become_guest_memory(void **state)
 	assert_rr(w, "spec.template.spec.domain.memory.guest \"1042Mi\" -> (none)");
 }
 
+/* What the instance got by default and is written into the template is no difference to what runs; under Stage it is an edit like
+ * any other (decision 4). */
+static void a_default_that_is_written_down_needs_no_restart(void **state)
+{
+	struct world *w = *state;
+
+	run_special(w, "'memory':{'guest':'1Gi'},'cpu':{'sockets':2,'cores':1}", "");
+	edit(w, "{'evictionStrategy':'None','domain':{'cpu':{'maxSockets':8,'model':'host-model','threads':1}"
+		","
+		"'memory':{'maxGuest':'4Gi'},'features':{'acpi':{}}}}");
+	assert_no_rr(w);
+	edit(w, "{'domain':{'cpu':{'sockets':3}}}"); /* and nothing is held back for it */
+	assert_int_equal(guest(w)->sockets, 3);
+	edit(w, "{'domain':{'cpu':{'maxSockets':6}}}");
+	assert_rr(w, "spec.template.spec.domain.cpu.maxSockets (none) -> 6");
+	edit(w, "{'domain':{'cpu':{'maxSockets':8,'model':'other'}}}");
+	assert_rr(w, "spec.template.spec.domain.cpu.model (none) -> \"other\"");
+	edit(w, "{'domain':{'cpu':{'model':null,'cores':null}}}");
+	assert_rr(w, "spec.template.spec.domain.cpu.cores 1 -> (none)");
+	edit(w, "{'domain':{'cpu':{'cores':1}}}");
+	assert_no_rr(w);
+	user_config(w, STAGE);
+	world_run(w, SOON);
+	assert_rr(w, "spec.template.spec.domain.cpu.maxSockets (none) -> 8");
+}
+
 /* 2.6: taking away a size that the VM had at its start needs a restart; it is told as the guest has it, not as it was started */
 static void a_size_that_is_taken_away_is_told_as_the_guest_has_it(void **state)
 {
@@ -990,6 +1016,7 @@ int main(void)
 		T(a_newer_value_overtakes),
 		T(memory_given_as_request_only_can_become_guest_memory),
 		T(a_size_that_is_taken_away_is_told_as_the_guest_has_it),
+		T(a_default_that_is_written_down_needs_no_restart),
 		T(placement_is_copied_to_the_instance),
 		T(annotations_of_the_descheduler_follow),
 		T(keys_given_by_pattern_follow),

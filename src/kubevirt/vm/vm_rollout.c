@@ -107,6 +107,25 @@ static const struct json *had(const struct static_walk *w, enum live_class class
 	return now && !json_is_null(at_start) ? now : at_start;
 }
 
+/* A default that was written into the template: the running instance has it already. Not below lists, whose items stand
+ * elsewhere there. Taking one out again is a change, for what the next start would give in its place is the cluster's to say. Under
+ * Stage every edit counts (decision 4). */
+static bool instance_has(const struct vm_seen *s, const char *dotted, const struct json *is)
+{
+	CLEANUP(mem_freep) char *pointer = str_printf("/%s", dotted);
+	const struct json *has;
+
+	for (char *p = pointer; *p; p++)
+		if (*p == '.')
+			*p = '/';
+	has = json_at(json_get(obj_json(s->vmi), "spec"), pointer);
+	if (json_is_null(has) && (str_eq(dotted, "domain.cpu.cores") || str_eq(dotted, "domain.cpu.threads")))
+		has = json_get(
+			json_at(obj_json(s->vmi), "/status/currentCPUTopology"), strrchr(dotted, '.') + 1);
+	return rollout_live(s) && !json_is_null(has) && !json_is_null(is) && !strpbrk(dotted, "0123456789") &&
+	       spec_same(dotted, has, is);
+}
+
 static void on_static(
 	void *arg, const char *dotted, const char *shown, const struct json *a, const struct json *b)
 {
@@ -114,7 +133,7 @@ static void on_static(
 	enum live_class class = live_class(dotted);
 	struct change *c;
 
-	if (left_to_live(w, class, shown, b))
+	if (left_to_live(w, class, shown, b) || instance_has(w->seen, dotted, b))
 		return;
 	CLEANUP(mem_freep) char *path = str_printf(TEMPLATE_SPEC ".%s", shown);
 	c = rollout_add(w->r, path, had(w, class, a), b, class);
