@@ -108,7 +108,7 @@ static const struct json *had(const struct static_walk *w, enum live_class class
 }
 
 /* A default that was written into the template: the running instance has it already. Not below lists, whose items stand
- * elsewhere there. Taking one out again is a change, for what the next start would give in its place is the cluster's to say. Under
+ * elsewhere there. Taking one out again is a change, for what the next start would give is the cluster's to say. Under
  * Stage every edit counts (decision 4). */
 static bool instance_has(const struct vm_seen *s, const char *dotted, const struct json *is)
 {
