@@ -114,8 +114,8 @@ static void tell(const struct guest_view *v, struct guest_later *out, const char
 	*late(out) = (struct guest_late){ .action = action, .args = d };
 }
 
-/* An attachment pod offers once. In a VMI as it was, a volume may be leaving, or unknown, that has come since; its offer would be
- * lost for good. */
+/* In a VMI as it was, a volume may be leaving, or unknown, that has come since; its attachment pod would have to offer it again,
+ * which it does after seconds. */
 static void send_away(const struct guest_view *v, struct guest_later *out, const char *id)
 {
 	tell(v, out, GUEST_UNPLUG_DISK, id, NULL);

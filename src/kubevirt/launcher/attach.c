@@ -9,16 +9,19 @@
 #include "qemu/lines.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_MAX 4096
 #define ANSWER_MS 5000
 #define AGAIN_MIN_MS 50
 #define AGAIN_MAX_MS 2000
+#define LET_GO_MIN_MS 2000 /* meanwhile this pod is deleted, but for a volume that is wanted again */
+#define LET_GO_MAX_MS 30000
 
 /* The request, and with its first byte the descriptor. */
 static int send_offer(int sock, const char *id, int fd, struct err *e)
@@ -78,7 +81,7 @@ static int read_answer(int sock, struct err *e)
 	return message ? err_set(e, ERR_INVALID, "%s", message) : 0;
 }
 
-int attach_offer(const struct attach_spec *s, struct err *e)
+int attach_offer(const struct attach_spec *s, int *ret_conn, struct err *e)
 {
 	CLEANUP(fd_closep) int fd = -1, sock = -1;
 
@@ -93,33 +96,65 @@ int attach_offer(const struct attach_spec *s, struct err *e)
 	}
 	if (fcntl(sock, F_SETFL, 0) < 0)
 		return err_sys(e, "socket");
-	return send_offer(sock, s->id, fd, e) < 0 ? -1 : read_answer(sock, e);
+	if (send_offer(sock, s->id, fd, e) < 0 || read_answer(sock, e) < 0)
+		return -1;
+	*ret_conn = sock;
+	sock = -1;
+	return 0;
+}
+
+/* Up to ms, or for ever (-1). */
+enum woken { WOKEN_TIME, WOKEN_LET_GO, WOKEN_END };
+static enum woken wait_for(int end, int conn, int ms)
+{
+	struct pollfd fds[] = { { .fd = end, .events = POLLIN }, { .fd = conn, .events = POLLIN } };
+	char byte;
+
+	for (;;) {
+		int n = poll(fds, 2, ms);
+
+		if (n > 0 && fds[0].revents)
+			return WOKEN_END;
+		/* nothing is said on it: what comes is its end */
+		if (n > 0 && recv(conn, &byte, 1, MSG_DONTWAIT) <= 0)
+			return WOKEN_LET_GO;
+		if (!n)
+			return WOKEN_TIME;
+	}
+}
+
+static int next_wait(int ms, int max)
+{
+	return ms * 2 > max ? max : ms * 2;
 }
 
 int attach_run(const struct attach_spec *s)
 {
-	struct timespec wait;
-	sigset_t end;
-	int ms = AGAIN_MIN_MS, got = -1;
+	CLEANUP(fd_closep) int end = -1;
+	int ms = AGAIN_MIN_MS, after = LET_GO_MIN_MS;
+	sigset_t set;
 	struct err e;
 
-	sigemptyset(&end);
-	sigaddset(&end, SIGTERM);
-	sigaddset(&end, SIGINT);
-	sigprocmask(SIG_BLOCK, &end, NULL);
-	while (attach_offer(s, &e) < 0) {
-		if (e.code != ERR_UNREACHABLE) {
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	end = signalfd(-1, &set, SFD_CLOEXEC);
+	for (;;) {
+		CLEANUP(fd_closep) int conn = -1;
+		bool done = attach_offer(s, &conn, &e) == 0;
+
+		if (!done && e.code != ERR_UNREACHABLE) {
 			log_error("%s", e.msg); /* in the pod's status, and another try by the kubelet */
 			return 1;
 		}
-		log_info("not yet: %s", e.msg);
-		wait = (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-		if (sigtimedwait(&end, NULL, &wait) > 0)
+		log_info("%s%s%s", done ? s->file : "not yet", done ? " was handed to the launcher" : ": ",
+			done ? "" : e.msg);
+		if (done && wait_for(end, conn, -1) == WOKEN_END)
 			return 0;
-		ms = ms * 2 > AGAIN_MAX_MS ? AGAIN_MAX_MS : ms * 2;
+		if (wait_for(end, -1, done ? after : ms) == WOKEN_END)
+			return 0;
+		ms = done ? AGAIN_MIN_MS : next_wait(ms, AGAIN_MAX_MS);
+		after = done ? next_wait(after, LET_GO_MAX_MS) : after;
 	}
-	log_info("%s was handed to the launcher", s->file);
-	while (got < 0)
-		got = sigwaitinfo(&end, NULL);
-	return 0;
 }

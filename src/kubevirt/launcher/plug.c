@@ -37,6 +37,7 @@ struct plug {
 	struct launcher *l;
 	char *id;
 	int fd;
+	int hold;              /* connection to whom it came from, until it is let go */
 	bool device, readonly; /* a block device; opened for reading only */
 	uint64_t size, set;
 	struct sm sm;
@@ -60,6 +61,7 @@ static void plug_free(struct plug *v)
 			break;
 		}
 	fd_closep(&v->fd);
+	fd_closep(&v->hold);
 	loop_timer_free(v->timer);
 	free(v->id);
 	free(v);
@@ -476,6 +478,7 @@ void plug_offer(struct launcher *l, const struct json *args, struct wire_call *c
 {
 	CLEANUP(fd_closep) int fd = wire_call_file(call);
 	const char *id = json_get_str(args, "id");
+	CLEANUP(str_done) struct str rest = { 0 };
 	struct plug *v = plug_find(l, id);
 	struct stat st = { 0 };
 	struct err e;
@@ -506,12 +509,14 @@ void plug_offer(struct launcher *l, const struct json *args, struct wire_call *c
 		v->readonly = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 		v->size = (uint64_t)lseek(fd, 0, SEEK_END);
 		v->fd = fd;
+		v->hold = -1;
 		fd = -1;
 		l->plugs = v;
 		log_info("volume of %s: offered", id);
 		state_changed(l);
 	}
-	wire_call_ok(call, NULL);
+	fd_closep(&v->hold);
+	v->hold = wire_call_take_fd(call, &rest);
 }
 
 void plug_plug(struct launcher *l, const struct json *args, struct wire_call *call)

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,7 +30,7 @@ struct rig {
 	struct loop *loop;
 	struct launcher l;
 	struct fake_qmp *fake;
-	struct wire_client *client;
+	struct wire_client *client, *pod;
 	char dir[64], *socket;
 	char log[2048];         /* what QEMU was told, but for what never changes */
 	char refuse[64];        /* the command that fails */
@@ -165,6 +166,7 @@ static void rig_close(struct rig *r)
 {
 	plug_end(&r->l);
 	wire_client_free(r->client);
+	wire_client_free(r->pod);
 	wire_server_free(r->l.server);
 	qmp_free(r->l.qmp);
 	fake_qmp_free(r->fake);
@@ -180,6 +182,7 @@ static void rig_close(struct rig *r)
 
 static void offer(struct rig *r, const char *id, int flags)
 {
+	static const struct wire_client_ops client = { 0 };
 	CLEANUP(json_doc_freep) struct json_doc *d = json_lit("{}");
 	CLEANUP(mem_freep) char *path = file_join(r->dir, id);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -188,7 +191,9 @@ static void offer(struct rig *r, const char *id, int flags)
 	close(fd);
 	fd = open(path, flags | O_CLOEXEC);
 	json_set_str(d, json_root(d), "id", id);
-	wire_client_call_files(r->client, WIRE_offer_disk, json_root(d), &fd, 1, on_reply, r);
+	wire_client_free(r->pod); /* each has a connection of its own */
+	r->pod = wire_client_new(r->loop, r->socket, &client, r, NULL);
+	wire_client_call_files(r->pod, WIRE_offer_disk, json_root(d), &fd, 1, on_reply, r);
 	steps(r);
 }
 
@@ -423,9 +428,15 @@ static void what_has_no_place_is_refused_with_a_reason(void **state)
 /* ---- attachment pods ---- */
 static void *attach(void *arg)
 {
+	CLEANUP(fd_closep) int conn = -1;
 	static struct err e;
 
-	return attach_offer(arg, &e) < 0 ? &e : NULL;
+	return attach_offer(arg, &conn, &e) < 0 ? &e : NULL;
+}
+
+static void *attach_on(void *arg)
+{
+	return attach_run(arg) ? arg : NULL;
 }
 
 static void an_attachment_pod_makes_and_offers_the_disk(void **state)
@@ -450,6 +461,39 @@ static void an_attachment_pod_makes_and_offers_the_disk(void **state)
 	assert_string_equal(text, "hp-1:offered:: ");
 	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_size, 3 * MIB);
+	rig_close(&r);
+}
+
+/* Given up and wanted again at once, a volume has the same pod: it must not wait for another one. */
+static void a_disk_that_was_sent_away_is_offered_again(void **state)
+{
+	char text[512];
+	struct rig r;
+	pthread_t thread;
+	void *failed = NULL;
+	sigset_t end;
+
+	rig_open(&r);
+	CLEANUP(mem_freep) char *file = file_join(r.dir, "disk.img");
+	struct attach_spec s = {
+		.socket = r.socket, .id = "hp-1", .file = file, .size = 3 * MIB, .uid = (int)getuid()
+	};
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &end, NULL); /* for the thread alone */
+	assert_int_equal(pthread_create(&thread, NULL, attach_on, &s), 0);
+	for (int i = 0; i < 1000 && !*volumes(&r, text); i++)
+		loop_step(r.loop, 10);
+	unplug(&r, "hp-1");
+	assert_string_equal(volumes(&r, text), "");
+	for (int i = 0; i < 1000 && !*volumes(&r, text); i++)
+		loop_step(r.loop, 10);
+	assert_string_equal(text, "hp-1:offered:: ");
+	plug(&r, "hp-1", SCSI);
+	assert_string_equal(volumes(&r, text), "hp-1:ready:sdb: ");
+	pthread_kill(thread, SIGTERM);
+	pthread_join(thread, &failed);
+	assert_null(failed);
 	rig_close(&r);
 }
 
@@ -498,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_disc_goes_into_the_drive_and_out),
 		cmocka_unit_test(what_has_no_place_is_refused_with_a_reason),
 		cmocka_unit_test(an_attachment_pod_makes_and_offers_the_disk),
+		cmocka_unit_test(a_disk_that_was_sent_away_is_offered_again),
 		cmocka_unit_test(an_image_fits_or_is_refused),
 		cmocka_unit_test(an_image_that_is_there_stays_and_links_are_not_followed),
 	};

@@ -30,7 +30,8 @@
  * -> {"id":13,"verb":"set-link","args":{"name":"extra","state":"down"}}       or "up"
  * -> {"id":14,"verb":"offer-disk","files":1,"args":{"id":"hp-volume-1f.."}}
  *                                   by an attachment pod: the open disk of a volume that is to be plugged
- *                                   (SCM_RIGHTS). Kept, shown in STATE "volumes". Offering it again is ok
+ *                                   (SCM_RIGHTS). Kept, shown in STATE "volumes". Offering it again is ok. The
+ *                                   connection says nothing more and ends when the launcher has let go of the disk
  * -> {"id":15,"verb":"plug-disk","args":{"id":"hp-volume-1f..","disk":DISK}}
  *                                   of the VMI's spec. ok at once, the rest shows in STATE; repeating it changes
  *                                   nothing. A CD-ROM drive of that name, with or without a medium, gets it as its
