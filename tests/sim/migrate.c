@@ -66,13 +66,28 @@ static const char *target_of(struct world *w, const struct json *vmi)
 	return now;
 }
 
+/* What its new pod is made for: the guest comes as it is, and is resized then (migration/memory.h). */
+static struct obj *as_it_comes(const struct obj *vmi, const struct guest *g)
+{
+	struct json_doc *d = obj_draft(vmi);
+	struct json *root = json_root(d);
+	char text[QUANTITY_TEXT_MAX];
+
+	if (vmi_guest_wanted(root) < g->memory)
+		json_put_str(d, root, "/spec/domain/memory/guest", quantity_bytes_text(g->memory, text));
+	if (vmi_sockets_wanted(root) < g->sockets)
+		json_put(d, root, "/spec/domain/cpu/sockets", json_new_i64(d, g->sockets));
+	return obj_from_doc(d);
+}
+
 /* The pod of the target takes the place of the other, which had its name here. */
-static void put_target_pod(
-	struct world *w, const struct obj *vmi, const struct kv_config *config, const char *node)
+static void put_target_pod(struct world *w, const struct obj *vmi, const struct guest *g,
+	const struct kv_config *config, const char *node)
 {
 	const struct obj *pod = world_pod_of(w, obj_uid(vmi));
+	CLEANUP(obj_unrefp) struct obj *larger = as_it_comes(vmi, g);
 	CLEANUP(json_doc_freep)
-	struct json_doc *made = launcher_pod_render(&(struct render_pod_in){ .vmi = vmi,
+	struct json_doc *made = launcher_pod_render(&(struct render_pod_in){ .vmi = larger,
 		.config = config,
 		.launcher_image = w->vmi_env.launcher_image,
 		.host_dir = w->vmi_env.host_dir });
@@ -89,6 +104,7 @@ static void put_target_pod(
 	meta_set_annotation(
 		d, root, ANN_MEMORY_OVERHEAD, meta_annotation(json_root(made), ANN_MEMORY_OVERHEAD));
 	meta_set_annotation(d, root, ANN_CPU_RATIO, meta_annotation(json_root(made), ANN_CPU_RATIO));
+	meta_set_annotation(d, root, ANN_POD_VCPUS, meta_annotation(json_root(made), ANN_POD_VCPUS));
 	meta_set_annotation(d, root, ANN_NETWORKS, meta_annotation(json_root(made), ANN_NETWORKS));
 	pod_networks(d, root);
 	cond_remove(d, json_get(root, "status"), "PodResizePending");
@@ -122,7 +138,7 @@ static void arrive(struct world *w, const struct obj *vmi, struct guest *g, cons
 	struct json_doc *d;
 	struct json *root, *status;
 
-	put_target_pod(w, vmi, config, node);
+	put_target_pod(w, vmi, g, config, node);
 	d = obj_draft(vmi);
 	root = json_root(d);
 	status = json_get(root, "status");
@@ -194,7 +210,7 @@ void migrations_step(struct world *w)
 			continue;
 		if (!vmi_migrating(vmi)) {
 			vmim = next_of(w, obj_name(o));
-			if (vmim && world_chance(w, 300))
+			if (vmim && (w->idle || world_chance(w, 300)))
 				begin(w, o, g, vmim);
 		} else if (g->moved_ms && loop_wall_ms(w->loop) >= g->moved_ms) {
 			g->moved_ms = 0;

@@ -9,7 +9,8 @@
 #include "kube/plan.h"
 #include "kubevirt/api/config.h"
 
-/* Hand-off: label LABEL_POD_MEMORY_REQUESTS (memory and huge pages that the target pod's compute container asks for) and
+/* The target's pod is made for the larger of what the guest has and what it is to have: it comes as it is.
+ * Hand-off: label LABEL_POD_MEMORY_REQUESTS (memory and huge pages that the target pod's compute container asks for) and
  * status.migrationState.targetMemoryOverhead (as its pod says). d, vmi: a draft of the instance. */
 void memory_handoff(struct json_doc *d, struct json *vmi, const struct obj *target_pod);
 
