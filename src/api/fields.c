@@ -7,10 +7,6 @@
 
 #define REF_DEPTH_MAX 24 /* a table that contains itself ends here, with "anything" */
 
-#define QUANTITY_PATTERN                                                       \
-	"^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|" \
-	"([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$"
-
 /* What is passed down while a schema is made. */
 struct maker {
 	struct json_doc *d;
@@ -92,7 +88,7 @@ static void put_scalar(struct json_doc *d, struct json *s, enum field_type type)
 		set_type(d, s, "number", "double");
 		break;
 	case F_QUANTITY:
-		json_set_str(d, s, "pattern", QUANTITY_PATTERN);
+		json_set_str(d, s, "pattern", FIELDS_QUANTITY_PATTERN);
 		set_int_or_string(d, s);
 		break;
 	case F_INT_OR_STRING:

@@ -87,6 +87,11 @@ struct json *fields_schema(struct json_doc *d, const struct field_table *t);
 typedef char *fields_ref_fn(void *arg, const struct field_table *t);
 struct json *fields_schema_refs(
 	struct json_doc *d, const struct field_table *t, fields_ref_fn *ref, void *arg);
+/* The pattern of F_QUANTITY, as upstream's CRDs have it. */
+#define FIELDS_QUANTITY_PATTERN                                                \
+	"^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|" \
+	"([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$"
+
 /* The same for a whole kind: apiVersion, kind, metadata ({type: object}) plus the table. Root of a new doc. */
 struct json_doc *fields_kind_schema(const struct field_table *t);
 /* The row a concrete path ("spec.domain.devices.disks.0.name", lists by index) belongs to; NULL if none. refs are followed. */

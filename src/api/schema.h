@@ -14,6 +14,8 @@ void schema_free(struct schema *s);
 /* What Kubernetes would refuse of a schema as it is written in a definition, in its words; but for what schema_compile() and
  * schema_check_rules() find. status: the version has the subresource. */
 void schema_check(const struct json *openapi_v3, const char *at, bool status, struct causes *c);
+/* Keyed lists may then hold a key twice: of built-in kinds only some lists are checked for that, by their own rules. */
+void schema_set_loose(struct schema *root);
 /* What is wrong with the rules of x-kubernetes-validations: they are compiled, and asked about the schema's defaults. Causes
  * have paths below `at`. */
 void schema_check_rules(const struct schema *s, const char *at, struct causes *causes);
@@ -22,7 +24,8 @@ void schema_check_rules(const struct schema *s, const char *at, struct causes *c
  * apiVersion, kind and metadata at the root (and in embedded resources) stay; metadata is pruned as an ObjectMeta. Null goes
  * where a field is neither nullable nor has a default. */
 void schema_prune(const struct schema *s, struct json *v, struct strv *unknown);
-/* Removes null members of non-nullable fields: what Go's decoding makes of null in built-in kinds. */
+/* Removes null members of non-nullable fields, and empty strings where they say nothing: what Go's decoding makes of them in
+ * built-in kinds. */
 void schema_drop_nulls(const struct schema *s, struct json *v);
 /* Fills defaults; null on a non-nullable field with a default becomes the default. true if anything changed. */
 bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
@@ -31,6 +34,8 @@ bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 
+/* Writes quantities as Go's decoding would have them written again: 0.1 as "100m", 1024Mi as "1Gi". For built-in kinds. */
+void schema_canonicalize(const struct schema *s, struct json_doc *d, struct json *v);
 /* Looks at types alone, everywhere: false at the first value of another type than its schema's, and where that is. What comes
  * before any code that takes members of built-in kinds for what their tables say they are. */
 struct schema_misfit {

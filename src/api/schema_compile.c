@@ -152,6 +152,8 @@ static void read_flags(struct schema *s, const struct json *j)
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
 		if (json_bool(json_get(j, flags[i].key)))
 			s->flags |= flags[i].flag;
+	if ((s->flags & SF_INT_OR_STRING) && str_eq(json_get_str(j, "pattern"), FIELDS_QUANTITY_PATTERN))
+		s->flags |= SF_QUANTITY;
 	if (str_eq(json_get_str(j, "x-kubernetes-map-type"), "atomic"))
 		s->flags |= SF_MAP_ATOMIC;
 	const char *strategy = json_get_str(j, "x-kubernetes-patch-strategy");

@@ -24,6 +24,7 @@ enum {
 	SF_HAS_MIN = 1 << 13,
 	SF_HAS_MAX = 1 << 14,
 	SF_INT32 = 1 << 15,
+	SF_QUANTITY = 1 << 16, /* the tables' quantities, known by their pattern */
 };
 
 struct schema_prop {
@@ -71,6 +72,7 @@ struct schema {
 	const struct json *rules;
 	struct schema_rules *rule_set;
 	struct schema_own *own; /* root only */
+	bool loose;             /* root only: schema_set_loose() */
 };
 
 uint32_t schema_hash(const char *s, size_t len);

@@ -29,7 +29,7 @@ FIELD_TABLE(schema_meta_table, "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 	{ "uid", F_STRING, 0, "Unique in time and space; made by the server." },
 	{ "resourceVersion", F_STRING, 0, "Version of the object; made by the server." },
 	{ "generation", F_INT, 0, "Counts changes of what is wanted." },
-	{ "creationTimestamp", F_TIME, 0, "When the object was created." },
+	{ "creationTimestamp", F_TIME, 0, "CreationTimestamp is a timestamp: when the object was created." },
 	{ "deletionTimestamp", F_TIME, 0, "When the object is going to be deleted." },
 	{ "deletionGracePeriodSeconds", F_INT, 0, "Time allowed to end gracefully." },
 	{ "labels", F_MAP, 0, "Keys and values to select objects by.", .items = F_STRING },

@@ -10,6 +10,7 @@ struct check {
 	struct causes *causes;
 	bool ratchet; /* what equals its old value counts as valid */
 	size_t *visits; /* schemas asked, or NULL: that of the arms of a failed anyOf which came furthest tells why */
+	bool loose; /* lists may have an item twice */
 };
 
 static bool valid(const struct check *c, const struct schema *s, const struct json *v, const struct json *old,
@@ -302,7 +303,7 @@ static bool check_unique(
 	size_t n = json_len(v);
 	bool ok = true;
 
-	if (n < 2 || s->list_type == SCHEMA_LIST_ATOMIC)
+	if (n < 2 || s->list_type == SCHEMA_LIST_ATOMIC || c->loose)
 		return true;
 	CLEANUP(mem_freep) struct identity *ids = mem_alloc(n * sizeof(*ids));
 	JSON_EACH (it, v) {
@@ -446,6 +447,11 @@ static bool check_object(const struct check *c, const struct schema *s, const st
 
 /* ---- allOf, anyOf, oneOf, not ---- */
 
+void schema_set_loose(struct schema *root)
+{
+	root->loose = true;
+}
+
 static size_t count_valid(
 	const struct schema_arms *l, const struct json *v, const struct json *old, bool ratchet)
 {
@@ -467,7 +473,9 @@ static void tell_best(const struct check *c, const struct schema_arms *l, const 
 	for (size_t i = 0; i < l->n && c->causes; i++) {
 		CLEANUP(causes_done) struct causes found = { 0 };
 		size_t visits = 0;
-		const struct check loud = { .causes = &found, .ratchet = c->ratchet, .visits = &visits };
+		const struct check loud = {
+			.causes = &found, .ratchet = c->ratchet, .loose = c->loose, .visits = &visits
+		};
 
 		valid(&loud, l->items[i], v, old, at);
 		if (i > 0 && visits <= most)
@@ -501,7 +509,7 @@ static bool check_one_of(const struct check *c, const struct schema *s, const st
 static bool check_junctors(const struct check *c, const struct schema *s, const struct json *v,
 	const struct json *old, const struct jpath *at)
 {
-	const struct check quiet = { .ratchet = c->ratchet };
+	const struct check quiet = { .ratchet = c->ratchet, .loose = c->loose };
 	bool ok = true;
 
 	for (size_t i = 0; i < s->all_of.n && and_then(c, ok); i++)
@@ -572,7 +580,7 @@ static bool valid(const struct check *c, const struct schema *s, const struct js
 void schema_validate_values(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
 {
-	struct check c = { .causes = NULL };
+	struct check c = { .causes = NULL, .loose = s->loose };
 
 	/* most objects are valid and need no second pass */
 	if (valid(&c, s, v, NULL, NULL))

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "api/quantity.h"
 #include "base/mem.h"
 
 static void add_path(struct str *s, const struct jpath *p)
@@ -34,6 +35,17 @@ char *jpath_text(const struct jpath *p)
 
 static void drop_nulls(const struct schema *s, struct json *v);
 
+/* An empty string where only words of a list may stand, or where there is a default: not set, in Go. */
+static bool means_unset(const struct schema *s, const struct json *v)
+{
+	if (!json_is_str(v) || json_str_len(v) > 0 || s->type != ST_STRING)
+		return false;
+	JSON_EACH (it, s->enums)
+		if (json_is_str(it.val) && json_str_len(it.val) == 0)
+			return false;
+	return s->enums || (json_is_str(s->deflt) && json_str_len(s->deflt) > 0);
+}
+
 static void drop_member_nulls(const struct schema *s, struct json *v)
 {
 	JSON_EACH (it, v) {
@@ -43,6 +55,8 @@ static void drop_member_nulls(const struct schema *s, struct json *v)
 
 		if (json_is_null(it.val) && (!below || below != s->additional) &&
 			!(below && (below->flags & SF_NULLABLE)) && !(s->flags & SF_PRESERVE))
+			json_iter_remove(&it);
+		else if (below && below != s->additional && means_unset(below, it.val))
 			json_iter_remove(&it);
 		else if (below)
 			drop_nulls(below, it.val);
@@ -61,6 +75,46 @@ static void drop_nulls(const struct schema *s, struct json *v)
 void schema_drop_nulls(const struct schema *s, struct json *v)
 {
 	drop_nulls(s, v);
+}
+
+/* ---- quantities ---- */
+
+/* NULL: as it is. Beyond 2^62 nothing is certain. */
+static struct json *canonical(struct json_doc *d, const struct json *v)
+{
+	struct quantity q;
+	char text[QUANTITY_TEXT_MAX];
+
+	if ((!json_is_str(v) && !json_is_num(v)) || quantity_from_json(v, &q, NULL) < 0 ||
+		q.value >= INT64_C(1) << 62 || q.value <= -(INT64_C(1) << 62))
+		return NULL;
+	quantity_text(&q, text);
+	return str_eq(json_str(v), text) ? NULL : json_new_str(d, text);
+}
+
+void schema_canonicalize(const struct schema *s, struct json_doc *d, struct json *v)
+{
+	CLEANUP(strv_done) struct strv keys = { 0 };
+
+	if (json_is_arr(v) && s->items)
+		JSON_EACH (it, v)
+			schema_canonicalize(s->items, d, it.val);
+	if (!json_is_obj(v))
+		return;
+	JSON_EACH (it, v) {
+		const struct schema *below = schema_prop_of(s, it.key, it.key_len);
+
+		if (below && (below->flags & SF_QUANTITY))
+			strv_add(&keys, it.key);
+		else if (below)
+			schema_canonicalize(below, d, it.val);
+	}
+	for (size_t i = 0; i < keys.len; i++) {
+		struct json *now = canonical(d, json_get(v, keys.items[i]));
+
+		if (now)
+			json_set(d, v, keys.items[i], now);
+	}
 }
 
 /* ---- types alone ---- */

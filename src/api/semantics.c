@@ -145,7 +145,7 @@ static int check_version(const struct write_rules *r, const struct obj *old, con
 		if (!r->needs_rv)
 			return 0;
 		cause_text(c, "FieldValueInvalid", "metadata.resourceVersion",
-			"Invalid value: 0x0: must be specified for an update");
+			"Invalid value: 0: must be specified for an update");
 		return causes_to_err(c, r->kind, obj_name(old), e);
 	}
 	if (n != obj_rv(old))
@@ -388,8 +388,8 @@ static int check_preconditions(
 static const char foreground[] = "foregroundDeletion", orphan[] = "orphan";
 
 /* Sets the two finalizers of garbage collection as the policy says; without one they stay as they are. */
-static int apply_policy(
-	struct json_doc *d, struct json *o, const struct json *options, bool *ret_changed, struct err *e)
+static int apply_policy(const struct write_rules *r, struct json_doc *d, struct json *o,
+	const struct json *options, bool *ret_changed, struct err *e)
 {
 	const char *policy = json_get_str(options, "propagationPolicy");
 	const struct json *orphan_dependents = json_get(options, "orphanDependents");
@@ -402,6 +402,8 @@ static int apply_policy(
 			policy);
 	if (!policy && json_is_bool(orphan_dependents))
 		policy = json_bool(orphan_dependents) ? "Orphan" : "Background";
+	if (str_empty(policy) && r->orphans && !meta_has_finalizer(o, foreground))
+		policy = "Orphan";
 	if (str_empty(policy))
 		return 0;
 	if (!str_eq(policy, "Background") && !str_eq(policy, "Foreground") && !str_eq(policy, "Orphan"))
@@ -472,7 +474,7 @@ int write_delete(const struct write_rules *r, const struct obj *old, const struc
 		return -1;
 	CLEANUP(json_doc_freep) struct json_doc *d = obj_draft(old);
 	struct json *o = json_root(d);
-	if (apply_policy(d, o, options, &changed, e) < 0)
+	if (apply_policy(r, d, o, options, &changed, e) < 0)
 		return -1;
 	struct json *meta = json_need_obj(d, o, "metadata");
 	int64_t period = grace_of(r, o, options);

@@ -16,6 +16,7 @@ struct write_rules {
 	bool create_on_update; /* PUT to a missing object creates */
 	int name_max;          /* 253 or 63 */
 	bool builtin; /* shaped as Kubernetes' own: always shows a status, metadata may change through /status */
+	bool orphans; /* a deletion that says nothing of dependents leaves them (Job, ReplicationController) */
 	int64_t grace_seconds; /* default grace of deletion; 0: at once (30 for Pods on a node) */
 };
 

@@ -245,7 +245,7 @@ static void updates_are_guarded_by_version_and_uid(void **state)
 	assert_non_null(strstr(stale.e.msg, "the object has been modified; please apply your changes"));
 	assert_int_equal(none.e.code, ERR_INVALID);
 	assert_string_equal(none.e.msg, "Widget.demo.io \"x\" is invalid: metadata.resourceVersion: Invalid "
-					"value: 0x0: must be specified for an update");
+					"value: 0: must be specified for an update");
 	assert_int_equal(pod.r, 0);
 	assert_string_equal(meta_str(json_root(pod.d), "resourceVersion"), "7");
 	assert_int_equal(uid.e.code, ERR_CONFLICT);

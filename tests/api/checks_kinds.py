@@ -227,6 +227,7 @@ TABLES = {
     "networking.k8s.io/v1/networkpolicies": ["Name", "Pod-Selector", "Age"],
     "node.k8s.io/v1/runtimeclasses": ["Name", "Handler", "Age"],
     "autoscaling/v2/horizontalpodautoscalers": ["Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"],
+    "autoscaling/v1/horizontalpodautoscalers": ["Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"],
     "certificates.k8s.io/v1/certificatesigningrequests": ["Name", "Age", "SignerName", "Requestor", "RequestedDuration",
                                                           "Condition"],
 }

@@ -93,3 +93,104 @@ def t39b_from_client_side_apply_to_server_side():
 def t101b_a_quota_without_limits():
     quotas = "/api/v1/namespaces/%s/resourcequotas" % c.NS
     make(quotas, {"metadata": {"name": fresh("q")}})
+
+
+HPAS = "/apis/autoscaling/%s/namespaces/" + c.NS + "/horizontalpodautoscalers"
+
+
+def t02b_autoscalers_in_their_older_shape():
+    """kubectl autoscale up to 1.33 writes autoscaling/v1; both versions are one set of objects."""
+    name = fresh("h")
+    o = {"metadata": {"name": name}, "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 60,
+                                              "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
+    make(HPAS % "v1", o)
+    two, one = HPAS % "v2" + "/" + name, HPAS % "v1" + "/" + name
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}
+    a = status(c.k.get(two), 200)
+    eq((a["spec"]["minReplicas"], a["spec"]["metrics"]), (1, [cpu]))
+    more = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "100Mi"}}}
+    status(c.k.merge(two, {"spec": {"metrics": [more, cpu], "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}}), 200)
+    a = status(c.k.get(one), 200)
+    eq((a["spec"]["targetCPUUtilizationPercentage"], "metrics" in a["spec"], "behavior" in a["spec"]), (60, False, False))
+    status(c.k.merge(one, {"spec": {"targetCPUUtilizationPercentage": 70}}), 200)
+    a = status(c.k.get(two), 200)
+    got = {m["resource"]["name"]: m["resource"]["target"] for m in a["spec"]["metrics"]}
+    eq((got["memory"], got["cpu"]["averageUtilization"]), (more["resource"]["target"], 70))
+    eq(a["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 5)
+    assert not [k for k in a["metadata"].get("annotations", {}) if k.startswith("autoscaling.alpha")], a["metadata"]
+    del o["spec"]["targetCPUUtilizationPercentage"]
+    o["metadata"]["name"] = fresh("h")
+    eq(make(HPAS % "v1", o)["spec"]["targetCPUUtilizationPercentage"], 80)
+
+
+def t12b_quantities_are_written_one_way():
+    limits = {"cpu": 0.5, "memory": "1024Mi"}
+    a = make(c.PODS, c.pod(containers=[{"name": "a", "image": "x", "resources": {"limits": limits}}]))
+    eq(a["spec"]["containers"][0]["resources"], {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}})
+
+
+def t29b_what_go_takes_for_nothing():
+    """Empty words, and keys that stand twice in lists which only patches look up by key."""
+    env = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    a = make(c.PODS, c.pod(restartPolicy="", tolerations=[{"key": "a", "operator": "", "value": "b"}], containers=[
+        {"name": "a", "image": "x", "env": env, "ports": [{"containerPort": 1, "protocol": ""}]}]))
+    eq((a["spec"]["restartPolicy"], a["spec"]["containers"][0]["env"], a["spec"]["containers"][0]["ports"][0]["protocol"]),
+       ("Always", env, "TCP"))
+
+
+def t22c_defaults_that_were_not_there():
+    get = {"port": 80}
+    a = make(c.PODS, c.pod(hostNetwork=True, containers=[{
+        "name": "a", "image": "x", "ports": [{"containerPort": 80}], "livenessProbe": {"httpGet": get}, "lifecycle": {"preStop": {
+            "httpGet": get}}}]))["spec"]["containers"][0]
+    eq((a["ports"][0]["hostPort"], a["livenessProbe"]["httpGet"]["path"], a["lifecycle"]["preStop"]["httpGet"]["path"]), (80, "/", "/"))
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [
+        {"name": "a", "image": "x", "resources": {"limits": {"cpu": "1"}}}]}}
+    apps = "/apis/apps/v1/namespaces/%s/" % c.NS
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    a = status(c.k.post(apps + "deployments?dryRun=All", {"metadata": {"name": fresh("d")}, "spec": spec}), 201)
+    eq(a["spec"]["template"]["spec"]["containers"][0]["resources"], {"limits": {"cpu": "1"}})
+    claim = {"metadata": {"name": "v"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    a = status(c.k.post(apps + "statefulsets?dryRun=All", {"metadata": {"name": fresh("s")}, "spec": dict(
+        spec, serviceName="x", volumeClaimTemplates=[claim])}), 201)["spec"]["volumeClaimTemplates"][0]
+    eq((a["kind"], a["spec"]["volumeMode"], a["status"]["phase"]), ("PersistentVolumeClaim", "Filesystem", "Pending"))
+    a = status(c.k.post("/apis/storage.k8s.io/v1/volumeattachments?dryRun=All", {"metadata": {"name": fresh("va")}, "spec": {
+        "attacher": "x", "nodeName": "n", "source": {"persistentVolumeName": "p"}}}), 201)
+    eq(a["status"]["attached"], False)
+    a = status(c.k.post("/api/v1/nodes?dryRun=All", {"metadata": {"name": fresh("n")}, "status": {"capacity": {"cpu": "4"}}}), 201)
+    eq(a["status"]["allocatable"], {"cpu": "4"})
+
+
+def t50b_jobs_leave_their_pods():
+    """kubernetes-api.md 1.5"""
+    jobs = "/apis/batch/v1/namespaces/%s/jobs" % c.NS
+    o = {"metadata": {"name": fresh("j")}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [
+        {"name": "a", "image": "x"}]}}}}
+    at = jobs + "/" + make(jobs, o)["metadata"]["name"]
+    a = c.k.delete(at)
+    has(str(a.all("Warning")), "child pods are preserved by default when jobs are deleted")
+    eq(status(a, 200)["metadata"]["finalizers"], ["orphan"])
+    a = c.k.delete(at, {"propagationPolicy": "Background"})
+    eq(a.all("Warning"), [])
+    if c.OWN:
+        status(c.k.get(at), 404)
+
+
+def t73b_reviews_are_no_tables():
+    a = c.k.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {"nonResourceAttributes": {
+        "path": "/", "verb": "get"}}}, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
+    status(a, 406, "NotAcceptable")
+
+
+def t101c_a_pod_that_gets_a_deadline_changes_its_quota():
+    ns = fresh("scopes")
+    status(c.k.post("/api/v1/namespaces", {"metadata": {"name": ns}}), 201)
+    base = "/api/v1/namespaces/" + ns
+    if c.OWN:
+        status(c.k.post(base + "/resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}, "scopes": ["Terminating"]}}), 201)
+        free = c.pod(automountServiceAccountToken=False)
+        c.eventually(lambda: c.k.get(base + "/serviceaccounts/default").status == 200)
+        status(c.k.post(base + "/pods", free), 201)
+        c.eventually(lambda: c.k.get(base + "/resourcequotas/q").json["status"].get("used"))
+        status(c.k.merge(base + "/pods/" + free["metadata"]["name"], {"spec": {"activeDeadlineSeconds": 100}}), 200)
+        status(c.k.post(base + "/pods", c.pod(activeDeadlineSeconds=100)), 403, "Forbidden")

@@ -447,6 +447,15 @@ static bool is_pod(const struct plugin_write *w)
 	return str_empty(w->res->kind->group) && str_eq(w->res->kind->plural, "pods");
 }
 
+/* A pod that gets or loses its deadline goes from quotas of one scope to those of another. */
+static bool changes_scope(const struct plugin_write *w)
+{
+	static const char deadline[] = "/spec/activeDeadlineSeconds";
+
+	return is_pod(w) && w->old && !w->created && str_empty(w->sub) &&
+	       !json_at(obj_json(w->old), deadline) != !json_at(json_root(w->draft), deadline);
+}
+
 /* One quota: 0 not concerned, 1 *ret is its next state, -1 refused. */
 static int judge(const struct plugin_write *w, const struct obj *quota, const struct amounts *delta,
 	struct json_doc **ret)
@@ -458,6 +467,9 @@ static int judge(const struct plugin_write *w, const struct obj *quota, const st
 
 	if (!quota_in_scope(
 		    json_get(o, "spec"), w->res->kind->group, w->res->kind->plural, json_root(w->draft)))
+		return 0;
+	if (changes_scope(w) && quota_in_scope(json_get(o, "spec"), w->res->kind->group, w->res->kind->plural,
+					obj_json(w->old)))
 		return 0;
 	if (is_pod(w) && quota_missing(hard, json_get(json_root(w->draft), "spec"), &why))
 		return plugin_refuse(w, "failed quota: %s: must specify %s", obj_name(quota), why.data);
@@ -554,10 +566,14 @@ int quota_book(const struct plugin_write *w, struct quota_booking *b, quota_fn *
 	const struct kind *k = w->res->kind;
 
 	quota_settle(b, true); /* an earlier try's */
-	if (!q || !w->draft || !k->namespaced || !quota_counts(k->group, k->plural, w->sub, w->created) ||
+	if (!q || !w->draft || !k->namespaced ||
+		(!quota_counts(k->group, k->plural, w->sub, w->created) && !changes_scope(w)) ||
 		!has_quota(q, w->ns))
 		return 0;
-	delta_of(w, &delta);
+	if (changes_scope(w))
+		quota_usage(k->group, k->plural, json_root(w->draft), &delta);
+	else
+		delta_of(w, &delta);
 	if (delta.len == 0)
 		return 0;
 	return book_all(w, &delta, b, fn, arg);

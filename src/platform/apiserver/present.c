@@ -36,7 +36,11 @@ int request_shape(struct request *r, const struct resource *res, bool list, enum
 	int choice;
 
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		if (shapes[i].list == !list || (shapes[i].builtin && res->origin != ORIGIN_BUILTIN))
+		bool whole = shapes[i].shape == SHAPE_JSON || shapes[i].shape == SHAPE_YAML ||
+			     shapes[i].shape == SHAPE_PROTOBUF;
+
+		if (shapes[i].list == !list || (shapes[i].builtin && res->origin != ORIGIN_BUILTIN) ||
+			(!whole && res->def->transient))
 			continue;
 		found[n] = shapes[i].shape;
 		offers[n++] = shapes[i].type;

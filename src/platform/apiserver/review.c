@@ -240,8 +240,11 @@ void server_review(struct apiserver *s, struct request *r, struct resource *res,
 	char av[KIND_API_VERSION_MAX];
 	struct err e = { 0 };
 	CLEANUP(causes_done) struct causes c = { 0 };
+	enum shape shape;
 	int ret;
 
+	if (request_shape(r, res, false, &shape) < 0)
+		return; /* no Tables of these: 406 */
 	if (str_eq(plural, "bindings")) {
 		server_bind(s, r, res, i);
 		return;

@@ -296,6 +296,8 @@ static int take_admitted(struct op *op, struct json_doc *object)
 	json_doc_free(op->draft);
 	op->draft = object;
 	schema_prune(resource_schema(op->res), json_root(object), NULL);
+	if (op->res->origin == ORIGIN_BUILTIN)
+		schema_canonicalize(resource_schema(op->res), object, json_root(object));
 	if (op_check_types(op, object) < 0)
 		return -1;
 	apply_defaults(op);
@@ -753,6 +755,16 @@ static int commit_create(struct op *op)
 	return STAGE_WAIT;
 }
 
+/* kubernetes-api.md 1.5 */
+static void warn_of_orphans(struct op *op, const struct json *options)
+{
+	if (op->res->rules.orphans && str_eq(op->res->kind->kind, "Job") &&
+		!json_get(options, "propagationPolicy") && !json_get(options, "orphanDependents"))
+		strv_add(&op->warnings, "child pods are preserved by default when jobs are deleted; set "
+					"propagationPolicy=Background to remove them or set "
+					"propagationPolicy=Orphan to suppress this warning");
+}
+
 static int commit_delete(struct op *op)
 {
 	const struct json *options = op->input ? json_root(op->input) : NULL;
@@ -761,6 +773,7 @@ static int commit_delete(struct op *op)
 	if (write_delete(&op->res->rules, op->old, options, loop_wall_ms(op->s->loop), &op->outcome, &marked,
 		    &op->err) < 0)
 		return STAGE_FAIL;
+	warn_of_orphans(op, options);
 	if (op->outcome == DELETE_UNCHANGED || op->dry_run) {
 		json_doc_free(marked);
 		return finish_same(op);

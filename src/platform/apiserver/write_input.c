@@ -317,10 +317,12 @@ int op_prune(struct op *op, struct json_doc *d, struct strv *dups)
 
 	schema_prune(
 		resource_schema(op->res), json_root(d), op->validation == FIELDS_IGNORE ? NULL : &unknown);
-	if (op->res->origin == ORIGIN_BUILTIN) /* null is what their decoders take for nothing */
+	if (op->res->origin == ORIGIN_BUILTIN) { /* null is what their decoders take for nothing */
 		schema_drop_nulls(resource_schema(op->res), json_root(d));
-	else
+		schema_canonicalize(resource_schema(op->res), d, json_root(d));
+	} else {
 		strv_sort(&unknown);
+	}
 	for (size_t i = 0; i < unknown.len; i++)
 		note_field(op, &strict, "unknown", unknown.items[i]);
 	for (size_t i = 0; dups && i < dups->len; i++)

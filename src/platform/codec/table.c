@@ -85,7 +85,10 @@ static void put_definitions(struct str *out, const struct sheet *s)
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->name || i > 0)
 			str_addc(out, ',');
-		put_definition(out, &s->columns[i]);
+		struct column c = s->columns[i];
+		if (s->builtin && str_eq(c.name, "Age"))
+			c.type = "string"; /* a date is what custom resources call it */
+		put_definition(out, &c);
 	}
 	str_add(out, "]");
 }
@@ -132,7 +135,7 @@ static void put_found(struct str *out, const struct sheet *s, const char *type, 
 	if (fits && !json_is_null(v))
 		json_write_to(v, out);
 	else
-		str_add(out, "null");
+		str_add(out, !s->builtin ? "null" : str_eq(type, "boolean") ? "false" : "\"\"");
 }
 
 static void put_cell(struct str *out, const struct sheet *s, size_t i, const struct json *o)

@@ -153,7 +153,7 @@ static void put_head(struct defs *s, struct json *schema, const struct field_tab
 		"Kind is a string value representing the REST resource this object represents, in "
 		"CamelCase.");
 	put_described(s, props, "metadata", ref_around(s, meta),
-		"Standard metadata: name, namespace, labels, annotations and more.");
+		"Standard object's metadata: name, namespace, labels, annotations and more.");
 }
 
 static void put_scalar(struct defs *s, size_t which)

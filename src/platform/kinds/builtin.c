@@ -32,11 +32,13 @@ static const struct {
 void builtin_register(struct registry *g)
 {
 	static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps,
-		builtin_rbac, builtin_admin, builtin_review, builtin_misc, builtin_more };
+		builtin_rbac, builtin_admin, builtin_review, builtin_misc, builtin_more,
+		builtin_autoscaling };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		for (const struct resource_def *def = all[i]; def->kind.kind; def++)
 			registry_add(g, def);
 	for (size_t i = 0; i < ARRAY_LEN(group_priorities); i++)
 		registry_set_priority(g, group_priorities[i].group, "v1", group_priorities[i].priority, 15);
+	registry_set_priority(g, "autoscaling", "v2", 17500, 30);
 }

@@ -163,6 +163,8 @@ extern const struct column event_columns[];   /* of either shape */
 extern const struct subresource status_only[];
 /* Defaults of a PodSpec inside o at pointer (a template's, or a Pod's). */
 void default_pod_spec(struct json_doc *d, struct json *pod_spec);
+/* A limit without a request is its own request: of pods, not of templates. */
+void default_requests(struct json_doc *d, struct json *pod_spec);
 void validate_pod_spec(const struct json *pod_spec, const char *at, struct causes *c);
 /* Sets key to text unless present. */
 void default_str(struct json_doc *d, struct json *obj, const char *key, const char *text);
@@ -178,6 +180,7 @@ extern const struct resource_def builtin_admin[];  /* apiextensions, admissionre
 extern const struct resource_def builtin_review[]; /* authentication, authorization */
 extern const struct resource_def
 	builtin_misc[]; /* coordination, events, policy, scheduling, storage, discovery, networking */
+extern const struct resource_def builtin_autoscaling[];
 extern const struct resource_def builtin_more[]; /* what nothing here acts upon */
 /* What subresources take and give that is no resource: group, version, kind and fields; ends with kind NULL. */
 extern const struct kind builtin_bodies[];

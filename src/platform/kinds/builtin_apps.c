@@ -121,7 +121,7 @@ FIELD_TABLE(statefulset_fields, "io.k8s.api.apps.v1.StatefulSet", "Pods with nam
 
 FIELD_TABLE(controllerrevision_fields, "io.k8s.api.apps.v1.ControllerRevision",
 	"A remembered state of an object.", { "data", F_OBJECT, FIELD_OPEN | FIELD_IMMUTABLE, "The state." },
-	{ "revision", F_INT, FIELD_REQUIRED, "Number, which grows." });
+	{ "revision", F_INT, 0, "Number, which grows.", .deflt = "0" });
 
 /* fixed: what a Job can not change any more, and a template of Jobs can. */
 #define JOB_SPEC_ROWS(fixed)                                                                                 \
@@ -140,8 +140,7 @@ FIELD_TABLE(controllerrevision_fields, "io.k8s.api.apps.v1.ControllerRevision",
 			.deflt = "\"NonIndexed\"", .enums = "Indexed|NonIndexed" },                          \
 		{ "podFailurePolicy", F_OBJECT, fixed,                                                       \
 			"What a failed pod means, by exit code or condition." },                             \
-		{ "podFailurePolicy.rules", F_LIST, FIELD_REQUIRED | FIELD_ATOMIC,                           \
-			"Rules, the first that fits counts." },                                              \
+		{ "podFailurePolicy.rules", F_LIST, FIELD_ATOMIC, "Rules, the first that fits counts." },    \
 		{ "podFailurePolicy.rules[].action", F_STRING, FIELD_REQUIRED, "What it means.",             \
 			.enums = "Count|FailIndex|FailJob|Ignore" },                                         \
 		ROW_OBJ("podFailurePolicy.rules[].onExitCodes", "Exit codes meant."),                        \
@@ -222,6 +221,17 @@ static void daemonset_default(struct json_doc *d, struct json *o)
 	template_default(d, o);
 }
 
+static void statefulset_default(struct json_doc *d, struct json *o)
+{
+	JSON_EACH (it, json_at(o, "/spec/volumeClaimTemplates")) {
+		default_str(d, it.val, "apiVersion", "v1");
+		default_str(d, it.val, "kind", "PersistentVolumeClaim");
+		default_str(d, json_need_obj(d, it.val, "spec"), "volumeMode", "Filesystem");
+		default_str(d, json_need_obj(d, it.val, "status"), "phase", "Pending");
+	}
+	template_default(d, o);
+}
+
 static void job_default(struct json_doc *d, struct json *o)
 {
 	struct json *spec = json_need_obj(d, o, "spec");
@@ -229,6 +239,9 @@ static void job_default(struct json_doc *d, struct json *o)
 	if (!json_get(spec, "parallelism"))
 		default_int(d, spec, "completions", 1);
 	default_int(d, spec, "parallelism", 1);
+	default_bool(d, spec, "manualSelector", false);
+	default_str(d, spec, "podReplacementPolicy",
+		json_get(spec, "podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
 	template_default(d, o);
 }
 
@@ -247,6 +260,8 @@ static int job_prepare(const struct write_env *env, struct json_doc *d, struct j
 	json_set_str(d, labels, "controller-uid", uid);
 	json_set_copy(d, labels, "batch.kubernetes.io/job-name", json_at(o, "/metadata/name"));
 	json_set_copy(d, labels, "job-name", json_at(o, "/metadata/name"));
+	if (json_len(json_at(o, "/metadata/labels")) == 0)
+		json_set_copy(d, json_need_obj(d, o, "metadata"), "labels", labels);
 	return 0;
 }
 
@@ -464,7 +479,7 @@ const struct resource_def builtin_apps[] = {
 		.subresources = status_and_scale,
 		.columns = statefulset_columns,
 		SCALE,
-		.hooks = { .deflt = template_default, .validate = workload_validate } },
+		.hooks = { .deflt = statefulset_default, .validate = workload_validate } },
 	{ .kind = { APPS("ControllerRevision", "controllerrevisions", "controllerrevision"),
 		  .fields = &controllerrevision_fields },
 		.columns = revision_columns },
@@ -477,7 +492,7 @@ const struct resource_def builtin_apps[] = {
 		  .categories = all,
 		  .has_status = true,
 		  .fields = &job_fields },
-		.rules = { .generation = GEN_SPEC },
+		.rules = { .generation = GEN_SPEC, .orphans = true },
 		.subresources = status_only,
 		.columns = job_columns,
 		.selectable = job_selectable,

@@ -143,6 +143,37 @@ static struct json *node_roles_cell(struct json_doc *d, const struct json *o, in
 	return json_new_str(d, *text ? text : "<none>");
 }
 
+static struct json *node_info(struct json_doc *d, const struct json *o, const char *key)
+{
+	const char *text = json_get_str(json_at(o, "/status/nodeInfo"), key);
+
+	return json_new_str(d, str_empty(text) ? "<unknown>" : text);
+}
+
+static struct json *node_os_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return node_info(d, o, "osImage");
+}
+
+static struct json *node_kernel_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return node_info(d, o, "kernelVersion");
+}
+
+static struct json *node_runtime_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	return node_info(d, o, "containerRuntimeVersion");
+}
+
+/* Nothing set aside: pods may use all there is. */
+static void node_default(struct json_doc *d, struct json *o)
+{
+	struct json *status = json_get(o, "status");
+
+	if (!json_get(status, "allocatable") && json_len(json_get(status, "capacity")) > 0)
+		json_set_copy(d, status, "allocatable", json_get(status, "capacity"));
+}
+
 static const char *node_address(const struct json *o, const char *type)
 {
 	JSON_EACH (it, json_at(o, "/status/addresses"))
@@ -168,10 +199,9 @@ static const struct column node_columns[] = {
 	{ "Version", "string", NULL, "Node agent.", 0, ".status.nodeInfo.kubeletVersion", NULL },
 	{ "Internal-IP", "string", NULL, "Address.", 1, NULL, node_internal_ip_cell },
 	{ "External-IP", "string", NULL, "Address.", 1, NULL, node_external_ip_cell },
-	{ "OS-Image", "string", NULL, "Operating system.", 1, ".status.nodeInfo.osImage", NULL },
-	{ "Kernel-Version", "string", NULL, "Kernel.", 1, ".status.nodeInfo.kernelVersion", NULL },
-	{ "Container-Runtime", "string", NULL, "OCI runtime.", 1, ".status.nodeInfo.containerRuntimeVersion",
-		NULL },
+	{ "OS-Image", "string", NULL, "Operating system.", 1, NULL, node_os_cell },
+	{ "Kernel-Version", "string", NULL, "Kernel.", 1, NULL, node_kernel_cell },
+	{ "Container-Runtime", "string", NULL, "OCI runtime.", 1, NULL, node_runtime_cell },
 	{ 0 },
 };
 
@@ -211,7 +241,7 @@ FIELD_TABLE(service_fields, "io.k8s.api.core.v1.Service", "A name and address fo
 	ROW_ENUM("spec.externalTrafficPolicy", "Cluster|Local",
 		"Where traffic from outside may go: Cluster or Local."),
 	{ "spec.internalTrafficPolicy", F_STRING, 0, "Where traffic from inside may go: Cluster or Local.",
-		.deflt = "\"Cluster\"", .enums = "Cluster|Local" },
+		.enums = "Cluster|Local" },
 	ROW_I32("spec.healthCheckNodePort", "Port for health checks."),
 	ROW_BOOL("spec.publishNotReadyAddresses", "Pods count before they are ready."),
 	ROW_STRS("spec.ipFamilies", "IPv4, IPv6."),
@@ -234,6 +264,8 @@ static void service_default(struct json_doc *d, struct json *o)
 		const struct json *target = json_get(it.val, "targetPort");
 
 		/* protobuf has no other way to say that there is none */
+		if (!json_get(it.val, "port"))
+			continue;
 		if (json_is_null(target) || (json_is_int(target) && json_i64(target) == 0) ||
 			(json_is_str(target) && json_str_len(target) == 0))
 			json_set_copy(d, it.val, "targetPort", json_get(it.val, "port"));
@@ -243,6 +275,8 @@ static void service_default(struct json_doc *d, struct json *o)
 			"timeoutSeconds", 10800);
 	if (str_eq(type, "NodePort") || str_eq(type, "LoadBalancer"))
 		default_str(d, spec, "externalTrafficPolicy", "Cluster");
+	if (spec && !str_eq(type, "ExternalName"))
+		default_str(d, spec, "internalTrafficPolicy", "Cluster");
 	if (str_eq(type, "LoadBalancer"))
 		default_bool(d, spec, "allocateLoadBalancerNodePorts", true);
 }
@@ -331,6 +365,13 @@ static struct json *service_external_cell(struct json_doc *d, const struct json 
 	return json_new_str(d, s.len ? s.data : "<none>");
 }
 
+static struct json *service_address_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
+{
+	const char *ip = json_at_str(o, "/spec/clusterIP");
+
+	return json_new_str(d, str_empty(ip) ? "<none>" : ip);
+}
+
 static struct json *service_ports_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
 {
 	CLEANUP(str_done) struct str s = { 0 };
@@ -398,7 +439,7 @@ struct json *cell_pod_selector(struct json_doc *d, const struct json *o, int64_t
 
 static const struct column service_columns[] = {
 	{ "Type", "string", NULL, "Type.", 0, ".spec.type", NULL },
-	{ "Cluster-IP", "string", NULL, "Address.", 0, ".spec.clusterIP", NULL },
+	{ "Cluster-IP", "string", NULL, "Address.", 0, NULL, service_address_cell },
 	{ "External-IP", "string", NULL, "Addresses outside.", 0, NULL, service_external_cell },
 	{ "Port(s)", "string", NULL, "Ports.", 0, NULL, service_ports_cell },
 	COLUMN_AGE,
@@ -570,7 +611,7 @@ static const struct column secret_columns[] = {
 
 FIELD_TABLE(serviceaccount_fields, "io.k8s.api.core.v1.ServiceAccount", "An identity for pods.",
 	ROW_KEYED("secrets", "name", "Secrets its pods may use."),
-	ROW_KEY("secrets[].name", "Name of the Secret."),
+	{ "secrets[].name", F_STRING, 0, "Name of the Secret.", .deflt = "\"\"" },
 	ROW_STR("secrets[].namespace", "Namespace of the Secret."),
 	ROW_STR("secrets[].kind", "Kind: Secret."),
 	ROW_STR("secrets[].apiVersion", "API version of the Secret."),
@@ -728,10 +769,11 @@ static struct json *access_modes_cell(struct json_doc *d, const struct json *o, 
 	static const char *const names[][2] = { { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" },
 		{ "ReadWriteMany", "RWX" }, { "ReadWriteOncePod", "RWOP" } };
 	CLEANUP(str_done) struct str s = { 0 };
-	const struct json *modes = json_at(o, "/status/accessModes");
+	bool claim = str_eq(json_get_str(o, "kind"), "PersistentVolumeClaim");
+	const struct json *modes = json_at(o, claim ? "/status/accessModes" : "/spec/accessModes");
 
-	if (!modes)
-		modes = json_at(o, "/spec/accessModes");
+	if (claim && str_empty(json_at_str(o, "/spec/volumeName")))
+		modes = NULL; /* not bound: neither size nor modes are known */
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		JSON_EACH (it, modes)
 			if (str_eq(json_str(it.val), names[i][0]))
@@ -800,6 +842,14 @@ static const struct column pv_columns[] = {
 	{ "VolumeMode", "string", NULL, "Mode.", 1, NULL, volume_mode_cell },
 	{ 0 },
 };
+
+static int pv_prepare(const struct write_env *env, struct json_doc *d, struct json *o, const struct json *old,
+	struct err *e)
+{
+	if (!old)
+		json_set_str(d, json_need_obj(d, o, "status"), "phase", "Pending");
+	return 0;
+}
 
 FIELD_TABLE(pvc_fields, "io.k8s.api.core.v1.PersistentVolumeClaim", "A wish for storage.",
 	ROW_REF("spec", pvc_spec_fields, "What is wanted."),
@@ -953,6 +1003,7 @@ const struct resource_def builtin_core[] = {
 		.subresources = node_subs,
 		.columns = node_columns,
 		.selectable = node_selectable,
+		.hooks = { .deflt = node_default },
 		.storage = "minions" },
 	{ .kind = { CORE("Service", "services", "service"), .short_names = svc_names, .categories = cat_all,
 		  .namespaced = true, .has_status = true, .fields = &service_fields },
@@ -969,7 +1020,9 @@ const struct resource_def builtin_core[] = {
 		  .fields = &endpoints_fields },
 		.rules = { .create_on_update = true },
 		.columns = endpoints_columns,
-		.storage = "services/endpoints" },
+		.storage = "services/endpoints",
+		.deprecation =
+			"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice" },
 	{ .kind = { CORE("ConfigMap", "configmaps", "configmap"), .short_names = cm_names, .namespaced = true,
 		  .fields = &configmap_fields },
 		.columns = configmap_columns,
@@ -993,6 +1046,7 @@ const struct resource_def builtin_core[] = {
 		  .short_names = pv_names, .has_status = true, .fields = &pv_fields },
 		.subresources = status_only,
 		.columns = pv_columns,
+		.hooks = { .prepare = pv_prepare },
 		.delete_returns = true },
 	{ .kind = { CORE("PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"),
 		  .short_names = pvc_names, .namespaced = true, .has_status = true, .fields = &pvc_fields },

@@ -137,7 +137,7 @@ static const struct column pdb_columns[] = {
 
 /* ---- scheduling, storage, discovery, networking ---- */
 FIELD_TABLE(priorityclass_fields, "io.k8s.api.scheduling.v1.PriorityClass", "A priority with a name.",
-	{ "value", F_INT32, FIELD_REQUIRED | FIELD_IMMUTABLE, "Priority; higher goes first." },
+	{ "value", F_INT32, FIELD_IMMUTABLE, "Priority; higher goes first.", .deflt = "0" },
 	ROW_BOOL("globalDefault", "For pods that name none."), ROW_STR("description", "Description."),
 	{ "preemptionPolicy", F_STRING, FIELD_IMMUTABLE, "Whether it may push others out.",
 		.deflt = "\"PreemptLowerPriority\"", .enums = "Never|PreemptLowerPriority" });
@@ -215,7 +215,7 @@ FIELD_TABLE(endpointslice_fields, "io.k8s.api.discovery.v1.EndpointSlice", "Addr
 	ROW_LIST("endpoints[].hints.forNodes", "Nodes that should."),
 	{ "endpoints[].hints.forNodes[].name", F_STRING, FIELD_REQUIRED, "Name of the node." },
 	ROW_SMAP("endpoints[].deprecatedTopology", "Deprecated."), ROW_LIST("ports", "Ports."),
-	ROW_STR("ports[].name", "Name."), ROW_I32("ports[].port", "Port."),
+	{ "ports[].name", F_STRING, 0, "Name.", .deflt = "\"\"" }, ROW_I32("ports[].port", "Port."),
 	{ "ports[].protocol", F_STRING, 0, "Protocol.", .deflt = "\"TCP\"" },
 	ROW_STR("ports[].appProtocol", "Protocol of the application."));
 
@@ -330,7 +330,7 @@ static const struct column ingress_columns[] = {
 };
 
 FIELD_TABLE(network_port_fields, "io.k8s.api.networking.v1.NetworkPolicyPort", "Ports that are meant.",
-	ROW_ENUM("protocol", "SCTP|TCP|UDP", "TCP, UDP or SCTP."),
+	{ "protocol", F_STRING, 0, "TCP, UDP or SCTP.", .deflt = "\"TCP\"", .enums = "SCTP|TCP|UDP" },
 	ROW_IOS("port", "Port by number or name; all if none is named."),
 	ROW_I32("endPort", "Last port of a range that starts at port."));
 FIELD_TABLE(network_peer_fields, "io.k8s.api.networking.v1.NetworkPolicyPeer", "Whom is talked to.",

@@ -54,6 +54,11 @@ FIELD_TABLE(cronjob_fields, "io.k8s.api.batch.v1.CronJob", "Jobs made by the clo
 	ROW_TIME("status.lastScheduleTime", "When a run was last due."),
 	ROW_TIME("status.lastSuccessfulTime", "When a run last succeeded."));
 
+static void podtemplate_default(struct json_doc *d, struct json *o)
+{
+	default_pod_spec(d, json_at(o, "/template/spec"));
+}
+
 static void cronjob_default(struct json_doc *d, struct json *o)
 {
 	default_pod_spec(d, json_at(o, "/spec/jobTemplate/spec/template/spec"));
@@ -207,125 +212,6 @@ static const struct column runtimeclass_columns[] = {
 	{ 0 },
 };
 
-/* ---- autoscaling ---- */
-#define HPA_IDENTIFIER(p, d)                                                           \
-	ROW_OBJ(p, d), { p ".name", F_STRING, FIELD_REQUIRED, "Name of the metric." }, \
-		ROW_REF(p ".selector", label_selector_fields, "Which of the metric's series.")
-#define HPA_TARGET_ROWS                                                                \
-	{ "type", F_STRING, FIELD_REQUIRED, "Which of the numbers is meant.",          \
-		.enums = "AverageValue|Utilization|Value" },                           \
-		ROW_QTY("value", "In all."), ROW_QTY("averageValue", "For each pod."), \
-		ROW_I32("averageUtilization", "Percent of what pods request.")
-FIELD_TABLE(hpa_target_fields, "io.k8s.api.autoscaling.v2.MetricTarget", "What a metric should be.",
-	HPA_TARGET_ROWS);
-FIELD_TABLE(hpa_value_fields, "io.k8s.api.autoscaling.v2.MetricValueStatus", "What a metric is.",
-	ROW_QTY("value", "In all."), ROW_QTY("averageValue", "For each pod."),
-	ROW_I32("averageUtilization", "Percent of what pods request."));
-FIELD_TABLE(hpa_object_fields, "io.k8s.api.autoscaling.v2.CrossVersionObjectReference", "An object.",
-	ROW_STR("apiVersion", "API version of the object."),
-	{ "kind", F_STRING, FIELD_REQUIRED, "Kind of the object." },
-	{ "name", F_STRING, FIELD_REQUIRED, "Name of the object." });
-/* Specification and status of a metric differ in one member. */
-#define HPA_METRIC_ROWS(member, t)                                                                        \
-	{ "type", F_STRING, FIELD_REQUIRED, "Which of the sources is meant.",                             \
-		.enums = "ContainerResource|External|Object|Pods|Resource" },                             \
-		ROW_OBJ("object", "A metric of an object."),                                              \
-		{ "object.describedObject", F_REF, FIELD_REQUIRED, "The object.",                         \
-			.ref = &hpa_object_fields },                                                      \
-		HPA_IDENTIFIER("object.metric", "The metric."),                                           \
-		ROW_REF("object." member, t, "Its numbers."),                                             \
-		ROW_OBJ("pods", "A metric of the pods, averaged."),                                       \
-		HPA_IDENTIFIER("pods.metric", "The metric."), ROW_REF("pods." member, t, "Its numbers."), \
-		ROW_OBJ("resource", "A resource of the pods."),                                           \
-		{ "resource.name", F_STRING, FIELD_REQUIRED, "cpu or memory." },                          \
-		ROW_REF("resource." member, t, "Its numbers."),                                           \
-		ROW_OBJ("containerResource", "A resource of one container of the pods."),                 \
-		{ "containerResource.name", F_STRING, FIELD_REQUIRED, "cpu or memory." },                 \
-		{ "containerResource.container", F_STRING, FIELD_REQUIRED, "Name of the container." },    \
-		ROW_REF("containerResource." member, t, "Its numbers."),                                  \
-		ROW_OBJ("external", "A metric from outside."),                                            \
-		HPA_IDENTIFIER("external.metric", "The metric."),                                         \
-		ROW_REF("external." member, t, "Its numbers.")
-FIELD_TABLE(hpa_metric_fields, "io.k8s.api.autoscaling.v2.MetricSpec", "A metric and what it should be.",
-	HPA_METRIC_ROWS("target", hpa_target_fields));
-FIELD_TABLE(hpa_metric_status_fields, "io.k8s.api.autoscaling.v2.MetricStatus", "A metric and what it is.",
-	HPA_METRIC_ROWS("current", hpa_value_fields));
-FIELD_TABLE(hpa_rules_fields, "io.k8s.api.autoscaling.v2.HPAScalingRules",
-	"How fast it may go in one direction.",
-	ROW_I32("stabilizationWindowSeconds", "How long past wishes count."),
-	ROW_ENUM("selectPolicy", "Disabled|Max|Min", "Which of the policies counts."),
-	ROW_LIST("policies", "Policies."),
-	{ "policies[].type", F_STRING, FIELD_REQUIRED, "What value counts.", .enums = "Percent|Pods" },
-	{ "policies[].value", F_INT32, FIELD_REQUIRED, "The most that may change." },
-	{ "policies[].periodSeconds", F_INT32, FIELD_REQUIRED, "Within which time.", .min = 1, .max = 1800 },
-	ROW_QTY("tolerance", "Difference that is put up with."));
-FIELD_TABLE(hpa_fields, "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", "A size that follows the load.",
-	ROW_OBJ("spec", "What is wanted."),
-	{ "spec.scaleTargetRef", F_REF, FIELD_REQUIRED, "Whose size it is.", .ref = &hpa_object_fields },
-	{ "spec.minReplicas", F_INT32, 0, "Smallest size.", .deflt = "1" },
-	{ "spec.maxReplicas", F_INT32, FIELD_REQUIRED, "Largest size.", .min = 1, .max = INT32_MAX },
-	ROW_REFS("spec.metrics", hpa_metric_fields, "What the size follows."),
-	ROW_OBJ("spec.behavior", "How fast it goes."),
-	ROW_REF("spec.behavior.scaleUp", hpa_rules_fields, "When it grows."),
-	ROW_REF("spec.behavior.scaleDown", hpa_rules_fields, "When it shrinks."),
-	ROW_OBJ("status", "What is."), ROW_INT("status.observedGeneration", "Generation acted upon."),
-	ROW_TIME("status.lastScaleTime", "When the size last changed."),
-	ROW_I32("status.currentReplicas", "Size."), ROW_I32("status.desiredReplicas", "Size wanted."),
-	ROW_REFS("status.currentMetrics", hpa_metric_status_fields, "What the metrics are."),
-	ROW_CONDITIONS("status.conditions", plain_condition_fields));
-
-static struct json *hpa_reference_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	return json_new_strf(d, "%s/%s", json_str_or(json_at(o, "/spec/scaleTargetRef/kind"), ""),
-		json_str_or(json_at(o, "/spec/scaleTargetRef/name"), ""));
-}
-
-static struct json *hpa_targets_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	CLEANUP(str_done) struct str s = { 0 };
-	size_t n = 0;
-
-	JSON_EACH (it, json_at(o, "/spec/metrics")) {
-		const char *name = json_at_str(it.val, "/resource/name");
-		const struct json *want = json_at(it.val, "/resource/target/averageUtilization"),
-				  *have = NULL;
-
-		if (++n > 2)
-			continue;
-		JSON_EACH (c, json_at(o, "/status/currentMetrics"))
-			if (name && str_eq(json_at_str(c.val, "/resource/name"), name))
-				have = json_at(c.val, "/resource/current/averageUtilization");
-		str_addf(&s, "%s%s%s", s.len ? ", " : "", name ? name : "<unknown>", name ? ": " : "");
-		if (!name)
-			continue;
-		if (have)
-			str_addf(&s, "%lld%%", (long long)json_i64(have));
-		else
-			str_add(&s, "<unknown>");
-		str_addf(&s, "/%lld%%", (long long)json_i64(want));
-	}
-	if (n > 2)
-		str_addf(&s, " + %zu more...", n - 2);
-	return json_new_str(d, s.len ? s.data : "<none>");
-}
-INT_CELL(hpa_current_cell, "/status/currentReplicas")
-
-static struct json *hpa_min_cell(struct json_doc *d, const struct json *o, int64_t now_ms)
-{
-	const struct json *v = json_at(o, "/spec/minReplicas");
-
-	return v ? json_new_strf(d, "%lld", (long long)json_i64(v)) : json_new_str(d, "<unset>");
-}
-static const struct column hpa_columns[] = {
-	{ "Reference", "string", NULL, "Whose size it is.", 0, NULL, hpa_reference_cell },
-	{ "Targets", "string", NULL, "What the size follows.", 0, NULL, hpa_targets_cell },
-	{ "MinPods", "string", NULL, "Smallest size.", 0, NULL, hpa_min_cell },
-	{ "MaxPods", "string", NULL, "Largest size.", 0, ".spec.maxReplicas", NULL },
-	{ "Replicas", "string", NULL, "Size.", 0, NULL, hpa_current_cell },
-	COLUMN_AGE,
-	{ 0 },
-};
-
 /* ---- storage ---- */
 FIELD_TABLE(csidriver_fields, "io.k8s.api.storage.v1.CSIDriver", "What a CSI driver can do.",
 	{ "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
@@ -416,7 +302,7 @@ FIELD_TABLE(attachment_fields, "io.k8s.api.storage.v1.VolumeAttachment", "A volu
 	ROW_STR("spec.source.persistentVolumeName", "The volume by name."),
 	ROW_REF("spec.source.inlineVolumeSpec", pv_spec_fields, "The volume in full."),
 	{ "spec.nodeName", F_STRING, FIELD_REQUIRED, "The node." }, ROW_OBJ("status", "What is."),
-	{ "status.attached", F_BOOL, FIELD_REQUIRED, "Whether it is attached." },
+	{ "status.attached", F_BOOL, 0, "Whether it is attached.", .deflt = "false" },
 	ROW_SMAP("status.attachmentMetadata", "What the driver says about it."),
 	ROW_OBJ("status.attachError", "Why it could not be attached."),
 	ROW_TIME("status.attachError.time", "When that was."), ROW_STR("status.attachError.message", "Why."),
@@ -451,7 +337,7 @@ static const struct subresource status_and_scale[] = {
 	{ 0 },
 };
 static const char *const all[] = { "all", NULL };
-static const char *const rc[] = { "rc", NULL }, *const cj[] = { "cj", NULL }, *const hpa[] = { "hpa", NULL };
+static const char *const rc[] = { "rc", NULL }, *const cj[] = { "cj", NULL };
 static const char *const vac[] = { "vac", NULL };
 static const char *const rc_selectable[] = { "status.replicas=0", NULL };
 
@@ -462,7 +348,7 @@ const struct resource_def builtin_more[] = {
 			    "replicationcontroller"),
 		  .short_names = rc, .categories = all, .namespaced = true, .has_status = true,
 		  .has_scale = true, .fields = &replicationcontroller_fields },
-		.rules = { .generation = GEN_SPEC },
+		.rules = { .generation = GEN_SPEC, .orphans = true },
 		.subresources = status_and_scale,
 		.columns = replicationcontroller_columns,
 		.selectable = rc_selectable,
@@ -471,7 +357,8 @@ const struct resource_def builtin_more[] = {
 	{ .kind = { KIND("", "v1", "PodTemplate", "podtemplates", "podtemplate"), .namespaced = true,
 		  .fields = &podtemplate_fields },
 		.rules = { .generation = GEN_ALL_BUT_META },
-		.columns = podtemplate_columns },
+		.columns = podtemplate_columns,
+		.hooks = { .deflt = podtemplate_default } },
 	{ .kind = { KIND("batch", "v1", "CronJob", "cronjobs", "cronjob"), .short_names = cj,
 		  .categories = all, .namespaced = true, .has_status = true, .fields = &cronjob_fields },
 		.rules = { .generation = GEN_SPEC },
@@ -484,20 +371,16 @@ const struct resource_def builtin_more[] = {
 		.columns = ingressclass_columns },
 	{ .kind = { KIND("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", "runtimeclass"),
 		  .fields = &runtimeclass_fields },
+		.rules = { .needs_rv = true },
 		.columns = runtimeclass_columns },
-	{ .kind = { KIND("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
-			    "horizontalpodautoscaler"),
-		  .short_names = hpa, .categories = all, .namespaced = true, .has_status = true,
-		  .fields = &hpa_fields },
-		.subresources = status_only,
-		.columns = hpa_columns },
 	{ .kind = { KIND("storage.k8s.io", "v1", "CSIDriver", "csidrivers", "csidriver"),
 		  .fields = &csidriver_fields },
-		.rules = { .generation = GEN_SPEC },
+		.rules = { .generation = GEN_SPEC, .needs_rv = true },
 		.columns = csidriver_columns,
 		.hooks = { .deflt = csidriver_default } },
 	{ .kind = { KIND("storage.k8s.io", "v1", "CSINode", "csinodes", "csinode"),
 		  .fields = &csinode_fields },
+		.rules = { .needs_rv = true },
 		.columns = csinode_columns },
 	{ .kind = { KIND("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities",
 			    "csistoragecapacity"),

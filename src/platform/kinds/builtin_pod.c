@@ -316,14 +316,35 @@ static bool image_is_latest(const char *image)
 	return !colon || str_eq(colon, ":latest");
 }
 
+/* An httpGet without a path asks for /. */
+static void default_handlers(struct json_doc *d, struct json *c)
+{
+	static const char *const paths[] = { "/livenessProbe/httpGet", "/readinessProbe/httpGet",
+		"/startupProbe/httpGet", "/lifecycle/postStart/httpGet", "/lifecycle/preStop/httpGet" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct json *get = json_at(c, paths[i]);
+
+		if (get && str_empty(json_get_str(get, "path")))
+			json_set_str(d, get, "path", "/");
+	}
+}
+
 static void default_container(struct json_doc *d, struct json *c)
 {
+	default_handlers(d, c);
 	default_str(d, c, "imagePullPolicy",
 		image_is_latest(json_get_str(c, "image")) ? "Always" : "IfNotPresent");
 }
 
-/* A limit without a request is its own request. */
-static void default_requests(struct json_doc *d, struct json *c)
+/* On the host's network a container's port is the host's. */
+static void default_port(struct json_doc *d, struct json *port)
+{
+	if (json_i64(json_get(port, "hostPort")) == 0 && json_is_num(json_get(port, "containerPort")))
+		json_set_copy(d, port, "hostPort", json_get(port, "containerPort"));
+}
+
+static void default_container_requests(struct json_doc *d, struct json *c)
 {
 	struct json *resources = json_get(c, "resources");
 	const struct json *limits = json_get(resources, "limits");
@@ -341,8 +362,21 @@ static void default_requests(struct json_doc *d, struct json *c)
 /* A volume of nothing but a name is an empty directory. */
 static void default_volume(struct json_doc *d, struct json *v)
 {
+	struct json *claim = json_at(v, "/ephemeral/volumeClaimTemplate/spec");
+
 	if (json_is_obj(v) && json_len(v) == (json_get(v, "name") != NULL))
 		json_set(d, v, "emptyDir", json_new_obj(d));
+	if (claim)
+		default_str(d, claim, "volumeMode", "Filesystem");
+}
+
+void default_requests(struct json_doc *d, struct json *spec)
+{
+	static const char *const lists[] = { "containers", "initContainers" };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		JSON_EACH (it, json_get(spec, lists[i]))
+			default_container_requests(d, it.val);
 }
 
 void default_pod_spec(struct json_doc *d, struct json *spec)
@@ -366,7 +400,9 @@ void default_pod_spec(struct json_doc *d, struct json *spec)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		JSON_EACH (it, json_get(spec, lists[i])) {
 			default_container(d, it.val);
-			default_requests(d, it.val);
+			if (json_bool(json_get(spec, "hostNetwork")))
+				JSON_EACH (port, json_get(it.val, "ports"))
+					default_port(d, port.val);
 		}
 	}
 }

@@ -85,6 +85,7 @@ FIELD_TABLE(pod_fields, "io.k8s.api.core.v1.Pod", "Containers that run together 
 static void pod_default(struct json_doc *d, struct json *o)
 {
 	default_pod_spec(d, json_get(o, "spec"));
+	default_requests(d, json_get(o, "spec"));
 }
 
 static bool amount_is_positive(const struct json *map, const char *key)

@@ -5,7 +5,7 @@
 #include "platform/kinds/builtin.h"
 
 static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps, builtin_rbac,
-	builtin_admin, builtin_review, builtin_misc, builtin_more };
+	builtin_admin, builtin_review, builtin_misc, builtin_more, builtin_autoscaling };
 
 static void every_table_is_sound(void **state)
 {

@@ -110,7 +110,7 @@ FIELD_TABLE(pv_rbd_fields, "io.k8s.api.core.v1.RBDPersistentVolumeSource",
 #define ISCSI_ROWS(secret)                                                                                   \
 	{ "targetPortal", F_STRING, FIELD_REQUIRED, "Address of the target, with port if not 3260." },       \
 		{ "iqn", F_STRING, FIELD_REQUIRED, "Qualified name of the target." },                        \
-		{ "lun", F_INT32, FIELD_REQUIRED, "Logical unit.", .max = 255 },                             \
+		{ "lun", F_INT32, 0, "Logical unit.", .deflt = "0", .max = 255 },                            \
 		{ "iscsiInterface", F_STRING, 0, "Transport.", .deflt = "\"default\"" }, FS_TYPE, READ_ONLY, \
 		ROW_STRS("portals", "Further addresses of the target."),                                     \
 		ROW_BOOL("chapAuthDiscovery", "Whether discovery authenticates by CHAP."),                   \

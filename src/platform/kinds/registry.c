@@ -136,7 +136,11 @@ static int schema_make(const struct resource *r, struct schema **ret, struct cau
 {
 	CLEANUP(json_doc_freep) struct json_doc *d = openapi_make(r);
 
-	return schema_compile(json_root(d), "spec.validation.openAPIV3Schema", ret, c, e);
+	if (schema_compile(json_root(d), "spec.validation.openAPIV3Schema", ret, c, e) < 0)
+		return -1;
+	if (!r->crd)
+		schema_set_loose(*ret);
+	return 0;
 }
 
 /* What a schema that does not compile stands for: no object of the kind is touched. */
