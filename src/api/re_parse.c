@@ -240,15 +240,6 @@ static bool set_add_posix(struct parser *ps, struct set *s)
 	return false;
 }
 
-static int hex_value(int c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if ((c | 32) >= 'a' && (c | 32) <= 'f')
-		return (c | 32) - 'a' + 10;
-	return -1;
-}
-
 static bool read_hex(struct parser *ps, uint32_t *ret)
 {
 	bool braces = ps->p < ps->end && *ps->p == '{';
@@ -256,8 +247,8 @@ static bool read_hex(struct parser *ps, uint32_t *ret)
 	uint32_t v = 0;
 
 	ps->p += braces;
-	while (n < max && ps->p < ps->end && hex_value(*ps->p) >= 0) {
-		v = v * 16 + (uint32_t)hex_value(*ps->p++);
+	while (n < max && ps->p < ps->end && str_hex(*ps->p) >= 0) {
+		v = v * 16 + (uint32_t)str_hex(*ps->p++);
 		n++;
 	}
 	if (!n || (!braces && n != 2) || v > CODE_POINT_MAX)

@@ -86,6 +86,8 @@ schema_format_fn *schema_format(const char *name);
 /* The table of ObjectMeta. */
 extern const struct field_table schema_meta_table;
 
+/* The item of old that a new one continues: only list-maps say which; NULL: none. old may be anything. */
+const struct json *schema_old_item(const struct schema *s, const struct json *item, const struct json *old);
 /* Whether v itself is of the schema's type; what is below it is not looked at. */
 bool schema_has_type(const struct schema *s, const struct json *v);
 /* The type as text: "object", ... */

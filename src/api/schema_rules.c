@@ -562,22 +562,6 @@ static void evaluate_members(struct evaluation *ev, const struct schema *s, cons
 	}
 }
 
-static const struct json *old_of(const struct schema *s, const struct json *item, const struct json *old)
-{
-	if (!json_is_arr(old) || s->list_type != SCHEMA_LIST_MAP)
-		return NULL;
-	JSON_EACH (it, old) {
-		bool same = true;
-
-		for (size_t k = 0; k < s->list_keys.len && same; k++)
-			same = json_eq(json_get(item, s->list_keys.items[k]),
-				json_get(it.val, s->list_keys.items[k]));
-		if (same)
-			return it.val;
-	}
-	return NULL;
-}
-
 static void evaluate_items(struct evaluation *ev, const struct schema *s, const struct spot *spot)
 {
 	JSON_EACH (it, spot->v) {
@@ -586,7 +570,7 @@ static void evaluate_items(struct evaluation *ev, const struct schema *s, const 
 
 		if (ev->broke)
 			return;
-		here.old = old_of(s, it.val, spot->old);
+		here.old = schema_old_item(s, it.val, spot->old);
 		evaluate(ev, s->items, &here);
 	}
 }

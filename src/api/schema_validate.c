@@ -322,10 +322,9 @@ static bool check_unique(
 	return ok;
 }
 
-/* The old item a new one continues: only list-maps say which. */
-static const struct json *old_item(const struct schema *s, const struct json *item, const struct json *old)
+const struct json *schema_old_item(const struct schema *s, const struct json *item, const struct json *old)
 {
-	if (!old || s->list_type != SCHEMA_LIST_MAP)
+	if (!json_is_arr(old) || s->list_type != SCHEMA_LIST_MAP)
 		return NULL;
 	JSON_EACH (it, old) {
 		bool same = true;
@@ -355,7 +354,8 @@ static bool check_list(const struct check *c, const struct schema *s, const stru
 		JSON_EACH (it, v) {
 			struct jpath here = { .up = at, .index = it.i };
 
-			if (and_then(c, ok) && !valid(c, s->items, it.val, old_item(s, it.val, old), &here))
+			if (and_then(c, ok) &&
+				!valid(c, s->items, it.val, schema_old_item(s, it.val, old), &here))
 				ok = false;
 		}
 	return ok;

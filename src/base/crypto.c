@@ -162,17 +162,6 @@ static void digest(const EVP_MD *md, const void *data, size_t len, uint8_t *ret)
 	MUST(EVP_Digest(data, len, ret, NULL, md, NULL) == 1);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 void crypto_uuid5(const char *namespace_uuid, const char *name, char ret[37])
 {
 	uint8_t ns[16], hash[20];
@@ -180,7 +169,7 @@ void crypto_uuid5(const char *namespace_uuid, const char *name, char ret[37])
 	size_t n = 0;
 
 	for (const char *p = namespace_uuid; *p && n < 32; p++) {
-		int v = hex_value(*p);
+		int v = str_hex(*p);
 		if (v < 0)
 			continue;
 		ns[n / 2] = (uint8_t)(n % 2 ? ns[n / 2] | v : v << 4);

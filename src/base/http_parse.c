@@ -435,17 +435,6 @@ enum {
 	CH_END_LF
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* One byte outside of chunk data; -1 if it has no place there. */
 static int chunked_byte(struct http_chunked *c, char b)
 {
@@ -453,7 +442,7 @@ static int chunked_byte(struct http_chunked *c, char b)
 
 	switch (c->state) {
 	case CH_SIZE:
-		d = hex_digit(b);
+		d = str_hex(b);
 		if (d >= 0 && c->digits++ < CHUNK_DIGITS_MAX) {
 			c->left = c->left << 4 | (uint64_t)d;
 			return 0;

@@ -220,6 +220,15 @@ bool str_copy(char *to, size_t cap, const char *from)
 	return fits;
 }
 
+int str_hex(int c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 char *str_lower(const char *s)
 {
 	char *p = mem_strdup(s);

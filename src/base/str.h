@@ -40,6 +40,7 @@ char *str_next(char **rest, char sep);
 /* copies at most cap-1 bytes, always terminates; true if it all fitted */
 bool str_copy(char *to, size_t cap, const char *from);
 char *str_lower(const char *s); /* ASCII; caller frees */
+int str_hex(int c);             /* the value of a hexadecimal digit; -1: it is none */
 
 /* A list of owned strings. Zero-initialise. */
 struct strv {

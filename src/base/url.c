@@ -5,25 +5,14 @@
 
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int url_decode(const char *text, size_t len, bool plus, struct str *out, struct err *e)
 {
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 
 		if (c == '%') {
-			int hi = i + 2 < len ? hex_digit(text[i + 1]) : -1;
-			int lo = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+			int hi = i + 2 < len ? str_hex(text[i + 1]) : -1;
+			int lo = i + 2 < len ? str_hex(text[i + 2]) : -1;
 			if (hi < 0 || lo < 0)
 				return err_set(e, ERR_BAD_REQUEST, "invalid URL escape \"%.*s\"",
 					(int)(len - i < 3 ? len - i : 3), text + i);
@@ -37,6 +26,13 @@ int url_decode(const char *text, size_t len, bool plus, struct str *out, struct 
 		str_addc(out, c);
 	}
 	return 0;
+}
+
+char *url_decoded(const char *text, size_t len, bool plus)
+{
+	CLEANUP(str_done) struct str out = { 0 };
+
+	return url_decode(text, len, plus, &out, NULL) == 0 ? str_take(&out) : mem_strndup(text, len);
 }
 
 void url_query_done(struct url_query *q)

@@ -6,6 +6,8 @@
 
 /* Percent-decodes; plus: '+' is a space (queries). ERR_BAD_REQUEST on broken escapes and on NUL bytes. */
 int url_decode(const char *text, size_t len, bool plus, struct str *out, struct err *e);
+/* For what has come through already: as it is, if it can not be decoded. Caller frees. */
+char *url_decoded(const char *text, size_t len, bool plus);
 
 struct url_query {
 	struct http_header *items; /* name and value, decoded, both owned */

@@ -80,15 +80,6 @@ static const struct word *find_word(const char *s, size_t len)
 	return NULL;
 }
 
-static int digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
-}
-
 /* The base that a prefix names; moves *s behind it. A leading 0 alone is octal. */
 static unsigned take_base(const char **s)
 {
@@ -118,7 +109,7 @@ static bool parse_int(const char *s, struct yaml_scalar *ret)
 	if (!*s)
 		return false;
 	for (; *s; s++) {
-		unsigned d = (unsigned)digit_value(*s);
+		unsigned d = (unsigned)str_hex(*s);
 
 		if (d >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) ||
 			__builtin_add_overflow(v, (uint64_t)d, &v))

@@ -4,6 +4,7 @@
 
 #include "api/meta.h"
 #include "api/patch.h"
+#include "base/url.h"
 #include "kube/fake_impl.h"
 
 #include <inttypes.h>
@@ -60,34 +61,13 @@ static void answer_err(struct request *r, const struct err *e)
 }
 
 /* ---- reading the request ---- */
-static int hex(char c)
-{
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-static char *decode(const char *s)
-{
-	struct str out = { 0 };
-
-	for (; *s; s++) {
-		if (*s == '%' && hex(s[1]) >= 0 && hex(s[2]) >= 0) {
-			str_addc(&out, (char)(hex(s[1]) << 4 | hex(s[2])));
-			s += 2;
-		} else {
-			str_addc(&out, *s == '+' ? ' ' : *s);
-		}
-	}
-	return str_take(&out);
-}
-
 static void read_query(struct request *r, char *text)
 {
 	while (text && *text) {
 		char *pair = str_next(&text, '&'), *value = pair, *name = str_next(&value, '=');
 
-		free(keymap_put(&r->query, name, decode(value ? value : "")));
+		value = value ? value : name + strlen(name);
+		free(keymap_put(&r->query, name, url_decoded(value, strlen(value), true)));
 	}
 }
 
@@ -118,8 +98,11 @@ static int read_path(struct request *r, struct err *e)
 	size_t i = 0;
 
 	read_query(r, rest);
-	for (p = p[0] == '/' ? p + 1 : p; p;)
-		strv_take(&part, decode(str_next(&p, '/')));
+	for (p = p[0] == '/' ? p + 1 : p; p;) {
+		const char *one = str_next(&p, '/');
+
+		strv_take(&part, url_decoded(one, strlen(one), false));
+	}
 	if (part.len && str_eq(part.items[i], "apis") && part.len > 2) {
 		group = part.items[1];
 		i++;

@@ -449,9 +449,28 @@ static void add_disk(
 						  : 0));
 }
 
+struct json *vm_nic_device(struct json_doc *d, const struct vm_nic *n, const char *bus)
+{
+	struct json *o = json_new_obj(d);
+
+	json_set_str(d, o, "driver", n->model ? n->model : "virtio-net-pci");
+	json_set_strf(d, o, "id", "nic-%s", n->name);
+	json_set_strf(d, o, "netdev", "net-%s", n->name);
+	json_set_str(d, o, "mac", n->mac);
+	json_set_str(d, o, "bus", bus);
+	json_set_str(d, o, "romfile", "");
+	if (n->mtu && !n->model)
+		json_set_i64(d, o, "host_mtu", n->mtu);
+	if (n->bootindex)
+		json_set_i64(d, o, "bootindex", n->bootindex);
+	return o;
+}
+
 static void add_nic(const struct vm_nic *n, const struct vm_ports *ports, struct strv *v)
 {
+	CLEANUP(json_doc_freep) struct json_doc *doc = json_doc_new();
 	struct str s = { 0 };
+	char bus[16];
 
 	switch (n->netdev) {
 	case VM_NET_STREAM_FD:
@@ -471,15 +490,8 @@ static void add_nic(const struct vm_nic *n, const struct vm_ports *ports, struct
 	}
 	strv_add(v, "-netdev");
 	strv_take(v, str_take(&s));
-	str_addf(&s, "%s,id=nic-%s,netdev=net-%s,mac=%s,bus=rp%zu,romfile=",
-		n->model ? n->model : "virtio-net-pci", n->name, n->name, n->mac,
-		port_of(ports, "nic", n->name));
-	if (n->mtu && !n->model)
-		str_addf(&s, ",host_mtu=%d", n->mtu);
-	if (n->bootindex)
-		str_addf(&s, ",bootindex=%d", n->bootindex);
-	strv_add(v, "-device");
-	strv_take(v, str_take(&s));
+	snprintf(bus, sizeof(bus), "rp%zu", port_of(ports, "nic", n->name));
+	add_device(v, vm_nic_device(doc, n, bus));
 }
 
 void vm_argv(const struct vm_config *c, struct strv *ret)

@@ -15,8 +15,9 @@ struct health {
 	struct http_server *http;
 };
 
-static const char *config_version(const struct health *h)
+static const char *config_version(void *arg)
 {
+	const struct health *h = arg;
 	const struct obj *o;
 
 	for (size_t i = 0; (o = cache_at(h->spec.kubevirts, i)); i++)
@@ -35,8 +36,9 @@ static void reply_json(struct http_req *r, int status, const struct json *v)
 
 /* ---- /healthz ---- */
 struct probe {
-	struct health *health;
 	struct http_req *req;
+	const char *(*config)(void *arg);
+	void *arg;
 	struct kube_call *call;
 };
 
@@ -63,17 +65,17 @@ static void probe_answer(void *arg, int status, const void *body, size_t len, co
 		json_set_str(d, server, "error", e->msg);
 	else if (version)
 		json_set_copy(d, server, "version", json_root(version));
-	json_set_str(d, o, "config-resource-version", config_version(p->health));
+	json_set_str(d, o, "config-resource-version", p->config(p->arg));
 	reply_json(p->req, ok ? 200 : 500, o);
 }
 
-static void probe_start(struct health *h, struct http_req *r)
+void health_probe(struct kube_client *client, struct http_req *r, const char *(*config)(void *arg), void *arg)
 {
 	struct probe *p = MEM_NEW(struct probe);
 
-	*p = (struct probe){ .health = h, .req = r };
+	*p = (struct probe){ .req = r, .config = config, .arg = arg };
 	http_req_set_ctx(r, p, probe_free);
-	p->call = kube_raw(h->spec.client, "GET", "/version", NULL, NULL, 0, probe_answer, p);
+	p->call = kube_raw(client, "GET", "/version", NULL, NULL, 0, probe_answer, p);
 }
 
 /* ---- the server ---- */
@@ -91,7 +93,7 @@ void health_serve(struct health *h, struct http_req *r)
 	if (!str_eq(http_req_method(r), "GET")) {
 		err_set(&e, ERR_METHOD_NOT_ALLOWED, "only GET is possible here");
 	} else if (str_eq(http_req_path(r), "/healthz")) {
-		probe_start(h, r);
+		health_probe(h->spec.client, r, config_version, h);
 		return;
 	} else if (str_eq(http_req_path(r), "/metrics")) {
 		if (h->spec.scrape) {

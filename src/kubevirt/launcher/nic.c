@@ -143,7 +143,10 @@ static void on_netdev(void *arg, const struct json *ret, const struct err *e)
 {
 	struct nic_job *j = arg;
 	CLEANUP(json_doc_freep) struct json_doc *d = NULL;
-	struct json *o;
+	const struct vm_nic card = {
+		.name = j->nic.name, .mac = j->nic.mac, .model = j->nic.model, .mtu = j->mtu
+	};
+	char bus[16];
 
 	(void)ret;
 	if (e) {
@@ -152,16 +155,9 @@ static void on_netdev(void *arg, const struct json *ret, const struct err *e)
 		return;
 	}
 	d = json_doc_new();
-	o = json_new_obj(d);
-	json_set_str(d, o, "driver", j->nic.model ? j->nic.model : "virtio-net-pci");
-	json_set_str(d, o, "id", j->device);
-	json_set_str(d, o, "netdev", j->netdev);
-	json_set_str(d, o, "mac", j->nic.mac);
-	json_set_strf(d, o, "bus", "rp%d", j->port);
-	json_set_str(d, o, "romfile", "");
-	if (j->mtu && !j->nic.model)
-		json_set_i64(d, o, "host_mtu", j->mtu);
-	qmp_send_device_add(j->l->qmp, &(struct qmp_device_add){ .device = o }, on_device, j);
+	snprintf(bus, sizeof(bus), "rp%d", j->port);
+	qmp_send_device_add(
+		j->l->qmp, &(struct qmp_device_add){ .device = vm_nic_device(d, &card, bus) }, on_device, j);
 }
 
 static void on_file(void *arg, const struct json *ret, const struct err *e)

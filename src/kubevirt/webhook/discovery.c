@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kubevirt/health/health.h"
 #include "kubevirt/webhook/server_impl.h"
 
 static const char *const versions[] = { "v1", "v1alpha3" };
@@ -98,48 +99,17 @@ static struct json *guestfs(struct json_doc *d, const struct virt_api *a)
 
 /* ---- health: is the API server there, and which configuration is in force? ---- */
 
-struct health {
-	struct virt_api *api;
-	struct http_req *req;
-	struct kube_call *call;
-};
-
-static void health_free(void *arg)
+static const char *config_version(void *arg)
 {
-	struct health *h = arg;
-	kube_call_cancel(h->call);
-	free(h);
-}
+	const struct virt_api *a = arg;
 
-static void health_answer(void *arg, int status, const void *body, size_t len, const struct err *e)
-{
-	struct health *h = arg;
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	CLEANUP(json_doc_freep) struct json_doc *version = e ? NULL : json_parse(body, len, NULL);
-	struct json *o = json_new_obj(d), *server = json_need_obj(d, o, "apiserver");
-	bool ok = !e && status == 200;
-
-	h->call = NULL;
-	json_set_root(d, o);
-	json_set_str(d, server, "connectivity", ok ? "ok" : "failed");
-	if (e)
-		json_set_str(d, server, "error", e->msg);
-	else if (version)
-		json_set_copy(d, server, "version", json_root(version));
-	json_set_str(d, o, "config-resource-version",
-		json_str_or(json_at(h->api->kubevirt ? obj_json(h->api->kubevirt) : NULL,
-				    "/metadata/resourceVersion"),
-			""));
-	reply_json(h->req, ok ? 200 : 500, o);
+	return json_str_or(
+		json_at(a->kubevirt ? obj_json(a->kubevirt) : NULL, "/metadata/resourceVersion"), "");
 }
 
 static void health(struct virt_api *a, struct http_req *r)
 {
-	struct health *h = MEM_NEW(struct health);
-
-	*h = (struct health){ .api = a, .req = r };
-	http_req_set_ctx(r, h, health_free);
-	h->call = kube_raw(a->spec.client, "GET", "/version", NULL, NULL, 0, health_answer, h);
+	health_probe(a->spec.client, r, config_version, a);
 }
 
 /* Prometheus' text format. */

@@ -73,16 +73,23 @@ static struct bucket *bucket_of(struct op *op)
 /* ---- stages: 0 go on, 1 wait, -1 failed ---- */
 enum { STAGE_GO = 0, STAGE_WAIT = 1, STAGE_FAIL = -1 };
 
+/* False: it could not be, and that is the end. */
+static bool converted(struct op *op, const struct err *e)
+{
+	op->convert = NULL;
+	if (!e)
+		return true;
+	err_copy(&op->err, e);
+	op->done(op);
+	return false;
+}
+
 static void old_seen(void *arg, struct obj *const *objs, const struct err *e)
 {
 	struct op *op = arg;
 
-	op->convert = NULL;
-	if (e) {
-		err_copy(&op->err, e);
-		op->done(op);
+	if (!converted(op, e))
 		return;
-	}
 	op->seen = obj_ref(objs[0]);
 	op_run(op);
 }
@@ -591,12 +598,8 @@ static void converted_to_stored(void *arg, struct obj *const *objs, const struct
 {
 	struct op *op = arg;
 
-	op->convert = NULL;
-	if (e) {
-		err_copy(&op->err, e);
-		op->done(op);
+	if (!converted(op, e))
 		return;
-	}
 	op->draft = obj_draft(objs[0]);
 	op_run(op);
 }

@@ -2,6 +2,7 @@
 #include "platform/auth/auth.h"
 
 #include "base/mem.h"
+#include "base/url.h"
 
 #include <string.h>
 #include <strings.h>
@@ -20,26 +21,12 @@ static void set_name(struct user *u, const char *name)
 	u->name = mem_strdup(name);
 }
 
-static int hex_of(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* Keys of extras are lower case, and percent-encoded where a header's name could not say them. */
 static char *decoded_key(const char *name)
 {
 	CLEANUP(mem_freep) char *lower = str_lower(name);
-	struct str out = { 0 };
 
-	for (const char *p = lower; *p; p++) {
-		if (*p == '%' && hex_of(p[1]) >= 0 && hex_of(p[2]) >= 0) {
-			str_addc(&out, (char)(hex_of(p[1]) * 16 + hex_of(p[2])));
-			p += 2;
-		} else {
-			str_addc(&out, *p);
-		}
-	}
-	return str_take(&out);
+	return url_decoded(lower, strlen(lower), false);
 }
 
 /* "X-Remote-Extra-Scopes: a" -> "scopes=a"; the key is decoded */

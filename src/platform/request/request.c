@@ -2,6 +2,7 @@
 #include "platform/request/request.h"
 
 #include "base/mem.h"
+#include "base/url.h"
 #include "base/ws.h"
 #include "platform/codec/codec.h"
 #include "platform/request/reqinfo.h"
@@ -132,30 +133,6 @@ struct request *request_new_http(struct loop *l, struct http_req *h)
 }
 
 /* ---- in process ---- */
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static char *url_decode(const char *s, size_t n, bool plus)
-{
-	char *out = mem_alloc(n + 1), *p = out;
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '%' && i + 2 < n && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0) {
-			*p++ = (char)(hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]));
-			i += 2;
-		} else {
-			*p++ = plus && s[i] == '+' ? ' ' : s[i];
-		}
-	}
-	*p = '\0';
-	return out;
-}
-
 static void inproc_add_param(struct inproc *in, const char *s, size_t n)
 {
 	const char *eq = memchr(s, '=', n);
@@ -164,8 +141,8 @@ static void inproc_add_param(struct inproc *in, const char *s, size_t n)
 	if (n == 0)
 		return;
 	in->params = mem_grow(in->params, &in->cap_params, in->n_params + 1, sizeof(*in->params));
-	in->params[in->n_params].name = url_decode(s, name, true);
-	in->params[in->n_params++].value = eq ? url_decode(eq + 1, n - name - 1, true) : mem_strdup("");
+	in->params[in->n_params].name = url_decoded(s, name, true);
+	in->params[in->n_params++].value = eq ? url_decoded(eq + 1, n - name - 1, true) : mem_strdup("");
 }
 
 static void inproc_parse_path(struct inproc *in, const char *raw)
@@ -174,7 +151,7 @@ static void inproc_parse_path(struct inproc *in, const char *raw)
 	const char *q = raw + path;
 
 	in->raw_path = mem_strdup(raw);
-	in->path = url_decode(raw, path, false);
+	in->path = url_decoded(raw, path, false);
 	while (*q) {
 		size_t n = strcspn(++q, "&");
 
