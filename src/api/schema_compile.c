@@ -56,8 +56,8 @@ static uint64_t stir(uint64_t h, uint64_t word)
 	return h ^ h >> 32;
 }
 
-/* Asked for each member of each object that is written: eight bytes at a time, the last of them for a second time where the length
- * does not divide. The names in the table are a schema's; who may write one gains nothing by names that collide. */
+/* Asked for each member of each object that is written: eight bytes at a time, the last of them for a second time where
+ * the length does not divide. The names in the table are a schema's; who may write one gains nothing by names that collide. */
 uint32_t schema_hash(const char *s, size_t len)
 {
 	uint64_t h = len * 0x9e3779b97f4a7c15u;

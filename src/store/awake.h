@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store/awake.h - keeps a processor from falling asleep while its thread waits for the disk.
  *
- * A disk that syncs in 100 us has its answer there sooner than a processor of a virtual machine is back from sleep. So a thread of
- * the lowest priority there is (SCHED_IDLE) looks busy on the processor of the waiting one, and only there: the two together
- * never use more than one processor, and whoever else has work for it takes it at once. It does so only in a run of waits, one soon
- * after the other; who waits now and then never has it woken. docs/decisions/0024. */
+ * A disk that syncs in 100 us has its answer there sooner than a processor of a virtual machine is back from sleep. So a
+ * thread of the lowest priority there is (SCHED_IDLE) looks busy on the processor of the waiting one, and only there: the
+ * two together never use more than one processor, and whoever else has work for it takes it at once. It does so only in a
+ * run of waits, one soon after the other; who waits now and then never has it woken. docs/decisions/0024. */
 #pragma once
 
 #include <stdint.h>

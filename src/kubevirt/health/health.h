@@ -26,8 +26,8 @@ struct health_spec {
 struct health *health_new(const struct health_spec *spec);
 void health_free(struct health *h);
 void health_reply_metrics(struct http_req *r, const struct str *text);
-/* Answers /healthz alone, for servers of one's own. config: asked for the resourceVersion of the KubeVirt object in force ("": none)
- * when the API server has answered; arg lives as long as requests do. */
+/* Answers /healthz alone, for servers of one's own. config: asked for the resourceVersion of the KubeVirt object in
+ * force ("": none) when the API server has answered; arg lives as long as requests do. */
 void health_probe(
 	struct kube_client *client, struct http_req *r, const char *(*config)(void *arg), void *arg);
 /* Answers one request of this kind; 404 for other paths. For servers of one's own. */
