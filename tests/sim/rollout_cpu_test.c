@@ -495,6 +495,10 @@ static void a_node_without_room_is_told(void **state)
 	world_run(w, SOON);
 	assert_rr(w, "1 -> 2");
 	assert_int_equal(w->pods_made, 1);
+	sockets(w, 3); /* another attempt, which takes nothing back until it has gone well */
+	assert_rr(w, "1 -> 3");
+	sockets(w, 2);
+	assert_int_equal(events(w, "RestartNotRequired"), 0);
 	user_config(w, MIGRATE);
 	world_run(w, SOON);
 	assert_no_rr(w); /* it waits for the migration now */

@@ -176,6 +176,7 @@ void rollout_cpu(const struct vm_seen *s, struct edits *r)
 		return;
 	}
 	rollout_add(r, PATH, was, is, LIVE_CPU_SOCKETS);
+	r->retried = r->retried || stuck(&c);
 	why = wait_for(&c);
 	if (why)
 		rollout_busy(r, "HotPlugCPUError", why);

@@ -238,6 +238,7 @@ void rollout_memory(const struct vm_seen *s, struct edits *r)
 		return;
 	}
 	rollout_add(r, PATH, now, guest, LIVE_MEMORY);
+	r->retried = r->retried || stuck(&m);
 	if (vmi_migrating(vmi))
 		rollout_busy(r, "HotPlugMemoryError", "memory hotplug waits for the end of a migration");
 	else if (vmi_phase(vmi) == VMI_RUNNING)

@@ -221,7 +221,7 @@ static void restart_condition(const struct vm_seen *s, struct vm_turn *t, const 
 	if (r->known && r->staged) {
 		CLEANUP(mem_freep) char *text = rollout_message(r, json_get_str(now, "message"));
 		cond_set(t->doc, t->status, COND_RESTART_REQUIRED, "True", NULL, text, s->now);
-	} else if (r->known || !s->vmi) {
+	} else if ((r->known && !r->retried) || !s->vmi) {
 		cond_remove(t->doc, t->status, COND_RESTART_REQUIRED);
 	}
 }
