@@ -577,8 +577,8 @@ static void a_node_without_room_is_told(void **state)
 	assert_string_equal(condition(w, COND_HOT_MEMORY, "reason"), HOT_MEMORY_NEEDS_MIGRATION);
 	assert_rr(w, "The node can not give it in place and live migration is not enabled");
 	assert_int_equal(guest(w)->set_memory_calls, 0);
-	/* a smaller wish does not wait behind the larger one that the pod still asks for; RestartRequired does not come and go with
-	 * each attempt */
+	/* a smaller wish does not wait behind the larger one that the pod still asks for; RestartRequired does not come and
+	 * go with each attempt */
 	memory(w, "3Gi");
 	assert_rr(w, "\"1Gi\" -> \"3Gi\"");
 	memory(w, "2Gi");

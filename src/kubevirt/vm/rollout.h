@@ -44,7 +44,7 @@ struct edits {
 	struct change *items;
 	size_t n, cap;
 	bool staged; /* any of them */
-	/* What waited for a restart, since the node has no room, is tried with another value: whether it waits is not known yet. */
+	/* What waited for a restart, since the node has no room, is tried with another value: how that goes is not known yet. */
 	bool retried;
 	struct json_doc *vmi; /* the instance as it should be; NULL: as it is */
 	/* A live change that can not be made just now: VM condition Failure. */
