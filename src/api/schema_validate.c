@@ -297,12 +297,27 @@ static int compare_identities(const void *a, const void *b)
 	return d ? d : x->i < y->i ? -1 : 1;
 }
 
+static bool bad_item(const struct check *c, const struct json *item, size_t i, const struct jpath *at)
+{
+	struct jpath here = { .up = at, .index = i };
+
+	if (!c->causes)
+		return false;
+	CLEANUP(mem_freep) char *path = jpath_text(&here);
+	cause_invalid(c->causes, path, item, "must be an object for an array of list-type map");
+	return false;
+}
+
 static bool check_unique(
 	const struct check *c, const struct schema *s, const struct json *v, const struct jpath *at)
 {
 	size_t n = json_len(v);
 	bool ok = true;
 
+	if (s->list_type == SCHEMA_LIST_MAP && !c->loose)
+		JSON_EACH (it, v)
+			if (!json_is_obj(it.val) && !json_is_null(it.val) && and_then(c, ok))
+				ok = bad_item(c, it.val, it.i, at);
 	if (n < 2 || s->list_type == SCHEMA_LIST_ATOMIC || c->loose)
 		return true;
 	CLEANUP(mem_freep) struct identity *ids = mem_alloc(n * sizeof(*ids));
@@ -593,8 +608,8 @@ void schema_validate_values(
 /* Rules may rely on what the schema says: those of an object that broke it badly are not asked. */
 static bool blocks_rules(const struct causes *c, size_t from)
 {
-	static const char *const reasons[] = { "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany",
-		"FieldValueTypeInvalid", NULL };
+	static const char *const reasons[] = { "FieldValueNotSupported", "FieldValueRequired",
+		"FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid", NULL };
 
 	for (size_t i = from; i < c->len; i++)
 		if (str_in(c->items[i].reason, reasons))

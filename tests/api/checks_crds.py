@@ -159,3 +159,45 @@ def t78_of_anyof_and_oneof_the_arm_that_came_furthest_tells_why():
                                    "spec": spec}), 422, "Invalid")
         eq([(x["field"], x["message"]) for x in a["details"]["causes"]], want)
     status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
+
+
+# ---- 80 ----
+def t80_a_deprecated_version_names_the_newest_that_is_not():
+    o = definition({"deprecated": True, "name": "v1beta1"})
+    first = o["spec"]["versions"][0]
+    more = [dict(first, name=n, storage=False, deprecated=d) for n, d in (("v1alpha1", False), ("v1beta2", False), ("v1", False), ("v2", True))]
+    o["spec"]["versions"] += more
+    make(c.CRDS, o)
+    kind, plural = o["spec"]["names"]["kind"], o["spec"]["names"]["plural"]
+    a = c.k.get("/apis/%s/v1beta1/%s" % (c.GROUP, plural))
+    eq(a.all("Warning"), ['299 - "%s/v1beta1 %s is deprecated; use %s/v1 %s"' % (c.GROUP, kind, c.GROUP, kind)])
+    a = c.k.get("/apis/%s/v2/%s" % (c.GROUP, plural))
+    eq(a.all("Warning"), ['299 - "%s/v2 %s is deprecated"' % (c.GROUP, kind)])
+    status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
+
+
+# ---- 76 ----
+def t76_a_default_of_the_whole_status_is_there_from_the_start():
+    schemas = schema(spec={"type": "object", "properties": {"n": {"type": "integer"}}},
+                     status={"type": "object", "default": {"seen": -1}, "properties": {"seen": {"type": "integer"}}})
+    o = definition(dict(schemas, subresources={"status": {}}))
+    make(c.CRDS, o)
+    path = "/apis/%s/v1/namespaces/%s/%s" % (c.GROUP, c.NS, o["spec"]["names"]["plural"])
+    body = {"apiVersion": c.GROUP + "/v1", "kind": o["spec"]["names"]["kind"], "metadata": {"name": "x"}, "spec": {"n": 1}, "status": {"seen": 7}}
+    eq(make(path, body)["status"], {"seen": -1})
+    status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
+
+
+def t76_what_a_scale_would_choke_on_is_refused():
+    o = definition(dict(schema(spec={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+                        subresources={"scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}}))
+    make(c.CRDS, o)
+    path = "/apis/%s/v1/namespaces/%s/%s" % (c.GROUP, c.NS, o["spec"]["names"]["plural"])
+    for n, want in (("x", "Invalid value: 0: .spec.n accessor error: x is of the type string, expected int64"),
+                    (1.5, "Invalid value: 0: .spec.n accessor error: 1.5 is of the type float64, expected int64"),
+                    (-1, "Invalid value: -1: should be a non-negative integer"),
+                    (1 << 31, "Invalid value: 2147483648: should be less than or equal to 2147483647")):
+        a = status(c.k.post(path, {"apiVersion": c.GROUP + "/v1", "kind": o["spec"]["names"]["kind"], "metadata": {"name": "x"}, "spec": {"n": n}}),
+                   422, "Invalid")
+        eq([(x["field"], x["message"]) for x in a["details"]["causes"]], [(".spec.n", want)])
+    status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)

@@ -57,10 +57,16 @@ static const struct column *columns(struct arena *a, const struct json *list)
 		return NULL;
 	out = arena_alloc(a, (json_len(list) + 1) * sizeof(*out));
 	JSON_EACH (it, list) {
+		const char *path = json_str_or(json_get(it.val, "jsonPath"), "");
+
 		out[n++] = (struct column){ .name = text(a, json_get(it.val, "name")),
 			.type = text(a, json_get(it.val, "type")),
 			.format = arena_strdup(a, json_get_str(it.val, "format")),
-			.doc = text(a, json_get(it.val, "description")),
+			.doc = json_str_len(json_get(it.val, "description"))
+				       ? text(a, json_get(it.val, "description"))
+				       : arena_printf(a,
+						 "Custom resource definition column (in JSONPath format): %s",
+						 path),
 			.priority = (int)json_i64(json_get(it.val, "priority")),
 			.path = text(a, json_get(it.val, "jsonPath")) };
 	}
@@ -101,16 +107,33 @@ static void subresources(struct crd_version *v, const struct json *subs)
 	v->def.subresources = list;
 }
 
-static void deprecation(struct crd_version *v, const struct json *version)
+/* Of the versions that are not deprecated the newest is told of, if it is newer than this one. */
+static void deprecation(struct crd_version *v, const struct json *version, const struct json *versions)
 {
 	const struct kind *k = &v->def.kind;
+	int64_t best = registry_version_rank(k->version);
+	const char *instead = NULL;
 
 	if (!json_bool(json_get(version, "deprecated")))
 		return;
-	v->def.deprecation =
-		json_get_str(version, "deprecationWarning")
-			? text(v->arena, json_get(version, "deprecationWarning"))
-			: arena_printf(v->arena, "%s/%s %s is deprecated", k->group, k->version, k->kind);
+	JSON_EACH (it, versions) {
+		const char *name = json_str_or(json_get(it.val, "name"), "");
+		int64_t rank = registry_version_rank(name);
+
+		if (!json_bool(json_get(it.val, "served")) || json_bool(json_get(it.val, "deprecated")) ||
+			rank <= best)
+			continue;
+		best = rank;
+		instead = name;
+	}
+	if (json_get_str(version, "deprecationWarning"))
+		v->def.deprecation = text(v->arena, json_get(version, "deprecationWarning"));
+	else if (instead)
+		v->def.deprecation = arena_printf(v->arena, "%s/%s %s is deprecated; use %s/%s %s", k->group,
+			k->version, k->kind, k->group, instead, k->kind);
+	else
+		v->def.deprecation =
+			arena_printf(v->arena, "%s/%s %s is deprecated", k->group, k->version, k->kind);
 }
 
 static struct crd_version *version_new(const struct json *crd, const struct json *version)
@@ -142,7 +165,7 @@ static struct crd_version *version_new(const struct json *crd, const struct json
 			v->def.storage_version = text(a, json_get(it.val, "name"));
 	}
 	v->def.converted = str_eq(json_at_str(spec, "/conversion/strategy"), "Webhook");
-	deprecation(v, version);
+	deprecation(v, version, json_get(spec, "versions"));
 	return v;
 }
 

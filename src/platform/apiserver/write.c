@@ -446,6 +446,8 @@ static void default_status(struct op *op)
 
 	if (op->res->rules.builtin && s && status)
 		schema_default(s, op->draft, status);
+	else if (!op->res->rules.builtin) /* or the default of all of it */
+		schema_default(resource_schema(op->res), op->draft, json_root(op->draft));
 }
 
 static int finish_create(struct op *op)
@@ -504,6 +506,8 @@ static int check_object(struct op *op)
 	bool wrong_type = false;
 
 	schema_validate(resource_schema(op->res), o, old, &op->causes);
+	if (op->res->origin == ORIGIN_CRD)
+		scale_validate(op->res, o, &op->causes);
 	if (op->res->def->hooks.validate && op->causes.len == 0)
 		op->res->def->hooks.validate(&env, o, old, &op->causes);
 	if (op->causes.len == 0)

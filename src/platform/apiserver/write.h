@@ -104,6 +104,8 @@ void server_bind(struct apiserver *s, struct request *r, struct resource *bindin
 bool server_write_action(
 	struct apiserver *s, struct request *r, struct resource *res, const struct reqinfo *i);
 struct json_doc *scale_from(const struct resource *res, const struct obj *o, struct err *e);
+/* What a scale of it would choke on. */
+void scale_validate(const struct resource *res, const struct json *o, struct causes *c);
 int scale_into(struct op *op, const struct json *scale); /* op->draft := old with the wanted size */
 struct json_doc *scale_applied(
 	struct op *op);           /* an applied Scale as the same wish of the whole object; NULL: op->err */

@@ -62,6 +62,72 @@ struct json_doc *scale_from(const struct resource *res, const struct obj *o, str
 	return d;
 }
 
+static const char *go_type(const struct json *v)
+{
+	switch (json_type(v)) {
+	case JSON_OBJ:
+		return "map[string]interface {}";
+	case JSON_ARR:
+		return "[]interface {}";
+	case JSON_STR:
+		return "string";
+	case JSON_BOOL:
+		return "bool";
+	case JSON_NULL:
+		return "<nil>";
+	case JSON_INT:
+		return "int64";
+	case JSON_UINT:
+	case JSON_REAL:
+		break;
+	}
+	return "float64";
+}
+
+static void bad_step(const char *path, const char *upto, size_t n, const struct json *v, const char *want,
+	struct causes *c)
+{
+	CLEANUP(mem_freep) char *text = json_is_str(v) ? mem_strdup(json_str(v)) : json_write(v, NULL);
+
+	cause_text(c, "FieldValueInvalid", path,
+		"Invalid value: 0: %.*s accessor error: %s is of the type %s, expected %s", (int)n, upto,
+		text, go_type(v), want);
+}
+
+static void check_count(const char *path, const struct json *o, struct causes *c)
+{
+	const char *p = path;
+
+	while (*p == '.') {
+		size_t n = strcspn(p + 1, ".") + 1;
+
+		if (!json_is_obj(o)) {
+			bad_step(path, path, (size_t)(p - path) + n, o, "map[string]interface{}", c);
+			return;
+		}
+		o = json_getn(o, p + 1, n - 1);
+		p += n;
+		if (!o || (*p && json_is_null(o)))
+			return;
+	}
+	if (json_type(o) != JSON_INT)
+		bad_step(path, path, strlen(path), o, "int64", c);
+	else if (json_i64(o) < 0)
+		cause_invalid(c, path, o, "should be a non-negative integer");
+	else if (json_i64(o) > INT32_MAX)
+		cause_invalid(c, path, o, "should be less than or equal to %d", INT32_MAX);
+}
+
+void scale_validate(const struct resource *res, const struct json *o, struct causes *c)
+{
+	const struct scale_paths *s = &res->def->scale;
+
+	if (!str_empty(s->spec_replicas))
+		check_count(s->spec_replicas, o, c);
+	if (!str_empty(s->status_replicas))
+		check_count(s->status_replicas, o, c);
+}
+
 static int scale_check(struct op *op, const struct json *n)
 {
 	if (str_empty(op->res->def->scale.spec_replicas))

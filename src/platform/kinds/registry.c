@@ -203,7 +203,7 @@ const struct column *resource_columns(struct resource *r, struct jsonpath *const
 
 /* ---- group versions ---- */
 /* "v1" > "v1beta2" > "v1beta1" > "v1alpha1" > anything else: 3 stages, then numbers. */
-static int64_t version_rank(const char *v)
+int64_t registry_version_rank(const char *v)
 {
 	unsigned major = 0, minor = 0;
 	int stage;
@@ -248,8 +248,8 @@ static int gv_cmp(const struct registry *g, const struct group_version *a, const
 		return c;
 	if (a->version_priority != b->version_priority)
 		return a->version_priority > b->version_priority ? -1 : 1;
-	ra = version_rank(a->version);
-	rb = version_rank(b->version);
+	ra = registry_version_rank(a->version);
+	rb = registry_version_rank(b->version);
 	if (ra != rb)
 		return ra > rb ? -1 : 1;
 	return strcmp(a->version, b->version);

@@ -186,3 +186,5 @@ const struct group_version *registry_gv(const struct registry *g, const char *gr
 /* All, by group priority then group name; within a group by version priority (the first is the preferred one), then GA >
  * beta > alpha. NULL at the end. Group versions without resources and not remote are left out. */
 const struct group_version *registry_gv_at(const struct registry *g, size_t i);
+/* The higher, the sooner clients take it. */
+int64_t registry_version_rank(const char *version);
