@@ -311,7 +311,7 @@ static void check_default(struct checking *c, const struct schema *s, const char
 	CLEANUP(causes_done) struct causes wrong = { 0 };
 	CLEANUP(mem_freep) char *path = str_printf("%s.default", at);
 
-	schema_evaluate(s, s->deflt, NULL, &wrong);
+	schema_evaluate(s, s->deflt, NULL, &wrong, NULL);
 	for (size_t i = 0; i < wrong.len; i++) {
 		CLEANUP(mem_freep)
 		char *below = str_eq(wrong.items[i].field, "<nil>")
@@ -381,7 +381,7 @@ struct spot {
 };
 struct evaluation {
 	struct cel_run *run;
-	struct causes *causes;
+	struct causes *causes, *tolerated;
 	bool broke; /* nothing more is evaluated */
 };
 
@@ -407,20 +407,20 @@ static bool unchanged(const struct spot *spot)
 	return spot && json_eq(spot->v, spot->old);
 }
 
-static void add_cause(struct evaluation *ev, const struct schema *s, const struct rule *rule,
-	const char *path, const char *text)
+static void add_cause(struct causes *to, const struct schema *s, const struct rule *rule, const char *path,
+	const char *text)
 {
 	const char *reason = json_get_str(rule->json, "reason");
 	CLEANUP(mem_freep) char *quoted = str_printf("\"%s\"", type_text(s));
 
 	if (str_eq(reason, "FieldValueForbidden"))
-		cause_forbidden(ev->causes, path, "%s", text);
+		cause_forbidden(to, path, "%s", text);
 	else if (str_eq(reason, "FieldValueRequired"))
-		cause_required(ev->causes, path, text);
+		cause_required(to, path, text);
 	else if (str_eq(reason, "FieldValueDuplicate"))
-		cause_text(ev->causes, reason, path, "Duplicate value: %s", quoted);
+		cause_text(to, reason, path, "Duplicate value: %s", quoted);
 	else
-		cause_text(ev->causes, "FieldValueInvalid", path, "Invalid value: %s: %s", quoted, text);
+		cause_text(to, "FieldValueInvalid", path, "Invalid value: %s: %s", quoted, text);
 }
 
 static void add_invalid(struct evaluation *ev, const struct schema *s, const char *path, const char *fmt, ...)
@@ -467,7 +467,9 @@ static void rule_failed(struct evaluation *ev, const struct schema *s, const str
 	CLEANUP(mem_freep) char *path = place_text(spot->at);
 	CLEANUP(mem_freep) char *text = NULL, *rule_as_text = NULL;
 
-	if (!rule->uses_old && unchanged(spot))
+	struct causes *to = !rule->uses_old && unchanged(spot) ? ev->tolerated : ev->causes;
+
+	if (!to)
 		return;
 	text = evaluated_message(ev, rule, vars);
 	if (!text) {
@@ -482,7 +484,7 @@ static void rule_failed(struct evaluation *ev, const struct schema *s, const str
 		free(path);
 		path = longer;
 	}
-	add_cause(ev, s, rule, path, text);
+	add_cause(to, s, rule, path, text);
 }
 
 static void rule_broke(struct evaluation *ev, const struct schema *s, const struct rule *rule,
@@ -591,10 +593,10 @@ static void evaluate(struct evaluation *ev, const struct schema *s, const struct
 		evaluate_items(ev, s, spot);
 }
 
-void schema_evaluate(
-	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
+void schema_evaluate(const struct schema *s, const struct json *v, const struct json *old,
+	struct causes *causes, struct causes *tolerated)
 {
-	struct evaluation ev = { .run = cel_run_new(), .causes = causes };
+	struct evaluation ev = { .run = cel_run_new(), .causes = causes, .tolerated = tolerated };
 	struct spot spot = { .v = v, .old = json_is_null(old) ? NULL : old };
 
 	evaluate(&ev, s, &spot);

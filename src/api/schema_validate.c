@@ -620,6 +620,12 @@ static bool blocks_rules(const struct causes *c, size_t from)
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes)
 {
+	schema_validate_noting(s, v, old, causes, NULL);
+}
+
+void schema_validate_noting(const struct schema *s, const struct json *v, const struct json *old,
+	struct causes *causes, struct causes *tolerated)
+{
 	size_t before = causes->len;
 
 	schema_validate_values(s, v, old, causes);
@@ -630,5 +636,5 @@ void schema_validate(
 			"Invalid value: null: some validation rules were not checked because the object was "
 			"invalid; correct the existing errors to complete validation");
 	else
-		schema_evaluate(s, v, old, causes);
+		schema_evaluate(s, v, old, causes, tolerated);
 }

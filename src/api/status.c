@@ -127,7 +127,8 @@ void cause_too_long(struct causes *c, const char *field, size_t max_bytes)
 {
 	if (c)
 		add_cause(c, "FieldValueTooLong", field,
-			str_printf("Too long: may not be more than %zu bytes", max_bytes));
+			str_printf("Too long: may not be more than %zu byte%s", max_bytes,
+				max_bytes == 1 ? "" : "s"));
 }
 
 static const char *type_name(const struct json *v)

