@@ -131,6 +131,7 @@
 #define COND_HOT_CPU "HotVCPUChange"
 #define COND_HOT_MEMORY "HotMemoryChange"
 #define COND_VOLUMES_CHANGE "VolumesChange"
+#define REASON_DISKS_BOUND "DisksNotLiveMigratable" /* of LiveMigratable */
 #define COND_MIGRATION_REQUIRED "MigrationRequired"
 #define COND_AGENT_CONNECTED "AgentConnected"
 #define COND_POD_SCHEDULED "PodScheduled"

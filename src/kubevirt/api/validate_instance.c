@@ -133,7 +133,7 @@ void vmim_validate_create(
 		cause_text(causes, REASON_INVALID, "spec.vmiName", "Cannot migrate VMI in finalized state.");
 		return;
 	}
-	if (able && str_eq(json_get_str(able, "status"), "False")) {
+	if (able && str_eq(json_get_str(able, "status"), "False") && !volumes_move_along(vmi)) {
 		cause_text(causes, REASON_INVALID, "spec.vmiName",
 			"Cannot migrate VMI, Reason: %s, Message: %s",
 			json_str_or(json_get(able, "reason"), ""),

@@ -460,7 +460,14 @@ static void migrations_are_checked_against_the_instance(void **s)
 			 "{'metadata':{'uid':'8'},'spec':{'vmiName':'vmi'},'status':{'phase':'Running'}}]");
 	struct causes c = { 0 };
 
+	CLEANUP(json_doc_freep)
+	struct json_doc *moves = json_lit(
+		"{'status':{'phase':'Running','conditions':[{'type':'LiveMigratable','status':'False',"
+		"'reason':'DisksNotLiveMigratable'},{'type':'VolumesChange','status':'True'}]}}");
+
 	vmim_validate_create(json_root(m), json_root(running), NULL, &c);
+	assert_int_equal(c.len, 0);
+	vmim_validate_create(json_root(m), json_root(moves), NULL, &c); /* rollout.md 3.1 */
 	assert_int_equal(c.len, 0);
 	vmim_validate_create(json_root(m), NULL, NULL, &c);
 	vmim_validate_create(json_root(m), json_root(done), NULL, &c);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kubevirt/api/volume_rules.h"
 
+#include "api/meta.h"
+#include "kubevirt/api/names.h"
+
 bool volume_hotpluggable(const struct json *v)
 {
 	static const char *const kinds[] = { "persistentVolumeClaim", "dataVolume", "hostDisk" };
@@ -37,4 +40,14 @@ struct json *volume_named(const struct json *list, const char *name)
 		if (str_eq(json_get_str(it.val, "name"), name))
 			return it.val;
 	return NULL;
+}
+
+bool volumes_move_along(const struct json *vmi)
+{
+	const struct json *all = json_at(vmi, "/status/conditions");
+	const struct json *able = cond_find(all, COND_LIVE_MIGRATABLE),
+			  *change = cond_find(all, COND_VOLUMES_CHANGE);
+
+	return str_eq(json_get_str(able, "reason"), REASON_DISKS_BOUND) &&
+	       str_eq(json_get_str(change, "status"), "True");
 }

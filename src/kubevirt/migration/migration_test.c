@@ -96,6 +96,14 @@ static void what_can_not_be_done_in_place_is_a_reason(void **state)
 		"");
 	STAYS(MOVABLE, "", "");
 	STAYS(WAITS ",{'type':'LiveMigratable','status':'False'}", "", "");
+	/* 3.1: disks that one node has alone move along with the guest */
+	MOVES("{'type':'VolumesChange','status':'True'},{'type':'LiveMigratable','status':'False','reason':"
+	      "'DisksNotLiveMigratable'}",
+		"", "");
+	STAYS("{'type':'VolumesChange','status':'True'},{'type':'LiveMigratable','status':'False','reason':"
+	      "'HostDeviceNotLiveMigratable'}",
+		"", "");
+	STAYS("{'type':'VolumesChange','status':'False'}," MOVABLE, "", "");
 	STAYS(WAITS "," MOVABLE, ",'deletionTimestamp':'2023-11-14T22:13:20Z'", "");
 	STAYS(WAITS "," MOVABLE, "", ",'migrationState':{'startTimestamp':'2023-11-14T22:13:20Z'}");
 	/* 44 */
@@ -119,6 +127,20 @@ static void the_migration_is_as_kubevirt_would_make_it(void **state)
 	assert_string_equal(json_at_str(o, "/spec/vmiName"), "v");
 	assert_string_equal(json_at_str(o, "/spec/priority"), "user-triggered");
 	assert_string_equal(plan_at(p, 1)->reason, "SuccessfulCreate");
+	plan_free(p);
+	done(&f);
+}
+
+static void one_for_volumes_says_so(void **state)
+{
+	struct fixture f = fixture("{'type':'VolumesChange','status':'True'}," MOVABLE, "", "", NULL);
+	struct plan *p = plan_new();
+
+	f.seen.config = &f.config;
+	updater_decide_seen(&f.seen, p);
+	assert_string_equal(json_at_str(json_root(plan_at(p, 0)->doc),
+				    "/metadata/labels/kubevirt.io~1volume-update-migration"),
+		"v");
 	plan_free(p);
 	done(&f);
 }
@@ -330,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_can_not_be_done_in_place_is_a_reason),
 		cmocka_unit_test(the_migration_is_as_kubevirt_would_make_it),
+		cmocka_unit_test(one_for_volumes_says_so),
 		cmocka_unit_test(a_reason_has_to_last_and_the_cluster_to_allow_it),
 		cmocka_unit_test(what_is_not_wanted_any_more_is_taken_back),
 		cmocka_unit_test(a_migration_follows_its_guest),

@@ -11,7 +11,10 @@
 #include "kubevirt/api/handoff.h"
 #include "kubevirt/api/kinds.h"
 #include "kubevirt/api/names.h"
+#include "kubevirt/api/volume_rules.h"
 #include "kubevirt/vmi/facts.h"
+
+#define LABEL_VALUE_MAX 63
 
 /* Conditions that can be a reason, and the reason they have when only a move helps; NULL: any. */
 static const struct {
@@ -67,7 +70,7 @@ static void plan_abort(const struct updater_seen *s, const struct obj *vmim, str
 		obj_name(vmim));
 }
 
-static struct json_doc *render(const struct updater_seen *s)
+static struct json_doc *render(const struct updater_seen *s, const char *why)
 {
 	struct json_doc *d = json_lit(
 		"{'apiVersion':'kubevirt.io/v1','kind':'VirtualMachineInstanceMigration','metadata':{"
@@ -77,6 +80,9 @@ static struct json_doc *render(const struct updater_seen *s)
 
 	json_put_str(d, json_root(d), "/metadata/namespace", obj_namespace(s->vmi));
 	json_put_str(d, json_root(d), "/spec/vmiName", obj_name(s->vmi));
+	if (str_eq(why, COND_VOLUMES_CHANGE))
+		meta_set_label(d, json_root(d), LABEL_VOLUME_UPDATE_MIGRATION,
+			strlen(obj_name(s->vmi)) > LABEL_VALUE_MAX ? obj_uid(s->vmi) : obj_name(s->vmi));
 	return d;
 }
 
@@ -94,7 +100,7 @@ void updater_decide_seen(const struct updater_seen *s, struct plan *out)
 	}
 	if (!why || !s->deployed || vmi_migrating(vmi) ||
 		!(s->config->workload_methods & KV_UPDATE_LIVE_MIGRATE) ||
-		!vmi_cond_is(vmi, COND_LIVE_MIGRATABLE, "True"))
+		(!vmi_cond_is(vmi, COND_LIVE_MIGRATABLE, "True") && !volumes_move_along(vmi)))
 		return;
 	if (s->now < since + MIGRATION_SETTLE_MS) {
 		plan_again_at(out, since + MIGRATION_SETTLE_MS);
@@ -102,7 +108,7 @@ void updater_decide_seen(const struct updater_seen *s, struct plan *out)
 	}
 	if ((int64_t)s->running >= s->config->migrations.parallel_per_cluster)
 		return; /* woken when one of them is over */
-	plan_create(out, &kind_vmim, render(s));
+	plan_create(out, &kind_vmim, render(s, why));
 	plan_event(out, s->vmi, false, "SuccessfulCreate", "Created workload update migration: %s", why);
 }
 

@@ -124,7 +124,7 @@ static void add_phase(const struct rollout_view *v, const struct change *c, stru
 	JSON_EACH (it, to ? json_at(instance(v), "/status/volumeStatus") : NULL) {
 		const char *name = json_get_str(it.val, "name"), *message = json_get_str(it.val, "message");
 
-		if (name && strlen(name) == (size_t)(to - from) - 1 &&
+		if (name && json_get(it.val, "hotplugVolume") && strlen(name) == (size_t)(to - from) - 1 &&
 			!strncmp(name, from + 1, (size_t)(to - from) - 1))
 			str_addf(out, "      %s%s%s\n",
 				json_str_or(json_get(it.val, "phase"), "no phase yet"),
@@ -154,6 +154,10 @@ static void add_waiting(const struct rollout_view *v, const struct change *c, st
 		str_addf(out, "      waits: %s\n", v->edits->busy_message);
 	if (c->state == CHANGE_APPLYING && c->class == LIVE_VOLUMES)
 		add_phase(v, c, out);
+	if (c->state == CHANGE_APPLYING && c->class == LIVE_VOLUMES)
+		cond = vmi_cond(instance(v), COND_VOLUMES_CHANGE);
+	if (c->state == CHANGE_APPLYING && c->class == LIVE_NICS)
+		cond = vmi_cond(instance(v), COND_MIGRATION_REQUIRED);
 	if (c->state == CHANGE_APPLYING && c->class == LIVE_MEMORY)
 		cond = vmi_cond(instance(v), COND_HOT_MEMORY);
 	if (c->state == CHANGE_APPLYING && c->class == LIVE_CPU_SOCKETS)

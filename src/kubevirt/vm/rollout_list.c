@@ -120,6 +120,16 @@ static bool guest_has(const struct json *vmi, enum live_class class, const char 
 	}
 }
 
+/* Has the instance been told at all? A claim that is replaced by migration is not before that is done. */
+static bool instance_has_volume(const struct vm_seen *s, const char *shown)
+{
+	CLEANUP(mem_freep) char *name = name_in(shown);
+	const struct json *want = name ? nic_named(json_at(s->template, "/spec/volumes"), name) : NULL;
+	const struct json *has = name ? nic_named(json_at(obj_json(s->vmi), "/spec/volumes"), name) : NULL;
+
+	return !want || !has || spec_same("volumes.0", has, want);
+}
+
 /* ---- the list ---- */
 struct list_walk {
 	const struct vm_seen *seen;
@@ -171,7 +181,8 @@ static void on_difference(
 	if (class == LIVE_RESTART || class == LIVE_NEUTRAL_UUID || is_pending(w, path))
 		return;
 	const struct json *vmi = obj_json(w->seen->vmi);
-	bool has = guest_has(vmi, class, shown);
+	bool has = guest_has(vmi, class, shown) &&
+		   (class != LIVE_VOLUMES || instance_has_volume(w->seen, shown));
 	struct change *c = rollout_add(w->r, path, has ? a : comes_from(vmi, class, a, b), b, class);
 	c->state = has ? CHANGE_LIVE : CHANGE_APPLYING;
 }

@@ -217,6 +217,36 @@ static void volumes_are_followed_into_the_guest(void **state)
 	}
 }
 
+/* With strategy Migration the instance keeps its claim until the volume has moved. */
+static void a_claim_that_is_to_be_moved_waits(void **state)
+{
+#define CLAIM(name) "{'volumes':[{'name':'d','persistentVolumeClaim':{'claimName':'" name "'}}]}"
+	struct story s = { 0 };
+
+	CLEANUP(json_doc_freep)
+	struct json_doc *cr =
+		json_lit("{'spec':{'configuration':{'vmRolloutStrategy':'LiveUpdate'},"
+			 "'workloadUpdateStrategy':{'workloadUpdateMethods':['LiveMigrate']}}}");
+	kv_config_from(json_root(cr), &s.config);
+	s.vm = made("{'metadata':{'name':'v','namespace':'n','uid':'" VM_UID
+		    "'},'spec':{'updateVolumesStrategy':'Migration','template':{'spec':$}}}",
+		CLAIM("to"));
+	s.vmi = made(
+		"{'metadata':{'name':'v','namespace':'n','uid':'u'},'spec':$,'status':{'phase':'Running',"
+		"'volumeStatus':[{'name':'d'}],'conditions':[{'type':'VolumesChange','status':'True'}]}}",
+		CLAIM("from"));
+	s.revisions[0] = made("{'metadata':{'name':'revision-start-vm-" VM_UID
+			      "-1','namespace':'n'},'data':{'spec':{'template':{'spec':$}}}}",
+		CLAIM("from"));
+	rollout_list(
+		&(struct rollout_in){
+			.vm = s.vm, .vmi = s.vmi, .revision = s.revisions[0], .config = &s.config },
+		&s.edits);
+	assert_int_equal(s.edits.n, 1);
+	assert_string_equal(change_state_name(s.edits.items[0].state), "applying");
+	done(&s);
+}
+
 /* Plugged and unplugged since the start: the template says nothing of it any more. */
 static void what_has_not_quite_left_is_told(void **state)
 {
@@ -251,6 +281,7 @@ int main(void)
 		cmocka_unit_test(cards_are_followed_into_the_guest),
 		cmocka_unit_test(a_card_on_its_old_network_waits),
 		cmocka_unit_test(volumes_are_followed_into_the_guest),
+		cmocka_unit_test(a_claim_that_is_to_be_moved_waits),
 		cmocka_unit_test(what_has_not_quite_left_is_told),
 		cmocka_unit_test(the_revision_that_the_instance_names_counts),
 	};

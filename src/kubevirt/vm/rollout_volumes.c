@@ -332,6 +332,14 @@ static bool is_shared(const struct vm_seen *s, const char *name)
 	return false;
 }
 
+static bool on_one_node(const struct vm_seen *s, const struct json *volume, const char *name)
+{
+	const struct json *disk = json_get(volume, "hostDisk");
+
+	return disk ? !json_bool(json_get(disk, "shared"))
+		    : volume_claim(volume) && !json_get(volume, "ephemeral") && !is_shared(s, name);
+}
+
 /* H11: a volume that only one node can have, and that is not among those to be copied: it keeps the guest where it is. */
 static char *left_out(const struct vm_seen *s)
 {
@@ -339,14 +347,30 @@ static char *left_out(const struct vm_seen *s)
 		const char *name = json_get_str(it.val, "name");
 		struct sides k = sides_of(s, name ? name : "");
 
-		if (!name || !volume_claim(it.val) || json_get(it.val, "ephemeral") || is_shared(s, name))
+		if (!name || !on_one_node(s, it.val, name))
 			continue;
 		if (!by_migration(s, &k) || !differs(&k))
-			return str_printf(
-				"invalid volumes to update with migration: volume %s is RWO and is not among "
-				"the volumes to be migrated",
-				name);
+			return str_printf(INVALID_VOLUMES
+				" volume %s is %s and is not among the volumes to be migrated",
+				name, json_get(it.val, "hostDisk") ? "on its host" : "RWO");
 	}
+	return NULL;
+}
+
+/* H11, decision 19: what else keeps the guest where it is, or nobody who may move it. */
+static char *can_not_move(const struct vm_seen *s)
+{
+	const struct json *c = vmi_cond(obj_json(s->vmi), COND_LIVE_MIGRATABLE);
+
+	/* Disks that one node has alone are what a migration of volumes is for */
+	if (str_eq(json_get_str(c, "status"), "False") &&
+		!str_eq(json_get_str(c, "reason"), REASON_DISKS_BOUND))
+		return str_printf("the volumes can not be migrated: %s",
+			json_str_or(json_get(c, "message"), "the instance can not be"));
+	if (!(s->config->workload_methods & KV_UPDATE_LIVE_MIGRATE))
+		return mem_strdup(
+			"the volumes change with a live migration, and workloadUpdateMethods has no "
+			"LiveMigrate");
 	return NULL;
 }
 
@@ -394,6 +418,33 @@ static void stage(const struct vm_seen *s, struct edits *r, const char *why)
 	}
 }
 
+/* Which, from where and to where. */
+static void list_migrated(const struct vm_seen *s, struct edits *r)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+	struct json *list = json_new_arr(d), *status;
+
+	JSON_EACH (it, json_get(json_get(s->template, "spec"), "volumes")) {
+		const char *name = json_get_str(it.val, "name");
+		struct sides k = sides_of(s, name ? name : "");
+		struct json *o;
+
+		if (!name || !by_migration(s, &k) || !differs(&k))
+			continue;
+		o = json_new_obj(d);
+		json_set_str(d, o, "volumeName", name);
+		if (volume_claim(k.have))
+			json_set_str(
+				d, json_need_obj(d, o, "sourcePVCInfo"), "claimName", volume_claim(k.have));
+		json_set_str(d, json_need_obj(d, o, "destinationPVCInfo"), "claimName", volume_claim(k.want));
+		json_append(d, list, o);
+	}
+	if (json_eq(json_at(obj_json(s->vmi), "/status/migratedVolumes"), list))
+		return;
+	status = json_need_obj(r->vmi, rollout_vmi(s, r), "status");
+	json_set_copy(r->vmi, status, "migratedVolumes", list);
+}
+
 static void count_migrated(const struct vm_seen *s, struct edits *r, const struct sides *k)
 {
 	r->migrated += by_migration(s, k) && differs(k);
@@ -403,7 +454,8 @@ static void count_migrated(const struct vm_seen *s, struct edits *r, const struc
 static void by_moving(const struct vm_seen *s, struct edits *r)
 {
 	CLEANUP(mem_freep) char *invalid = invalid_volumes(s);
-	CLEANUP(mem_freep) char *out = invalid ? NULL : left_out(s);
+	CLEANUP(mem_freep) char *left = invalid ? NULL : left_out(s);
+	CLEANUP(mem_freep) char *out = left ? TAKE(left) : invalid ? NULL : can_not_move(s);
 	const char *missing = missing_claim(s);
 
 	if (invalid || out) {
@@ -415,7 +467,19 @@ static void by_moving(const struct vm_seen *s, struct edits *r)
 	} else {
 		say(s, r, "True", "LiveMigrationRequired",
 			"the volumes change with a live migration, which this version does not make");
+		list_migrated(s, r);
 	}
+}
+
+static void taken_back(const struct vm_seen *s, struct edits *r)
+{
+	struct json *status;
+
+	if (!vmi_cond(obj_json(s->vmi), COND_VOLUMES_CHANGE))
+		return;
+	status = json_need_obj(r->vmi, rollout_vmi(s, r), "status");
+	cond_remove(r->vmi, status, COND_VOLUMES_CHANGE);
+	json_remove(status, "migratedVolumes");
 }
 
 void rollout_volumes(const struct vm_seen *s, struct edits *r)
@@ -424,10 +488,8 @@ void rollout_volumes(const struct vm_seen *s, struct edits *r)
 	if (!rollout_live(s))
 		return;
 	each_name(s, r, count_migrated);
-	if (r->migrated) {
+	if (r->migrated)
 		by_moving(s, r);
-	} else if (vmi_cond(obj_json(s->vmi), COND_VOLUMES_CHANGE)) { /* taken back */
-		struct json *vmi = rollout_vmi(s, r);
-		cond_remove(r->vmi, json_need_obj(r->vmi, vmi, "status"), COND_VOLUMES_CHANGE);
-	}
+	else
+		taken_back(s, r);
 }

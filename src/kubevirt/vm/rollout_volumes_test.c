@@ -34,7 +34,7 @@ struct given {
 	const char *status;              /* of the instance, with a comma in front */
 	const char *config;              /* NULL: LiveUpdate */
 	const char *vm_meta, *vm_spec;   /* with a comma in front */
-	bool no_claims;
+	bool no_claims, nobody_moves;
 };
 struct result {
 	struct obj *vm, *vmi;
@@ -61,7 +61,8 @@ static struct result look(struct given g)
 {
 	CLEANUP(mem_freep)
 	char *conf = str_printf(
-		"{'spec':{'configuration':{%s}}}", or (g.config, "'vmRolloutStrategy':'LiveUpdate'"));
+		"{'spec':{'configuration':{%s},'workloadUpdateStrategy':{'workloadUpdateMethods':[%s]}}}",
+		or (g.config, "'vmRolloutStrategy':'LiveUpdate'"), g.nobody_moves ? "" : "'LiveMigrate'");
 	CLEANUP(mem_freep)
 	char *vm = str_printf(
 		"{'metadata':{'namespace':'n','name':'v','uid':'u','generation':2%s},'spec':{'template':{"
@@ -278,6 +279,23 @@ static void what_no_migration_can_copy_is_staged(void **state)
 		SPEC(ROOT_V "," COLD2_V STAYS, ROOT_D "," COLD_D), .vm_spec = MIGRATION);
 }
 
+/* Decision 19, H11: what keeps the guest where it is besides its disks, or nobody who may move it */
+static void what_nobody_moves_is_staged(void **state)
+{
+	const char *moved = SPEC(ROOT_V "," COLD2_V, ROOT_D "," COLD_D);
+#define NOT_MIGRATABLE(reason) \
+	",'conditions':[{'type':'LiveMigratable','status':'False','reason':'" reason "','message':'m'}]"
+
+	STAGED("has no LiveMigrate", WITH_COLD, moved, .vm_spec = MIGRATION, .nobody_moves = true);
+	STAGED("can not be migrated: m", WITH_COLD, moved, .vm_spec = MIGRATION,
+		.status = NOT_MIGRATABLE("HostDeviceNotLiveMigratable"));
+	LIVE(WITH_COLD, WITH_COLD, moved, .vm_spec = MIGRATION,
+		.status = NOT_MIGRATABLE("DisksNotLiveMigratable"));
+#define ON_HOST ",{'name':'host','hostDisk':{'path':'/x','type':'Disk'}}"
+	STAGED("volume host is on its host", SPEC(ROOT_V "," COLD_V ON_HOST, ROOT_D "," COLD_D),
+		SPEC(ROOT_V "," COLD2_V ON_HOST, ROOT_D "," COLD_D), .vm_spec = MIGRATION);
+}
+
 static void condition_is(const struct result *r, const char *status, const char *reason)
 {
 	const struct json *c =
@@ -300,6 +318,9 @@ static void without_its_destination_nothing_happens(void **state)
 	r = look((struct given){ WITH_COLD, moved, .vm_spec = MIGRATION });
 	assert_false(r.edits.staged);
 	condition_is(&r, "True", "LiveMigrationRequired");
+	assert_string_equal(
+		json_at_str(json_root(r.edits.vmi), "/status/migratedVolumes/0/destinationPVCInfo/claimName"),
+		"d");
 	done(&r);
 	/* under Stage it is staged like all else, and not silently (rollout.md 7.15) */
 	STAGED("volumes[cold]", WITH_COLD, moved, .vm_spec = MIGRATION, .config = STAGE);
@@ -359,6 +380,7 @@ int main(void)
 		cmocka_unit_test(a_migration_is_waited_for),
 		cmocka_unit_test(what_no_migration_can_copy_is_staged),
 		cmocka_unit_test(a_start_that_waits_for_storage_says_so),
+		cmocka_unit_test(what_nobody_moves_is_staged),
 		cmocka_unit_test(without_its_destination_nothing_happens),
 	};
 

@@ -169,8 +169,8 @@ static const struct {
 	{ "InterfaceNotLiveMigratable", bound_nic },
 	{ "HostDeviceNotLiveMigratable", host_device },
 	{ "SEVNotLiveMigratable", encrypted },
-	{ "DisksNotLiveMigratable", bound_disk },
-	{ "DisksNotLiveMigratable", bound_claim },
+	{ REASON_DISKS_BOUND, bound_disk },
+	{ REASON_DISKS_BOUND, bound_claim },
 };
 
 static void migratable(struct vmi_turn *t)
