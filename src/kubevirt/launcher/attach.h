@@ -17,9 +17,9 @@ struct attach_spec {
 	bool readonly;
 	int uid; /* whose it becomes */
 };
-/* Blocks until the launcher has it. UNREACHABLE: it is not there (yet). The connection is the caller's: the launcher ends it when it
- * has let go of the disk. */
+/* Blocks until the launcher has it. UNREACHABLE: it is not there (yet). The connection is the caller's: the launcher ends it
+ * when it has let go of the disk. */
 int attach_offer(const struct attach_spec *s, int *ret_conn, struct err *e);
-/* Repeats that until it is done, and again some time after the launcher has let go, until the end (SIGTERM): a volume that is wanted
- * again when it was just being given up has the same pod. Returns the exit status. */
+/* Repeats that until it is done, and again some time after the launcher has let go, until the end (SIGTERM): a volume that is
+ * wanted again when it was just being given up has the same pod. Returns the exit status. */
 int attach_run(const struct attach_spec *s);
