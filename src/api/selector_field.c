@@ -115,12 +115,29 @@ static const char *value_at(const struct json *o, const char *path, char buf[32]
 	return buf;
 }
 
+/* "a.b|c": the first of them that is there. */
+static const char *value_of(const struct json *o, const char *path, char buf[32])
+{
+	const char *v = "";
+
+	if (!strchr(path, '|'))
+		return value_at(o, path, buf);
+	for (const char *p = path; !*v && *p;) {
+		size_t n = strcspn(p, "|");
+		CLEANUP(mem_freep) char *one = mem_strndup(p, n);
+
+		v = value_at(o, one, buf);
+		p += n + (p[n] == '|');
+	}
+	return v;
+}
+
 bool field_selector_matches(const struct field_selector *s, const struct json *o)
 {
 	char buf[32];
 
 	for (size_t i = 0; s && i < s->n; i++) {
-		const char *v = value_at(o, s->terms[i].path, buf);
+		const char *v = value_of(o, s->terms[i].path, buf);
 
 		if (!*v && s->terms[i].deflt)
 			v = s->terms[i].deflt;

@@ -194,3 +194,72 @@ def t101c_a_pod_that_gets_a_deadline_changes_its_quota():
         c.eventually(lambda: c.k.get(base + "/resourcequotas/q").json["status"].get("used"))
         status(c.k.merge(base + "/pods/" + free["metadata"]["name"], {"spec": {"activeDeadlineSeconds": 100}}), 200)
         status(c.k.post(base + "/pods", c.pod(activeDeadlineSeconds=100)), 403, "Forbidden")
+
+
+def t29c_what_is_wrong_with_a_pod():
+    def refused(cause, account=None, **container):
+        spec = {k[4:]: container.pop(k) for k in list(container) if k.startswith("pod_")}
+        o = c.pod(containers=[dict({"name": "a", "image": "x"}, **container)], **spec)
+        has(text(c.k.post(c.PODS + "?dryRun=All", o), 422, "Invalid"), "spec." + cause)
+    at = "containers[0]."
+    refused(at + "livenessProbe: Required value: must specify a handler type", livenessProbe={})
+    refused(at + "readinessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive", readinessProbe={"httpGet": {"port": 0}})
+    refused(at + "readinessProbe.tcpSocket.port: Invalid value: \"Bad!\": must contain only", readinessProbe={"tcpSocket": {"port": "Bad!"}})
+    refused(at + "startupProbe.exec.command: Required value", startupProbe={"exec": {}})
+    refused(at + "lifecycle.preStop: Required value: must specify a handler type", lifecycle={"preStop": {}})
+    refused(at + "env[0].name: Required value", env=[{"name": "", "value": "x"}])
+    refused(at + "env[0].valueFrom: Invalid value: \"\": must specify one of", env=[{"name": "A", "valueFrom": {}}])
+    refused(at + "env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
+            env=[{"name": "A", "value": "b", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}])
+    refused(at + "ports[1].name: Duplicate value: \"p\"", ports=[{"containerPort": 1, "name": "p"}, {"containerPort": 2, "name": "p"}])
+    refused(at + "ports[0].hostPort: Invalid value: 5: must match `containerPort`", pod_hostNetwork=True, ports=[{"containerPort": 1, "hostPort": 5}])
+    refused(at + "resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+            resources={"limits": {"cpu": 1}, "requests": {"cpu": 2}})
+    refused(at + "resources.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0", resources={"limits": {"cpu": -1}})
+    refused(at + "volumeMounts[1].mountPath: Invalid value: \"/a\": must be unique", pod_volumes=[{"name": "v"}],
+            volumeMounts=[{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"}])
+    refused("volumes[0].name: Invalid value: \"Bad!\": a lowercase RFC 1123 label", pod_volumes=[{"name": "Bad!"}])
+    refused("volumes[0].secret.secretName: Required value", pod_volumes=[{"name": "v", "secret": {}}])
+    refused("volumes[0].hostPath: Forbidden: may not specify more than 1 volume type", pod_volumes=[{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}])
+    refused("tolerations[0].operator: Invalid value: \"Exists\": value must be empty", pod_tolerations=[{"key": "a", "operator": "Exists", "value": "b"}])
+    refused("tolerations[0].effect: Invalid value: \"NoSchedule\": effect must be 'NoExecute'",
+            pod_tolerations=[{"key": "a", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 1}])
+    refused("hostAliases[0].ip: Invalid value: \"x\": must be a valid IP address", pod_hostAliases=[{"ip": "x", "hostnames": ["a"]}])
+    refused("activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647", pod_activeDeadlineSeconds=0)
+
+
+def t29d_what_is_wrong_with_a_service():
+    def refused(cause, **spec):
+        a = c.k.post("/api/v1/namespaces/%s/services?dryRun=All" % c.NS, {"metadata": {"name": fresh("s")}, "spec": spec})
+        has(text(a, 422, "Invalid"), "spec." + cause)
+    refused("externalName: Required value", type="ExternalName")
+    refused("selector: Invalid value: \"b b\": a valid label must be", selector={"a": "b b"}, ports=[{"port": 1}])
+    refused("ports[0].name: Invalid value: \"A_\": a lowercase RFC 1123 label", ports=[{"port": 1, "name": "A_"}])
+    refused("ports[0].targetPort: Invalid value: \"-x\": must not begin or end with a hyphen", ports=[{"port": 1, "targetPort": "-x"}])
+    refused("ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,", ports=[{"port": 1, "name": "a"}, {"port": 1, "name": "b"}])
+
+
+def t05b_the_server_has_an_endpoint_slice():
+    a = status(c.k.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name=kubernetes"), 200)
+    e = status(c.k.get("/api/v1/namespaces/default/endpoints/kubernetes"), 200)["subsets"][0]
+    eq((a["items"][0]["endpoints"][0]["addresses"], a["items"][0]["ports"]), ([e["addresses"][0]["ip"]], e["ports"]))
+
+
+def t60b_events_are_found_by_their_newer_source():
+    ns = "/namespaces/%s/events" % c.NS
+    o = {"metadata": {"name": fresh("e")}, "regarding": {"kind": "Pod", "name": "p", "namespace": c.NS}, "reason": "R", "note": "M",
+         "type": "Normal", "eventTime": "2025-01-01T00:00:00.123456Z", "reportingController": o_source(), "reportingInstance": "i", "action": "A"}
+    make("/apis/events.k8s.io/v1" + ns, o)
+    a = status(c.k.get("/api/v1" + ns + "?fieldSelector=source=" + o["reportingController"]), 200)
+    eq([x["metadata"]["name"] for x in a["items"]], [o["metadata"]["name"]])
+
+
+def o_source():
+    return "source-" + fresh("s")
+
+
+def t89d_an_empty_group_of_a_role_is_rbacs():
+    base = "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings" % c.NS
+    a = make(base, {"metadata": {"name": fresh("b")}, "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "view"},
+                    "subjects": [{"kind": "User", "name": "u", "apiGroup": ""}]})
+    eq((a["roleRef"]["apiGroup"], a["subjects"][0]["apiGroup"]), ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io"))

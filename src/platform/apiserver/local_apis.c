@@ -10,6 +10,7 @@
 
 #define STORAGE "apiregistration.k8s.io/apiservices"
 #define ENDPOINTS "services/endpoints"
+#define SLICES "discovery.k8s.io/endpointslices"
 #define ENDPOINT_TRIES_MAX 10
 #define AUTOMANAGED "kube-aggregator.kubernetes.io/automanaged"
 
@@ -109,6 +110,47 @@ static struct json_doc *endpoints_new(const char *host, int port)
 	return d;
 }
 
+/* The same as an EndpointSlice, which newer clients look for. All its endpoints have the first one's port. */
+static void put_slice(struct apiserver *s, const struct json *subsets)
+{
+	struct bucket *b = objects_bucket(s->objects, SLICES);
+	CLEANUP(json_doc_freep)
+	struct json_doc *d =
+		json_lit("{'apiVersion':'discovery.k8s.io/v1','kind':'EndpointSlice','metadata':{'name':"
+			 "'kubernetes','namespace':'default','generation':1,'labels':{"
+			 "'kubernetes.io/service-name':'kubernetes'}},'addressType':'IPv4','endpoints':[],"
+			 "'ports':[]}");
+	struct json *root = json_root(d);
+	const struct json *port = json_at(subsets, "/0/ports/0/port");
+	const char *ip = json_str_or(json_at(subsets, "/0/addresses/0/ip"), "");
+	const struct obj *old;
+	uint64_t rev;
+
+	json_set_str(d, root, "addressType", strchr(ip, ':') ? "IPv6" : "IPv4");
+	if (json_at(subsets, "/0/ports"))
+		json_set_copy(d, root, "ports", json_at(subsets, "/0/ports"));
+	JSON_EACH (it, subsets) {
+		struct json *one = json_new_obj(d);
+
+		if (!json_eq(json_at(it.val, "/ports/0/port"), port))
+			continue;
+		json_append(d, json_need_arr(d, one, "addresses"),
+			json_copy(d, json_at(it.val, "/addresses/0/ip")));
+		json_put(d, one, "/conditions/ready", json_new_bool(d, true));
+		json_append(d, json_get(root, "endpoints"), one);
+	}
+	old = bucket_latest(b, "default/kubernetes", &rev);
+	if (!old) {
+		objects_make(s->objects, "discovery.k8s.io", "endpointslices", TAKE(d));
+		return;
+	}
+	if (json_eq(json_get(obj_json(old), "endpoints"), json_get(root, "endpoints")) &&
+		json_eq(json_get(obj_json(old), "ports"), json_get(root, "ports")))
+		return;
+	json_set_copy(d, root, "metadata", json_get(obj_json(old), "metadata"));
+	objects_put(s->objects, b, TAKE(d), rev, NULL, NULL);
+}
+
 static bool subset_is(const struct json *subset, const char *host, int port)
 {
 	return str_eq(json_at_str(subset, "/addresses/0/ip"), host) &&
@@ -137,6 +179,7 @@ static void change_endpoint(struct endpoint_change *c)
 	if (!c->leave)
 		json_append(d, subsets, json_copy(d, json_at(root, "/subsets/0")));
 	json_set(d, root, "subsets", subsets);
+	put_slice(s, subsets);
 	if (old && json_eq(subsets, json_get(obj_json(old), "subsets"))) {
 		json_doc_free(d);
 		endpoint_changed(c, NULL, NULL);
@@ -181,9 +224,12 @@ void bootstrap_service(struct apiserver *s, const char *host)
 		return;
 	}
 	old = bucket_latest(b, "default/kubernetes", &rev);
-	if (endpoints_are(old, host, s->port))
-		return;
 	d = endpoints_new(host, s->port);
+	put_slice(s, json_get(json_root(d), "subsets"));
+	if (endpoints_are(old, host, s->port)) {
+		json_doc_free(d);
+		return;
+	}
 	if (!old) {
 		objects_make(s->objects, "", "endpoints", d);
 		return;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "platform/kinds/builtin.h"
+#include "platform/kinds/pod_check.h"
 #include "platform/kinds/limit_kinds.h"
 
 #include <string.h>
@@ -328,6 +329,41 @@ static int service_prepare(const struct write_env *env, struct json_doc *d, stru
 	return 0;
 }
 
+/* One port of one protocol once, and one name once. */
+static void port_repeated_check(
+	const struct json *ports, const struct json *port, size_t i, const char *at, struct causes *c)
+{
+	CLEANUP(mem_freep) char *name_at = str_printf("%s.name", at);
+
+	for (size_t k = 0; k < i; k++) {
+		const struct json *other = json_item(ports, k);
+
+		if (json_eq(json_get(other, "port"), json_get(port, "port")) &&
+			str_eq(json_get_str(other, "protocol"), json_get_str(port, "protocol")))
+			cause_text(c, "FieldValueDuplicate", at,
+				"Duplicate value: "
+				"{\"Name\":\"\",\"Protocol\":\"%s\",\"AppProtocol\":null,\"Port\":%lld,"
+				"\"TargetPort\":0,\"NodePort\":0}",
+				json_str_or(json_get(port, "protocol"), ""),
+				(long long)json_i64(json_get(port, "port")));
+		if (json_str_len(json_get(port, "name")) > 0 &&
+			json_eq(json_get(other, "name"), json_get(port, "name")))
+			cause_duplicate(c, name_at, json_get(port, "name"));
+	}
+}
+
+static void external_name_check(const struct json *spec, struct causes *c)
+{
+	const struct json *name = json_get(spec, "externalName");
+
+	if (!str_eq(json_get_str(spec, "type"), "ExternalName"))
+		return;
+	if (json_str_len(name) == 0)
+		cause_required(c, "spec.externalName", NULL);
+	else if (!name_is_dns1123_subdomain(json_str(name)))
+		cause_invalid(c, "spec.externalName", name, "%s", DNS_SUBDOMAIN_TEXT);
+}
+
 static void service_validate(
 	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
 {
@@ -340,11 +376,20 @@ static void service_validate(
 		json_len(json_get(spec, "ports")) == 0)
 		cause_required(c, "spec.ports", "");
 	JSON_EACH (it, json_get(spec, "ports")) {
-		CLEANUP(mem_freep) char *at = str_printf("spec.ports[%zu].name", i++);
+		CLEANUP(mem_freep) char *at = str_printf("spec.ports[%zu].name", i);
+		CLEANUP(mem_freep) char *target_at = str_printf("spec.ports[%zu].targetPort", i);
+		CLEANUP(mem_freep) char *one_at = str_printf("spec.ports[%zu]", i++);
+		const char *name = json_get_str(it.val, "name");
 
-		if (several && str_empty(json_get_str(it.val, "name")))
+		if (several && str_empty(name))
 			cause_required(c, at, "");
+		else if (!str_empty(name) && !name_is_dns1123_label(name))
+			cause_invalid(c, at, json_get(it.val, "name"), "%s", DNS_LABEL_TEXT);
+		port_check(json_get(it.val, "targetPort"), target_at, c);
+		port_repeated_check(json_get(spec, "ports"), it.val, it.i, one_at, c);
 	}
+	selector_values_check(json_get(spec, "selector"), "spec.selector", c);
+	external_name_check(spec, c);
 	if (old && !str_empty(json_at_str(old, "/spec/clusterIP")) &&
 		!str_eq(ip, json_at_str(old, "/spec/clusterIP")) &&
 		!str_eq(json_get_str(spec, "type"), "ExternalName"))
@@ -747,7 +792,7 @@ const struct column event_columns[] = {
 static const char *const event_selectable[] = { "involvedObject.kind", "involvedObject.namespace",
 	"involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
 	"involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent",
-	"source|source.component", "type", NULL };
+	"source|source.component|reportingComponent", "type", NULL };
 
 /* ---- PersistentVolume, PersistentVolumeClaim ---- */
 FIELD_TABLE(pv_fields, "io.k8s.api.core.v1.PersistentVolume", "A piece of storage.",

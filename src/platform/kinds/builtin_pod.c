@@ -3,6 +3,7 @@
  * builtin_volume.c. */
 #include "base/mem.h"
 #include "platform/kinds/builtin.h"
+#include "platform/kinds/pod_check.h"
 
 #include <string.h>
 
@@ -288,7 +289,10 @@ FIELD_TABLE(pod_template_fields, "io.k8s.api.core.v1.PodTemplateSpec", "What pod
 
 void default_str(struct json_doc *d, struct json *obj, const char *key, const char *text)
 {
-	if (json_is_null(json_get(obj, key)))
+	const struct json *v = json_get(obj, key);
+
+	/* in Go an empty string is none */
+	if (json_is_null(v) || (json_is_str(v) && json_str_len(v) == 0))
 		json_set_str(d, obj, key, text);
 }
 
@@ -418,10 +422,7 @@ static void validate_container(
 	if (str_empty(name))
 		cause_required(causes, name_at, "");
 	else if (!name_is_dns1123_label(name))
-		cause_invalid(causes, name_at, json_get(c, "name"),
-			"a lowercase RFC 1123 label must consist of lower case "
-			"alphanumeric characters or '-', and must start and end with an alphanumeric "
-			"character");
+		cause_invalid(causes, name_at, json_get(c, "name"), "%s", DNS_LABEL_TEXT);
 	if (str_empty(json_get_str(c, "image")))
 		cause_required(causes, image_at, "");
 	JSON_EACH (it, json_get(c, "volumeMounts")) {
@@ -472,4 +473,5 @@ void validate_pod_spec(const struct json *spec, const char *at, struct causes *c
 			}
 		}
 	}
+	pod_check(spec, at, causes);
 }

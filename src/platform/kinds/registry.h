@@ -90,7 +90,8 @@ struct resource_def {
 	const struct subresource *subresources; /* or NULL */
 	const struct column *columns;           /* NULL: Age alone */
 	/* Field selectors besides metadata.name and metadata.namespace; NULL-terminated or NULL. "label", "label|path"
-	 * where the value is elsewhere in the stored shape, "label=value" if an absent field counts as that. */
+	 * where the value is elsewhere in the stored shape ("label|path|path": the first that is there), "label=value" if
+	 * an absent field counts as that. */
 	const char *const *selectable;
 	struct scale_paths scale; /* with kind.has_scale */
 	struct resource_hooks hooks;
