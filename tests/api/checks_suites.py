@@ -221,7 +221,7 @@ def t29c_what_is_wrong_with_a_pod():
     refused("volumes[0].name: Invalid value: \"Bad!\": a lowercase RFC 1123 label", pod_volumes=[{"name": "Bad!"}])
     refused("volumes[0].secret.secretName: Required value", pod_volumes=[{"name": "v", "secret": {}}])
     refused("volumes[0].hostPath: Forbidden: may not specify more than 1 volume type", pod_volumes=[{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}])
-    refused("tolerations[0].operator: Invalid value: \"Exists\": value must be empty", pod_tolerations=[{"key": "a", "operator": "Exists", "value": "b"}])
+    refused("tolerations[0].operator: Invalid value: \"b\": value must be empty", pod_tolerations=[{"key": "a", "operator": "Exists", "value": "b"}])
     refused("tolerations[0].effect: Invalid value: \"NoSchedule\": effect must be 'NoExecute'",
             pod_tolerations=[{"key": "a", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 1}])
     refused("hostAliases[0].ip: Invalid value: \"x\": must be a valid IP address", pod_hostAliases=[{"ip": "x", "hostnames": ["a"]}])
