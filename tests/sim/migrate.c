@@ -183,10 +183,15 @@ static size_t siblings(struct world *w, const struct obj *vmim, const struct obj
 	return n;
 }
 
-/* One that may begin now. */
+/* One that may begin now: not before it is known how the one before ended. */
 static const struct obj *next_of(struct world *w, const char *vmi)
 {
 	const struct obj *o, *others[MIGRATIONS_SEEN_MAX];
+
+	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmim, i)); i++)
+		if (str_eq(json_at_str(obj_json(o), "/spec/vmiName"), vmi) &&
+			str_eq(json_at_str(obj_json(o), "/status/phase"), "Running"))
+			return NULL;
 
 	for (size_t i = 0; (o = fake_api_at(w->api, &kind_vmim, i)); i++)
 		if (str_eq(json_at_str(obj_json(o), "/spec/vmiName"), vmi) && !obj_deleting(o) &&

@@ -172,11 +172,12 @@ static void finalise(const struct guest_view *v, struct json_doc *d, struct json
 		return; /* it was made before the latest edit: the next migration */
 	} else if (answered && c->error) {
 		in_vain(d, vmi, wanted, c->error, ret);
-	} else if (answered || has == wanted) {
+	} else if (answered || guest_cpus_are(v->facts, wanted)) {
 		finish(v, d, vmi, wanted);
 		wait_over(d, vmi);
 	} else if (!c->busy || c->target != wanted) {
 		ret->set = wanted;
+		ret->remove = wanted < has && gate_on(&v->config->gates, GATE_CPU_HOT_UNPLUG);
 	}
 }
 

@@ -114,6 +114,25 @@ static int64_t report_until(const struct json *vmi)
 	return text && time_parse(text, &ended) ? ended + MIGRATION_REPORT_MS : 0;
 }
 
+static bool later(const char *text, int64_t than)
+{
+	int64_t at;
+
+	return than > 0 && text && time_parse(text, &at) && at > than;
+}
+
+/* It ran, and nobody saw how it ended: since then another move has begun, or another instance of that name. What the instance
+ * says may be older than what this one says; only what began later counts. */
+static bool was_overtaken(const struct vmim_seen *s, const struct json *vmi)
+{
+	const struct json *vmim = obj_json(s->vmim);
+
+	if (!str_eq(phase_of(vmim), "Running") || is_this_one(s, json_at(vmi, "/status/migrationState")))
+		return false;
+	return later(meta_str(vmi, "creationTimestamp"), ended_at(vmim)) ||
+	       later(json_at_str(vmi, "/status/migrationState/startTimestamp"), ended_at(vmim));
+}
+
 /* NULL: as it is. */
 static const char *next_phase(const struct vmim_seen *s)
 {
@@ -121,7 +140,7 @@ static const char *next_phase(const struct vmim_seen *s)
 	const struct json *state = json_at(vmi, "/status/migrationState");
 	const char *now = phase_of(obj_json(s->vmim));
 
-	if (!vmi || vmi_is_final(vmi) || obj_deleting(s->vmi))
+	if (!vmi || vmi_is_final(vmi) || obj_deleting(s->vmi) || was_overtaken(s, vmi))
 		return "Failed";
 	if (str_empty(now))
 		return "Pending";
