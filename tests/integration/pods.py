@@ -152,6 +152,17 @@ def test(fn):
 
 
 @test
+def a_node_is_registered_once(n):
+    def used():
+        stat = open("/proc/%d/stat" % n.proc.pid).read().rsplit(")", 1)[1].split()
+        return int(stat[11]) + int(stat[12])
+    wait(lambda: " is registered" in n.tail(), 10, lambda: n.tail())
+    before = used()
+    time.sleep(0.5)
+    check(used() - before < 5, "%d hundredths of a second in half a second" % (used() - before))
+
+
+@test
 def a_pod_runs_with_its_own_name_address_and_token(n):
     n.apply(make("basic", "hostname; ip -4 -o addr show eth0; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; echo;"
                  "echo $KUBERNETES_SERVICE_PORT $NODE; exec sleep 1000",

@@ -5,7 +5,6 @@
 #include "api/meta.h"
 #include "api/quantity.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -65,13 +64,14 @@ static void put_amounts(const struct agent *a, struct json_doc *d, struct json *
 	char buf[QUANTITY_TEXT_MAX];
 	struct statvfs fs;
 
+	/* Spelled as the server stores them: settle() compares. */
 	json_set_str(d, o, "cpu", quantity_milli_text(a->cpu_millis, buf));
-	json_set_strf(d, o, "memory", "%" PRId64 "Ki", memory / 1024);
-	json_set_strf(d, o, "pods", "%d", AGENT_PODS_MAX);
+	json_set_str(d, o, "memory", quantity_bytes_text(memory / 1024 * 1024, buf));
+	json_set_str(d, o, "pods", quantity_milli_text(AGENT_PODS_MAX * 1000LL, buf));
 	hugepages_put(d, o);
 	if (statvfs(a->dir, &fs) == 0)
-		json_set_strf(d, o, "ephemeral-storage", "%" PRIu64 "Ki",
-			(uint64_t)fs.f_blocks * fs.f_frsize / 1024);
+		json_set_str(d, o, "ephemeral-storage",
+			quantity_bytes_text((int64_t)fs.f_blocks * (int64_t)fs.f_frsize / 1024 * 1024, buf));
 }
 
 static void put_info(const struct agent *a, struct json_doc *d, struct json *status)
