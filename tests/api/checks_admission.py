@@ -691,9 +691,12 @@ def t93c_answers_that_are_none():
         has(refusal(h, {"allowed": True}, kind="Other"), failed + "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview")
         has(refusal(h, {"allowed": True, "patch": c.b64("[]")}), failed + "webhook returned response.patch but not response.patchType")
         has(refusal(h, {"allowed": True, "patchType": "JSONPatch"}), failed + "webhook returned response.patchType but not response.patch")
-        h.backend.handler = lambda r: (503, {}, b"overloaded")
+        h.backend.handler = lambda r: (500, {}, b"overloaded")
         has(status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500)["message"],
             'failed to call webhook: an error on the server ("overloaded") has prevented the request from succeeding')
+        h.backend.handler = lambda r: (503, {}, b"overloaded")
+        has(status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500)["message"],
+            "failed to call webhook: the server is currently unable to handle the request")
     # what it wants can not be done: its policy does not help
     with hook("Mutating", c.patching({"op": "remove", "path": "/no/such"}), label, failurePolicy="Ignore"):
         status(c.k.post(c.CM, c.cm(labels={"hook": label})), 500, "InternalError")

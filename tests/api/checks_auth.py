@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roles, reviews, token requests, webhooks, policies and APIServices in the words of kube-apiserver 1.34 (kubernetes-api.md 5.1 to 5.4, 8.87,
 8.89, 8.91, 8.92, 8.95)."""
+import json
+
 import conformance as c
-from conformance import eq, fresh, make, status
+from backend import Backend
+from conformance import eq, fresh, has, make, status
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 REVIEWS = "/apis/authorization.k8s.io/v1/"
@@ -141,3 +144,59 @@ def t95_apiservices_are_checked():
             "spec.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive")
     refused(path, service(service=None, insecureSkipTLSVerify=True),
             "spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify")
+
+
+def t92_what_webhooks_must_not_answer():
+    """Patches of validating webhooks, objects of another kind, no answer at all: told in the words of kube-apiserver."""
+    name = fresh("bad")
+    told = {}
+
+    def handle(r):
+        if "raw" in told:
+            return told["raw"][0], {}, told["raw"][1]
+        return 200, {"Content-Type": "application/json"}, {
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": dict({"uid": json.loads(r.body)["request"]["uid"], "allowed": True}, **told)}
+    b = Backend(handle, "%s.%s.svc" % (name, c.NS))
+    c.publish(name, b)
+    path = "/api/v1/namespaces/%s/configmaps?dryRun=All" % c.NS
+    body = {"metadata": {"name": name, "labels": {"bad": name}}, "data": {"a": "1"}}
+
+    def config(plural, **service):
+        make(ADM + "/" + plural, dict(hook(
+            name=name + ".b.c", rules=[dict(RULE, resources=["configmaps"])], objectSelector={"matchLabels": {"bad": name}}, timeoutSeconds=5,
+            clientConfig={"caBundle": c.b64(b.ca), "service": dict({"namespace": c.NS, "name": name, "path": "/x"}, **service)}),
+            metadata={"name": name}))
+        return ADM + "/" + plural + "/" + name
+
+    def said():
+        a = status(c.k.post(path, body), 500, "InternalError")["message"]
+        return a.replace('Internal error occurred: failed calling webhook "%s.b.c": ' % name, "")
+    patch = c.b64(json.dumps([{"op": "replace", "path": "/kind", "value": "Secret"}]))
+    try:
+        at = config("validatingwebhookconfigurations")
+        for raw, want in [
+                ((500, b"boom"), 'failed to call webhook: an error on the server ("boom") has prevented the request from succeeding'),
+                ((404, b""), "failed to call webhook: the server could not find the requested resource"),
+                ((200, b""), "failed to call webhook: 0-length response with status code: 200"),
+                ((200, b"hello"), "failed to call webhook: couldn't get version/kind; json parse error: "),
+                ((200, b'{"response":{}}'), "received invalid webhook response: expected webhook response of admission.k8s.io/v1, "
+                 "Kind=AdmissionReview, got /, Kind=")]:
+            told["raw"] = raw
+            has(said(), want)
+        del told["raw"]
+        told.update(patch=patch, patchType="JSONPatch")
+        eq(said(), "received invalid webhook response: validating webhook may not return response.patch")
+        del told["patch"]
+        eq(said(), "received invalid webhook response: validating webhook may not return response.patchType")
+        status(c.k.delete(at), 200)
+        told["patch"] = patch
+        at = config("mutatingwebhookconfigurations")
+        has(said(), "a webhook may not make an object one of another kind")
+        status(c.k.delete(at), 200)
+        config("validatingwebhookconfigurations", name="nowhere")
+        eq(said(), 'failed to call webhook: Post "https://nowhere.%s.svc:443/x?timeout=5s": service "nowhere" not found' % c.NS)
+    finally:
+        for plural in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+            c.k.delete(ADM + "/" + plural + "/" + name)
+        b.close()

@@ -296,6 +296,12 @@ static bool take_patched(struct turn *t, struct json_doc *patched)
 	return true;
 }
 
+static bool same_type(const struct json *a, const struct json *b)
+{
+	return str_eq(json_get_str(a, "kind"), json_get_str(b, "kind")) &&
+	       str_eq(json_get_str(a, "apiVersion"), json_get_str(b, "apiVersion"));
+}
+
 static bool apply_reply_patch(struct turn *t, const struct json *response)
 {
 	const char *text = json_get_str(response, "patch"), *type = json_get_str(response, "patchType");
@@ -305,7 +311,15 @@ static bool apply_reply_patch(struct turn *t, const struct json *response)
 	CLEANUP(json_doc_freep) struct json_doc *patched = NULL;
 	struct err e = { 0 };
 
-	if (!t->a->mutating || (str_empty(text) && !type))
+	if (!t->a->mutating && (!str_empty(text) || type)) {
+		failed(t, str_empty(text)
+				  ? "received invalid webhook response: validating webhook may not return "
+				    "response.patchType"
+				  : "received invalid webhook response: validating webhook may not return "
+				    "response.patch");
+		return false;
+	}
+	if (str_empty(text) && !type)
 		return false;
 	if (str_empty(text) || (!type && str_eq(review_version(t->hook), "admission.k8s.io/v1"))) {
 		failed(t, type ? "received invalid webhook response: webhook returned response.patchType but "
@@ -338,6 +352,10 @@ static bool apply_reply_patch(struct turn *t, const struct json *response)
 		failed_hard(t, e.msg);
 		return false;
 	}
+	if (!same_type(object, json_root(patched))) {
+		failed_hard(t, "a webhook may not make an object one of another kind");
+		return false;
+	}
 	return !json_eq(json_root(patched), object) && take_patched(t, TAKE(patched));
 }
 
@@ -352,6 +370,7 @@ static void note_annotations(struct request *r, const struct hook *h, const stru
 	}
 }
 
+#define BAD_ANSWER_SHOWN 256
 /* True: more has to be waited for. */
 static bool read_reply(struct turn *t, const char *body, size_t len)
 {
@@ -360,15 +379,26 @@ static bool read_reply(struct turn *t, const char *body, size_t len)
 	const struct json *root = d ? json_root(d) : NULL, *r = json_get(root, "response");
 	const char *av = json_get_str(root, "apiVersion"), *kind = json_get_str(root, "kind");
 
-	if (!d || !json_is_obj(r)) {
-		failed(t, d ? "received invalid webhook response: webhook response was absent" : e.msg);
+	if (!d) {
+		CLEANUP(mem_freep)
+		char *why =
+			len ? str_printf("failed to call webhook: couldn't get version/kind; json parse "
+					 "error: %s",
+				      e.msg)
+			    : str_printf("failed to call webhook: 0-length response with status code: 200");
+
+		failed(t, why);
+		return false;
+	}
+	if (!json_is_obj(r)) {
+		failed(t, "received invalid webhook response: webhook response was absent");
 		return false;
 	}
 	if (!str_eq(av, review_version(t->hook)) || !str_eq(kind, "AdmissionReview")) {
 		CLEANUP(mem_freep)
 		char *why = str_printf("received invalid webhook response: expected webhook response of %s, "
 				       "Kind=AdmissionReview, got %.128s, Kind=%.64s",
-			review_version(t->hook), av ? av : "", kind ? kind : "");
+			review_version(t->hook), av ? av : "/", kind ? kind : "");
 
 		failed(t, why);
 		return false;
@@ -407,6 +437,70 @@ static void turn_over(struct turn *t)
 		finish(a);
 }
 
+/* As Go's client names what was called. */
+static void add_called(const struct hook *h, struct str *out)
+{
+	if (h->url)
+		str_add(out, h->url);
+	else
+		str_addf(out, "https://%s.%s.svc:%d%s%s", h->service, h->service_ns, h->port,
+			h->path && *h->path == '/' ? "" : "/", h->path ? h->path : "");
+	str_addf(out, "?timeout=%ds", h->timeout_ms / 1000);
+}
+
+static char *unreached(const struct turn *t, const struct err *e)
+{
+	struct str s = { 0 };
+
+	str_add(&s, "failed to call webhook: Post \"");
+	add_called(t->hook, &s);
+	str_add(&s, "\": ");
+	if (e->code == ERR_TIMEOUT)
+		str_add(&s, "context deadline exceeded");
+	else if (e->code == ERR_UNAVAILABLE && t->hook->service && strstr(e->msg, "is not present"))
+		str_addf(&s, "service \"%s\" not found", t->hook->service);
+	else if (e->code == ERR_UNAVAILABLE && t->hook->service && strstr(e->msg, "endpoints"))
+		str_addf(&s, "no endpoints available for service \"%s\"", t->hook->service);
+	else if (e->code == ERR_UNAVAILABLE && t->hook->service && strstr(e->msg, "not listening"))
+		str_addf(&s, "no service port %d found for service \"%s\"", t->hook->port, t->hook->service);
+	else
+		str_add(&s, e->msg);
+	return str_take(&s);
+}
+
+static char *bad_answer(const struct http_response *r)
+{
+	const char *type = http_response_header(r, "Content-Type");
+	size_t n = r->len < BAD_ANSWER_SHOWN ? r->len : BAD_ANSWER_SHOWN;
+	CLEANUP(mem_freep) char *shown = NULL;
+
+	switch (r->status) {
+	case 400:
+		return mem_strdup(
+			"failed to call webhook: the server rejected our request for an unknown reason");
+	case 401:
+		return mem_strdup(
+			"failed to call webhook: the server has asked for the client to provide credentials");
+	case 404:
+		return mem_strdup("failed to call webhook: the server could not find the requested resource");
+	case 503:
+		return mem_strdup(
+			"failed to call webhook: the server is currently unable to handle the request");
+	case 504:
+		return mem_strdup(
+			"failed to call webhook: the server was unable to return a response in the time "
+			"allotted, but may still be processing the request");
+	default:
+		break;
+	}
+	/* only a text is shown */
+	shown = str_empty(type) || str_starts(type, "text/") ? mem_strndup(r->body ? r->body : "", n)
+							     : mem_strdup("unknown");
+	return str_printf("failed to call webhook: an error on the server (\"%s\") has prevented the request "
+			  "from succeeding",
+		shown);
+}
+
 static void answered(void *arg, const struct http_response *r, const struct err *e)
 {
 	struct turn *t = arg;
@@ -414,13 +508,10 @@ static void answered(void *arg, const struct http_response *r, const struct err 
 
 	t->call = NULL;
 	if (e && e->code != ERR_NONE) {
-		why = str_printf("failed to call webhook: %s", e->msg);
+		why = unreached(t, e);
 		failed(t, why);
 	} else if (r->status != 200) {
-		why = str_printf(
-			"failed to call webhook: an error on the server (\"%.*s\") has prevented the "
-			"request from succeeding (%d)",
-			(int)(r->len < 256 ? r->len : 256), r->body ? r->body : "", r->status);
+		why = bad_answer(r);
 		failed(t, why);
 	} else if (read_reply(t, r->body, r->len)) {
 		return;
@@ -470,7 +561,7 @@ static void turn_call(struct turn *t)
 
 	if (call(t, &e) == 0)
 		return;
-	why = str_printf("failed to call webhook: %s", e.msg);
+	why = unreached(t, &e);
 	failed(t, why);
 	turn_over(t);
 }
