@@ -196,7 +196,10 @@ static bool check_string(
 
 	if (ok && s->pattern && !re_matches(s->pattern, text, len))
 		ok = bad_body(c, at, v, "should match '%s'", s->pattern_text);
-	if (and_then(c, ok) && s->check_format && !s->check_format(text, len)) {
+	/* no bytes are bytes to Go */
+	bool no_bytes = c->loose && len == 0 && str_eq(s->format, "byte");
+
+	if (and_then(c, ok) && s->check_format && !no_bytes && !s->check_format(text, len)) {
 		if (c->causes) {
 			CLEANUP(mem_freep) char *path = jpath_text(at);
 			CLEANUP(mem_freep) char *shown = json_write(v, NULL);

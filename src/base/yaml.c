@@ -13,6 +13,7 @@
 /* A few nested aliases can stand for more than any memory; also all texts of anchors together. As much as the body of a
  * request may have without them (HTTP_BODY_MAX): what two kilobytes stand for takes as long to read. */
 #define YAML_EXPAND_MAX (3 * 1024 * 1024)
+#define DUPS_LOOKED_FOR_MAX 1000 /* keys of one mapping: beyond that nobody is told */
 
 struct anchor {
 	char *name;
@@ -29,6 +30,7 @@ struct reader {
 	size_t n_anchors, cap_anchors;
 	size_t aliases, expanded;
 	int depth;
+	struct strv *dups; /* or NULL */
 	struct err *e;
 };
 
@@ -250,8 +252,21 @@ static void insert_merged(struct str *out, size_t start, const struct str *merge
 	str_addn(out, str_cstr(&own), own.len);
 }
 
+/* The key that was just written, from `start` on. */
+static void note_key(struct reader *r, struct strv *keys, size_t start, size_t line)
+{
+	if (!r->dups || keys->len >= DUPS_LOOKED_FOR_MAX)
+		return;
+	CLEANUP(mem_freep) char *key = mem_strndup(r->out.data + start, r->out.len - start);
+	if (strv_has(keys, key))
+		strv_addf(r->dups, "line %zu: key %s already set in map", line, key);
+	else
+		strv_add(keys, key);
+}
+
 static int read_members(struct reader *r, struct str *merged)
 {
+	CLEANUP(strv_done) struct strv keys = { 0 };
 	size_t start = r->out.len;
 
 	while (r->ev.type != YAML_MAPPING_END_EVENT) {
@@ -262,8 +277,10 @@ static int read_members(struct reader *r, struct str *merged)
 		}
 		if (r->out.len > start)
 			str_addc(&r->out, ',');
+		size_t key_at = r->out.len, line = r->ev.start_mark.line + 1;
 		if (read_key(r))
 			return -1;
+		note_key(r, &keys, key_at, line);
 		str_addc(&r->out, ':');
 		if (read_node(r))
 			return -1;
@@ -365,13 +382,14 @@ static bool looks_like_json(const char *text, size_t len)
 	return i < len && (text[i] == '{' || text[i] == '[');
 }
 
-int yaml_parse_all(const char *text, size_t len, yaml_doc_fn *fn, void *arg, struct err *e)
+static int parse_all(
+	const char *text, size_t len, yaml_doc_fn *fn, void *arg, struct strv *dups, struct err *e)
 {
-	struct reader r = { .e = e };
+	struct reader r = { .e = e, .dups = dups };
 
 	/* JSON may be indented with tabs, which YAML forbids; what looks like it may still be a flow mapping */
 	if (looks_like_json(text, len)) {
-		struct json_doc *d = json_parse(text, len, NULL);
+		struct json_doc *d = json_parse_dups(text, len, dups, NULL);
 		if (d)
 			return fn(arg, d, e);
 	}
@@ -400,11 +418,21 @@ static int keep_only_one(void *arg, struct json_doc *doc, struct err *e)
 	return 0;
 }
 
+int yaml_parse_all(const char *text, size_t len, yaml_doc_fn *fn, void *arg, struct err *e)
+{
+	return parse_all(text, len, fn, arg, NULL, e);
+}
+
 struct json_doc *yaml_parse(const char *text, size_t len, struct err *e)
+{
+	return yaml_parse_dups(text, len, NULL, e);
+}
+
+struct json_doc *yaml_parse_dups(const char *text, size_t len, struct strv *dups, struct err *e)
 {
 	struct json_doc *d = NULL;
 
-	if (yaml_parse_all(text, len, keep_only_one, &d, e)) {
+	if (parse_all(text, len, keep_only_one, &d, dups, e)) {
 		json_doc_free(d);
 		return NULL;
 	}

@@ -263,3 +263,41 @@ def t89d_an_empty_group_of_a_role_is_rbacs():
     a = make(base, {"metadata": {"name": fresh("b")}, "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "view"},
                     "subjects": [{"kind": "User", "name": "u", "apiGroup": ""}]})
     eq((a["roleRef"]["apiGroup"], a["subjects"][0]["apiGroup"]), ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io"))
+
+
+def t27d_keys_that_stand_twice():
+    w = {"apiVersion": c.GROUP + "/v1", "kind": "Widget", "metadata": {"name": fresh("w")}, "spec": {"color": "red"}}
+    at = c.WIDGETS + "/" + make(c.WIDGETS, w)["metadata"]["name"]
+    body = "\napiVersion: %s/v1\nkind: Widget\nmetadata:\n  name: %s\nspec:\n  color: a\n  color: b\n" % (c.GROUP, w["metadata"]["name"])
+    a = c.k.call("PATCH", at + "?fieldManager=m&force=true&fieldValidation=Strict", body, type="application/apply-patch+yaml")
+    has(text(a, 400, "BadRequest"), 'line 8: key "color" already set in map')
+    a = c.k.call("PATCH", at + "?fieldManager=m&force=true", body, type="application/apply-patch+yaml")
+    eq(status(a, 200)["spec"]["color"], "b")
+    has(str(a.all("Warning")), "already set in map")
+    a = c.k.call("PATCH", at + "?fieldValidation=Strict", '{"spec":{"color":"a","color":"b"}}', type="application/merge-patch+json")
+    has(a.json["message"], 'duplicate field "spec.color"')
+    assert a.status in (400, 422), a.status
+
+
+def t12c_no_bytes_are_bytes():
+    a = make("/api/v1/namespaces/%s/secrets" % c.NS, {"metadata": {"name": fresh("s")}, "data": {"a": ""}, "stringData": {"b": ""}})
+    eq(a["data"], {"a": "", "b": ""})
+    make(c.CM, {"metadata": {"name": fresh("s")}, "binaryData": {"a": ""}})
+
+
+def t24e_conditions_of_a_definition_are_anybodys():
+    o = c.crd(fresh("conds").replace("-", "").replace("_", "") + "x", "Conds" + fresh("x").replace("-", ""), group="sc." + c.GROUP)
+    at = c.CRDS + "/" + make(c.CRDS, o)["metadata"]["name"]
+    a = status(c.k.merge(at + "/status", {"status": {"conditions": [{"message": "mine"}]}}), 200)
+    eq([x["message"] for x in a["status"]["conditions"]], ["mine"])
+    status(c.k.delete(at), 200)
+
+
+def t29e_templates_are_looked_at_too():
+    a = c.k.post("/api/v1/namespaces/%s/replicationcontrollers" % c.NS, {"metadata": {"name": fresh("r")}, "spec": {"template": {
+        "metadata": {"labels": {"a": "b"}}, "spec": {}}}})
+    has(text(a, 422), "spec.template.spec.containers: Required value")
+    a = c.k.post("/apis/batch/v1/namespaces/%s/cronjobs" % c.NS, {"metadata": {"name": fresh("r")}, "spec": {
+        "schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Always", "containers": [
+            {"name": "a", "image": "x"}]}}}}}})
+    has(text(a, 422), 'spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure"')

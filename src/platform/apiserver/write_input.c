@@ -165,7 +165,7 @@ int body_decode(struct apiserver *s, struct request *r, struct resource *want, s
 	if (str_empty(type) || type_is(type, body_types[0]))
 		d = json_parse_dups(body, len, dups, e);
 	else if (type_is(type, body_types[1]))
-		d = yaml_parse(body, len, e);
+		d = yaml_parse_dups(body, len, dups, e);
 	else
 		return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE,
 			"the body of the request was in an unknown format - accepted media types include: "
@@ -197,18 +197,46 @@ static int read_object(struct op *op, struct strv *dups)
 	return 0;
 }
 
+static int note_field(struct op *op, struct str *strict, const char *what, const char *path)
+{
+	if (str_starts(path, "line ")) { /* of YAML */
+		if (op->validation == FIELDS_STRICT)
+			str_addf(strict, "%s\n  %s", strict->len ? "" : "yaml: unmarshal errors:", path);
+		else if (op->validation == FIELDS_WARN && !op->warned)
+			strv_addf(&op->warnings, "yaml: unmarshal errors: %s", path);
+		return 0;
+	}
+	if (op->validation == FIELDS_STRICT)
+		str_addf(strict, "%s%s field \"%s\"", strict->len ? ", " : "", what, path);
+	else if (op->validation == FIELDS_WARN && !op->warned)
+		strv_addf(&op->warnings, "%s field \"%s\"", what, path);
+	return 0;
+}
+
+static int strict_error(struct op *op, const struct str *strict)
+{
+	if (op->kind == OP_PATCH)
+		return err_set(&op->err, ERR_BAD_REQUEST, "strict decoding error: %s", strict->data);
+	return err_set(&op->err, ERR_BAD_REQUEST,
+		"%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
+		op->res->kind->kind, op->res->kind->version, op->res->kind->kind, strict->data);
+}
+
 static int read_patch(struct op *op, struct strv *dups)
 {
+	CLEANUP(str_done) struct str strict = { 0 };
 	size_t len;
 	const char *body = request_body(op->r, &len);
 
-	op->input = op->patch == OP_PATCH_APPLY ? yaml_parse(body, len, &op->err)
+	op->input = op->patch == OP_PATCH_APPLY ? yaml_parse_dups(body, len, dups, &op->err)
 						: json_parse_dups(body, len, dups, &op->err);
 	if (!op->input) {
 		op->err.code = ERR_BAD_REQUEST;
 		return err_wrap(&op->err, "error decoding patch");
 	}
-	return 0;
+	for (size_t i = 0; i < dups->len; i++)
+		note_field(op, &strict, "duplicate", dups->items[i]);
+	return strict.len > 0 ? strict_error(op, &strict) : 0;
 }
 
 static int read_delete(struct op *op)
@@ -242,24 +270,6 @@ static int read_delete(struct op *op)
 			json_set_bool(op->input, o, queries[i], query_true(op->r, queries[i]));
 	}
 	return 0;
-}
-
-static int note_field(struct op *op, struct str *strict, const char *what, const char *path)
-{
-	if (op->validation == FIELDS_STRICT)
-		str_addf(strict, "%s%s field \"%s\"", strict->len ? ", " : "", what, path);
-	else if (op->validation == FIELDS_WARN && !op->warned)
-		strv_addf(&op->warnings, "%s field \"%s\"", what, path);
-	return 0;
-}
-
-static int strict_error(struct op *op, const struct str *strict)
-{
-	if (op->kind == OP_PATCH)
-		return err_set(&op->err, ERR_BAD_REQUEST, "strict decoding error: %s", strict->data);
-	return err_set(&op->err, ERR_BAD_REQUEST,
-		"%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
-		op->res->kind->kind, op->res->kind->version, op->res->kind->kind, strict->data);
 }
 
 static const char *go_kind(const struct json *v, bool converted)

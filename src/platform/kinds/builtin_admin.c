@@ -73,6 +73,13 @@ FIELD_TABLE(json_schema_fields, EXTENSIONS "JSONSchemaProps", "A JSON schema.",
 	ROW_STR("x-kubernetes-validations[].fieldPath", "Field the error names."),
 	ROW_BOOL("x-kubernetes-validations[].optionalOldSelf", "Whether oldSelf may be absent."));
 
+/* Nothing is demanded of these: what a client writes there is its own. */
+FIELD_TABLE(crd_condition_fields, NULL, "A condition.",
+	{ "type", F_STRING, 0, "Type of the condition.", .deflt = "\"\"" },
+	{ "status", F_STRING, 0, "Whether it holds: True, False, Unknown.", .deflt = "\"\"" },
+	ROW_STR("reason", "Why, one CamelCase word."), ROW_STR("message", "Why, for people."),
+	ROW_TIME("lastTransitionTime", "When the status last changed."),
+	ROW_INT("observedGeneration", "Generation it is about."));
 FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
 	"A kind added to the API.", { "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
 	ROW_STR("spec.group", "API group."), ROW_REF("spec.names", crd_names_fields, "Names."),
@@ -110,7 +117,7 @@ FIELD_TABLE(crd_fields, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v
 	ROW_BYTES("spec.conversion.webhook.clientConfig.caBundle", "CAs."),
 	ROW_BOOL("spec.preserveUnknownFields", "No longer allowed."), ROW_OBJ("status", "What is."),
 	{ "status.conditions", F_REF_LIST, FIELD_LIST_MAP | FIELD_NULLABLE | FIELD_REPLACE,
-		"What is known about it, by type.", .keys = "type", .ref = &condition_fields },
+		"What is known about it, by type.", .keys = "type", .ref = &crd_condition_fields },
 	ROW_REF("status.acceptedNames", crd_names_fields, "Names in use."),
 	ROW_STRS("status.storedVersions", "Versions ever stored."),
 	ROW_INT("status.observedGeneration", "Generation acted upon."));

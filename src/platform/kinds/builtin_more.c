@@ -54,6 +54,39 @@ FIELD_TABLE(cronjob_fields, "io.k8s.api.batch.v1.CronJob", "Jobs made by the clo
 	ROW_TIME("status.lastScheduleTime", "When a run was last due."),
 	ROW_TIME("status.lastSuccessfulTime", "When a run last succeeded."));
 
+static void replicationcontroller_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	const struct json *spec = json_get(o, "spec");
+
+	if (json_len(json_get(spec, "selector")) == 0)
+		cause_required(c, "spec.selector", NULL);
+	if (!json_get(spec, "template"))
+		cause_required(c, "spec.template", NULL);
+	else
+		validate_pod_spec(json_at(spec, "/template/spec"), "spec.template.spec", c);
+}
+
+static void podtemplate_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	validate_pod_spec(json_at(o, "/template/spec"), "template.spec", c);
+}
+
+static void cronjob_validate(
+	const struct write_env *env, const struct json *o, const struct json *old, struct causes *c)
+{
+	static const char at[] = "spec.jobTemplate.spec.template.spec";
+	const struct json *spec = json_at(o, "/spec/jobTemplate/spec/template/spec");
+	const struct json *policy = json_get(spec, "restartPolicy");
+
+	if (!old)
+		validate_pod_spec(spec, at, c);
+	if (str_eq(json_str_or(policy, "Always"), "Always"))
+		cause_required(c, "spec.jobTemplate.spec.template.spec.restartPolicy",
+			"valid values: \"OnFailure\", \"Never\"");
+}
+
 static void podtemplate_default(struct json_doc *d, struct json *o)
 {
 	default_pod_spec(d, json_at(o, "/template/spec"));
@@ -214,7 +247,7 @@ static const struct column runtimeclass_columns[] = {
 
 /* ---- storage ---- */
 FIELD_TABLE(csidriver_fields, "io.k8s.api.storage.v1.CSIDriver", "What a CSI driver can do.",
-	{ "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
+	{ "spec", F_OBJECT, 0, "What is wanted.", .deflt = "{}" },
 	{ "spec.attachRequired", F_BOOL, 0, "Whether volumes are attached before they are mounted.",
 		.deflt = "true" },
 	{ "spec.podInfoOnMount", F_BOOL, 0, "Whether it is told about the pod.", .deflt = "false" },
@@ -270,8 +303,8 @@ static const struct column csidriver_columns[] = {
 };
 
 FIELD_TABLE(csinode_fields, "io.k8s.api.storage.v1.CSINode", "CSI drivers of a node.",
-	{ "spec", F_OBJECT, FIELD_REQUIRED, "What is wanted." },
-	{ "spec.drivers", F_LIST, FIELD_REQUIRED | FIELD_LIST_MAP, "The drivers.", .keys = "name" },
+	{ "spec", F_OBJECT, 0, "What is wanted.", .deflt = "{}" },
+	{ "spec.drivers", F_LIST, FIELD_LIST_MAP, "The drivers.", .keys = "name" },
 	ROW_KEY("spec.drivers[].name", "Name of the driver."),
 	{ "spec.drivers[].nodeID", F_STRING, FIELD_REQUIRED, "What the driver calls the node." },
 	ROW_STRS("spec.drivers[].topologyKeys", "Node labels it sets."),
@@ -353,18 +386,19 @@ const struct resource_def builtin_more[] = {
 		.columns = replicationcontroller_columns,
 		.selectable = rc_selectable,
 		.scale = { ".spec.replicas", ".status.replicas", ".spec.selector" },
-		.hooks = { .deflt = replicationcontroller_default } },
+		.hooks = { .deflt = replicationcontroller_default,
+			.validate = replicationcontroller_validate } },
 	{ .kind = { KIND("", "v1", "PodTemplate", "podtemplates", "podtemplate"), .namespaced = true,
 		  .fields = &podtemplate_fields },
 		.rules = { .generation = GEN_ALL_BUT_META },
 		.columns = podtemplate_columns,
-		.hooks = { .deflt = podtemplate_default } },
+		.hooks = { .deflt = podtemplate_default, .validate = podtemplate_validate } },
 	{ .kind = { KIND("batch", "v1", "CronJob", "cronjobs", "cronjob"), .short_names = cj,
 		  .categories = all, .namespaced = true, .has_status = true, .fields = &cronjob_fields },
 		.rules = { .generation = GEN_SPEC },
 		.subresources = status_only,
 		.columns = cronjob_columns,
-		.hooks = { .deflt = cronjob_default } },
+		.hooks = { .deflt = cronjob_default, .validate = cronjob_validate } },
 	{ .kind = { KIND("networking.k8s.io", "v1", "IngressClass", "ingressclasses", "ingressclass"),
 		  .fields = &ingressclass_fields },
 		.rules = { .generation = GEN_SPEC },
