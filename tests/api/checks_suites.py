@@ -301,3 +301,18 @@ def t29e_templates_are_looked_at_too():
         "schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Always", "containers": [
             {"name": "a", "image": "x"}]}}}}}})
     has(text(a, 422), 'spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure"')
+
+
+def t08b_documents_have_no_empty_lists():
+    """Clients that read a document into their own types and write it again get the same."""
+    def empty(v, at):
+        if isinstance(v, dict):
+            for k, x in v.items():
+                if x == [] and k in ("parameters", "required", "tags", "enum"):
+                    raise AssertionError("/".join(at + [k]))
+                empty(x, at + [k])
+        elif isinstance(v, list):
+            for x in v:
+                empty(x, at)
+    for gv in ("api/v1", "apis/apps/v1", "apis/" + c.GROUP + "/v1"):
+        empty(status(c.k.get("/openapi/v3/" + gv), 200), [gv])

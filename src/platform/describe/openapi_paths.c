@@ -96,13 +96,13 @@ static void put_param(const struct place *p, struct json *list, const char *in, 
 	json_append(p->d, list, o);
 }
 
+/* No empty list: who reads and writes the document again (Kubernetes' e2e tests do) would lose it. */
 static void put_params(const struct place *p, struct json *o, enum op op)
 {
-	struct json *list = json_need_arr(p->d, o, "parameters");
-
 	for (size_t i = 0; i < ARRAY_LEN(params); i++)
 		if (params[i].ops & BIT(op))
-			put_param(p, list, "query", params[i].name, params[i].type, params[i].doc);
+			put_param(p, json_need_arr(p->d, o, "parameters"), "query", params[i].name,
+				params[i].type, params[i].doc);
 }
 
 /* ---- bodies ---- */
