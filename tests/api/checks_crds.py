@@ -201,3 +201,18 @@ def t76_what_a_scale_would_choke_on_is_refused():
                    422, "Invalid")
         eq([(x["field"], x["message"]) for x in a["details"]["causes"]], [(".spec.n", want)])
     status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
+
+
+# ---- 76 ----
+def t76_metadata_of_custom_resources_has_its_types():
+    for meta, want in (({"labels": []}, "cannot unmarshal array into Go struct field ObjectMeta.labels of type map[string]string"),
+                       ({"finalizers": "x"}, "cannot unmarshal string into Go struct field ObjectMeta.finalizers of type"),
+                       ({"ownerReferences": {}}, "cannot unmarshal object into Go struct field ObjectMeta.ownerReferences of type"),
+                       ({"uid": 1}, "cannot unmarshal number into Go struct field ObjectMeta.uid of type string"),
+                       ({"generation": "x"}, "cannot unmarshal string into Go struct field ObjectMeta.generation of type"),
+                       ({"creationTimestamp": "bad"}, 'parsing time "bad" as "2006-01-02T15:04:05Z07:00": cannot parse "bad" as "2006"')):
+        a = status(c.k.post(c.WIDGETS, c.widget(**meta)), 400, "BadRequest")
+        has(a["message"], 'Widget in version "v1" cannot be handled as a Widget: ')
+        has(a["message"], want)
+    a = status(c.k.post(c.CM, c.cm(creationTimestamp="bad")), 400, "BadRequest")
+    has(a["message"], 'parsing time "bad"')

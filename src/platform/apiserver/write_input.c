@@ -3,6 +3,7 @@
 #include "platform/apiserver/write.h"
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "base/yaml.h"
 
 #include <string.h>
@@ -287,7 +288,6 @@ static const char *go_kind(const struct json *v, bool converted)
 static int misfit_error(struct op *op, const struct schema_misfit *m)
 {
 	CLEANUP(mem_freep) char *shown = NULL;
-	char av[KIND_API_VERSION_MAX];
 	bool restored = str_eq(m->want, "map") || str_eq(m->want, "array") || str_eq(m->want, "object");
 	const char *want = str_eq(m->want, "array")    ? "slice"
 			   : str_eq(m->want, "object") ? "struct"
@@ -298,10 +298,8 @@ static int misfit_error(struct op *op, const struct schema_misfit *m)
 			"%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal %s into Go "
 			"struct "
 			"field %s.%.256s of type %s",
-			op->res->kind->kind,
-			str_empty(op->res->kind->group) ? op->res->kind->version
-							: kind_api_version(op->res->kind, av),
-			op->res->kind->kind, go_kind(m->val, false), op->res->kind->kind, m->path, m->want);
+			op->res->kind->kind, op->res->kind->version, op->res->kind->kind,
+			go_kind(m->val, false), op->res->kind->kind, m->path, m->want);
 	shown = json_write(m->val, NULL);
 	cause_text(&op->causes, "FieldValueInvalid", "patch", "Invalid value: %.256s: %s: cannot %s %s %s %s",
 		shown, m->path, restored ? "restore" : "convert", restored ? want : go_kind(m->val, true),
@@ -309,11 +307,51 @@ static int misfit_error(struct op *op, const struct schema_misfit *m)
 	return causes_to_err(&op->causes, op->res->kind, op->name ? op->name : "", &op->err);
 }
 
-int op_check_types(struct op *op, const struct json_doc *d)
+/* Of custom resources only the metadata is made into a Go value. */
+static int check_meta_types(struct op *op, const struct json *meta)
 {
 	struct schema_misfit m;
 
-	if (op->res->origin != ORIGIN_BUILTIN || schema_types_fit(resource_schema(op->res), json_root(d), &m))
+	if (op->kind == OP_PATCH || !json_is_obj(meta) ||
+		schema_types_fit(schema_member(resource_schema(op->res), "metadata"), meta, &m))
+		return 0;
+	err_set(&op->err, ERR_BAD_REQUEST,
+		"%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal %s into Go struct "
+		"field "
+		"ObjectMeta.%.256s of type %s",
+		op->res->kind->kind, op->res->kind->version, op->res->kind->kind, go_kind(m.val, false),
+		m.path, str_eq(m.want, "map") ? "map[string]string" : m.want);
+	free(m.path);
+	return -1;
+}
+
+static int check_times(struct op *op, const struct json *meta)
+{
+	static const char *const times[] = { "creationTimestamp", "deletionTimestamp" };
+	int64_t ms;
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		const char *text = json_get_str(meta, times[i]);
+
+		if (text && !time_parse(text, &ms))
+			return err_set(&op->err, ERR_BAD_REQUEST,
+				"%s in version \"%s\" cannot be handled as a %s: parsing time \"%.64s\" as "
+				"\"2006-01-02T15:04:05Z07:00\": cannot parse \"%.64s\" as \"2006\"",
+				op->res->kind->kind, op->res->kind->version, op->res->kind->kind, text, text);
+	}
+	return 0;
+}
+
+int op_check_types(struct op *op, const struct json_doc *d)
+{
+	const struct json *meta = json_get(json_root(d), "metadata");
+	struct schema_misfit m;
+
+	if (op->kind != OP_PATCH && check_times(op, meta) < 0)
+		return -1;
+	if (op->res->origin != ORIGIN_BUILTIN)
+		return check_meta_types(op, meta);
+	if (schema_types_fit(resource_schema(op->res), json_root(d), &m))
 		return 0;
 	misfit_error(op, &m);
 	free(m.path);
