@@ -47,12 +47,9 @@ static void add_resource(struct str *out, const struct resource_def *r)
 
 static void served(struct str *out, const char *top)
 {
-	static const struct resource_def *const groups[] = { builtin_core, builtin_pods, builtin_apps,
-		builtin_rbac, builtin_admin, builtin_review, builtin_misc, builtin_more };
-
 	str_add(out, "| group and version | resource | verbs | subresources |\n|---|---|---|---|\n");
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-		for (const struct resource_def *r = groups[i]; r->kind.kind; r++)
+	for (size_t i = 0; builtin_groups[i]; i++)
+		for (const struct resource_def *r = builtin_groups[i]; r->kind.kind; r++)
 			add_resource(out, r);
 }
 

@@ -34,8 +34,8 @@ bool schema_default(const struct schema *s, struct json_doc *d, struct json *v);
 void schema_validate(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 /* The same; tolerated: rules that fail for what did not change, of which users are warned. */
-void schema_validate_noting(const struct schema *s, const struct json *v, const struct json *old, struct causes *causes,
-	struct causes *tolerated);
+void schema_validate_noting(const struct schema *s, const struct json *v, const struct json *old,
+	struct causes *causes, struct causes *tolerated);
 
 /* Writes quantities as Go's decoding would have them written again: 0.1 as "100m", 1024Mi as "1Gi". For built-in kinds. */
 void schema_canonicalize(const struct schema *s, struct json_doc *d, struct json *v);

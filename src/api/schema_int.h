@@ -97,8 +97,8 @@ void schema_validate_values(
 	const struct schema *s, const struct json *v, const struct json *old, struct causes *causes);
 /* The rules of s and all below it, for a value that is otherwise valid. tolerated (may be NULL): those that fail for what was so
  * before. */
-void schema_evaluate(const struct schema *s, const struct json *v, const struct json *old, struct causes *causes,
-	struct causes *tolerated);
+void schema_evaluate(const struct schema *s, const struct json *v, const struct json *old,
+	struct causes *causes, struct causes *tolerated);
 struct schema_rules *schema_rules_new(void);
 void schema_rules_free(struct schema_rules *r);
 

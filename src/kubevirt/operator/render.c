@@ -150,23 +150,11 @@ static void yaml_document(struct str *out, const struct json *o)
 	yaml_write(o, out);
 }
 
-void render_manifest(const struct operator_settings *s, struct str *out)
+/* Who virt-operator is, and what it may. */
+static void manifest_rights(struct json_doc *d, const char *ns, struct str *out)
 {
-	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
-	const char *ns = s->ns;
 	struct json *role;
 
-	yaml_document(out,
-		render_lit(d,
-			"{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'%s','labels':{'%s':'',"
-			"'pod-security.kubernetes.io/enforce':'privileged'}}}",
-			ns, LABEL_APP));
-	yaml_document(out, crd_render(d, &kind_kubevirt));
-	yaml_document(out,
-		render_lit(d,
-			"{'apiVersion':'scheduling.k8s.io/v1','kind':'PriorityClass','metadata':{'name':"
-			"'kubevirt-cluster-critical'},'value':1000000000,'globalDefault':false,'description':"
-			"'For the control plane of virtual machines.'}"));
 	yaml_document(out,
 		render_lit(d,
 			"{'apiVersion':'v1','kind':'ServiceAccount','metadata':{'name':'%s','namespace':'%s',"
@@ -195,6 +183,10 @@ void render_manifest(const struct operator_settings *s, struct str *out)
 				   "subjects':[{'kind':'ServiceAccount','name':"
 				   "'%s','namespace':'%s'}]}",
 				   KV_SA_OPERATOR, ns));
+}
+
+static void manifest_deployment(struct json_doc *d, const struct operator_settings *s, struct str *out)
+{
 	yaml_document(out,
 		render_lit(d,
 			"{'apiVersion':'apps/"
@@ -223,8 +215,27 @@ void render_manifest(const struct operator_settings *s, struct str *out)
 			"'allowPrivilegeEscalation':false,'capabilities':{'drop':['ALL']},'runAsUser':1001}}]"
 			",'securityContext':{"
 			"'runAsNonRoot':true}}}}}",
-			ns, LABEL_APP, LABEL_APP, LABEL_APP, KV_SA_OPERATOR, s->images[COMPONENT_OPERATOR],
+			s->ns, LABEL_APP, LABEL_APP, LABEL_APP, KV_SA_OPERATOR, s->images[COMPONENT_OPERATOR],
 			s->images[COMPONENT_OPERATOR], s->version, s->host_dir));
+}
+
+void render_manifest(const struct operator_settings *s, struct str *out)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_new();
+
+	yaml_document(out,
+		render_lit(d,
+			"{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'%s','labels':{'%s':'',"
+			"'pod-security.kubernetes.io/enforce':'privileged'}}}",
+			s->ns, LABEL_APP));
+	yaml_document(out, crd_render(d, &kind_kubevirt));
+	yaml_document(out,
+		render_lit(d,
+			"{'apiVersion':'scheduling.k8s.io/v1','kind':'PriorityClass','metadata':{'name':"
+			"'kubevirt-cluster-critical'},'value':1000000000,'globalDefault':false,'description':"
+			"'For the control plane of virtual machines.'}"));
+	manifest_rights(d, s->ns, out);
+	manifest_deployment(d, s, out);
 }
 
 void render_cr(const struct operator_settings *s, struct str *out)

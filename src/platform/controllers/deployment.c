@@ -217,15 +217,41 @@ static void forget_history(const struct sets *s, struct plan *out)
 	}
 }
 
+/* Not all there yet. The clock runs from the last sign of life: a new set, or a changed count. */
+static void report_progress(const struct sets *s, struct json_doc *d, struct json *status, int64_t updated,
+	int64_t available, int64_t now, struct plan *out)
+{
+	const struct json *was = cond_find(json_get(status, "conditions"), "Progressing");
+	int64_t deadline = at_int(s->deployment, "/spec/progressDeadlineSeconds"), since = now;
+	CLEANUP(mem_freep) char *text = str_printf("ReplicaSet \"%s\" is progressing.", s->name);
+	CLEANUP(mem_freep) char *late = str_printf("ReplicaSet \"%s\" has timed out progressing.", s->name);
+	char buf[TIME_TEXT_MAX];
+
+	if (str_eq(json_get_str(was, "reason"), "ReplicaSetUpdated"))
+		time_parse(json_str_or(json_get(was, "lastUpdateTime"), ""), &since);
+	if (json_at(obj_json(s->deployment), "/status/updatedReplicas") &&
+		(updated != at_int(s->deployment, "/status/updatedReplicas") ||
+			available != at_int(s->deployment, "/status/availableReplicas")))
+		since = now;
+	if (str_eq(json_get_str(was, "reason"), "ProgressDeadlineExceeded") ||
+		(deadline > 0 && now >= since + deadline * 1000)) {
+		cond_set(d, status, "Progressing", "False", "ProgressDeadlineExceeded", late, now);
+		return;
+	}
+	cond_set(d, status, "Progressing", "True", "ReplicaSetUpdated", text, now);
+	json_set_str(d, (struct json *)cond_find(json_get(status, "conditions"), "Progressing"),
+		"lastUpdateTime", time_rfc3339(since, buf));
+	if (deadline > 0)
+		plan_again_at(out, since + deadline * 1000);
+}
+
 static void report(const struct sets *s, int64_t now, struct plan *out)
 {
 	struct json_doc *d = obj_draft(s->deployment);
 	struct json *status = json_need_obj(d, json_root(d), "status");
 	int64_t want = at_int(s->deployment, "/spec/replicas"), total = 0, ready = 0, available = 0, min;
 	const struct json *rolling = json_at(json_root(d), "/spec/strategy/rollingUpdate/maxUnavailable");
-	int64_t updated = at_int(s->newest, "/status/replicas"),
-		deadline = at_int(s->deployment, "/spec/progressDeadlineSeconds");
-	bool complete;
+	int64_t updated = at_int(s->newest, "/status/replicas");
 
 	for (size_t i = 0; i < s->n; i++) {
 		total += at_int(s->all[i], "/status/replicas");
@@ -245,39 +271,13 @@ static void report(const struct sets *s, int64_t now, struct plan *out)
 	else
 		cond_set(d, status, "Available", "False", "MinimumReplicasUnavailable",
 			"Deployment does not have minimum availability.", now);
-	complete = updated == want && total == want && available == want;
-	if (complete) {
+	if (updated == want && total == want && available == want) {
 		CLEANUP(mem_freep)
 		char *text = str_printf("ReplicaSet \"%s\" has successfully progressed.", s->name);
 
 		cond_set(d, status, "Progressing", "True", "NewReplicaSetAvailable", text, now);
 	} else {
-		const struct json *was = cond_find(json_get(status, "conditions"), "Progressing");
-		CLEANUP(mem_freep) char *text = str_printf("ReplicaSet \"%s\" is progressing.", s->name);
-		CLEANUP(mem_freep)
-		char *late = str_printf("ReplicaSet \"%s\" has timed out progressing.", s->name);
-		int64_t since = now;
-
-		/* The clock runs from the last sign of life: a new set, or a changed count. */
-		if (str_eq(json_get_str(was, "reason"), "ReplicaSetUpdated"))
-			time_parse(json_str_or(json_get(was, "lastUpdateTime"), ""), &since);
-		if (json_at(obj_json(s->deployment), "/status/updatedReplicas") &&
-			(updated != at_int(s->deployment, "/status/updatedReplicas") ||
-				available != at_int(s->deployment, "/status/availableReplicas")))
-			since = now;
-		if (str_eq(json_get_str(was, "reason"), "ProgressDeadlineExceeded") ||
-			(deadline > 0 && now >= since + deadline * 1000)) {
-			cond_set(d, status, "Progressing", "False", "ProgressDeadlineExceeded", late, now);
-		} else {
-			char buf[TIME_TEXT_MAX];
-
-			cond_set(d, status, "Progressing", "True", "ReplicaSetUpdated", text, now);
-			json_set_str(d,
-				(struct json *)cond_find(json_get(status, "conditions"), "Progressing"),
-				"lastUpdateTime", time_rfc3339(since, buf));
-			if (deadline > 0)
-				plan_again_at(out, since + deadline * 1000);
-		}
+		report_progress(s, d, status, updated, available, now, out);
 	}
 	plan_change(out, &pk_deployment, s->deployment, "status", d);
 }

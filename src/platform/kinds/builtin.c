@@ -29,14 +29,14 @@ static const struct {
 	{ "discovery.k8s.io", 16200 },
 };
 
+const struct resource_def *const builtin_groups[] = { builtin_core, builtin_service, builtin_event,
+	builtin_claim, builtin_pods, builtin_apps, builtin_rbac, builtin_admin, builtin_review, builtin_misc,
+	builtin_more, builtin_autoscaling, NULL };
+
 void builtin_register(struct registry *g)
 {
-	static const struct resource_def *const all[] = { builtin_core, builtin_pods, builtin_apps,
-		builtin_rbac, builtin_admin, builtin_review, builtin_misc, builtin_more,
-		builtin_autoscaling };
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		for (const struct resource_def *def = all[i]; def->kind.kind; def++)
+	for (size_t i = 0; builtin_groups[i]; i++)
+		for (const struct resource_def *def = builtin_groups[i]; def->kind.kind; def++)
 			registry_add(g, def);
 	for (size_t i = 0; i < ARRAY_LEN(group_priorities); i++)
 		registry_set_priority(g, group_priorities[i].group, "v1", group_priorities[i].priority, 15);

@@ -8,6 +8,9 @@
 /* Registers every built-in kind and the priorities of their group versions. */
 void builtin_register(struct registry *g);
 
+/* A kind of the core group. */
+#define CORE(k, p, s) .group = "", .version = "v1", .kind = k, .plural = p, .singular = s
+
 /* ---- shorthand for rows ---- */
 #define ROW_STR(p, d)             \
 	{                         \
@@ -172,7 +175,10 @@ void default_int(struct json_doc *d, struct json *obj, const char *key, int64_t 
 void default_bool(struct json_doc *d, struct json *obj, const char *key, bool b);
 
 /* ---- one array per group; ends with kind.kind NULL ---- */
-extern const struct resource_def builtin_core[];
+extern const struct resource_def builtin_core[]; /* of the core group what the next ones are not */
+extern const struct resource_def builtin_service[];
+extern const struct resource_def builtin_event[];
+extern const struct resource_def builtin_claim[];
 extern const struct resource_def builtin_pods[];
 extern const struct resource_def builtin_apps[];
 extern const struct resource_def builtin_rbac[];
@@ -182,5 +188,7 @@ extern const struct resource_def
 	builtin_misc[]; /* coordination, events, policy, scheduling, storage, discovery, networking */
 extern const struct resource_def builtin_autoscaling[];
 extern const struct resource_def builtin_more[]; /* what nothing here acts upon */
+/* All of them; NULL ends. */
+extern const struct resource_def *const builtin_groups[];
 /* What subresources take and give that is no resource: group, version, kind and fields; ends with kind NULL. */
 extern const struct kind builtin_bodies[];
