@@ -40,10 +40,9 @@ void watchers_free(struct watchers *ws)
 	free(ws);
 }
 
+/* NULL: nobody watches it. Not the scope of everything, which has no name. */
 static struct watch_scope *find(const struct watchers *ws, const char *name)
 {
-	if (!*name)
-		return (struct watch_scope *)&ws->all;
 	return ws->by_name ? (struct watch_scope *)(uintptr_t)revs_get(ws->by_name, name) : NULL;
 }
 
@@ -79,9 +78,9 @@ static void scope_tidy(struct watch_scope *s)
 
 void watchers_add(struct watchers *ws, struct bucket_watch *w, const char *scope)
 {
-	struct watch_scope *s = find(ws, scope);
+	struct watch_scope *s = &ws->all;
 
-	if (!s)
+	if (*scope && !(s = find(ws, scope)))
 		s = scope_new(ws, scope);
 	w->next = NULL;
 	w->prev = s->end;
