@@ -2,14 +2,14 @@
 /* platform/apiserver/server.h - the server's inside: what its files share. Private to platform/apiserver. */
 #pragma once
 
-#include "platform/apiserver/apiserver.h"
-#include "platform/callout/backend.h"
-#include "platform/codec/codec.h"
-#include "platform/describe/describe.h"
 #include "platform/admission/admission.h"
+#include "platform/apiserver/apiserver.h"
 #include "platform/auth/accounts.h"
 #include "platform/auth/auth.h"
 #include "platform/auth/roles.h"
+#include "platform/callout/backend.h"
+#include "platform/codec/codec.h"
+#include "platform/describe/describe.h"
 #include "platform/kinds/registry.h"
 #include "platform/objects/objects.h"
 #include "platform/request/reqinfo.h"
