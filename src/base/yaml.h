@@ -12,7 +12,8 @@
 struct json_doc *yaml_parse(const char *text, size_t len, struct err *e);
 /* The same; keys that stand twice in a mapping are noted: `line 9: key "foo" already set in map`,
  * or the path if the text is JSON. The last one counts. */
-struct json_doc *yaml_parse_dups(const char *text, size_t len, struct strv *dups /* or NULL */, struct err *e);
+struct json_doc *yaml_parse_dups(
+	const char *text, size_t len, struct strv *dups /* or NULL */, struct err *e);
 /* A stream of documents separated by ---; empty ones are skipped. fn returns -1 with e set to stop. */
 typedef int yaml_doc_fn(void *arg, struct json_doc *doc /* taken */, struct err *e);
 int yaml_parse_all(const char *text, size_t len, yaml_doc_fn *fn, void *arg, struct err *e);
