@@ -610,6 +610,21 @@ static void with_the_gate_sockets_are_removed(void **state)
 	assert_int_equal(guest(w)->sockets, 3);
 }
 
+/* Its pod was made for more vCPUs than it has by then (sim, seed 34016334 of the time). */
+static void memory_grows_after_sockets_were_removed(void **state)
+{
+	struct world *w = *state;
+
+	user_config(w, UNPLUG);
+	w->removable_cpus = true;
+	run(w, 4);
+	sockets(w, 2);
+	edit(w, "{'memory':{'guest':'2Gi'}}");
+	assert_int_equal(guest(w)->memory, 2 * GI);
+	assert_null(condition(w, COND_HOT_MEMORY, "status"));
+	assert_no_rr(w);
+}
+
 /* decision 20, rollout.md 7.5: what the guest keeps is said, and stays in the pod's account */
 static void what_the_guest_keeps_is_told(void **state)
 {
@@ -751,6 +766,7 @@ int main(void)
 		T(a_guest_that_moved_gets_its_sockets),
 		T(migrations_in_vain_come_to_an_end),
 		T(with_the_gate_sockets_are_removed),
+		T(memory_grows_after_sockets_were_removed),
 		T(what_the_guest_keeps_is_told),
 		T(under_emulation_nothing_is_removed),
 		T(what_may_come_late_keeps_its_room),

@@ -200,7 +200,8 @@ int64_t vmi_vcpus_since(const struct json *vmi, const struct json *pod)
 
 	if (!text || !str_to_i64(text, 1, INT32_MAX, &born))
 		return 0;
-	return (wanted > has ? wanted : has) - born;
+	wanted = wanted > has ? wanted : has;
+	return wanted > born ? wanted - born : 0;
 }
 
 void kv_config_cached(const struct cache *kubevirts, struct kv_config *ret)

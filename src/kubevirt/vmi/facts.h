@@ -61,7 +61,8 @@ int64_t vmi_sockets_current(const struct json *vmi); /* status.currentCPUTopolog
 /* The value that the present HotVCPUChange is about; without the annotation, what is wanted. */
 int64_t vmi_hot_cpu_target(const struct json *vmi);
 
-/* vCPUs that it has, or is to have, more than its launcher pod was made for. */
+/* vCPUs that it has, or is to have, more than its launcher pod was made for. 0 when they are fewer: the pod keeps the overhead
+ * that stands in it, and virt-handler holds it to that. */
 int64_t vmi_vcpus_since(const struct json *vmi, const struct json *pod);
 
 /* The cluster's configuration, from the cached KubeVirt CR. Texts in it live as long as the cached object. */
