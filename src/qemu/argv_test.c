@@ -370,6 +370,26 @@ static void buses_name_their_devices(void **state)
 	expect(&c, "rng", false);
 }
 
+static void an_empty_drive_does_not_keep_the_disks_from_booting(void **state)
+{
+	struct vm_config c = { .disks = { { .name = "cd", .cdrom = true, .empty = true },
+				       { .name = "iso", .cdrom = true }, { .name = "root" },
+				       { .name = "data" } },
+		.n_disks = 4 };
+	struct vm_disk *disks = c.disks;
+
+	vm_boot_order(&c);
+	assert_int_equal(disks[0].bootindex, 0);
+	assert_int_equal(disks[1].bootindex, 3);
+	assert_int_equal(disks[2].bootindex, 1);
+	assert_int_equal(disks[3].bootindex, 2);
+	/* an order that is given stands */
+	disks[1].bootindex = disks[2].bootindex = 0;
+	vm_boot_order(&c);
+	assert_int_equal(disks[1].bootindex, 0);
+	assert_int_equal(disks[2].bootindex, 0);
+}
+
 static void slirp_gets_the_guests_network(void **state)
 {
 	struct vm_config c = small();
@@ -501,6 +521,7 @@ int main(void)
 		cmocka_unit_test(every_device_has_its_own_port_and_some_are_free),
 		cmocka_unit_test(a_full_machine_still_fits),
 		cmocka_unit_test(buses_name_their_devices),
+		cmocka_unit_test(an_empty_drive_does_not_keep_the_disks_from_booting),
 		cmocka_unit_test(slirp_gets_the_guests_network),
 		cmocka_unit_test(a_tap_is_inherited_and_its_mtu_told),
 		cmocka_unit_test(commas_do_not_break_out_of_an_option),

@@ -154,3 +154,22 @@ struct json *vm_disk_device(struct json_doc *d, const struct vm_disk *k, const c
 	}
 	return o;
 }
+
+static unsigned number(struct vm_config *c, bool cdroms, unsigned next)
+{
+	for (size_t i = 0; i < c->n_disks; i++)
+		if (c->disks[i].cdrom == cdroms && !c->disks[i].empty)
+			c->disks[i].bootindex = (int)next++;
+	return next;
+}
+
+void vm_boot_order(struct vm_config *c)
+{
+	for (size_t i = 0; i < c->n_disks; i++)
+		if (c->disks[i].bootindex)
+			return;
+	for (size_t i = 0; i < c->n_nics; i++)
+		if (c->nics[i].bootindex)
+			return;
+	number(c, true, number(c, false, 1));
+}

@@ -125,6 +125,9 @@ void vm_firmware_nodes(const struct vm_config *c, vm_node_fn *fn, void *arg);
 /* For -device or device_add: members in QEMU's own spelling, "driver" first. bus: root port, of a virtio disk.
  * lun: on the SCSI bus, or the SATA port. */
 struct json *vm_disk_device(struct json_doc *doc, const struct vm_disk *d, const char *bus, unsigned lun);
+/* Where nobody gives an order: the disks as they stand, then the discs in drives. Firmware of arm64 looks at none that is not
+ * named, and an empty drive in front of all keeps it from starting anything. */
+void vm_boot_order(struct vm_config *c);
 /* The same of a card, whose netdev is "net-NAME". */
 struct json *vm_nic_device(struct json_doc *doc, const struct vm_nic *n, const char *bus);
 /* Guest memory virtio-mem can add; 0: none. */

@@ -83,19 +83,6 @@ static void fill_config(struct launcher *l)
 	disks_fill(l);
 }
 
-/* Without bootOrder the first disk boots, as KubeVirt has it. */
-static void fill_boot_order(struct vm_config *c)
-{
-	for (size_t i = 0; i < c->n_disks; i++)
-		if (c->disks[i].bootindex)
-			return;
-	for (size_t i = 0; i < c->n_nics; i++)
-		if (c->nics[i].bootindex)
-			return;
-	if (c->n_disks)
-		c->disks[0].bootindex = 1;
-}
-
 /* "address sizes	: 46 bits physical, 48 bits virtual"; 0: the host does not say. */
 static int host_address_bits(void)
 {
@@ -162,7 +149,7 @@ void prepare_launch(struct launcher *l)
 		prepare_failed(l, "PrepareFailed", &e);
 		return;
 	}
-	fill_boot_order(l->config);
+	vm_boot_order(l->config);
 	if (vm_config_check(l->config, &e) < 0) {
 		prepare_failed(l, "PrepareFailed", &e);
 		return;
