@@ -226,6 +226,9 @@ t 'replace a Deployment' k replace -f d2.json
 sed -i 's/a:4/a:6/' d2.json
 is 'a stale replace of it is a conflict' "$(k_fails replace -f d2.json | grep -c 'the object has been modified')" 1
 sed -i 's/a:2/a:5/' d2.yaml
+# replace wrote its own note of what was last applied: what stands is what that says, and apply may go over it
+t 'apply --server-side goes over what replace noted' k apply --server-side --dry-run=server -f d2.yaml
+t 'another sets it' k patch deployment d2 --type=json -p '[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"registry.invalid/a:7"}]'
 is 'apply --server-side conflicts with the others' "$(k_fails apply --server-side -f d2.yaml | grep -c 'Apply failed with')" 1
 t 'apply --server-side --force-conflicts of it' k apply --server-side --force-conflicts -f d2.yaml
 is 'it is applied' "$(k get deploy d2 -o 'jsonpath={.spec.template.spec.containers[0].image}')" registry.invalid/a:5
