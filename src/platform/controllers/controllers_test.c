@@ -128,6 +128,35 @@ static void a_deployment_becomes_scheduled_ready_pods(void **state)
 	world_done(&w);
 }
 
+/* kubectl rollout history and undo: revisions of a set that came back, and what was said of a change */
+static void a_template_that_comes_back_keeps_its_revisions(void **state)
+{
+	static const char *const images[] = { "i:1", "i:2", "i:1", "i:2", "i:1" };
+	static const char cause[] = "kubernetes.io/change-cause";
+	const struct json *annotations = NULL;
+	struct world w;
+
+	world_init(&w);
+	for (size_t i = 0; i < ARRAY_LEN(images); i++) {
+		put_deployment(&w, 1, images[i]);
+		struct json_doc *d = obj_draft(fake_api_get(w.api, &pk_deployment, "d/web"));
+
+		meta_set_annotation(d, json_root(d), cause, images[i]);
+		fake_api_put(w.api, &pk_deployment, d);
+		run(&w, 20);
+	}
+	for (size_t i = 0; i < fake_api_len(w.api, &pk_replicaset); i++) {
+		const struct json *o = obj_json(fake_api_at(w.api, &pk_replicaset, i));
+
+		if (str_eq(json_at_str(o, "/spec/template/spec/containers/0/image"), "i:1"))
+			annotations = json_at(o, "/metadata/annotations");
+	}
+	assert_string_equal(json_get_str(annotations, "deployment.kubernetes.io/revision"), "5");
+	assert_string_equal(json_get_str(annotations, "deployment.kubernetes.io/revision-history"), "1,3");
+	assert_string_equal(json_get_str(annotations, cause), "i:1");
+	world_done(&w);
+}
+
 static void a_new_template_rolls_over_and_never_has_fewer(void **state)
 {
 	struct world w;
@@ -323,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_deployment_becomes_scheduled_ready_pods),
 		cmocka_unit_test(a_new_template_rolls_over_and_never_has_fewer),
+		cmocka_unit_test(a_template_that_comes_back_keeps_its_revisions),
 		cmocka_unit_test(scaling_down_deletes),
 		cmocka_unit_test(a_daemonset_has_one_pod_a_node_and_rolls),
 		cmocka_unit_test(endpoints_follow_ready_pods),

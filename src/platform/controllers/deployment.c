@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define ANN_REVISION "deployment.kubernetes.io/revision"
+#define ANN_HISTORY "deployment.kubernetes.io/revision-history"
 #define LABEL_HASH "pod-template-hash"
 #define SETS_MAX 256
 
@@ -66,6 +67,17 @@ static int64_t next_revision(const struct sets *s)
 	return max + 1;
 }
 
+/* What was said of the change goes along with the set it led to (kubectl rollout history shows it). */
+static void copy_annotations(const struct sets *s, struct json_doc *d, struct json *rs)
+{
+	static const char *const own[] = { "kubectl.kubernetes.io/last-applied-configuration", ANN_REVISION,
+		ANN_HISTORY, "deprecated.deployment.rollback.to", NULL };
+
+	JSON_EACH (it, json_at(obj_json(s->deployment), "/metadata/annotations"))
+		if (!str_in(it.key, own))
+			meta_set_annotation(d, rs, it.key, json_str_or(it.val, ""));
+}
+
 static struct json_doc *newest_from(const struct sets *s, int64_t replicas)
 {
 	const struct json *o = obj_json(s->deployment);
@@ -82,6 +94,7 @@ static struct json_doc *newest_from(const struct sets *s, int64_t replicas)
 		json_set_copy(
 			d, json_get(rs, "metadata"), "labels", json_at(o, "/spec/template/metadata/labels"));
 	meta_set_label(d, rs, LABEL_HASH, s->hash);
+	copy_annotations(s, d, rs);
 	json_set_strf(d, json_need_obj(d, json_get(rs, "metadata"), "annotations"), ANN_REVISION, "%lld",
 		(long long)next_revision(s));
 	meta_add_owner(d, rs, kind_api_version(&pk_deployment, version), "Deployment",
@@ -98,17 +111,31 @@ static struct json_doc *newest_from(const struct sets *s, int64_t replicas)
 	return d;
 }
 
-static void plan_scale(struct plan *out, const struct obj *rs, int64_t replicas, int64_t revision)
+static void plan_scale(struct plan *out, const struct obj *rs, int64_t replicas)
 {
 	struct json_doc *d = obj_draft(rs);
 
 	json_put(d, json_root(d), "/spec/replicas", json_new_i64(d, replicas));
-	if (revision) {
-		CLEANUP(mem_freep) char *text = str_printf("%lld", (long long)revision);
-
-		meta_set_annotation(d, json_root(d), ANN_REVISION, text);
-	}
 	plan_change(out, &pk_replicaset, rs, NULL, d);
+}
+
+/* The newest, which may have been so before: the revisions it had are kept. */
+static void plan_newest(const struct sets *s, struct plan *out, int64_t replicas)
+{
+	struct json_doc *d = obj_draft(s->newest);
+	int64_t revision = next_revision(s), was = revision_of(s->newest);
+	const char *history = meta_annotation(obj_json(s->newest), ANN_HISTORY);
+	CLEANUP(mem_freep) char *now = str_printf("%lld", (long long)revision);
+	CLEANUP(mem_freep)
+	char *before = str_printf("%s%s%lld", history ? history : "", history ? "," : "", (long long)was);
+
+	json_put(d, json_root(d), "/spec/replicas", json_new_i64(d, replicas));
+	if (was && was != revision)
+		meta_set_annotation(d, json_root(d), ANN_HISTORY, before);
+	if (was != revision)
+		copy_annotations(s, d, json_root(d));
+	meta_set_annotation(d, json_root(d), ANN_REVISION, now);
+	plan_change(out, &pk_replicaset, s->newest, NULL, d);
 }
 
 /* The newest grows as far as maxSurge allows. */
@@ -159,7 +186,7 @@ static void shrink_old(const struct sets *s, int64_t want, int64_t unavailable, 
 		if (cut <= 0)
 			continue;
 		spare -= cut;
-		plan_scale(out, s->all[i], have - cut, 0);
+		plan_scale(out, s->all[i], have - cut);
 	}
 }
 
@@ -182,7 +209,7 @@ static void roll(const struct sets *s, struct plan *out)
 	if (recreate && old_pods > 0) {
 		for (size_t i = 0; i < s->n; i++)
 			if (s->all[i] != s->newest && at_int(s->all[i], "/spec/replicas") > 0)
-				plan_scale(out, s->all[i], 0, 0);
+				plan_scale(out, s->all[i], 0);
 		return;
 	}
 	size = newest_size(s, want, surge);
@@ -191,7 +218,7 @@ static void roll(const struct sets *s, struct plan *out)
 		return;
 	}
 	if (at_int(s->newest, "/spec/replicas") != size || revision_of(s->newest) != next_revision(s))
-		plan_scale(out, s->newest, size, next_revision(s));
+		plan_newest(s, out, size);
 	shrink_old(s, want, unavailable, out);
 }
 
