@@ -16,6 +16,7 @@ cleanup() {
 trap cleanup EXIT
 
 claim() { grep -lx "$1" /run/coracle/net/* 2>/dev/null | sed 's|.*/||'; }
+claimed() { [ -n "$(claim "$1")" ]; }
 apply_pod() { pod "$@" | k apply -f -; }
 in_a() { KUBECONFIG=$A/kubeconfig "$@"; }
 in_b() { KUBECONFIG=$B/kubeconfig "$@"; }
@@ -80,20 +81,22 @@ t_is "nothing of it is left" "$(traces "$B" "$nb")" ""
 
 t_need "another one starts" start_in "$A" "$A_PORT"
 A_PID=$UP_PID
+t_need "and has a network" wait_until 10 claimed "$A"
+na=$(claim "$A")
 kill -9 "$A_PID"
 wait "$A_PID" 2>/dev/null
 A_PID=''
-na=$(claim "$A")
 rm -rf "$A" && mkdir "$A" && touch "$A/precious"
 t_ok "uninstall where something else is in the directory by now" uninstall "$A"
 t_is "leaves that, and nothing besides" "$(traces "$A" "$na")" "directory $A"
 t_ok "with what is in it" rm "$A/precious"
 t_need "once more" start_in "$A" "$A_PORT"
 A_PID=$UP_PID
+t_need "and has a network" wait_until 10 claimed "$A"
+na=$(claim "$A")
 kill -9 "$A_PID"
 wait "$A_PID" 2>/dev/null
 A_PID=''
-na=$(claim "$A")
 rm -rf "$A"
 t_ok "uninstall when the directory is gone, and its network is not" uninstall "$A"
 t_is "nothing of it is left" "$(traces "$A" "$na")" ""

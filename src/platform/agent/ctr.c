@@ -474,13 +474,6 @@ static bool is_shim(pid_t pid, const char *dir)
 	       memmem(text, len, dir, strlen(dir));
 }
 
-pid_t shim_of(const char *ctr_dir)
-{
-	struct shim_status s;
-
-	return shim_status(ctr_dir, &s) && is_shim((pid_t)s.shim, ctr_dir) ? (pid_t)s.shim : 0;
-}
-
 static void follow_shim(struct ctr *c, pid_t shim)
 {
 	struct agent *a = c->pod->agent;

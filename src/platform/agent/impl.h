@@ -44,7 +44,6 @@ char *ctr_log_path(const struct ctr *c, int attempt);
 char *ctr_cgroup(const struct ctr *c); /* path within the hierarchies */
 void ctr_kill_now(struct ctr *c);
 bool ctr_has_terminal(const struct ctr *c);
-pid_t shim_of(const char *ctr_dir); /* of an attempt; 0: gone */
 
 /* ---- networks.c: secondary networks (net/nad.h), at start and when the annotation changes while the pod runs ---- */
 void networks_init(struct pod *p); /* with the pod's directory, if there is one: what an earlier agent did */

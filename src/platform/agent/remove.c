@@ -10,36 +10,45 @@
 #include <unistd.h>
 
 #define MOUNTS_MAX (16 << 20)
+#define CMDLINE_MAX 65536
 #define SHIM_WAIT_MS 10000
 #define GROUP_WAIT_MS 5000
 #define GROUP_LOOK_MS 20 /* there is no event in version 1 */
 
-/* Until the shims are through: they delete what the runtime keeps of their containers. */
-static void wait_for_shims(const struct strv *pods, const char *dir)
+/* Found by what they were started with, "…/coracle-shim DIR/pods/…": what they have noted may be deleted already. */
+static bool is_shim_of(const char *pid, const char *pods_dir)
 {
-	for (size_t i = 0; i < pods->len; i++) {
-		CLEANUP(mem_freep) char *ctrs = str_printf("%s/%s/c", dir, pods->items[i]);
-		struct strv names = { 0 };
+	CLEANUP(mem_freep) char *path = str_printf("/proc/%s/cmdline", pid);
+	CLEANUP(mem_freep) char *text = NULL;
+	size_t len = 0, n = strlen(pods_dir);
+	const char *arg;
 
-		file_list(ctrs, &names, NULL);
-		for (size_t j = 0; j < names.len; j++) {
-			CLEANUP(mem_freep) char *base = file_join(ctrs, names.items[j]);
-			struct strv attempts = { 0 };
+	if (file_read(path, CMDLINE_MAX, &text, &len, NULL) < 0 || !text)
+		return false;
+	arg = memchr(text, 0, len);
+	if (!arg || !str_ends(text, "/coracle-shim"))
+		return false;
+	arg++;
+	return (size_t)(text + len - arg) > n && strncmp(arg, pods_dir, n) == 0 && arg[n] == '/';
+}
 
-			file_list(base, &attempts, NULL);
-			for (size_t k = 0; k < attempts.len; k++) {
-				CLEANUP(mem_freep) char *attempt = file_join(base, attempts.items[k]);
-				pid_t pid = shim_of(attempt);
-				CLEANUP(fd_closep)
-				int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-				struct pollfd p = { fd, POLLIN, 0 };
+/* Until the shims are through: they delete what the runtime keeps of their containers. */
+static void wait_for_shims(const char *pods_dir)
+{
+	CLEANUP(strv_done) struct strv pids = { 0 };
 
-				if (fd >= 0 && poll(&p, 1, SHIM_WAIT_MS) == 0)
-					log_warn("the shim %d does not end", (int)pid);
-			}
-			strv_done(&attempts);
-		}
-		strv_done(&names);
+	file_list("/proc", &pids, NULL);
+	for (size_t i = 0; i < pids.len; i++) {
+		int64_t pid;
+		CLEANUP(fd_closep) int fd = -1;
+
+		if (!str_to_i64(pids.items[i], 1, INT32_MAX, &pid) || !is_shim_of(pids.items[i], pods_dir))
+			continue;
+		fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+		struct pollfd p = { fd, POLLIN, 0 };
+
+		if (fd >= 0 && poll(&p, 1, SHIM_WAIT_MS) == 0)
+			log_warn("the shim %s does not end", pids.items[i]);
 	}
 }
 
@@ -87,18 +96,15 @@ int agent_remove_all(const char *data_dir, struct err *e)
 {
 	CLEANUP(mem_freep) char *pods_dir = file_join(data_dir, "pods");
 	struct cgroups *g = cgroups_new();
-	struct strv pods = { 0 };
 	int n = net_claimed(data_dir);
 
-	file_list(pods_dir, &pods, NULL);
 	if (n >= 0) {
 		CLEANUP(mem_freep) char *cgroup = str_printf("/coracle%d", n);
 
 		cgroup_kill(g, cgroup);
-		wait_for_shims(&pods, pods_dir);
+		wait_for_shims(pods_dir);
 		remove_group(g, cgroup);
 	}
-	strv_done(&pods);
 	cgroups_free(g);
 	unmount_below(data_dir);
 	return net_remove_all(data_dir, e);
