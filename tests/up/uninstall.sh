@@ -16,6 +16,11 @@ cleanup() {
 trap cleanup EXIT
 
 claim() { grep -lx "$1" /run/coracle/net/* 2>/dev/null | sed 's|.*/||'; }
+# wipe PATH...: what a mount holds goes, too
+wipe() {
+	for d in "$@"; do awk -v d="$d/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts; done | tac | xargs -r -n1 umount -l
+	rm -rf "$@"
+}
 claimed() { [ -n "$(claim "$1")" ]; }
 apply_pod() { pod "$@" | k apply -f -; }
 in_a() { KUBECONFIG=$A/kubeconfig "$@"; }
@@ -70,11 +75,9 @@ t_ok "uninstall when it is gone already" uninstall "$A"
 kill -9 "$B_PID"
 wait "$B_PID" 2>/dev/null
 B_PID=''
-# As somebody leaves it who deletes the directory by hand; what is mounted does not go
-rm -rf "$B" 2>/dev/null
-rm -rf "$B"/{lock,state.db*,pki}
-awk -v d="$B/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | tac | xargs -r -n1 umount -l
-rm -rf "$B/pods" && mkdir -p "$B/releases"
+# As somebody leaves it who deletes the directory by hand
+wipe "$B"/{lock,state.db*,pki,pods}
+mkdir -p "$B/releases"
 t_ok "the second, killed and half deleted, has left processes and a network" grep -q "^process \|^link " <<<"$(traces "$B" "$nb")"
 t_ok "uninstall of what is left of it" uninstall "$B"
 t_is "nothing of it is left" "$(traces "$B" "$nb")" ""
@@ -86,7 +89,7 @@ na=$(claim "$A")
 kill -9 "$A_PID"
 wait "$A_PID" 2>/dev/null
 A_PID=''
-rm -rf "$A" && mkdir "$A" && touch "$A/precious"
+wipe "$A" && mkdir "$A" && touch "$A/precious"
 t_ok "uninstall where something else is in the directory by now" uninstall "$A"
 t_is "leaves that, and nothing besides" "$(traces "$A" "$na")" "directory $A"
 t_ok "with what is in it" rm "$A/precious"
@@ -97,7 +100,7 @@ na=$(claim "$A")
 kill -9 "$A_PID"
 wait "$A_PID" 2>/dev/null
 A_PID=''
-rm -rf "$A"
+wipe "$A"
 t_ok "uninstall when the directory is gone, and its network is not" uninstall "$A"
 t_is "nothing of it is left" "$(traces "$A" "$na")" ""
 t_end
