@@ -38,6 +38,9 @@ static void drop_nulls(const struct schema *s, struct json *v);
 /* An empty string where only words of a list may stand, or where there is a default: not set, in Go. */
 static bool means_unset(const struct schema *s, const struct json *v)
 {
+	/* templates written by kubectl rollout undo have creationTimestamp: null */
+	if (json_is_null(v))
+		return s->type == ST_STRING && str_eq(s->format, "date-time");
 	if (!json_is_str(v) || json_str_len(v) > 0 || s->type != ST_STRING)
 		return false;
 	JSON_EACH (it, s->enums)

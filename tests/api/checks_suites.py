@@ -316,3 +316,16 @@ def t08b_documents_have_no_empty_lists():
                 empty(x, at)
     for gv in ("api/v1", "apis/apps/v1", "apis/" + c.GROUP + "/v1"):
         empty(status(c.k.get("/openapi/v3/" + gv), 200), [gv])
+
+
+def t23b_a_time_of_null_is_none():
+    """kubectl rollout undo writes the template with creationTimestamp: null: that is no other template."""
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [
+        {"name": "a", "image": "x"}]}}}
+    o = make("/apis/apps/v1/namespaces/%s/deployments" % c.NS, {"metadata": {"name": fresh("d")}, "spec": spec})
+    at = "/apis/apps/v1/namespaces/%s/deployments/%s" % (c.NS, o["metadata"]["name"])
+    template = o["spec"]["template"]
+    template["metadata"]["creationTimestamp"] = None
+    a = status(c.k.jsonpatch(at, [{"op": "replace", "path": "/spec/template", "value": template}]), 200)
+    eq(a["metadata"]["generation"], o["metadata"]["generation"])
+    eq(a["metadata"]["resourceVersion"], o["metadata"]["resourceVersion"])

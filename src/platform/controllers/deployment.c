@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include <string.h>
+
 #define ANN_REVISION "deployment.kubernetes.io/revision"
 #define ANN_HISTORY "deployment.kubernetes.io/revision-history"
 #define LABEL_HASH "pod-template-hash"
@@ -28,13 +30,24 @@ static int64_t at_int(const struct obj *o, const char *pointer)
 	return o ? json_i64(json_at(obj_json(o), pointer)) : 0;
 }
 
+/* Whether a set is of the template, but for the label it got: whoever takes a Deployment back to it (kubectl rollout undo) need
+ * not write it in the same order, which the hash would see. */
+static bool is_of_template(const struct obj *rs, const struct json *template)
+{
+	CLEANUP(json_doc_freep) struct json_doc *d = json_doc_from(json_at(obj_json(rs), "/spec/template"));
+
+	json_remove(json_at(json_root(d), "/metadata/labels"), LABEL_HASH);
+	return json_eq(json_root(d), template);
+}
+
 static void sets_collect(const struct look *l, const struct obj *deployment, struct sets *s)
 {
 	struct cache *all = look_cache(l, &pk_replicaset);
+	const struct json *template = json_at(obj_json(deployment), "/spec/template");
+	const struct obj *named = NULL; /* as a set of the template would be, were there none */
 
 	s->deployment = deployment;
-	template_hash(json_at(obj_json(deployment), "/spec/template"),
-		at_int(deployment, "/status/collisionCount"), s->hash);
+	template_hash(template, at_int(deployment, "/status/collisionCount"), s->hash);
 	snprintf(s->name, sizeof(s->name), "%s-%s", obj_name(deployment), s->hash);
 	for (size_t i = 0; i < cache_index_len(all, 0, obj_uid(deployment)) && s->n < SETS_MAX; i++) {
 		const struct obj *rs = cache_index_at(all, 0, obj_uid(deployment), i);
@@ -43,8 +56,14 @@ static void sets_collect(const struct look *l, const struct obj *deployment, str
 			continue;
 		s->all[s->n++] = rs;
 		if (str_eq(meta_label(obj_json(rs), LABEL_HASH), s->hash))
+			named = rs;
+		if (is_of_template(rs, template) &&
+			(!s->newest || strcmp(meta_str(obj_json(rs), "creationTimestamp"),
+					       meta_str(obj_json(s->newest), "creationTimestamp")) < 0))
 			s->newest = rs;
 	}
+	if (!s->newest)
+		s->newest = named;
 }
 
 static int64_t revision_of(const struct obj *o)
