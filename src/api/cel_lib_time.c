@@ -92,7 +92,7 @@ void cel_duration_text(int64_t ns, struct str *out)
 	str_addf(out, "%s%llu", ns < 0 ? "-" : "", (unsigned long long)(size / NS));
 	if (size % NS) {
 		len = (size_t)snprintf(frac, sizeof(frac), ".%09llu", (unsigned long long)(size % NS));
-		while (frac[len - 1] == '0')
+		while (len > 1 && frac[len - 1] == '0')
 			frac[--len] = '\0';
 		str_add(out, frac);
 	}
@@ -225,7 +225,7 @@ void cel_timestamp_text(const struct cel_value *t, struct str *out)
 		c.second);
 	if (t->nano) {
 		len = (size_t)snprintf(frac, sizeof(frac), ".%09d", t->nano);
-		while (frac[len - 1] == '0')
+		while (len > 1 && frac[len - 1] == '0')
 			frac[--len] = '\0';
 		str_add(out, frac);
 	}

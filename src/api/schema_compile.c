@@ -291,7 +291,7 @@ static void read_additional(
 
 	if (json_is_null(add))
 		return;
-	if (json_len(json_get(j, "properties")))
+	if (json_len(json_get(j, "properties")) && !json_bool(add))
 		forbidden(c, at, "additionalProperties",
 			"additionalProperties and properties are mutual exclusive");
 	if (json_is_bool(add)) { /* false says nothing: unknown members are pruned anyway */

@@ -172,6 +172,22 @@ bool schema_types_fit(const struct schema *s, const struct json *v, struct schem
 
 static void prune(const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up);
 
+/* additionalProperties: true takes any member, but says nothing of what may be in it: so nothing may, as in kube-apiserver. */
+static void prune_all(struct json *v, struct strv *unknown, const struct jpath *up)
+{
+	JSON_EACH (it, v) {
+		struct jpath here = { .up = up, .key = it.key, .len = it.key_len, .index = it.i };
+
+		if (!it.key) {
+			prune_all(it.val, unknown, &here);
+			continue;
+		}
+		if (unknown)
+			strv_take(unknown, jpath_text(&here));
+		json_iter_remove(&it);
+	}
+}
+
 static void prune_members(
 	const struct schema *s, struct json *v, struct strv *unknown, const struct jpath *up)
 {
@@ -193,7 +209,11 @@ static void prune_members(
 				json_iter_remove(&it);
 		} else if (below) {
 			prune(below, it.val, unknown, &here);
-		} else if (!(s->flags & (SF_PRESERVE | SF_ANY_MEMBERS))) {
+		} else if (s->flags & SF_PRESERVE) {
+			continue;
+		} else if (s->flags & SF_ANY_MEMBERS) {
+			prune_all(it.val, unknown, &here);
+		} else {
 			if (unknown)
 				strv_take(unknown, jpath_text(&here));
 			json_iter_remove(&it);

@@ -203,6 +203,17 @@ def t76_what_a_scale_would_choke_on_is_refused():
     status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
 
 
+# ---- 76: additionalProperties: true may stand beside properties; nothing is known of what is in such members ----
+def t76_any_members_beside_known_ones():
+    o = definition(schema(spec={"type": "object", "additionalProperties": True, "properties": {"a": {"type": "string"}}}))
+    make(c.CRDS, o)
+    path = "/apis/%s/v1/namespaces/%s/%s" % (c.GROUP, c.NS, o["spec"]["names"]["plural"])
+    body = {"apiVersion": c.GROUP + "/v1", "kind": o["spec"]["names"]["kind"], "metadata": {"name": "x"},
+            "spec": {"a": "s", "b": {"c": 1}, "n": 3, "l": [{"d": 1}]}}
+    eq(make(path, body)["spec"], {"a": "s", "b": {}, "n": 3, "l": [{}]})
+    status(c.k.delete(c.CRDS + "/" + o["metadata"]["name"]), 200)
+
+
 # ---- 76 ----
 def t76_metadata_of_custom_resources_has_its_types():
     for meta, want in (({"labels": []}, "cannot unmarshal array into Go struct field ObjectMeta.labels of type map[string]string"),

@@ -776,6 +776,16 @@ def t09d_objects_within_custom_resources_are_described():
     c.k.delete(c.CRDS + "/boxes." + group)
 
 
+def t09e_v2_says_nothing_of_kinds_that_keep_everything():
+    group = fresh("anything") + "." + c.GROUP
+    make(c.CRDS, c.crd("bags", "Bag", group=group, schema={"type": "object", "x-kubernetes-preserve-unknown-fields": True}))
+    name = ".".join(reversed(group.split("."))) + ".v1.Bag"
+    v3 = document(group + "/v1")["components"]["schemas"][name]
+    v2 = c.k.get("/openapi/v2").json["definitions"][name]
+    eq((v3["x-kubernetes-preserve-unknown-fields"], set(v2)), (True, {"type", "x-kubernetes-group-version-kind"}))
+    c.k.delete(c.CRDS + "/bags." + group)
+
+
 # ---- addresses and node ports of Services ----
 SERVICES = "/api/v1/namespaces/%s/services"
 

@@ -36,6 +36,9 @@ void openapi_schema_to_v2(struct json_doc *d, struct json *s)
 	if (json_bool(json_get(s, "x-kubernetes-preserve-unknown-fields")))
 		for (size_t i = 0; i < ARRAY_LEN(kept_unknown); i++)
 			json_remove(s, kept_unknown[i]);
+	/* of a whole kind that keeps them no more is said than that it is an object */
+	if (json_get(s, "x-kubernetes-group-version-kind"))
+		json_remove(s, "x-kubernetes-preserve-unknown-fields");
 	/* one array without items spoils the document for kubectl */
 	if (str_eq(json_get_str(s, "type"), "array") && !json_get(s, "items"))
 		json_remove(s, "type");
