@@ -206,7 +206,6 @@ int cmd_uninstall(const struct args *a)
 	bool ran = net_claimed(a->data_dir) >= 0;
 	struct err e = { 0 };
 
-	ours = ours || (ran && instance_has_rest(a->data_dir));
 	if (!there && !ran) {
 		remove_shared(a);
 		printf("There is nothing in %s.\n", a->data_dir);
@@ -217,10 +216,10 @@ int cmd_uninstall(const struct args *a)
 	if (!confirmed(a))
 		return 1;
 	if ((there && stop_process(a->data_dir, &e) < 0) || agent_remove_all(a->data_dir, &e) < 0 ||
-		(ours && file_remove_tree(a->data_dir, &e) < 0))
+		instance_remove(a->data_dir, &e) < 0)
 		return complain("%s", e.msg);
 	remove_shared(a);
-	if (there && !ours && rmdir(a->data_dir) < 0)
+	if (file_exists(a->data_dir))
 		printf("All that ran in %s is removed. What is in it now does not look like ours: left "
 		       "there.\n",
 			a->data_dir);

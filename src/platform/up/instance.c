@@ -142,12 +142,26 @@ bool instance_is_ours(const char *data_dir)
 	return !str_eq(data_dir, "/") && has_any(data_dir, marks);
 }
 
-bool instance_has_rest(const char *data_dir)
+int instance_remove(const char *data_dir, struct err *e)
 {
-	static const char *const rest[] = { "images", "installed", "kubeconfig", "kubevirt", "logs",
-		"releases", "run", "runtime", "volumes", NULL };
+	static const char *const sure[] = { INSTANCE_LOCK, "state.db", "pki", NULL };
+	/* what also the programs make that outlive it, on their way out; up.log is where the demo has it write */
+	static const char *const parts[] = { "images", "installed", "kubeconfig", "kubevirt", "logs", "pods",
+		"releases", "run", "runtime", "up.log", "volumes", NULL };
 
-	return !str_eq(data_dir, "/") && has_any(data_dir, rest);
+	if (str_eq(data_dir, "/") || !file_exists(data_dir))
+		return 0;
+	if (has_any(data_dir, sure))
+		return file_remove_tree(data_dir, e);
+	for (size_t i = 0; parts[i]; i++) {
+		CLEANUP(mem_freep) char *path = file_join(data_dir, parts[i]);
+
+		if (file_exists(path) && file_remove_tree(path, e) < 0)
+			return -1;
+	}
+	if (rmdir(data_dir) < 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
+		return err_sys(e, "remove '%s'", data_dir);
+	return 0;
 }
 
 char *instance_path(const char *path)

@@ -33,8 +33,8 @@ bool instance_wait_gone(const char *data_dir, int timeout_ms);
 
 /* Was this directory made by us? Guards removal. */
 bool instance_is_ours(const char *data_dir);
-/* Is something there that we make, though others may, too? Of a directory that is known to have been ours (its network is still
- * claimed): somebody began to delete it by hand. */
-bool instance_has_rest(const char *data_dir);
+/* Removes the directory. One that somebody began to delete by hand, so that nothing there is of `coracle up` alone, may be
+ * somebody else's by now: of that only what we make, and itself if nothing is left in it. None there: fine. */
+int instance_remove(const char *data_dir, struct err *e);
 /* Absolute, without . and .. and double slashes; links stay as they are. Caller frees. NULL: there is no such path. */
 char *instance_path(const char *path);

@@ -138,6 +138,27 @@ static void foreign_directories_are_not_ours(void **state)
 	assert_true(instance_is_ours(f->dir));
 }
 
+static void what_is_not_ours_is_not_removed_with_what_is(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(mem_freep) char *logs = file_join(f->dir, "logs"), *theirs = file_join(f->dir, "precious");
+	struct err e = { 0 };
+
+	assert_int_equal(instance_remove("/nowhere/at/all", &e), 0);
+	write_text(f, "precious", "");
+	assert_int_equal(file_mkdirs(logs, 0700, &e), 0);
+	assert_int_equal(instance_remove(f->dir, &e), 0);
+	assert_false(file_exists(logs));
+	assert_true(file_exists(theirs));
+	write_text(f, "state.db", "");
+	assert_int_equal(instance_remove(f->dir, &e), 0);
+	assert_false(file_exists(f->dir));
+	assert_int_equal(file_mkdirs(logs, 0700, &e), 0);
+	assert_int_equal(instance_remove(f->dir, &e), 0);
+	assert_false(file_exists(f->dir));
+	assert_int_equal(file_mkdirs(f->dir, 0700, &e), 0);
+}
+
 /* ---- the release store ---- */
 static ino_t inode(const struct fixture *f, const char *name)
 {
@@ -451,6 +472,7 @@ int main(void)
 		T(one_directory_has_one_owner),
 		T(a_pid_that_is_another_process_by_now_is_not_signalled),
 		T(foreign_directories_are_not_ours),
+		T(what_is_not_ours_is_not_removed_with_what_is),
 		T(a_release_is_copied_when_it_differs),
 		T(a_program_that_was_stored_once_is_not_missing),
 		T(manifests_are_put_in_once_per_version),
